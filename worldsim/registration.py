@@ -1,0 +1,67 @@
+"""Our Gymnasium ids, known to Gymnasium whichever of the two packages is imported first.
+
+Gymnasium takes a third of a second to import and finds no plug-ins by itself. So that
+`worldsim --help` is instant, `import worldsim` does not import it, but waits for it: the ids are
+registered the moment somebody does.
+"""
+
+import importlib.util
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+ENVIRONMENTS = {
+    "Maze-v0": ("envs.maze.engine:MazeEnv", {}),
+    "FARDMLab-v0": ("envs.world_model:WorldModelEnv", {"world": "dmlab"}),
+}
+
+
+def register_environments() -> None:
+    """Register every id that Gymnasium does not know yet."""
+    import gymnasium
+
+    for name, (entry_point, kwargs) in ENVIRONMENTS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(name, entry_point=entry_point, kwargs=kwargs)
+
+
+def register_with_gymnasium() -> None:
+    """Register now if Gymnasium is imported, else as soon as it is."""
+    if "gymnasium" in sys.modules:
+        register_environments()
+    elif not any(isinstance(finder, _GymnasiumFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _GymnasiumFinder())
+
+
+class _GymnasiumFinder(MetaPathFinder):
+    """Finds Gymnasium as everyone does, and has its loader register our ids afterwards."""
+
+    def __init__(self):
+        self.asking_others = False
+
+    def find_spec(self, fullname, path=None, target=None) -> ModuleSpec | None:
+        if fullname != "gymnasium" or self.asking_others:
+            return None
+        self.asking_others = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self.asking_others = False
+        if spec is not None and spec.loader is not None:
+            spec.loader = _RegisteringLoader(spec.loader)
+        return spec
+
+
+class _RegisteringLoader(Loader):
+    def __init__(self, loader: Loader):
+        self.loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        # Resources and tracebacks ask a module for its own loader.
+        module.__spec__.loader = module.__loader__ = self.loader
+        self.loader.exec_module(module)
+        register_environments()

@@ -1,0 +1,1 @@
+"""The environments: engines and dreams, all behind the Gymnasium contract."""

@@ -1,0 +1,126 @@
+"""Action ids, their names, the keys that press them and the turn they make, read from YAML.
+
+One table (`assets/actions/<name>.yaml`) serves the engine, the network, the keyboard and the help
+overlay, so they cannot disagree.
+"""
+
+import math
+import operator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import yaml
+
+from worldsim.paths import asset
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionSet:
+    """The actions of a world; the index in `names` is the id.
+
+    Attributes:
+        name: the table's name.
+        names: action names, by id.
+        keys: key name -> action name.
+        idle: the action taken when no key is pressed; None where the world has no such action.
+        turns: radians each action turns the viewer, counter-clockwise, by id.
+        published: how many of the first ids are also classes of the published data.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    keys: dict[str, str]
+    idle: str | None
+    turns: tuple[float, ...]
+    published: int
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.names))
+
+    def id(self, name: str) -> int:
+        """The id of a named action.
+
+        Raises:
+            ValueError: there is no action of that name.
+        """
+        if name not in self.names:
+            raise ValueError(f"no action {name!r} in {self.name}: it has {', '.join(self.names)}.")
+        return self.names.index(name)
+
+    def valid(self, action: object) -> int:
+        """An action id as an int.
+
+        Args:
+            action: an int, or a numpy integer (0-d arrays included).
+
+        Raises:
+            ValueError: not an integer, or out of range.
+        """
+        number = _as_int(action)
+        if number is None or not 0 <= number < len(self):
+            raise ValueError(
+                f"action should be an integer from 0 to {len(self) - 1} "
+                f"({', '.join(self.names)}), got {action!r}."
+            )
+        return number
+
+
+def _as_int(action: object) -> int | None:
+    if isinstance(action, np.ndarray) and action.ndim:
+        return None
+    if isinstance(action, bool | np.bool_):
+        return None
+    try:
+        return operator.index(action)
+    except TypeError:
+        return None
+
+
+@cache
+def load_actions(name: str) -> ActionSet:
+    """Read `assets/actions/<name>.yaml`.
+
+    Raises:
+        ValueError: no such table, or a table that contradicts itself.
+    """
+    path = asset("actions", f"{name}.yaml")
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise ValueError(f"no action set {name!r}: there is {known}.")
+    return parse_actions(name, yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def parse_actions(name: str, table: dict) -> ActionSet:
+    """Build an ActionSet from a parsed table; see `assets/actions/dmlab.yaml` for its keys.
+
+    Raises:
+        ValueError: a key that is missing, unknown or contradicts another.
+    """
+    if not isinstance(table, dict) or set(table) != {"actions", "idle", "published"}:
+        raise ValueError(f"action set {name!r} should have the keys actions, idle and published.")
+    rows = table["actions"]
+    for row in rows:
+        if set(row) != {"name", "keys", "turn"}:
+            raise ValueError(f"action set {name!r}: each action needs name, keys and turn: {row}.")
+    names = tuple(row["name"] for row in rows)
+    presses = [(key, row["name"]) for row in rows for key in row["keys"]]
+    keys = dict(presses)
+    if len(set(names)) < len(names) or len(keys) < len(presses):
+        raise ValueError(f"action set {name!r} uses a name or a key twice.")
+    if table["idle"] is not None and table["idle"] not in names:
+        raise ValueError(f"action set {name!r}: idle action {table['idle']!r} is not in the table.")
+    if not 0 <= table["published"] <= len(names):
+        raise ValueError(f"action set {name!r}: published should be 0 to {len(names)}.")
+    turns = tuple(math.radians(row["turn"]) for row in rows)
+    return ActionSet(
+        name=name,
+        names=names,
+        keys=keys,
+        idle=table["idle"],
+        turns=turns,
+        published=table["published"],
+    )

@@ -1,0 +1,265 @@
+"""`worldsim collect`: play an engine with its own walkers and store the episodes.
+
+Episode i of a split is always made from seed (range of the split) + first + i, and the ranges of
+train and heldout don't overlap, so no held-out episode can be trained on. Seeds that are already
+stored are skipped: a collection that was stopped goes on where it was. ::
+
+    worldsim collect --env Maze-v0 --episodes 1200 --steps 300 --workers 2 --out data/maze
+"""
+
+import argparse
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from worldsim.types import Episode
+
+SEED_RANGES = {"train": range(0, 2**30), "heldout": range(2**30, 2**31)}
+_STALE = 3600  # seconds after which a half-written file is left over, not being written
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to collect.
+
+    Attributes:
+        env: a Gymnasium id.
+        options: JSON-able arguments of the environment.
+        steps: actions an episode.
+        folder: the split's folder.
+        split: "train" or "heldout".
+        seeds: one episode each.
+    """
+
+    env: str
+    options: dict[str, Any]
+    steps: int
+    folder: Path
+    split: str
+    seeds: tuple[int, ...]
+
+
+def episode_seeds(split: str, first: int, episodes: int) -> tuple[int, ...]:
+    """The seeds of a split's episodes `first` to `first + episodes - 1`.
+
+    Raises:
+        ValueError: they would leave the split's range.
+    """
+    seeds = SEED_RANGES[split]
+    if first < 0 or episodes < 1 or first + episodes > len(seeds):
+        raise ValueError(
+            f"--seed {first} with --episodes {episodes} leaves the {len(seeds)} seeds of {split}."
+        )
+    return tuple(seeds[first : first + episodes])
+
+
+def play_episode(env: Any, seed: int, plan: Plan) -> "Episode":
+    """Play one episode; a pure function of the environment, the seed and the steps.
+
+    Args:
+        env: an unwrapped environment with `actions` and `info["pose"]`; its own `walker(rng)`
+            plays where it has one, else actions are drawn at random.
+        seed: of the environment and of the walker.
+        plan: steps, names.
+    """
+    import numpy as np
+
+    from worldsim.types import Episode, EpisodeMeta
+
+    frame, info = env.reset(seed=seed)
+    rng = np.random.default_rng([seed, 1])  # not the stream the maze was drawn from
+    walker = env.walker(rng) if hasattr(env, "walker") else RandomActions(len(env.actions), rng)
+    frames, poses, actions, rewards = [frame], [info.get("pose")], [], []
+    for _ in range(plan.steps):
+        actions.append(walker.act(info.get("pose")))
+        frame, reward, terminated, truncated, info = env.step(actions[-1])
+        frames.append(frame)
+        poses.append(info.get("pose"))
+        rewards.append(reward)
+        if terminated or truncated:
+            break
+    return Episode(
+        frames=np.stack(frames),
+        actions=np.array(actions, np.int64),
+        rewards=np.array(rewards, np.float32),
+        poses=None if poses[0] is None else np.stack(poses),
+        meta=EpisodeMeta(
+            source=plan.env,
+            action_set=env.actions.name,
+            fps=env.metadata["render_fps"],
+            seed=seed,
+            extra={"walker": walker.kind, "split": plan.split, "options": plan.options},
+        ),
+    )
+
+
+class RandomActions:
+    """The walker of an environment that brings none: any action, each kept for a while."""
+
+    kind = "uniform"
+
+    def __init__(self, actions: int, rng: Any) -> None:
+        self._actions, self._rng = actions, rng
+        self._action = int(rng.integers(actions))
+
+    def act(self, pose: Any) -> int:
+        """The next action; the pose is not looked at."""
+        if self._rng.random() < 0.25:
+            self._action = int(self._rng.integers(self._actions))
+        return self._action
+
+
+def collect(plan: Plan, workers: int = 1) -> Iterator[int]:
+    """Store the plan's episodes that are not there yet.
+
+    Closing the iterator (or Ctrl-C) ends the workers after the episode in hand; every stored file
+    is whole.
+
+    Yields:
+        The number of frames of each episode as it is stored.
+
+    Raises:
+        RuntimeError: a worker failed.
+    """
+    from worldsim.data.store import EpisodeStore
+
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    _sweep(plan.folder)
+    done = EpisodeStore(plan.folder).seeds()
+    missing = tuple(seed for seed in plan.seeds if seed not in done)
+    if workers == 1:
+        return _play_all(plan, missing)
+    return _share_out(plan, missing, min(workers, len(missing)))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed writer left half-written long ago."""
+    for path in folder.glob(".writing-*.tmp"):
+        if time.time() - path.stat().st_mtime > _STALE:
+            path.unlink(missing_ok=True)
+
+
+def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
+    # Mesa's software renderer: more threads than its caller's only get in the way at this size
+    os.environ.setdefault("LP_NUM_THREADS", "0")
+    import gymnasium
+
+    import worldsim  # noqa: F401  registers the environments
+    from worldsim.data.store import EpisodeStore
+
+    env = gymnasium.make(plan.env, disable_env_checker=True, **plan.options).unwrapped
+    store = EpisodeStore(plan.folder)
+    try:
+        for seed in seeds:
+            episode = play_episode(env, seed, plan)
+            store.append(episode)
+            yield len(episode.frames)
+    finally:
+        env.close()
+
+
+def _share_out(plan: Plan, seeds: tuple[int, ...], workers: int) -> Iterator[int]:
+    import multiprocessing
+    from multiprocessing.connection import wait
+
+    context = multiprocessing.get_context("spawn")  # a GL context does not survive a fork
+    links, processes = [], []
+    for index in range(workers):
+        ours, theirs = context.Pipe(duplex=False)
+        share = (plan, seeds[index::workers], theirs)
+        process = context.Process(target=_work, args=share, daemon=True)
+        process.start()
+        theirs.close()
+        links.append(ours)
+        processes.append(process)
+    try:
+        while links:
+            for link in wait(links):
+                try:
+                    yield link.recv()
+                except EOFError:
+                    links.remove(link)
+        for process in processes:
+            process.join()
+        if any(process.exitcode for process in processes):
+            raise RuntimeError("a collecting process failed; what is stored is whole: run it again.")
+    finally:
+        for link in links:
+            link.close()  # the worker's next report fails, and it ends
+        for process in processes:
+            process.join(timeout=10)
+            process.terminate()
+
+
+def _work(plan: Plan, seeds: tuple[int, ...], link: "Connection") -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    try:
+        for frames in _play_all(plan, seeds):
+            link.send(frames)
+    except BrokenPipeError:
+        pass  # the parent is gone or wants no more
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="worldsim collect",
+        description="Play an engine and store the episodes; goes on where it was stopped.",
+    )
+    parser.add_argument("--env", default="Maze-v0", help="Gymnasium id (default: %(default)s)")
+    parser.add_argument("--episodes", type=int, default=1200, help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=300, help="actions an episode")
+    parser.add_argument("--size", type=int, help="pixels a side (default: the environment's)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--out", type=Path, required=True, help="folder; the split goes below it")
+    parser.add_argument("--split", choices=tuple(SEED_RANGES), default="train")
+    parser.add_argument("--seed", type=int, default=0, help="number of the split's first seed")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit status: 0 done, 2 bad arguments, 130 interrupted."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.steps < 1 or args.workers < 1:
+        parser.error("--steps and --workers should be at least 1.")
+    try:
+        seeds = episode_seeds(args.split, args.seed, args.episodes)
+    except ValueError as error:
+        parser.error(str(error))
+    plan = Plan(
+        env=args.env,
+        options={} if args.size is None else {"size": args.size},
+        steps=args.steps,
+        folder=args.out / args.split,
+        split=args.split,
+        seeds=seeds,
+    )
+    try:
+        _report(plan, args.workers)
+    except KeyboardInterrupt:
+        print("\nstopped; what is stored is whole, the same command goes on from here.")
+        return 130
+    return 0
+
+
+def _report(plan: Plan, workers: int) -> None:
+    start, episodes, frames = time.monotonic(), 0, 0
+    running = collect(plan, workers)
+    for count in running:
+        episodes, frames = episodes + 1, frames + count
+        rate = frames / (time.monotonic() - start)
+        left = (len(plan.seeds) - episodes) * frames / episodes / rate
+        line = f"{plan.split}: {episodes} new episodes, {rate:.0f} frames/s, {left:.0f} s at most"
+        print(f"\r{line}", end="   ", flush=True)
+    print(f"\n{plan.folder}: {episodes} new, {len(plan.seeds) - episodes} were there already.")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

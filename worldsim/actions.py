@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import yaml
 
 from worldsim.paths import asset
+from worldsim.yaml12 import load_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def load_actions(name: str) -> ActionSet:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise ValueError(f"no action set {name!r}: there is {known}.")
-    return parse_actions(name, yaml.safe_load(path.read_text(encoding="utf-8")))
+    return parse_actions(name, load_yaml(path))
 
 
 def parse_actions(name: str, table: dict) -> ActionSet:

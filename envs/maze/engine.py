@@ -11,7 +11,7 @@ The seed fixes the maze, its textures and the start; a step turns by 22.5 degree
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -50,7 +50,7 @@ class MazeEnv(gymnasium.Env):
     heading in radians in [0, 2 pi), counter-clockwise; forward is `(cos h, sin h)`.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": FPS}
+    metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": FPS}
 
     def __init__(self, size: int = 64, render_mode: str | None = None) -> None:
         """Make the environment; nothing is drawn or loaded before reset.
@@ -65,7 +65,7 @@ class MazeEnv(gymnasium.Env):
         if size not in SIZES:
             raise ValueError(f"maze size should be one of {SIZES} pixels, got {size!r}.")
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"maze render_mode should be None or 'rgb_array', got {render_mode!r}.")
+            raise ValueError(f"render_mode should be None or 'rgb_array', got {render_mode!r}.")
         self.size = size
         self.render_mode = render_mode
         self.actions = load_actions("dmlab")
@@ -90,7 +90,7 @@ class MazeEnv(gymnasium.Env):
         """
         self._check_open()
         if options:
-            raise ValueError(f"the maze knows no reset options, got {', '.join(map(str, options))}.")
+            raise ValueError(f"the maze has no reset options, got {list(options)}.")
         super().reset(seed=seed)
         layout = make_layout(self.np_random)
         cells = layout.free_cells()

@@ -43,21 +43,22 @@ class Layout:
 @cache
 def wall_textures() -> tuple[str, ...]:
     """Paths of the wall pictures, in a fixed order."""
-    from labmaze import assets
-
-    styles = assets.MAZE_STYLES
-    return tuple(path for s in styles for _, path in sorted(assets.get_wall_texture_paths(s).items()))
+    return _textures("get_wall_texture_paths")
 
 
 @cache
 def floor_textures() -> tuple[str, ...]:
     """Paths of the floor pictures, in a fixed order."""
-    from labmaze import assets
+    return _textures("get_floor_texture_paths")
 
-    styles = assets.MAZE_STYLES
-    return tuple(
-        path for s in styles for _, path in sorted(assets.get_floor_texture_paths(s).items())
-    )
+
+def _textures(getter: str) -> tuple[str, ...]:
+    try:
+        from labmaze import assets
+    except ModuleNotFoundError as error:
+        raise ImportError("the maze needs two packages: pip install mujoco labmaze") from error
+    styles = (getattr(assets, getter)(style) for style in assets.MAZE_STYLES)
+    return tuple(path for style in styles for _, path in sorted(style.items()))
 
 
 def make_layout(rng: np.random.Generator) -> Layout:

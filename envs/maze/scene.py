@@ -45,8 +45,7 @@ class Scene:
         """Build the model.
 
         Raises:
-            RuntimeError: no headless OpenGL; the sentence names the packages.
-            ImportError: MuJoCo is not installed.
+            ImportError: MuJoCo or OpenGL is not installed; the sentence names the packages.
         """
         mujoco = _import_mujoco()
         self._mujoco = mujoco
@@ -55,7 +54,7 @@ class Scene:
         try:
             self._renderer = mujoco.Renderer(self._model, size, size)
         except Exception as error:  # each GL back end has its own error types
-            raise RuntimeError(f"{_GL_HELP} [{error}]") from error
+            raise ImportError(f"{_GL_HELP} [{error}]") from error
         flags = mujoco.mjtRndFlag
         for flag in (flags.mjRND_SHADOW, flags.mjRND_REFLECTION, flags.mjRND_FOG, flags.mjRND_HAZE):
             self._renderer.scene.flags[flag] = 0
@@ -87,9 +86,9 @@ def _import_mujoco() -> ModuleType:
     try:
         import mujoco
     except ModuleNotFoundError as error:
-        raise ImportError("the maze needs MuJoCo: pip install mujoco labmaze") from error
+        raise ImportError("the maze needs two packages: pip install mujoco labmaze") from error
     except (ImportError, AttributeError, OSError) as error:  # PyOpenGL without its library
-        raise RuntimeError(f"{_GL_HELP} [{error}]") from error
+        raise ImportError(f"{_GL_HELP} [{error}]") from error
     return mujoco
 
 

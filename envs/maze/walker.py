@@ -40,7 +40,7 @@ def make_walker(layout: Layout, actions: ActionSet, rng: np.random.Generator) ->
 
 
 class GoalWalker:
-    """Looks around, then visits the farthest unvisited cell by the shortest path, again and again."""
+    """Looks around, then walks to the farthest unvisited cell by the shortest path, and so on."""
 
     kind = "goal"
 

@@ -8,8 +8,12 @@ stored are skipped: a collection that was stopped goes on where it was. ::
 """
 
 import argparse
+import contextlib
+import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -116,45 +120,42 @@ class RandomActions:
         return self._action
 
 
-def collect(plan: Plan, workers: int = 1) -> Iterator[int]:
-    """Store the plan's episodes that are not there yet.
+def missing_seeds(plan: Plan) -> tuple[int, ...]:
+    """The plan's seeds that have no episode yet; also clears away what killed writers left."""
+    from worldsim.data.store import EpisodeStore
 
-    Closing the iterator (or Ctrl-C) ends the workers after the episode in hand; every stored file
-    is whole.
+    for path in plan.folder.glob(".writing-*.tmp"):
+        with contextlib.suppress(FileNotFoundError):  # its writer may finish at any moment
+            if time.time() - path.stat().st_mtime > _STALE:
+                path.unlink()
+    done = EpisodeStore(plan.folder).seeds()
+    return tuple(seed for seed in plan.seeds if seed not in done)
+
+
+def collect(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[int]:
+    """Play and store one episode for each seed.
+
+    Closing the iterator ends the workers after the episode in hand; every stored file is whole.
 
     Yields:
         The number of frames of each episode as it is stored.
 
     Raises:
-        RuntimeError: a worker failed.
+        ValueError: no such environment.
+        ImportError: what the engine needs is not installed.
+        RuntimeError: a worker died.
     """
-    from worldsim.data.store import EpisodeStore
-
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    _sweep(plan.folder)
-    done = EpisodeStore(plan.folder).seeds()
-    missing = tuple(seed for seed in plan.seeds if seed not in done)
-    if workers == 1:
-        return _play_all(plan, missing)
-    return _share_out(plan, missing, min(workers, len(missing)))
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed writer left half-written long ago."""
-    for path in folder.glob(".writing-*.tmp"):
-        if time.time() - path.stat().st_mtime > _STALE:
-            path.unlink(missing_ok=True)
+    if min(workers, len(seeds)) <= 1:
+        return _play_all(plan, seeds)
+    return _share_out(plan, seeds, min(workers, len(seeds)))
 
 
 def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
     # Mesa's software renderer: more threads than its caller's only get in the way at this size
     os.environ.setdefault("LP_NUM_THREADS", "0")
-    import gymnasium
-
-    import worldsim  # noqa: F401  registers the environments
     from worldsim.data.store import EpisodeStore
 
-    env = gymnasium.make(plan.env, disable_env_checker=True, **plan.options).unwrapped
+    env = _make(plan)
     store = EpisodeStore(plan.folder)
     try:
         for seed in seeds:
@@ -165,37 +166,54 @@ def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
         env.close()
 
 
-def _share_out(plan: Plan, seeds: tuple[int, ...], workers: int) -> Iterator[int]:
-    import multiprocessing
-    from multiprocessing.connection import wait
+def _make(plan: Plan) -> Any:
+    import gymnasium
 
+    import worldsim  # noqa: F401  registers the environments
+
+    try:
+        return gymnasium.make(plan.env, disable_env_checker=True, **plan.options).unwrapped
+    except gymnasium.error.Error as error:
+        raise ValueError(f"--env {plan.env}: {error}") from error
+
+
+def _share_out(plan: Plan, seeds: tuple[int, ...], workers: int) -> Iterator[int]:
     context = multiprocessing.get_context("spawn")  # a GL context does not survive a fork
     links, processes = [], []
     for index in range(workers):
         ours, theirs = context.Pipe(duplex=False)
         share = (plan, seeds[index::workers], theirs)
-        process = context.Process(target=_work, args=share, daemon=True)
-        process.start()
+        processes.append(context.Process(target=_work, args=share, daemon=True))
+        processes[-1].start()
         theirs.close()
         links.append(ours)
-        processes.append(process)
     try:
-        while links:
-            for link in wait(links):
-                try:
-                    yield link.recv()
-                except EOFError:
-                    links.remove(link)
+        yield from _reports(links)
         for process in processes:
             process.join()
         if any(process.exitcode for process in processes):
-            raise RuntimeError("a collecting process failed; what is stored is whole: run it again.")
+            raise RuntimeError("a collecting process died; what is stored is whole: run it again.")
     finally:
         for link in links:
             link.close()  # the worker's next report fails, and it ends
         for process in processes:
             process.join(timeout=10)
             process.terminate()
+
+
+def _reports(links: list["Connection"]) -> Iterator[int]:
+    """What the workers report, until each has hung up; a worker's error is raised here."""
+    open_links = list(links)
+    while open_links:
+        for link in multiprocessing.connection.wait(open_links):
+            try:
+                report = link.recv()
+            except EOFError:
+                open_links.remove(link)
+                continue
+            if isinstance(report, Exception):
+                raise report
+            yield report
 
 
 def _work(plan: Plan, seeds: tuple[int, ...], link: "Connection") -> None:
@@ -205,6 +223,8 @@ def _work(plan: Plan, seeds: tuple[int, ...], link: "Connection") -> None:
             link.send(frames)
     except BrokenPipeError:
         pass  # the parent is gone or wants no more
+    except (ValueError, ImportError, OSError) as error:
+        link.send(error)  # the user's to mend: the parent says it once
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -242,23 +262,31 @@ def main(argv: list[str] | None = None) -> int:
         seeds=seeds,
     )
     try:
-        _report(plan, args.workers)
+        _run(plan, args.workers)
     except KeyboardInterrupt:
         print("\nstopped; what is stored is whole, the same command goes on from here.")
         return 130
+    except (ValueError, ImportError, OSError) as error:
+        parser.error(str(error))
     return 0
 
 
-def _report(plan: Plan, workers: int) -> None:
-    start, episodes, frames = time.monotonic(), 0, 0
-    running = collect(plan, workers)
-    for count in running:
-        episodes, frames = episodes + 1, frames + count
-        rate = frames / (time.monotonic() - start)
-        left = (len(plan.seeds) - episodes) * frames / episodes / rate
-        line = f"{plan.split}: {episodes} new episodes, {rate:.0f} frames/s, {left:.0f} s at most"
-        print(f"\r{line}", end="   ", flush=True)
-    print(f"\n{plan.folder}: {episodes} new, {len(plan.seeds) - episodes} were there already.")
+def _run(plan: Plan, workers: int) -> None:
+    seeds = missing_seeds(plan)
+    start = said = time.monotonic()
+    frames, pause, end = 0, *((0.2, "\r") if sys.stdout.isatty() else (10, "\n"))
+    with contextlib.closing(collect(plan, seeds, workers)) as running:
+        for done, count in enumerate(running, 1):
+            frames += count
+            now = time.monotonic()
+            if now - said < pause and done < len(seeds):
+                continue
+            said, rate = now, frames / (now - start)
+            left = (len(seeds) - done) * frames / done / rate
+            line = f"{plan.split} {done}/{len(seeds)}: {rate:.0f} frames/s, {left:.0f} s left"
+            print(f"{line:<60}", end=end, flush=True)
+    skipped = len(plan.seeds) - len(seeds)
+    print(f"{plan.folder}: {len(seeds)} new episodes, {skipped} were there already.", flush=True)
 
 
 if __name__ == "__main__":

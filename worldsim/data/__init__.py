@@ -1,0 +1,1 @@
+"""Episodes on disk: the store, collecting, and the published formats."""

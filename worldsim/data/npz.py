@@ -1,0 +1,177 @@
+"""Zips of numpy arrays that are written whole or not at all, and read without trust.
+
+Used for episodes and for the published clips. A file from elsewhere may be cut short, flipped, a
+bomb, or lie in its headers: each is one sentence, and nothing larger than announced is unpacked.
+"""
+
+import math
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+MAX_BYTES = 2 << 30
+"""The most one file may unpack to: 150,000 frames of 64 px."""
+_LEVEL = 1
+_DAMAGE = (
+    *(ValueError, EOFError, OSError, RuntimeError, NotImplementedError),
+    *(zlib.error, zipfile.BadZipFile),
+    *(MemoryError, RecursionError, SyntaxError),  # a header made to choke the parser
+)
+
+
+def read_arrays(
+    path: str | os.PathLike,
+    dtypes: Mapping[str, str],
+    optional: Collection[str] = (),
+    only: Collection[str] | None = None,
+) -> dict[str, np.ndarray]:
+    """Read arrays from an npz file.
+
+    Args:
+        path: the file.
+        dtypes: name -> dtype, as `numpy.dtype.str`, of every array it may hold.
+        optional: names that may be absent.
+        only: the names to read; None reads all that are there.
+
+    Returns:
+        name -> C-ordered array.
+
+    Raises:
+        ValueError: the file is missing, damaged, too large, or holds something else.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            present = _check_members(archive, dtypes, optional)
+            wanted = present if only is None else [name for name in present if name in only]
+            return {name: _read_member(archive, name, dtypes[name]) for name in wanted}
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no file {path}.") from error
+    except _DAMAGE as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} is damaged or not what it should be: {text}.") from error
+
+
+def _check_members(
+    archive: zipfile.ZipFile, dtypes: Mapping[str, str], optional: Collection[str]
+) -> list[str]:
+    names = [info.filename.removesuffix(".npy") for info in archive.infolist()]
+    missing = set(dtypes) - set(optional) - set(names)
+    if len(names) != len(set(names)) or missing or not set(names) <= set(dtypes):
+        raise ValueError(f"it should hold {', '.join(dtypes)}, and holds {', '.join(names)[:200]}")
+    if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+        raise ValueError(f"it would unpack to more than {MAX_BYTES >> 20} MiB")
+    return names
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, dtype: str) -> np.ndarray:
+    """Read one array, once its header has been compared with its size."""
+    size = archive.getinfo(f"{name}.npy").file_size
+    with archive.open(f"{name}.npy") as file:
+        shape = _read_header(file, name, dtype)
+        if math.prod(shape) * np.dtype(dtype).itemsize > size:
+            raise ValueError(f"the header of {name} claims {shape}, there are {size} bytes")
+        array = np.empty(shape, dtype)
+        filled = file.readinto(array.reshape(-1).view(np.uint8))
+        if filled != array.nbytes or file.read(1):  # reading to the end checks the CRC
+            raise ValueError(f"{name} has another size than its header says")
+        return array
+
+
+def _read_header(file: BinaryIO, name: str, dtype: str) -> tuple[int, ...]:
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"{name} is in numpy format {version}, not (1, 0)")
+    shape, fortran, found = np.lib.format.read_array_header_1_0(file)
+    if found.str != dtype or fortran or any(n < 0 for n in shape):
+        raise ValueError(f"{name} should be {dtype} in C order, and is {found.str}")
+    return shape
+
+
+def write_arrays(
+    folder: Path, stem: str, arrays: Mapping[str, np.ndarray], replace: bool = False
+) -> Path:
+    """Write arrays to a new npz file in a folder, which is made if need be.
+
+    The file is written under a name that starts with a dot, flushed, and then given its name, so
+    that no reader ever sees a part of it.
+
+    Args:
+        folder: where.
+        stem: the name without `.npz`; a name that is taken gets `-1`, `-2`...
+        arrays: name -> array.
+        replace: take the place of a file of that name instead.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ValueError: the name would leave the folder.
+        OSError: full disk, no permission; nothing is left behind.
+    """
+    if stem != Path(stem).name or not stem or stem.startswith(".") or set(stem) & set("\\\0"):
+        raise ValueError(f"the name {stem!r} would leave or hide in {folder}.")
+    scratch = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(prefix=".writing-", suffix=".tmp", dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            _write(file, arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(scratch, 0o644)  # mkstemp's files are private
+        path = (
+            _rename(scratch, folder / f"{stem}.npz") if replace else _claim(scratch, folder, stem)
+        )
+        _sync_folder(folder)
+        return path
+    except OSError as error:  # a write knows no file name
+        raise OSError(error.errno, error.strerror, str(folder / f"{stem}.npz")) from error
+    finally:
+        if scratch:
+            Path(scratch).unlink(missing_ok=True)
+
+
+def _write(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy")  # its fixed date: same arrays, same file
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(member, "w", force_zip64=True) as out:
+                np.lib.format.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _rename(scratch: str, path: Path) -> Path:
+    os.replace(scratch, path)
+    return path
+
+
+def _claim(scratch: str, folder: Path, stem: str) -> Path:
+    """Give a finished file the first free name; a link fails where a rename would replace."""
+    number = 0
+    while True:
+        path = folder / (f"{stem}-{number}.npz" if number else f"{stem}.npz")
+        number += 1
+        try:
+            os.link(scratch, path)
+            return path
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without hard links
+            if not path.exists():
+                return _rename(scratch, path)
+
+
+def _sync_folder(folder: Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

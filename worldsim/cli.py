@@ -7,6 +7,7 @@ knows no options: every part parses its own.
 """
 
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -72,13 +73,19 @@ def run(function: Callable[[list[str]], int | None], arguments: Sequence[str]) -
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `worldsim ... | head` is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()
         return 0
     except Exception as error:
         if not _is_users(error):
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _abandon_output()  # what is left in its buffer would fail again at the exit
         print(f"worldsim: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR
+
+
+def _abandon_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _call(function: Callable[[list[str]], int | None], arguments: list[str]) -> int:
@@ -104,7 +111,7 @@ def _loaded(name: str) -> Callable[[list[str]], int | None]:
 def _is_users(error: Exception) -> bool:
     """Whether a user can mend it: refused by our own code, or by the file system for a path."""
     if isinstance(error, OSError):
-        return error.filename is not None
+        return error.filename is not None or error.errno == errno.ENOSPC
     if isinstance(error, ImportError):
         return (error.name or "").partition(".")[0] not in OURS
     # A ValueError that leaves a library is a fault of ours, and its traceback is needed.

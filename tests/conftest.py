@@ -1,0 +1,152 @@
+"""What many tests need: a display, the engine, the bundled world, and a world that is a fake.
+
+Where one of the first three is missing its tests are skipped; with CI=true they fail instead, so
+that a broken machine cannot pass for a good one.
+"""
+
+import os
+import shutil
+import subprocess
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from worldsim.actions import load_actions
+
+os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+# The machine may be busy: no example fails for being slow, and CI tries the same ones every time.
+settings.register_profile("worldsim", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("worldsim")
+
+
+def _lacking(what: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}; CI must have it")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def display():
+    """The name of an X display with nobody in front of it; its windows can be looked at."""
+    if shutil.which("Xvfb") is None:
+        _lacking("no Xvfb for a display: install xvfb")
+    reading, writing = os.pipe()
+    screen = ["-screen", "0", "1280x1024x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), *screen],
+        pass_fds=[writing],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        number = pipe.readline().strip()  # Xvfb writes it once it is ready
+    if not number:
+        _lacking("Xvfb did not start")
+    yield f":{number}"
+    server.terminate()
+    server.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """Makes sure that the maze can be drawn here."""
+    import gymnasium
+
+    env = gymnasium.make("Maze-v0").unwrapped
+    try:
+        env.reset(seed=0)
+    except ImportError as error:
+        _lacking(str(error))
+    env.close()
+
+
+@pytest.fixture(scope="session")
+def bundled_world():
+    """The world that ships with the project, loaded."""
+    from worldsim.paths import asset
+    from worldsim.world import load_world
+
+    if not asset("worlds", "dmlab").is_dir():
+        _lacking("the world dmlab is not in assets/worlds")
+    return load_world("dmlab")
+
+
+class FakeState:
+    """A dream whose whole memory is a row of numbers."""
+
+    def __init__(self, history, frame_count, seeds):
+        self.history, self.frame_count, self.seeds = history, frame_count, seeds
+        self.alive = True
+
+    @property
+    def batch(self):
+        return len(self.seeds)
+
+    @property
+    def poses(self):
+        return np.stack([self.frame_count, self.history % 7, self.history % 3], 1).astype("f4")
+
+    def fork(self):
+        assert self.alive, "a state that was stepped is used again"
+        return FakeState(self.history.copy(), self.frame_count.copy(), self.seeds)
+
+    def save(self, path):
+        np.savez(path, history=self.history, frame_count=self.frame_count, seeds=self.seeds)
+
+
+class FakeWorld:
+    """A WorldModel without a network: a frame is noise from seed, frame number and all actions."""
+
+    def __init__(self, size=16, spawns=3, name="fake"):
+        self.actions = load_actions("dmlab")
+        self.card = SimpleNamespace(
+            name=name, title="A fake", fps=7.5, frame_size=size, action_set="dmlab", steps=1
+        )
+        self.hash = (name.encode().hex() * 64)[:64]
+        rng = np.random.default_rng(0)
+        self.spawns = [
+            SimpleNamespace(
+                name=f"spawn {i}",
+                frames=rng.integers(0, 256, (4, size, size, 3)).astype(np.uint8),
+                actions=rng.integers(0, 3, 3),
+            )
+            for i in range(spawns)
+        ]
+        self.steps_asked = []
+
+    def reset(self, frames, actions, seeds):
+        size = self.card.frame_size
+        assert frames.dtype == np.uint8
+        assert frames.shape[2:] == (size, size, 3)
+        assert actions.shape == (len(frames), frames.shape[1] - 1)
+        assert len(seeds) == len(frames)
+        history = frames.sum((1, 2, 3, 4)).astype(np.int64)
+        return FakeState(history, np.full(len(frames), frames.shape[1]), np.array(seeds))
+
+    def step(self, state, actions, steps=None):
+        assert state.alive, "a state that was stepped is used again"
+        assert actions.shape == (state.batch,)
+        self.steps_asked.append(steps)
+        state.alive = False
+        history = (state.history * 5 + actions + 1) % 1_000_003
+        stepped = FakeState(history, state.frame_count + 1, state.seeds)
+        size = self.card.frame_size
+        draws = [
+            np.random.default_rng([seed, count, past])
+            for seed, count, past in zip(state.seeds, stepped.frame_count, history, strict=True)
+        ]
+        frames = [rng.integers(0, 256, (size, size, 3)).astype(np.uint8) for rng in draws]
+        return stepped, np.stack(frames)
+
+    def load_state(self, path):
+        with np.load(path) as saved:
+            return FakeState(saved["history"], saved["frame_count"], saved["seeds"])
+
+
+@pytest.fixture
+def make_fake_world():
+    """The class FakeWorld: `make_fake_world(size=16, spawns=3)`."""
+    return FakeWorld

@@ -124,6 +124,7 @@ def missing_seeds(plan: Plan) -> tuple[int, ...]:
     """The plan's seeds that have no episode yet; also clears away what killed writers left."""
     from worldsim.data.store import EpisodeStore
 
+    plan.folder.mkdir(parents=True, exist_ok=True)
     for path in plan.folder.glob(".writing-*.tmp"):
         with contextlib.suppress(FileNotFoundError):  # its writer may finish at any moment
             if time.time() - path.stat().st_mtime > _STALE:
@@ -224,7 +225,8 @@ def _work(plan: Plan, seeds: tuple[int, ...], link: "Connection") -> None:
     except BrokenPipeError:
         pass  # the parent is gone or wants no more
     except (ValueError, ImportError, OSError) as error:
-        link.send(error)  # the user's to mend: the parent says it once
+        with contextlib.suppress(BrokenPipeError):  # another worker was first
+            link.send(error)  # the user's to mend: the parent says it once
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ bomb, or lie in its headers: each is one sentence, and nothing larger than annou
 import math
 import os
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
@@ -21,7 +22,12 @@ _LEVEL = 1
 _DAMAGE = (
     *(ValueError, EOFError, OSError, RuntimeError, NotImplementedError),
     *(zlib.error, zipfile.BadZipFile),
-    *(MemoryError, RecursionError, SyntaxError),  # a header made to choke the parser
+    *(
+        MemoryError,
+        RecursionError,
+        SyntaxError,
+        tokenize.TokenError,
+    ),  # a header made to choke the parser
 )
 
 

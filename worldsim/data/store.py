@@ -89,6 +89,11 @@ class EpisodeStore:
         path = self.folder / self._names[index]
         return _parse_meta(path, read_arrays(path, _ARRAYS, _OPTIONAL, only=("meta",))["meta"])
 
+    def length(self, index: int) -> int:
+        """The number of frames of an episode, T + 1, without reading them."""
+        path = self.folder / self._names[index]
+        return len(read_arrays(path, _ARRAYS, _OPTIONAL, only=("actions",))["actions"]) + 1
+
     def seeds(self) -> set[int]:
         """The seeds that are here already, told from the file names."""
         stems = (name.removesuffix(".npz").split("-")[0] for name in self._names)

@@ -9,7 +9,7 @@ A dream has no reward and no end. All its chance comes from the reset's seed: th
 and actions give the same frames. Knows no network: `worldsim.world` loads one by name.
 """
 
-from dataclasses import dataclass
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,29 +18,16 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 
+from envs.dream_start import Context, choose_context
+from envs.dream_state import DreamState, read_state, write_state
 from envs.keys import keys_to_action
+from worldsim.runtime.clock import Pacer
 
 if TYPE_CHECKING:
     from worldsim.runtime.window import Viewer
     from worldsim.world import WorldModel, WorldState
 
 STEPS = (1, 2, 4)
-_OPTIONS = ("spawn", "frames", "actions")
-
-
-@dataclass(frozen=True)
-class DreamState:
-    """A moment of a dream; it may be restored any number of times, in any env of its world.
-
-    Attributes:
-        world_hash: the world it belongs to.
-        state: the network's memory; nobody steps it, a copy is made first.
-        frame: uint8 `[H,W,3]`, the frame that is shown there.
-    """
-
-    world_hash: str
-    state: "WorldState"
-    frame: np.ndarray
 
 
 class WorldModelEnv(gymnasium.Env):
@@ -53,6 +40,7 @@ class WorldModelEnv(gymnasium.Env):
     Attributes:
         world: the loaded world; envs of one process share it.
         actions: its action table.
+        context: what the newest reset started from; None before it.
     """
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 15}  # noqa: RUF012
@@ -80,10 +68,10 @@ class WorldModelEnv(gymnasium.Env):
         if render_mode not in (None, *self.metadata["render_modes"]):
             known = ", ".join(self.metadata["render_modes"])
             raise ValueError(f"render_mode should be None or one of {known}, got {render_mode!r}.")
-        if not isinstance(zoom, int) or zoom < 1:
+        if isinstance(zoom, bool) or not isinstance(zoom, int) or zoom < 1:
             raise ValueError(f"zoom should be a whole number from 1, got {zoom!r}.")
-        self.steps = steps
         self.world = _loaded(str(world), device) if isinstance(world, str | Path) else world
+        self.steps = steps
         self.actions = self.world.actions
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": self.world.card.fps}
@@ -91,19 +79,23 @@ class WorldModelEnv(gymnasium.Env):
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
         self.action_space = gymnasium.spaces.Discrete(len(self.actions))
         self._zoom = zoom
+        self._pacer = Pacer(self.world.card.fps)
         self._viewer: Viewer | None = None
         self._state: WorldState | None = None
         self._frame: np.ndarray | None = None
+        self.context: Context | None = None
         self._closed: str | None = None
 
     @property
-    def steps(self) -> int | None:
-        """Sampler steps a frame: 1, 2 or 4, or None for the world's own number."""
+    def steps(self) -> int:
+        """Sampler steps a frame: 1, 2 or 4; set it to None for the world's own number."""
         return self._steps
 
     @steps.setter
     def steps(self, steps: int | None) -> None:
-        if steps is not None and steps not in STEPS:
+        if steps is None:
+            steps = self.world.card.steps
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps not in STEPS:
             raise ValueError(f"steps should be 1, 2, 4 or None, got {steps!r}.")
         self._steps = steps
 
@@ -124,11 +116,10 @@ class WorldModelEnv(gymnasium.Env):
         super().reset(seed=seed)
         # Drawn in every reset, so that a start chosen by hand leaves the noise of a seed alone.
         noise_seed = int(self.np_random.integers(2**31))
-        frames, actions = self._context(options or {}, drawn=self.np_random.random())
-        self._state = self.world.reset(frames[None], actions[None], [noise_seed])
-        self._frame = frames[-1].copy()
-        self._show()
-        return self._frame.copy(), self._info()
+        context = choose_context(self.world, options or {}, drawn=self.np_random.random())
+        self._state = self.world.reset(context.frames[None], context.actions[None], [noise_seed])
+        self.context = context
+        return self._arrive(context.frames[-1].copy())
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Dream the frame an action leads to.
@@ -143,11 +134,12 @@ class WorldModelEnv(gymnasium.Env):
         """
         state = self._live_state()
         action = self.actions.valid(action)
+        self._state = None  # stepping uses it up, also when it fails
         self._state, frames = self.world.step(state, np.array([action]), self.steps)
-        self._frame = frames[0]
+        self._frame = frame = frames[0]
         info = self._info()
         truncated = not self._show()
-        return self._frame.copy(), 0.0, False, truncated, info
+        return frame.copy(), 0.0, False, truncated, info
 
     def render(self) -> np.ndarray | None:
         """The frame that is shown now, as a fresh array; None without "rgb_array"."""
@@ -174,63 +166,42 @@ class WorldModelEnv(gymnasium.Env):
         self._check_open()
         if not isinstance(state, DreamState):
             raise ValueError(f"a dream restores a DreamState, got {type(state).__name__}.")
-        if state.world_hash != self.world.hash:
-            raise ValueError(
-                f"the state belongs to the world {state.world_hash[:12]}, this one is "
-                f"{self.world.hash[:12]}: make the environment with the state's own world."
-            )
-        self._state, self._frame = state.state.fork(), state.frame.copy()
-        self._show()
-        return self._frame.copy(), self._info()
+        state.check_world(self.world)
+        self._state = state.memory.fork()
+        return self._arrive(state.frame.copy())
+
+    def save_state(self, path: str | Path) -> None:
+        """Write the present moment to a file, whole or not at all.
+
+        Raises:
+            OSError: full disk, no permission.
+        """
+        write_state(path, self._live_state(), self._frame)
+
+    def load_state(self, path: str | Path) -> tuple[np.ndarray, dict[str, Any]]:
+        """Go to a moment that was written.
+
+        Returns:
+            The frame and info there, as reset does.
+
+        Raises:
+            ValueError: the file is damaged, or of another world.
+        """
+        self._check_open()
+        self._state, frame = read_state(path, self.world)
+        return self._arrive(frame)
 
     def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
         """Keys to actions, as `gymnasium.utils.play` wants them."""
         return keys_to_action(self.actions)
 
-    # ---- starts ----
-
-    def _context(self, options: dict[str, Any], drawn: float) -> tuple[np.ndarray, np.ndarray]:
-        for name in options:
-            if name not in _OPTIONS:
-                known = ", ".join(_OPTIONS)
-                raise ValueError(f"reset knows the options {known}, got {name!r}.")
-        if "spawn" in options:
-            if len(options) > 1:
-                raise ValueError("reset takes a spawn, or frames and actions, not both.")
-            return self._spawn(options["spawn"])
-        if options:
-            return self._own_context(options)
-        return self._spawn(int(drawn * len(self.world.spawns)))
-
-    def _spawn(self, number: Any) -> tuple[np.ndarray, np.ndarray]:
-        count = len(self.world.spawns)
-        if not count:
-            raise ValueError("this world has no spawns: reset with the options frames and actions.")
-        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-        if not whole or not 0 <= number < count:
-            raise ValueError(f"spawn should be a number from 0 to {count - 1}, got {number!r}.")
-        spawn = self.world.spawns[number]
-        return spawn.frames, spawn.actions
-
-    def _own_context(self, options: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        if set(options) != {"frames", "actions"}:
-            raise ValueError("a start of one's own needs both options, frames and actions.")
-        frames, actions = np.asarray(options["frames"]), np.asarray(options["actions"])
-        size = self.world.card.frame_size
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != (size, size, 3):
-            raise ValueError(
-                f"frames should be uint8 [T, {size}, {size}, 3], got {frames.dtype} "
-                f"{list(frames.shape)}."
-            )
-        if len(frames) == 0 or actions.shape != (len(frames) - 1,):
-            raise ValueError(
-                f"T frames, at least one, need T - 1 actions: action t leads to frame t + 1; "
-                f"got {len(frames)} frames and actions of shape {list(actions.shape)}."
-            )
-        valid = [self.actions.valid(action) for action in actions.reshape(-1)]
-        return frames, np.array(valid, np.int64)
-
     # ---- the present ----
+
+    def _arrive(self, frame: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        self._frame = frame
+        info = self._info()
+        self._show()
+        return frame.copy(), info
 
     def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = {"frame": int(self._state.frame_count[0])}
@@ -241,7 +212,7 @@ class WorldModelEnv(gymnasium.Env):
     def _live_state(self) -> "WorldState":
         self._check_open()
         if self._state is None:
-            raise ResetNeeded("the dream has not begun: call reset() first.")
+            raise ResetNeeded("there is no dream to go on with: call reset() first.")
         return self._state
 
     def _check_open(self) -> None:
@@ -257,6 +228,8 @@ class WorldModelEnv(gymnasium.Env):
 
             height, width, _ = self.observation_space.shape
             self._viewer = Viewer(self.world.card.title, (width, height), self._zoom)
+        time.sleep(self._pacer.remaining())
+        self._pacer.beat()
         if self._viewer.show(self._frame):
             return True
         self._end("its window was closed: make a new environment.")

@@ -94,7 +94,8 @@ class FakeState:
         return FakeState(self.history.copy(), self.frame_count.copy(), self.seeds)
 
     def save(self, path):
-        np.savez(path, history=self.history, frame_count=self.frame_count, seeds=self.seeds)
+        with open(path, "wb") as file:
+            np.savez(file, history=self.history, frame_count=self.frame_count, seeds=self.seeds)
 
 
 class FakeWorld:

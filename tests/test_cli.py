@@ -75,7 +75,7 @@ def test_an_error_of_the_users_is_one_sentence(errors, capsys):
 
 
 def test_a_path_of_the_users_is_one_sentence(errors, capsys, tmp_path):
-    assert errors(lambda arguments: open(tmp_path / "none")) == cli.USER_ERROR
+    assert errors(lambda arguments: (tmp_path / "none").read_text()) == cli.USER_ERROR
     assert "No such file" in capsys.readouterr().err
 
 

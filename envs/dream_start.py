@@ -1,0 +1,70 @@
+"""Where a dream starts: one of the world's spawns, or true frames that the caller gives."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from worldsim.world import WorldModel
+
+OPTIONS = ("spawn", "frames", "actions")
+
+
+class Context(NamedTuple):
+    """The true frames a dream starts from: uint8 `[T,H,W,3]` and int `[T-1]`, t led to t+1."""
+
+    frames: np.ndarray
+    actions: np.ndarray
+
+
+def choose_context(world: "WorldModel", options: dict[str, Any], drawn: float) -> Context:
+    """The context that the options of a reset ask for.
+
+    Args:
+        world: the world that is reset.
+        options: `{"spawn": i}`, `{"frames": ..., "actions": ...}`, or nothing.
+        drawn: in [0, 1), chooses the spawn when the options are silent.
+
+    Raises:
+        ValueError: an option is unknown, or does not fit the world.
+    """
+    for name in options:
+        if name not in OPTIONS:
+            raise ValueError(f"reset knows the options {', '.join(OPTIONS)}, got {name!r}.")
+    if "spawn" in options:
+        if len(options) > 1:
+            raise ValueError("reset takes a spawn, or frames and actions, not both.")
+        return _spawn(world, options["spawn"])
+    if options:
+        return _own(world, options)
+    return _spawn(world, int(drawn * len(world.spawns)))
+
+
+def _spawn(world: "WorldModel", number: Any) -> Context:
+    count = len(world.spawns)
+    if not count:
+        raise ValueError("this world has no spawns: reset with the options frames and actions.")
+    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not whole or not 0 <= number < count:
+        raise ValueError(f"spawn should be a number from 0 to {count - 1}, got {number!r}.")
+    spawn = world.spawns[number]
+    return Context(spawn.frames, spawn.actions)
+
+
+def _own(world: "WorldModel", options: dict[str, Any]) -> Context:
+    if set(options) != {"frames", "actions"}:
+        raise ValueError("a start of one's own needs both options, frames and actions.")
+    frames, actions = np.asarray(options["frames"]), np.asarray(options["actions"])
+    size = world.card.frame_size
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != (size, size, 3):
+        raise ValueError(
+            f"frames should be uint8 [T, {size}, {size}, 3], got {frames.dtype} "
+            f"{list(frames.shape)}."
+        )
+    if len(frames) == 0 or actions.shape != (len(frames) - 1,):
+        raise ValueError(
+            "T frames, at least one, need T - 1 actions (action t leads to frame t + 1), got "
+            f"{len(frames)} frames and actions of shape {list(actions.shape)}."
+        )
+    valid = [world.actions.valid(action) for action in actions]
+    return Context(frames.copy(), np.array(valid, np.int64))

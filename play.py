@@ -1,0 +1,127 @@
+"""Open a window on a world and play it.
+
+    python play.py                        the bundled dream of a maze
+    python play.py --env Maze-v0          the engine it was learnt from, in the same window
+    python play.py --headless 100         no window: make 100 frames, print how fast
+
+F1 in the window shows the keys. This file parses, builds and runs; the work is in worldsim.runtime.
+"""
+
+import argparse
+import sys
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line as options."""
+    parser = argparse.ArgumentParser(description="Open a window on a world and play it.")
+    add = parser.add_argument_group("which world").add_argument
+    add("--world", default="dmlab", metavar="NAME_OR_PATH", help="a bundled world, or a folder")
+    add("--env", metavar="ID", help="play an engine instead, e.g. Maze-v0")
+    add(
+        "--seed", type=natural, metavar="N", help="of the first start; drawn and shown if not given"
+    )
+    add(
+        "--spawn", type=natural, metavar="INDEX", help="which of the world's contexts to start from"
+    )
+    add("--steps", type=natural, metavar="K", help="sampler steps a frame: more is finer, slower")
+    add("--device", default="cpu", help="where the network runs: cpu or cuda")
+    add = parser.add_argument_group("how it is shown").add_argument
+    add("--zoom", type=natural, metavar="N", help="screen pixels a pixel")
+    add("--fps", type=float, help="frames a second; 0 for as fast as possible")
+    add("--no-hud", action="store_true", help="begin without the figures")
+    add("--headless", type=natural, metavar="N", help="no window: make N frames, print how fast")
+    add = parser.add_argument_group("what is kept").add_argument
+    add("--record", nargs="?", const="recordings", metavar="DIR", help="record from the start")
+    add("--saves", default="saves", metavar="DIR", help="where quick saves go")
+    return parser.parse_args(argv)
+
+
+def natural(text: str) -> int:
+    """A whole number from 0; argparse says so when it is not."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Play.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ValueError: something that was asked for cannot be had; one sentence.
+    """
+    options = parse(argv)
+    from worldsim.runtime.control import Keyboard, RandomWalk
+    from worldsim.runtime.opening import open_engine, open_world
+    from worldsim.runtime.record import Recorder
+    from worldsim.runtime.saves import Saves
+    from worldsim.runtime.session import Session
+
+    seed = draw_seed() if options.seed is None else options.seed
+    if options.env:
+        opening = open_engine(options.env)
+    else:
+        opening = open_world(options.world, seed, options.spawn, options.steps, options.device)
+    recorder = Recorder(options.record or "recordings", on=options.record is not None)
+    session = Session(
+        opening,
+        Keyboard() if options.headless is None else RandomWalk(seed),
+        seed=seed,
+        spawn=options.spawn,
+        fps=0.0 if options.fps is None and options.headless is not None else options.fps,
+        endless=options.headless is not None,
+        recorder=recorder,
+        saves=Saves(options.saves),
+    )
+    recorder.recover()
+    try:
+        with session.requests.stopping_on_signals():
+            if options.headless is not None:
+                run_headless(session, options.headless)
+            else:
+                run_window(session, options)
+    finally:
+        for folder in recorder.made + recorder.recovered:
+            print(f"recorded: {folder}", flush=True)
+    return 0
+
+
+def draw_seed() -> int:
+    """A seed nobody asked for; the window and every recording say which it was."""
+    import secrets
+
+    return secrets.randbelow(2**31)
+
+
+def run_headless(session, frames: int) -> None:
+    """Make frames without a window, and print how fast."""
+    from worldsim.runtime.sinks import Meter
+
+    meter = Meter(window=max(1, frames))
+    session.sinks.append(meter)
+    session.run(frames)
+    figures = meter.figures()
+    print(
+        f"{figures.frames} frames, {figures.fps:.1f} fps, "
+        f"p50 {figures.p50_ms:.1f} ms, p99 {figures.p99_ms:.1f} ms",
+        flush=True,
+    )
+
+
+def run_window(session, options: argparse.Namespace) -> None:
+    """Show the session in a window until it is left."""
+    from worldsim.runtime.requests import Keys
+    from worldsim.runtime.window import Window
+
+    size = session.opening.size
+    window = Window(session.opening.title, size, zoom=options.zoom, hud=not options.no_hud)
+    session.sinks.append(window)
+    window.run(session.run, Keys(session.opening, session.controller.latch, session.requests))
+
+
+if __name__ == "__main__":
+    from worldsim.cli import run
+
+    sys.exit(run(main, sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""A straight line of play: a start, and the moves made since. It says how to make any frame again.
+
+Worlds are deterministic: the start (a seed, and the reset's options) and the moves after it give
+the same frames, bit for bit. So a line of a few kilobytes stands for every frame of an evening.
+Rewinding shortens the line; a quick save keeps it; a recording stores where on it it began.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from worldsim.data.npz import read_arrays
+
+_DTYPES = {
+    "header": "|u1",
+    "lead_in": "<i4",
+    "frame": "|u1",
+    "pose": "<f4",
+    "context_frames": "|u1",
+    "context_actions": "<i8",
+}
+_OPTIONAL = ("pose", "context_frames", "context_actions")
+
+
+class Move(NamedTuple):
+    """One step of a line: the action's id and the sampler steps (0 where the world has none)."""
+
+    action: int
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """How a line began.
+
+    Attributes:
+        seed: what `env.reset` was given.
+        options: what else is known of the start, e.g. the spawn's number; JSON values only.
+        context_frames: uint8 `[T,H,W,3]`, the true frames a dream started from; None for an engine.
+        context_actions: int64 `[T-1]`; action t led to context frame t+1.
+    """
+
+    seed: int
+    options: dict[str, Any] = field(default_factory=dict)
+    context_frames: np.ndarray | None = None
+    context_actions: np.ndarray | None = None
+
+
+class Moves:
+    """A growing list of moves that stays small: two numbers each, never objects."""
+
+    def __init__(self, moves: "np.ndarray | None" = None) -> None:
+        self._array = np.zeros((64, 2), np.int32)
+        self._count = 0
+        for action, steps in moves if moves is not None else ():
+            self.append(Move(int(action), int(steps)))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Move:
+        if not 0 <= index < self._count:
+            raise IndexError(f"move {index} of {self._count}.")
+        return Move(*map(int, self._array[index]))
+
+    def __iter__(self) -> Iterator[Move]:
+        return (self[index] for index in range(self._count))
+
+    def append(self, move: Move) -> None:
+        """Add a move at the end."""
+        if self._count == len(self._array):
+            self._array = np.concatenate([self._array, np.zeros_like(self._array)])
+        self._array[self._count] = move
+        self._count += 1
+
+    def cut(self, count: int) -> None:
+        """Forget all but the first `count` moves."""
+        assert 0 <= count <= self._count
+        self._count = count
+
+    def array(self) -> np.ndarray:
+        """A copy: int32 `[N,2]`, action and sampler steps."""
+        return self._array[: self._count].copy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one move made; what every sink is shown.
+
+    Attributes:
+        number: how many moves since the line's start, this one included.
+        move: the action and the sampler steps that led to the frame.
+        frame: uint8 `[H,W,3]`; nobody writes into it.
+        reward: what the environment gave.
+        pose: float32 `[3]` or None.
+        seconds: how long the environment took.
+        pressed_at: when the key of the action was pressed, on the session's clock; or None.
+    """
+
+    number: int
+    move: Move
+    frame: np.ndarray
+    reward: float
+    pose: np.ndarray | None
+    seconds: float
+    pressed_at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A place on a line from which steps follow: what a recorder needs to begin.
+
+    Attributes:
+        start: how the line began.
+        lead_in: int32 `[N,2]`: the moves from the start to here.
+        frame: uint8 `[H,W,3]`, the frame that is shown here.
+        pose: float32 `[3]` or None.
+    """
+
+    start: Start
+    lead_in: np.ndarray
+    frame: np.ndarray
+    pose: np.ndarray | None = None
+
+
+def pack(point: Point, header: dict[str, Any]) -> bytes:
+    """A point and a JSON header as the bytes of an npz file, without pickles."""
+    start = point.start
+    text = json.dumps({**header, "seed": start.seed, "options": start.options})
+    arrays = {
+        "header": np.frombuffer(text.encode(), np.uint8),
+        "lead_in": point.lead_in,
+        "frame": point.frame,
+        "pose": point.pose,
+        "context_frames": start.context_frames,
+        "context_actions": start.context_actions,
+    }
+    file = io.BytesIO()
+    np.savez_compressed(file, **{name: a for name, a in arrays.items() if a is not None})
+    return file.getvalue()
+
+
+def unpack(data: bytes, name: str) -> tuple[Point, dict[str, Any]]:
+    """What `pack` packed.
+
+    Args:
+        data: the bytes; they are not trusted.
+        name: where they came from, for the error.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    try:
+        arrays = read_arrays(io.BytesIO(data), _DTYPES, _OPTIONAL)
+        header = json.loads(arrays["header"].tobytes())
+        start = Start(
+            seed=header["seed"],
+            options=header["options"],
+            context_frames=arrays.get("context_frames"),
+            context_actions=arrays.get("context_actions"),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{name} is damaged, or no start of a line of play.") from error
+    point = Point(
+        start=start, lead_in=arrays["lead_in"], frame=arrays["frame"], pose=arrays.get("pose")
+    )
+    return point, header

@@ -1,0 +1,132 @@
+"""How a world is opened: a first picture at once, the world itself in stages.
+
+Stages run on the session's thread, one a tick, while the window shows the picture and the progress.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from worldsim.actions import ActionSet, load_actions
+from worldsim.data.store import read_episode
+from worldsim.paths import asset
+from worldsim.runtime.keys import check_keys
+from worldsim.runtime.line import Move
+from worldsim.runtime.place import Place, spawn_of
+
+DREAM = "FARDMLab-v0"
+SIZE = (64, 64)
+
+
+class Stage(NamedTuple):
+    """What comes next, and how much is done (0 to 1)."""
+
+    doing: str
+    progress: float
+
+
+class Opening:
+    """Opens an environment by its Gymnasium id.
+
+    Args:
+        environment: the id.
+        kwargs: for `gymnasium.make`, JSON values only.
+        title: what to call the world.
+        actions: its action table, where it is known before the world is loaded.
+        preview: uint8 `[H,W,3]`, the first picture, where it is known before.
+
+    Attributes:
+        place: the opened environment, after the last stage.
+    """
+
+    def __init__(
+        self,
+        environment: str,
+        kwargs: dict[str, Any] | None = None,
+        *,
+        title: str = "",
+        actions: ActionSet | None = None,
+        preview: np.ndarray | None = None,
+    ) -> None:
+        self.environment = environment
+        self.kwargs = kwargs or {}
+        self.title = title or environment
+        self.actions = actions
+        self.preview = preview
+        self.place: Place | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures, or a guess while they are not known."""
+        return SIZE if self.preview is None else self.preview.shape[1::-1]
+
+    def stages(self) -> Iterator[Stage]:
+        """Open it, one piece an item; a stage is named before it is done."""
+        yield Stage("loading the libraries", 0.1)
+        import gymnasium
+
+        import worldsim  # noqa: F401  registers the ids
+
+        yield Stage(f"loading {self.title}", 0.3)
+        env = gymnasium.make(self.environment, disable_env_checker=True, **self.kwargs)
+        self.place = Place(env, self.environment, self.kwargs)
+        self.actions = self.place.actions
+        yield Stage("warming up", 0.7)
+        self.place.reset(self.place.start(seed=0))
+        for _ in range(2):
+            self.place.step(Move(0, self.place.steps))
+            yield Stage("warming up", 0.9)
+
+
+class Opened(Opening):
+    """A place that is open already."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place.identity.environment, place.identity.kwargs, actions=place.actions)
+        self.place = place
+
+    def stages(self) -> Iterator[Stage]:
+        """Nothing is left to do."""
+        return iter(())
+
+
+def open_engine(environment: str) -> Opening:
+    """Opens an environment by its id; all it is like is known once it is open."""
+    return Opening(environment)
+
+
+def open_world(
+    world: str, seed: int, spawn: int | None = None, steps: int | None = None, device: str = "cpu"
+) -> Opening:
+    """Opens a world that a network dreams.
+
+    Its card and the start's last picture are read at once, the network in stages.
+
+    Args:
+        world: the name of a bundled world, or a world's folder.
+        seed: chooses the start, as `Place.start` does.
+        spawn: the start, chosen by hand.
+        steps: sampler steps a frame; None for the world's own number.
+        device: where the network runs.
+
+    Raises:
+        ValueError: its keys collide with the table of intents.
+    """
+    folder = Path(world) if Path(world).is_dir() else asset("worlds", world)
+    kwargs = {"world": str(folder.resolve()) if Path(world).is_dir() else world}
+    kwargs |= {"steps": steps, "device": device}
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        actions = load_actions(card["action_set"])
+        title = card["title"]
+        spawns = sorted((folder / "spawns").glob("*.npz"))
+        number = spawn_of(seed, len(spawns)) if spawn is None else spawn
+        preview = read_episode(spawns[number]).frames[-1]
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        # What is wrong with it is said by the loader, which looks at all of it.
+        return Opening(DREAM, kwargs, title=world)
+    check_keys(actions)
+    return Opening(DREAM, kwargs, title=title, actions=actions, preview=preview)

@@ -1,0 +1,186 @@
+"""One environment as a session sees it: the few calls it needs, and what this one can do.
+
+Environments differ: a dream has sampler steps, a context and saved states, an engine may have none
+of them. The differences end here.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from worldsim.runtime.line import Move, Start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a reset or a step.
+
+    Attributes:
+        frame: uint8 `[H,W,3]`.
+        reward: 0 after a reset.
+        ended: whether the episode is over.
+        pose: float32 `[3]`, or None where unknown.
+    """
+
+    frame: np.ndarray
+    reward: float = 0.0
+    ended: bool = False
+    pose: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Which world this is; a recording and a quick save belong to one.
+
+    Attributes:
+        environment: the Gymnasium id.
+        kwargs: what `gymnasium.make` was given, JSON values only.
+        world: the world's name; None for an engine.
+        world_hash: hash of its weights; None for an engine.
+    """
+
+    environment: str
+    kwargs: dict[str, Any]
+    world: str | None = None
+    world_hash: str | None = None
+
+    def same_world(self, other: "Identity") -> bool:
+        """Whether frames of one can be made by the other."""
+        mine, theirs = self._essence(), other._essence()
+        return mine == theirs
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Identity":
+        """From `as_json`, other keys left aside."""
+        return cls(**{field.name: data[field.name] for field in fields(cls)})
+
+    def _essence(self) -> tuple:
+        return (self.world_hash,) if self.world_hash else (self.environment, repr(self.kwargs))
+
+    def __str__(self) -> str:
+        return f"{self.world} ({self.world_hash[:12]})" if self.world_hash else self.environment
+
+
+class Place:
+    """An environment with an action table, behind the calls a session makes.
+
+    Args:
+        env: made by `gymnasium.make`; `env.unwrapped.actions` is its ActionSet.
+        environment: the id it was made by.
+        kwargs: what it was made with, JSON values only.
+
+    Raises:
+        ValueError: it has no action table.
+    """
+
+    def __init__(self, env: gymnasium.Env, environment: str, kwargs: dict[str, Any]) -> None:
+        self.env = env
+        self.base = env.unwrapped
+        if not hasattr(self.base, "actions"):
+            raise ValueError(
+                f"{environment} cannot be played here: it has no `actions` table that says which "
+                "key is which action."
+            )
+        self.actions = self.base.actions
+        self.fps = float(env.metadata.get("render_fps") or 30.0)
+        world = getattr(self.base, "world", None)
+        self.identity = Identity(
+            environment=environment,
+            kwargs=kwargs,
+            world=world.card.name if world is not None else None,
+            world_hash=world.hash if world is not None else None,
+        )
+        self._spawns = list(world.spawns) if world is not None else []
+        # What of the session's wishes this environment can fulfil.
+        self.rewinds = hasattr(self.base, "clone_state")
+        self.saves_state = hasattr(self.base, "save_state")
+        self.samples = hasattr(self.base, "steps")
+
+    @property
+    def steps(self) -> int:
+        """Sampler steps a frame; 0 where there is no sampler."""
+        return int(self.base.steps or self.base.world.card.steps) if self.samples else 0
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        if self.samples and steps:
+            self.base.steps = steps
+
+    def start(self, seed: int, spawn: int | None = None) -> Start:
+        """A start: in an engine the seed says all, in a dream also a context of true frames.
+
+        Args:
+            seed: fixes the start and all chance after it.
+            spawn: which of the world's contexts; None lets the seed choose.
+
+        Raises:
+            ValueError: there is no such spawn.
+        """
+        count = len(self._spawns)
+        if spawn is None and not count:
+            return Start(seed=seed)
+        spawn = spawn_of(seed, count) if spawn is None else spawn
+        if not 0 <= spawn < count:
+            there = f"has {count}, from 0 to {count - 1}" if count else "has no spawns"
+            raise ValueError(f"there is no spawn {spawn}: {self.identity} {there}.")
+        return Start(
+            seed=seed,
+            options={"spawn": spawn},
+            context_frames=self._spawns[spawn].frames,
+            context_actions=self._spawns[spawn].actions,
+        )
+
+    def reset(self, start: Start) -> Outcome:
+        """Go to a start."""
+        options = None
+        if start.context_frames is not None:
+            options = {"frames": start.context_frames, "actions": start.context_actions}
+        frame, info = self.env.reset(seed=start.seed, options=options)
+        return Outcome(frame=frame, pose=info.get("pose"))
+
+    def step(self, move: Move) -> Outcome:
+        """Make a move."""
+        self.steps = move.steps
+        frame, reward, terminated, truncated, info = self.env.step(move.action)
+        ended = bool(terminated or truncated)
+        return Outcome(frame=frame, reward=float(reward), ended=ended, pose=info.get("pose"))
+
+    def clone(self) -> Any:
+        """The state now."""
+        return self.base.clone_state()
+
+    def restore(self, state: Any) -> None:
+        """Go back to a cloned state, which stays good for another time."""
+        self.base.restore_state(state)
+
+    def save(self, path: Path) -> None:
+        """Write the state to a file."""
+        self.base.save_state(path)
+
+    def load(self, path: Path) -> np.ndarray:
+        """Go to a written state.
+
+        Returns:
+            The frame there.
+
+        Raises:
+            ValueError: it is another world's.
+        """
+        frame, _ = self.base.load_state(path)
+        return frame
+
+    def close(self) -> None:
+        """Let go of the environment."""
+        self.env.close()
+
+
+def spawn_of(seed: int, count: int) -> int:
+    """Which of `count` spawns a seed chooses."""
+    return int(np.random.default_rng(seed).integers(count))

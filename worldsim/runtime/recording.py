@@ -1,0 +1,255 @@
+"""A recording on disk: what is in its folder, how one is made from a journal, how one is read.
+
+    recordings/<name>/episode.npz   frames, actions, rewards, poses: an Episode, training data as is
+    recordings/<name>/start.zip     numpy arrays: the context or seed it began from, and the moves
+                                    between that start and its first frame
+    recordings/<name>/meta.json     world, seed, sampler steps, versions, a hash for every frame
+    recordings/<name>.journal       a recording that is being made, or that was cut short
+
+A folder appears whole or not at all. Each recording is one straight line of play, so that it can
+be made again from its start, bit for bit.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worldsim.data.store import EpisodeStore, read_episode
+from worldsim.runtime.journal import claimed, read_journal
+from worldsim.runtime.line import Move, Point, Step, unpack
+from worldsim.runtime.place import Identity
+from worldsim.types import Episode, EpisodeMeta
+
+EPISODE, START, META, JOURNAL = "episode.npz", "start.zip", "meta.json", ".journal"
+_CUT_SHORT = {"ended": "cut short", "recovered": True, "dropped": 0}
+_STEP = struct.Struct("<iif?3f")  # action, sampler steps, reward, whether there is a pose, the pose
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A recording that was read.
+
+    Attributes:
+        episode: frames and actions.
+        point: where it began, and the way there.
+        steps: int `[T]`, sampler steps of each frame.
+        identity: the world.
+        hashes: sha256 of each frame.
+        fps: its pace.
+        name: what to call it.
+    """
+
+    episode: Episode
+    point: Point
+    steps: np.ndarray
+    identity: Identity
+    hashes: tuple[str, ...]
+    fps: float
+    name: str
+
+    @property
+    def moves(self) -> list[Move]:
+        """The moves that led from the first frame to the last."""
+        return [Move(int(a), int(k)) for a, k in zip(self.episode.actions, self.steps, strict=True)]
+
+
+def frame_hash(frame: np.ndarray) -> str:
+    """The sha256 of a frame's pixels."""
+    return hashlib.sha256(np.ascontiguousarray(frame).data).hexdigest()
+
+
+def pack_step(step: Step) -> bytes:
+    """A step as a journal's record."""
+    pose = (0.0, 0.0, 0.0) if step.pose is None else map(float, step.pose)
+    head = _STEP.pack(*step.move, step.reward, step.pose is not None, *pose)
+    return head + zlib.compress(np.ascontiguousarray(step.frame).data, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    move: Move
+    reward: float
+    pose: np.ndarray | None
+    frame: np.ndarray
+
+
+def _unpack_step(data: bytes, shape: tuple[int, ...]) -> _Row:
+    action, steps, reward, posed, *pose = _STEP.unpack_from(data)
+    pixels = zlib.decompress(data[_STEP.size :])
+    frame = np.frombuffer(pixels, np.uint8).reshape(shape)
+    return _Row(
+        move=Move(action, steps),
+        reward=reward,
+        pose=np.array(pose, np.float32) if posed else None,
+        frame=frame,
+    )
+
+
+def finish(journal: Path, facts: dict[str, Any]) -> Path | None:
+    """Make a recording's folder from its journal, and remove the journal.
+
+    Args:
+        journal: nobody writes to it any more.
+        facts: what else to keep in the meta, e.g. why it ended; JSON values only.
+
+    Returns:
+        The folder; None where not a single step was recorded, and nothing is kept.
+
+    Raises:
+        OSError: the disk is full; the journal stays.
+        ValueError: it is no journal.
+    """
+    folder = journal.with_suffix("")
+    if (folder / META).exists():  # the last thing that failed was removing the journal
+        journal.unlink(missing_ok=True)
+        return folder
+    records = read_journal(journal)
+    first = next(records, None)
+    if first is None:
+        journal.unlink(missing_ok=True)
+        return None
+    point, header = unpack(first, str(journal))
+    rows = [_unpack_step(record, point.frame.shape) for record in records]
+    if rows:
+        _write_folder(folder, first, _episode(point, header, rows), rows, {**header, **facts})
+    journal.unlink(missing_ok=True)
+    return folder if rows else None
+
+
+def _episode(point: Point, header: dict[str, Any], rows: list[_Row]) -> Episode:
+    poses = [point.pose, *(row.pose for row in rows)]
+    known = all(pose is not None for pose in poses)
+    return Episode(
+        frames=np.stack([point.frame, *(row.frame for row in rows)]),
+        actions=np.array([row.move.action for row in rows], np.int64),
+        rewards=np.array([row.reward for row in rows], np.float32),
+        poses=np.stack(poses).astype(np.float32) if known else None,
+        meta=EpisodeMeta(
+            source=header["environment"],
+            action_set=header["action_set"],
+            fps=header["fps"],
+            seed=point.start.seed,
+            world=header["world"],
+            world_hash=header["world_hash"],
+        ),
+    )
+
+
+def _write_folder(
+    folder: Path, start: bytes, episode: Episode, rows: list[_Row], header: dict[str, Any]
+) -> None:
+    meta = header | {
+        "frames": len(episode.frames),
+        "steps": [row.move.steps for row in rows],
+        "sha256": [frame_hash(frame) for frame in episode.frames],
+    }
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        EpisodeStore(temporary).append(episode, name=Path(EPISODE).stem)
+        (temporary / START).write_bytes(start)
+        lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in meta.items())
+        (temporary / META).write_text("{" + ",\n ".join(lines) + "}\n", encoding="utf-8")
+        for name in (START, META):
+            with open(temporary / name, "rb+") as file:
+                os.fsync(file.fileno())
+        temporary.chmod(0o755)
+        os.rename(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def recover(folder: Path) -> list[Path]:
+    """Finish the recordings that a crash cut short.
+
+    Args:
+        folder: where recordings are; need not exist.
+
+    Returns:
+        The folders that were made.
+    """
+    made = []
+    for journal in sorted(folder.glob(f"*{JOURNAL}")):
+        # A journal that cannot be finished stays, for a human to look at.
+        with suppress(OSError, ValueError), claimed(journal) as ours:
+            if ours:
+                made.append(finish(journal, _CUT_SHORT))
+    return [path for path in made if path is not None]
+
+
+def read_recording(folder: Path) -> Recording:
+    """Read a recording's folder, or finish and read a journal that was left over.
+
+    Raises:
+        ValueError: it is none, or is damaged.
+    """
+    if folder.suffix == JOURNAL:
+        folder = _finish_left_over(folder)
+    if not (folder / META).is_file():
+        raise ValueError(f"{folder} is no recording: {_nearby(folder)}")
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        point, _ = unpack((folder / START).read_bytes(), str(folder / START))
+        recording = Recording(
+            episode=read_episode(folder / EPISODE),
+            point=point,
+            steps=np.array(meta["steps"], np.int64),
+            identity=Identity.from_json(meta),
+            hashes=tuple(meta["sha256"]),
+            fps=float(meta["fps"]),
+            name=folder.name,
+        )
+    except (KeyError, TypeError, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"the recording {folder} is damaged: {error!r}.") from error
+    frames = len(recording.episode.frames)
+    if len(recording.steps) != frames - 1 or len(recording.hashes) != frames:
+        raise ValueError(f"the recording {folder} is damaged: its meta is about other frames.")
+    return recording
+
+
+def _finish_left_over(journal: Path) -> Path:
+    if not journal.is_file():
+        raise ValueError(f"there is no journal {journal}.")
+    with claimed(journal) as ours:
+        if not ours:
+            raise ValueError(f"{journal} is being recorded at this moment.")
+        folder = finish(journal, _CUT_SHORT)
+    if folder is None:
+        raise ValueError(f"{journal} holds not a single step.")
+    return folder
+
+
+def _nearby(folder: Path) -> str:
+    found = sorted(path.parent.name for path in folder.glob(f"*/{META}"))
+    if found:
+        return f"it holds {len(found)}, e.g. {folder / found[-1]}."
+    return f"it should hold {EPISODE}, {START} and {META}."
+
+
+def versions() -> dict[str, str]:
+    """What made the frames: the versions that can change a picture."""
+    found = {"python": platform.python_version()}
+    for name in ("worldsim", "torch", "numpy", "gymnasium", "mujoco"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def all_recordings(folder: Path) -> Iterator[Path]:
+    """The recordings in a folder, oldest first."""
+    return iter(sorted(path.parent for path in folder.glob(f"[!.]*/{META}")))

@@ -1,0 +1,100 @@
+"""The memory that makes rewinding instant and exact.
+
+Frames are small, states are not: every shown frame is kept (bounded), but a state of the
+environment only every 32 steps, and every 4 within the newest 32, so that going back a little
+costs at most 3 repeated steps and going back far at most 31. Knows no environment: it is given
+states and gives them back.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+SPARSE = 32
+DENSE = 4
+SPARSE_KEYFRAMES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A frame that was shown, and the pose in it (None where unknown)."""
+
+    frame: np.ndarray
+    pose: np.ndarray | None = None
+
+
+class History:
+    """Shown moments by number, and the states to come back to.
+
+    Args:
+        number: number of the first moment (0 at a start, more after a load).
+        moment: the first moment.
+        state: the environment's state there.
+        sparse: a state is kept for every so many steps.
+        dense: and for every so many among the newest `sparse` steps.
+        keyframes: how many of the sparse states are kept; older moments are forgotten.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        moment: Moment,
+        state: Any,
+        sparse: int = SPARSE,
+        dense: int = DENSE,
+        keyframes: int = SPARSE_KEYFRAMES,
+    ) -> None:
+        assert sparse % dense == 0
+        self._sparse, self._dense, self._keyframes = sparse, dense, keyframes
+        self._first = number
+        self._moments: OrderedDict[int, Moment] = OrderedDict({number: moment})
+        self._states: OrderedDict[int, Any] = OrderedDict({number: state})
+
+    @property
+    def first(self) -> int:
+        """The oldest number that can be gone back to."""
+        return next(iter(self._moments))
+
+    @property
+    def last(self) -> int:
+        """The newest number."""
+        return next(reversed(self._moments))
+
+    def __getitem__(self, number: int) -> Moment:
+        return self._moments[number]
+
+    def wants_state(self, number: int) -> bool:
+        """Whether the state at this number should be given to `add`."""
+        return number % self._dense == 0
+
+    def add(self, number: int, moment: Moment, state: Any = None) -> None:
+        """Keep the moment that follows the newest one, with its state if it was wanted."""
+        assert number == self.last + 1
+        self._moments[number] = moment
+        if self.wants_state(number):
+            self._states[number] = state
+            self._thin(number)
+
+    def keyframe(self, number: int) -> tuple[int, Any]:
+        """The newest state at or before `number`: its own number, and the state."""
+        return next(item for item in reversed(self._states.items()) if item[0] <= number)
+
+    def cut(self, number: int) -> None:
+        """Forget everything after `number`: play goes on from there."""
+        for kept in (self._moments, self._states):
+            while next(reversed(kept)) > number:
+                kept.popitem()
+
+    def _thin(self, newest: int) -> None:
+        old = newest - self._sparse
+        for number in [
+            n for n in self._states if n <= old and n % self._sparse and n != self._first
+        ]:
+            del self._states[number]
+        while sum(n <= old for n in self._states) > self._keyframes:
+            self._states.popitem(last=False)
+            self._first = next(iter(self._states))
+            while self.first < self._first:
+                self._moments.popitem(last=False)

@@ -20,6 +20,7 @@ from worldsim.data.collect import (
     play_episode,
 )
 from worldsim.data.store import EpisodeStore
+from worldsim.data.workers import share_out
 
 
 def run(folder, *arguments):
@@ -122,7 +123,7 @@ def alive(pid):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the workers in /proc")
 def test_killed_without_warning_it_loses_nothing_and_goes_on(tmp_path):
-    """The parent is killed by -9: whole files only, no orphan keeps writing, the rest is made later."""
+    """Kill the parent: whole files only, no orphan keeps writing, the rest is made later."""
     process = subprocess.Popen(command(tmp_path, 10_000), stdout=subprocess.DEVNULL)
     wait_for(lambda: len(stored(tmp_path)) >= 3)
     workers = children(process.pid)
@@ -183,6 +184,12 @@ def test_a_workers_error_is_said_once(tmp_path):
     )
     with pytest.raises(ValueError, match="Mase-v0"):
         list(collect(plan, seeds, workers=2))
+
+
+def test_a_worker_that_dies_is_noticed():
+    """Killed for memory, say: an executor's pool would wait for it for ever."""
+    with pytest.raises(RuntimeError, match="a process died"):
+        list(share_out(sys.exit, ["x", "x"], workers=2))
 
 
 class Corridor:

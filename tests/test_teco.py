@@ -40,7 +40,7 @@ def moving():
 
 
 def by_angle(frames, field_of_view):
-    """The middle rows over equal angles, two a degree: there a turn is a shift, `[T+1, h, n, 3]`."""
+    """The middle rows over equal angles, two a degree: a turn is a shift, `[T+1, h, n, 3]`."""
     half = field_of_view / 2
     width = frames.shape[2]
     angles = np.radians(np.arange(1 - half, half - 1, 0.5))

@@ -9,10 +9,8 @@ stored are skipped: a collection that was stopped goes on where it was. ::
 
 import argparse
 import contextlib
-import multiprocessing
-import multiprocessing.connection
+import functools
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -20,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+from worldsim.data.workers import share_out
 
+if TYPE_CHECKING:
     from worldsim.types import Episode
 
 SEED_RANGES = {"train": range(0, 2**30), "heldout": range(2**30, 2**31)}
@@ -148,7 +146,7 @@ def collect(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[in
     """
     if min(workers, len(seeds)) <= 1:
         return _play_all(plan, seeds)
-    return _share_out(plan, seeds, min(workers, len(seeds)))
+    return share_out(functools.partial(_play_all, plan), seeds, min(workers, len(seeds)))
 
 
 def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
@@ -176,57 +174,6 @@ def _make(plan: Plan) -> Any:
         return gymnasium.make(plan.env, disable_env_checker=True, **plan.options).unwrapped
     except gymnasium.error.Error as error:
         raise ValueError(f"--env {plan.env}: {error}") from error
-
-
-def _share_out(plan: Plan, seeds: tuple[int, ...], workers: int) -> Iterator[int]:
-    context = multiprocessing.get_context("spawn")  # a GL context does not survive a fork
-    links, processes = [], []
-    for index in range(workers):
-        ours, theirs = context.Pipe(duplex=False)
-        share = (plan, seeds[index::workers], theirs)
-        processes.append(context.Process(target=_work, args=share, daemon=True))
-        processes[-1].start()
-        theirs.close()
-        links.append(ours)
-    try:
-        yield from _reports(links)
-        for process in processes:
-            process.join()
-        if any(process.exitcode for process in processes):
-            raise RuntimeError("a collecting process died; what is stored is whole: run it again.")
-    finally:
-        for link in links:
-            link.close()  # the worker's next report fails, and it ends
-        for process in processes:
-            process.join(timeout=10)
-            process.terminate()
-
-
-def _reports(links: list["Connection"]) -> Iterator[int]:
-    """What the workers report, until each has hung up; a worker's error is raised here."""
-    open_links = list(links)
-    while open_links:
-        for link in multiprocessing.connection.wait(open_links):
-            try:
-                report = link.recv()
-            except EOFError:
-                open_links.remove(link)
-                continue
-            if isinstance(report, Exception):
-                raise report
-            yield report
-
-
-def _work(plan: Plan, seeds: tuple[int, ...], link: "Connection") -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    try:
-        for frames in _play_all(plan, seeds):
-            link.send(frames)
-    except BrokenPipeError:
-        pass  # the parent is gone or wants no more
-    except (ValueError, ImportError, OSError) as error:
-        with contextlib.suppress(BrokenPipeError):  # another worker was first
-            link.send(error)  # the user's to mend: the parent says it once
 
 
 def _parser() -> argparse.ArgumentParser:

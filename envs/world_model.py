@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from worldsim.runtime.window import Viewer
     from worldsim.world import WorldModel, WorldState
 
-STEPS = (1, 2, 4)
+STEPS = (1, 2, 4, 8)
 
 
 class WorldModelEnv(gymnasium.Env):
     """A world as an environment.
 
-    Observations are uint8 `[size, size, 3]`. `info["frame"]` counts the frames of the episode, the
-    context's included; `info["pose"]` (float32 `[3]`: x and y in cells, heading in radians) is
-    there where the world tells it.
+    Observations are uint8 `[size, size, 3]`. `info["frame"]` counts the frames dreamt since the
+    reset; `info["pose"]` (float32 `[3]`: x and y in cells, heading in radians, from the context's
+    first frame) is there where the world tells it.
 
     Attributes:
         world: the loaded world; envs of one process share it.
@@ -58,7 +58,7 @@ class WorldModelEnv(gymnasium.Env):
         Args:
             world: the name of a bundled world, a world's folder, or a world that is loaded.
             render_mode: None, "rgb_array", or "human": a window of its own.
-            steps: sampler steps a frame, 1, 2 or 4; None for the world's own number.
+            steps: sampler steps a frame, 1, 2, 4 or 8; None for the world's own number.
             zoom: screen pixels a pixel in the window.
             device: where the network runs, "cpu" or "cuda".
 
@@ -88,7 +88,7 @@ class WorldModelEnv(gymnasium.Env):
 
     @property
     def steps(self) -> int:
-        """Sampler steps a frame: 1, 2 or 4; set it to None for the world's own number."""
+        """Sampler steps a frame: 1, 2, 4 or 8; set it to None for the world's own number."""
         return self._steps
 
     @steps.setter
@@ -96,7 +96,7 @@ class WorldModelEnv(gymnasium.Env):
         if steps is None:
             steps = self.world.card.steps
         if isinstance(steps, bool) or not isinstance(steps, int) or steps not in STEPS:
-            raise ValueError(f"steps should be 1, 2, 4 or None, got {steps!r}.")
+            raise ValueError(f"steps should be 1, 2, 4, 8 or None, got {steps!r}.")
         self._steps = steps
 
     def reset(

@@ -125,7 +125,7 @@ class FakeWorld:
         assert actions.shape == (len(frames), frames.shape[1] - 1)
         assert len(seeds) == len(frames)
         history = frames.sum((1, 2, 3, 4)).astype(np.int64)
-        return FakeState(history, np.full(len(frames), frames.shape[1]), np.array(seeds))
+        return FakeState(history, np.zeros(len(frames), np.int64), np.array(seeds))
 
     def step(self, state, actions, steps=None):
         assert state.alive, "a state that was stepped is used again"

@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(function: Callable[[list[str]], int | None], arguments: Sequence[str]) -> int:
     """Call a command's function; an error of the user's becomes one sentence, not a traceback.
 
+    Looks first whether the names `models` and `envs` lead to this project.
+
     Args:
         function: takes the arguments, returns an exit status or None.
         arguments: the command line after the command's name.
@@ -66,6 +68,7 @@ def run(function: Callable[[list[str]], int | None], arguments: Sequence[str]) -
         The exit status.
     """
     try:
+        check_names()
         status = _call(function, list(arguments))
         if sys.stdout is not None:
             sys.stdout.flush()  # a closed pipe shows here, while it can be handled
@@ -101,11 +104,10 @@ def _call(function: Callable[[list[str]], int | None], arguments: list[str]) -> 
 def _loaded(name: str) -> Callable[[list[str]], int | None]:
     module, _, function = COMMANDS[name].target.partition(":")
 
-    def checked(arguments: list[str]) -> int | None:
-        check_names()
+    def load_and_call(arguments: list[str]) -> int | None:
         return getattr(importlib.import_module(module), function)(arguments)
 
-    return checked
+    return load_and_call
 
 
 def _is_users(error: Exception) -> bool:

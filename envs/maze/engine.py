@@ -15,7 +15,9 @@ from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
+from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 
+from envs.keys import keys_to_action
 from envs.maze.layout import Layout, centre_of, make_layout, slide
 from envs.maze.walker import Walker, make_walker
 from worldsim.actions import load_actions
@@ -86,7 +88,8 @@ class MazeEnv(gymnasium.Env):
             options: none are known.
 
         Raises:
-            ValueError: an option was given, or the environment is closed.
+            ValueError: an option was given.
+            ClosedEnvironmentError: the environment is closed.
         """
         self._check_open()
         if options:
@@ -103,7 +106,9 @@ class MazeEnv(gymnasium.Env):
         """Take one action.
 
         Raises:
-            ValueError: not an action, or the environment is closed or was never reset.
+            ValueError: not an action.
+            ResetNeeded: the environment was never reset.
+            ClosedEnvironmentError: the environment is closed.
         """
         state = self._live_state()
         action = self.actions.valid(action)
@@ -130,7 +135,8 @@ class MazeEnv(gymnasium.Env):
         """The current maze and pose, to come back to.
 
         Raises:
-            ValueError: the environment is closed or was never reset.
+            ResetNeeded: the environment was never reset.
+            ClosedEnvironmentError: the environment is closed.
         """
         return self._live_state()
 
@@ -141,7 +147,8 @@ class MazeEnv(gymnasium.Env):
             The frame and info there, as reset does.
 
         Raises:
-            ValueError: not a state of a maze, or the environment is closed.
+            ValueError: not a state of a maze.
+            ClosedEnvironmentError: the environment is closed.
         """
         self._check_open()
         if not isinstance(state, MazeState):
@@ -153,18 +160,18 @@ class MazeEnv(gymnasium.Env):
         """A walker that makes training data in the current maze; see walker.py."""
         return make_walker(self._live_state().layout, self.actions, rng)
 
-    def get_keys_to_action(self) -> dict[tuple[str, ...], int]:
-        """Key names to actions, as `gymnasium.utils.play` wants them."""
-        return {(key,): self.actions.id(name) for key, name in self.actions.keys.items()}
+    def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
+        """Keys to actions, as `gymnasium.utils.play` wants them."""
+        return keys_to_action(self.actions)
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ValueError("this maze is closed: make a new one.")
+            raise ClosedEnvironmentError("this maze is closed: make a new one.")
 
     def _live_state(self) -> MazeState:
         self._check_open()
         if self._state is None:
-            raise ValueError("this maze has no state yet: call reset() first.")
+            raise ResetNeeded("this maze has no state yet: call reset() first.")
         return self._state
 
     def _draw(self) -> np.ndarray:

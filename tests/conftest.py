@@ -74,6 +74,41 @@ def bundled_world():
     return load_world("dmlab")
 
 
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory):
+    """The folder of a real world, of the smallest network, that was never trained."""
+    import torch
+
+    from models.autoencoder import AutoencoderConfig, PatchAutoencoder
+    from models.build import far_settings, far_weights
+    from models.far import FARConfig, FARNetwork
+    from worldsim.checkpoint import save_world
+    from worldsim.data.store import EpisodeStore
+    from worldsim.types import Episode, EpisodeMeta
+
+    folder, rng = tmp_path_factory.mktemp("worlds") / "tiny", np.random.default_rng(0)
+    meta = EpisodeMeta(source="noise", action_set="dmlab", fps=7.5)
+    for _ in range(3):
+        frames = rng.integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
+        episode = Episode(
+            frames=frames, actions=rng.integers(0, 3, 3), rewards=np.zeros(3, np.float32), meta=meta
+        )
+        EpisodeStore(folder / "spawns").append(episode)
+    sizes = AutoencoderConfig(frame_size=16, patch=4, channels=8, width=16, blocks=1)
+    shape = FARConfig(
+        actions=4, latent_channels=8, latent_size=4, coarse_patch=(4, 4), width=64, layers=2
+    )
+    codec, network = PatchAutoencoder(sizes), FARNetwork(shape)
+    generator = torch.Generator().manual_seed(0)
+    for weight in [codec.basis, *codec.parameters(), *network.parameters()]:
+        torch.nn.init.normal_(weight, std=0.1, generator=generator)
+    card = {"name": "tiny", "title": "A tiny dream", "fps": 7.5, "frame_size": 16}
+    card |= {"action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT", "builder": "far"}
+    card |= {"steps": 1, "settings": far_settings(sizes, shape), "training": {}, "figures": {}}
+    save_world(folder, card, far_weights(codec, network))
+    return folder
+
+
 class FakeState:
     """A dream whose whole memory is a row of numbers."""
 

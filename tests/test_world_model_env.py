@@ -221,3 +221,73 @@ def test_without_human_mode_no_window_is_opened(env, screen):
     env.reset(seed=0)
     env.step(0)
     assert screen.opened == []
+
+
+def test_the_close_button_of_a_real_window_works(world, display, monkeypatch):
+    import pygame
+
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+    monkeypatch.setattr(world.card, "fps", 100.0)
+    env = WorldModelEnv(world, render_mode="human", zoom=2)
+    env.reset(seed=0)
+    assert pygame.display.get_driver() == "x11"
+    assert pygame.display.get_window_size() == (32, 32)
+    assert env.step(0)[3] is False
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
+    assert env.step(0)[3] is True
+    assert not pygame.display.get_init()
+
+
+def test_without_a_display_a_sentence_says_so(world, monkeypatch):
+    """SDL plays to nobody without a word otherwise."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="no display"):
+        WorldModelEnv(world, render_mode="human").reset(seed=0)
+
+
+@pytest.fixture
+def tiny(tiny_world):
+    env = WorldModelEnv(tiny_world)
+    yield env
+    env.close()
+
+
+def test_a_real_world_saves_and_loads(tiny, tmp_path):
+    tiny.reset(seed=0)
+    shown = tiny.step(2)[0]
+    tiny.save_state(tmp_path / "state")
+    future = [tiny.step(action)[0] for action in (0, 1, 2)]
+    frame, _ = tiny.load_state(tmp_path / "state")
+    assert np.array_equal(frame, shown)
+    assert np.array_equal([tiny.step(action)[0] for action in (0, 1, 2)], future)
+
+
+def test_a_damaged_save_is_one_sentence_and_changes_nothing(tiny, tmp_path):
+    tiny.reset(seed=0)
+    tiny.save_state(tmp_path / "state")
+    whole = (tmp_path / "state").read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    expected = tiny.step(2)[0]
+    tiny.load_state(tmp_path / "state")
+    for number, content in enumerate([b"", whole[:-100], b"<html>", bytes(flipped)]):
+        path = tmp_path / f"damaged-{number}"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="damaged") as caught:
+            tiny.load_state(path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="no file"):
+        tiny.load_state(tmp_path / "none")
+    assert np.array_equal(tiny.step(2)[0], expected)
+
+
+def test_more_sampler_steps_give_another_frame(tiny):
+    frames = []
+    for steps in (1, 2, 4):
+        tiny.steps = steps
+        tiny.reset(seed=0, options={"spawn": 0})
+        frames.append(tiny.step(2)[0])
+    assert not np.array_equal(frames[0], frames[1])
+    assert not np.array_equal(frames[1], frames[2])

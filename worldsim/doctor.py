@@ -10,7 +10,6 @@ import importlib
 import importlib.metadata
 import platform
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -90,31 +89,20 @@ def look_at_names() -> Finding:
 
 
 def look_at_torch() -> Finding:
-    """Torch, its threads, and the precision that is faster here."""
+    """Torch, what it runs on, and the precision that training would choose here."""
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    where = (
-        torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
-    )
-    speeds = {name: _speed(device, name) for name in ("float32", "bfloat16")}
-    shown = ", ".join(f"{name} {speed:.0f} GFLOP/s" for name, speed in speeds.items())
-    return Finding(
-        f"{torch.__version__}, {where}; {shown}: {max(speeds, key=speeds.get)} is faster"
-    )
-
-
-def _speed(device: str, precision: str) -> float:
-    """Billions of operations a second in a matrix product; the best of a few."""
-    import torch
-
-    matrix = torch.ones(MATRIX, MATRIX, device=device, dtype=getattr(torch, precision))
-    best = float("inf")
-    for _ in range(3):
-        started = time.perf_counter()
-        _ = (matrix @ matrix)[0, 0].item()  # .item() waits for the device
-        best = min(best, time.perf_counter() - started)
-    return 2 * MATRIX**3 / best / 1e9
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    where = f"threads: {torch.get_num_threads()}"
+    if device.type == "cuda":
+        where += f", {torch.cuda.get_device_name()}"
+    measure = importlib.import_module("models.training")
+    speeds = [
+        f"{name} {2 * MATRIX**3 / measure.matmul_seconds(dtype, device, MATRIX) / 1e9:.0f} GFLOP/s"
+        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+    ]
+    chosen = str(measure.pick_precision("auto", device)).removeprefix("torch.")
+    return Finding(f"{torch.__version__}, {where}; {', '.join(speeds)}: training takes {chosen}")
 
 
 def look_at_opencv() -> Finding:
@@ -144,12 +132,12 @@ def look_at_pygame() -> Finding:
 
 def look_at_display() -> Finding:
     """Where a window would appear."""
-    from worldsim.runtime.window import video_driver
+    from worldsim.runtime.window import NoDisplay, video_driver
 
-    driver = video_driver()
-    if driver is None:
-        return Finding("", "no display: set DISPLAY, or play without one: --headless 100")
-    return Finding(f"SDL draws on {driver}")
+    try:
+        return Finding(f"SDL draws on {video_driver()}")
+    except NoDisplay as error:
+        return Finding("", str(error))
 
 
 def look_at_gl() -> Finding:

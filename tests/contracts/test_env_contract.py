@@ -14,28 +14,32 @@ from gymnasium.utils.env_checker import check_env
 import worldsim  # noqa: F401  registers the environments
 from envs.world_model import WorldModelEnv
 
-ENVIRONMENTS = {"Maze-v0": "engine", "FARDMLab-v0": "bundled_world", "a fake dream": None}
+# What each needs; those with a space in their name are ours under test, and have no id.
+ENVIRONMENTS = {
+    "Maze-v0": "engine",
+    "FARDMLab-v0": "bundled_world",
+    "a tiny dream": "tiny_world",
+    "a fake dream": "make_fake_world",
+}
 ACTIONS = [0, 1, 2, 2, 1, 0, 2, 3, 2, 1]
 NO_ACTIONS = [-1, 4, 1000, 1.0, 1.5, "left", None, True, [0], np.array([0, 1]), np.float32(1), b"0"]
 
 
 @pytest.fixture(params=ENVIRONMENTS)
 def name(request):
-    """An environment whose needs are met."""
-    if ENVIRONMENTS[request.param]:
-        request.getfixturevalue(ENVIRONMENTS[request.param])
     return request.param
 
 
 @pytest.fixture
-def make(name, make_fake_world):
+def make(name, request):
     """Makes new environments of the kind, and closes them."""
+    need = request.getfixturevalue(ENVIRONMENTS[name])
+    world = need() if name == "a fake dream" else need
     made = []
-    fake = make_fake_world()
 
     def make_one(**kwargs):
-        if name == "a fake dream":
-            made.append(WorldModelEnv(fake, **kwargs))
+        if " " in name:
+            made.append(WorldModelEnv(world, **kwargs))
         else:
             made.append(gymnasium.make(name, **kwargs).unwrapped)
         return made[-1]
@@ -46,9 +50,10 @@ def make(name, make_fake_world):
 
 
 @pytest.fixture
-def registered(name):
-    if name == "a fake dream":
+def registered(name, request):
+    if " " in name:
         pytest.skip("has no id")
+    request.getfixturevalue(ENVIRONMENTS[name])
     return name
 
 

@@ -1,0 +1,1 @@
+"""How good a world is and how fast: rollouts beside the engine, metrics, reports, benchmarks."""

@@ -1,0 +1,88 @@
+"""Fidelity: dreamt frames beside the engine's under the same actions, after a long context.
+
+Beside the dream stand two that know nothing of mazes: the last true frame repeated, and the most
+similar of the context's frames, chosen with hindsight. Above them stands the codec, which has seen
+the very frame.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from worldsim.evaluate.metrics import nearest, psnr, sharpness, ssim
+from worldsim.evaluate.protocol import Protocol
+from worldsim.evaluate.rollout import Start, dream
+from worldsim.world import WorldModel
+
+Rows = list[tuple[str, np.ndarray]]
+
+
+def measure(world: WorldModel, made: list[Start], protocol: Protocol) -> tuple[dict[str, Any], Rows]:
+    """Score dreams of the starts' episodes.
+
+    Returns:
+        The figures, and rows of frames for a contact sheet.
+    """
+    figures: dict[str, list[dict[str, np.ndarray]]] = {}
+    rows: Rows = []
+    for start in made:
+        truth = _after(start, "frames", protocol.predicted)
+        actions = _after(start, "actions", protocol.predicted, shift=1)
+        dreamt = np.stack(list(dream(world, start.state(), actions, protocol.steps)), axis=1)
+        for name, pictures in _contestants(world, start, truth, dreamt):
+            scored = {metric.__name__: metric(pictures, truth) for metric in (psnr, ssim)}
+            scored["sharpness"] = sharpness(pictures) / sharpness(truth).mean(axis=0)
+            figures.setdefault(name, []).append(scored)
+        rows += _sheet_rows(start, truth, dreamt, protocol)
+    return {name: _summary(parts, protocol) for name, parts in figures.items()}, rows
+
+
+def _after(start: Start, what: str, count: int, shift: int = 0) -> np.ndarray:
+    """What follows the context: frames, or the actions that lead to them."""
+    at = start.context - shift
+    return np.stack([getattr(episode, what)[at : at + count] for episode in start.episodes])
+
+
+def _contestants(world: WorldModel, start: Start, truth: np.ndarray, dreamt: np.ndarray):
+    yield "dream", dreamt
+    yield "repeat last frame", np.broadcast_to(start.last_frames()[:, None], truth.shape)
+    yield "best of context", _best_of_context(start, truth)
+    yield "codec", reconstructed(world, truth)
+
+
+def _best_of_context(start: Start, truth: np.ndarray) -> np.ndarray:
+    seen = (episode.frames[: start.context] for episode in start.episodes)
+    return np.stack([frames[nearest(row, frames)] for frames, row in zip(seen, truth, strict=True)])
+
+
+@torch.no_grad()
+def reconstructed(world: WorldModel, frames: np.ndarray) -> np.ndarray:
+    """Frames `[...,H,W,3]` through the world's codec and back."""
+    flat = frames.reshape(-1, *frames.shape[-3:])
+    parts = []
+    for at in range(0, len(flat), 64):
+        pictures = torch.from_numpy(np.ascontiguousarray(flat[at : at + 64])).to(world.device)
+        parts.append(world.codec.decode(world.codec.encode(pictures)).cpu().numpy())
+    return np.concatenate(parts).reshape(frames.shape)
+
+
+def _summary(parts: list[dict[str, np.ndarray]], protocol: Protocol) -> dict[str, Any]:
+    """Means over the episodes, at the horizons and over all predicted frames."""
+    summary: dict[str, Any] = {}
+    for metric in parts[0]:
+        values = np.concatenate([part[metric] for part in parts])
+        at = {str(h): values[:, h - 1].mean() for h in protocol.horizons if h <= values.shape[1]}
+        summary[metric] = at | {"mean": values.mean(), "std": values.mean(axis=1).std()}
+    return summary
+
+
+def _sheet_rows(start: Start, truth: np.ndarray, dreamt: np.ndarray, protocol: Protocol) -> Rows:
+    last = start.last_frames()[:, None]
+    chosen = [number for number in protocol.sheet if number <= truth.shape[1]]
+    named = {
+        name: np.concatenate((last, frames), axis=1)[:, chosen]
+        for name, frames in (("truth", truth), ("dream", dreamt))
+    }
+    seeds = [episode.meta.seed for episode in start.episodes]
+    return [(f"{seed} {name}", named[name][i]) for i, seed in enumerate(seeds) for name in named]

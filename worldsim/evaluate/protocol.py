@@ -1,0 +1,74 @@
+"""The numbers of an evaluation: how many episodes, how long, which horizons. Plain data, no torch.
+
+The published protocol (TECO, arXiv 2210.02396): episodes of 300 frames, of which 144 are given and
+156 are predicted under the true actions.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What is measured; counts in frames where nothing else is said.
+
+    Attributes:
+        episodes: held-out episodes a dream starts from.
+        context: true frames a dream is given.
+        predicted: frames it then dreams under the true actions.
+        horizons: which of the predicted are listed one by one, counted from 1.
+        sheet: frames on the contact sheet; 0 is the last true one.
+        batch: dreams in one batch.
+        steps: sampler steps a frame; None for the world's own number.
+        probe_episodes: training episodes that the probe of actions learns from.
+        probe_steps: their length in actions.
+        probe_epochs: how often it sees them.
+        forks: dreams from each start under random actions.
+        follow: their length.
+        away: length of the way out and back.
+        long: length of the runs that show drift.
+        long_rows: how many of them under each kind of keys.
+        block: frames in one entry of a time series.
+    """
+
+    episodes: int = 16
+    context: int = 144
+    predicted: int = 156
+    horizons: tuple[int, ...] = (1, 16, 64, 156)
+    sheet: tuple[int, ...] = (0, 1, 2, 4, 8, 16, 32, 64, 100, 156)
+    batch: int = 8
+    steps: int | None = None
+    probe_episodes: int = 48
+    probe_steps: int = 100
+    probe_epochs: int = 8
+    forks: int = 3
+    follow: int = 16
+    away: int = 64
+    long: int = 1000
+    long_rows: int = 4
+    block: int = 100
+
+    def __post_init__(self):
+        for name in ("episodes", "long", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} should be at least 1, got {getattr(self, name)}.")
+
+
+def quick(steps: int | None = None) -> Protocol:
+    """A protocol of seconds that goes through everything; its figures mean little."""
+    return Protocol(
+        episodes=2,
+        context=12,
+        predicted=16,
+        horizons=(1, 16),
+        sheet=(0, 1, 2, 4, 8, 16),
+        steps=steps,
+        probe_episodes=4,
+        probe_steps=40,
+        probe_epochs=2,
+        forks=1,
+        follow=6,
+        away=32,
+        long=40,
+        long_rows=1,
+        block=20,
+    )

@@ -1,0 +1,143 @@
+"""`worldsim evaluate`: measure a world against the engine it was learnt from, and write it down.
+
+    worldsim evaluate dmlab --episodes 16 --out evaluation/dmlab
+
+Everything that could be measured is written, also where it is far from good; a part whose dream
+ran away says so in its place. What the parts measure is told in docs/evaluate.md.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from worldsim.evaluate.protocol import Protocol
+    from worldsim.world import WorldModel
+
+PARTS = ("fidelity",)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="worldsim evaluate",
+        description="Measure a world against the engine it was learnt from, on unseen seeds.",
+    )
+    parser.add_argument("world", help="a bundled world's name, or a world's folder")
+    parser.add_argument("--episodes", type=int, default=16, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, help="folder (default: evaluation/<the world's name>)")
+    parser.add_argument("--steps", type=int, help="sampler steps a frame (default: the world's)")
+    parser.add_argument("--frames-long", type=int, default=1000, help="length of the long runs")
+    parser.add_argument("--only", action="append", choices=PARTS, help="leave the others out")
+    parser.add_argument("--quick", action="store_true", help="seconds, to see that all of it runs")
+    parser.add_argument("--device", default="cpu", help="where the network runs: cpu or cuda")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; 0 when everything was measured, 1 when a dream ran away.
+
+    Raises:
+        ValueError: an argument out of range, or no such world.
+    """
+    args = _parser().parse_args(argv)
+    from worldsim.evaluate.protocol import Protocol, quick
+    from worldsim.evaluate.sheet import write_picture
+    from worldsim.evaluate.table import lines
+    from worldsim.world import STEPS, load_world
+
+    if args.steps is not None and args.steps not in STEPS:
+        raise ValueError(f"--steps should be one of {STEPS}, got {args.steps}.")
+    full = Protocol(episodes=args.episodes, long=args.frames_long, steps=args.steps)
+    protocol = quick(args.steps) if args.quick else full
+    world = load_world(args.world, args.device)
+    report, sheets = evaluate(world, protocol, args.only or PARTS)
+    folder = args.out or Path("evaluation") / world.card.name
+    for name, picture in sheets.items():
+        write_picture(folder / f"{name}.png", picture)
+    write_report(folder / "evaluation.json", report)
+    print("\n".join(lines(report)))
+    print(f"\n{folder / 'evaluation.json'}, " + ", ".join(f"{name}.png" for name in sheets))
+    return int(any("failed" in report[part] for part in PARTS if part in report))
+
+
+def evaluate(
+    world: "WorldModel", protocol: "Protocol", parts: tuple[str, ...] = PARTS
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Measure a world.
+
+    Returns:
+        The report, JSON values only, and contact sheets (uint8 `[H,W,3]`) by name.
+    """
+    from worldsim.evaluate import truth
+    from worldsim.evaluate.rollout import DreamError, starts
+
+    env = truth.open_engine(world.card)
+    report, sheets = _heading(world, protocol), {}
+    length = protocol.context + protocol.predicted - 1
+    played = truth.episodes(env, protocol.episodes, length, "heldout", truth.GOAL)
+    _say(f"{len(played)} held-out episodes are played")
+    made = starts(world, played, protocol.context, protocol.batch)
+    _say("the dreams have seen their context")
+    for part in parts:
+        began = time.monotonic()
+        try:
+            figures, pictures = _MEASURES[part](world, env, made, protocol)
+        except DreamError as error:
+            figures, pictures = {"failed": str(error)}, {}
+        report[part] = figures | {"seconds": time.monotonic() - began}
+        sheets |= pictures
+        _say(f"{part} took {report[part]['seconds']:.0f} s")
+    env.close()
+    return plain(report), sheets
+
+
+def _heading(world: "WorldModel", protocol: "Protocol") -> dict[str, Any]:
+    return {
+        "world": world.card.name,
+        "hash": world.hash,
+        "engine": world.card.engine,
+        "steps": protocol.steps or world.card.steps,
+        "protocol": dataclasses.asdict(protocol),
+    }
+
+
+def _fidelity(world, env, made, protocol):
+    from worldsim.evaluate.fidelity import measure
+    from worldsim.evaluate.sheet import contact_sheet
+
+    figures, rows = measure(world, made, protocol)
+    return figures, {"fidelity": contact_sheet([frames for _, frames in rows[:16]], group=2)}
+
+
+_MEASURES = {"fidelity": _fidelity}
+
+
+def plain(value: Any) -> Any:
+    """JSON values of figures: numpy's numbers become Python's, rounded to be read."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    """Write the report as JSON, whole or not at all."""
+    from worldsim.checkpoint import write_whole
+
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    write_whole(path, lambda scratch: scratch.write_text(text))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -115,10 +115,11 @@ def open_world(
     Raises:
         ValueError: its keys collide with the table of intents.
     """
-    folder = Path(world) if Path(world).is_dir() else asset("worlds", world)
-    kwargs = {"world": str(folder.resolve()) if Path(world).is_dir() else world}
+    is_folder = (Path(world) / "card.json").is_file()
+    kwargs = {"world": str(Path(world).resolve()) if is_folder else world}
     kwargs |= {"steps": steps, "device": device}
     try:
+        folder = Path(world) if is_folder else asset("worlds", world)
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         actions = load_actions(card["action_set"])
         title = card["title"]

@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,11 @@ class Recording:
     fps: float
     name: str
 
-    @property
+    @cached_property
     def moves(self) -> list[Move]:
         """The moves that led from the first frame to the last."""
-        return [Move(int(a), int(k)) for a, k in zip(self.episode.actions, self.steps, strict=True)]
+        pairs = zip(self.episode.actions.tolist(), self.steps.tolist(), strict=True)
+        return [Move(*pair) for pair in pairs]
 
 
 def frame_hash(frame: np.ndarray) -> str:

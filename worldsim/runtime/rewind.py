@@ -34,7 +34,7 @@ class History:
         state: the environment's state there.
         sparse: a state is kept for every so many steps.
         dense: and for every so many among the newest `sparse` steps.
-        keyframes: how many of the sparse states are kept; older moments are forgotten.
+        keyframes: how many states older than that are kept; moments before them are forgotten.
     """
 
     def __init__(
@@ -88,12 +88,11 @@ class History:
                 kept.popitem()
 
     def _thin(self, newest: int) -> None:
-        old = newest - self._sparse
-        for number in [
-            n for n in self._states if n <= old and n % self._sparse and n != self._first
-        ]:
-            del self._states[number]
-        while sum(n <= old for n in self._states) > self._keyframes:
+        old = [number for number in self._states if number < newest - self._sparse]
+        for number in old:
+            if number % self._sparse and number != self._first:
+                del self._states[number]
+        while len(self._states) > self._keyframes + self._sparse // self._dense:
             self._states.popitem(last=False)
             self._first = next(iter(self._states))
             while self.first < self._first:

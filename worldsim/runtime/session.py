@@ -10,15 +10,12 @@ knows no screen, no file and no network: it is given them. Sinks watch and chang
 import enum
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from worldsim.runtime.clock import Clock, Pacer
 from worldsim.runtime.control import Choice, Controller
 from worldsim.runtime.game import Game
-from worldsim.runtime.hud import Status
 from worldsim.runtime.keys import check_keys
 from worldsim.runtime.line import Move, Start
 from worldsim.runtime.opening import Opening, Stage
@@ -26,12 +23,11 @@ from worldsim.runtime.record import NoRecorder, Recorder
 from worldsim.runtime.requests import Requests
 from worldsim.runtime.saves import NoSaves, Saves
 from worldsim.runtime.sinks import Meter, Sink
+from worldsim.runtime.teller import Teller, sentence
 from worldsim.runtime.travel import Travel
 
-STEPS = (1, 2, 4)  # sampler steps a player can choose
-NOTE_SECONDS = 4.0
+STEPS = (1, 2, 4, 8)  # sampler steps a player can choose
 LONGEST_SLEEP = 0.005  # a key is noticed within this time
-HEARTBEAT = 0.1  # figures are shown this often when nothing happens
 ENDED = "The episode is over: Enter for a new start, U for the same one, Backspace to go back."
 
 logger = logging.getLogger(__name__)
@@ -105,9 +101,8 @@ class Session:
         self._spawn, self._fps, self._endless = spawn, fps, endless
         self._pacer = Pacer(0, self.clock)
         self._stages = opening.stages()
-        self._wait: Stage | None = Stage("starting", 0.0)
-        self._note, self._note_until = "", 0.0
-        self._publish_at = float("-inf")
+        self._opening_stage: Stage | None = Stage("starting", 0.0)
+        self._teller = Teller(self.clock)
         self._back_to = State.WAITING
         self._travel: Travel | None = None
         self._ticks = {
@@ -151,8 +146,8 @@ class Session:
         for name in asked:
             self._obey(name)
         did = self._ticks[self.state]()
-        if did or asked or self.clock.now() >= self._publish_at:
-            self._publish()
+        if did or asked or self._teller.is_due():
+            self._teller.publish(self)
         return did
 
     def close(self) -> None:
@@ -162,7 +157,7 @@ class Session:
         self.state = State.CLOSED
         for sink in self.sinks:
             sink.end("closed")
-        self._publish()
+        self._teller.publish(self)
         for sink in self.sinks:
             sink.close()
         if self.opening.place is not None:
@@ -172,6 +167,16 @@ class Session:
     def made(self) -> int:
         """How many frames were made in all."""
         return self.game.made if self.game is not None else 0
+
+    @property
+    def number(self) -> int:
+        """The number of the frame to be seen now, counted from the start."""
+        return self.game.track.number if self._travel is None else self._travel.cursor
+
+    @property
+    def wait(self) -> Stage | None:
+        """What the player waits for, if anything."""
+        return self._opening_stage if self._travel is None else self._travel.wait
 
     # ---- what a player may ask for ----
 
@@ -186,7 +191,7 @@ class Session:
         if choice is None and self.game.track.number:
             choice = Choice(action=self.game.track.moves[self.game.track.number - 1].action)
         if choice is None:
-            self.tell("Hold the key of a move, and step.")
+            self._teller.tell("Hold the key of a move, and step.")
         else:
             self._make(choice)
 
@@ -205,8 +210,14 @@ class Session:
             self._travel.follow()
 
     def save(self) -> None:
-        """Write a quick save."""
-        self.tell(f"Saved as {self.saves.save(self.game.track)}.")
+        """Write a quick save.
+
+        Raises:
+            ValueError: the world failed and is not where it is seen.
+        """
+        if self.game.lost:
+            raise ValueError("The world failed: make a frame or go back before saving.")
+        self._teller.tell(f"Saved as {self.saves.save(self.game.track)}.")
 
     def load(self) -> None:
         """Go to the newest quick save; the next ticks bring it there."""
@@ -225,30 +236,26 @@ class Session:
     def toggle_run_on(self) -> None:
         """Let the world run on when no key is pressed, or wait."""
         if self.game.place.actions.idle is None:
-            self.tell("This world knows no standing still, so it waits for a key.")
+            self._teller.tell("This world knows no standing still, so it waits for a key.")
             return
         self.runs_on = not self.runs_on
-        self.tell("The world runs on." if self.runs_on else "The world waits for a key.")
+        self._teller.tell("The world runs on." if self.runs_on else "The world waits for a key.")
 
     def change_steps(self, direction: int) -> None:
         """Take the next higher or lower number of sampler steps."""
         if not self.game.place.samples:
-            self.tell("This world has no sampler.")
+            self._teller.tell("This world has no sampler.")
             return
         wanted = [k for k in STEPS if (k - self.steps) * direction > 0]
         self.steps = min(wanted, key=lambda k: abs(k - self.steps), default=self.steps)
-        self.tell(f"{self.steps} sampler steps a frame.")
-
-    def tell(self, note: str) -> None:
-        """Say something to the player for a while."""
-        self._note, self._note_until = note, self.clock.now() + NOTE_SECONDS
+        self._teller.tell(f"{self.steps} sampler steps a frame.")
 
     # ---- one tick of each state ----
 
     def _tick_warmup(self) -> bool:
         stage = next(self._stages, None)
         if stage is not None:
-            self._wait = stage
+            self._opening_stage = stage
             return True
         place = self.opening.place
         check_keys(place.actions)
@@ -258,7 +265,7 @@ class Session:
         fps = place.fps if self._fps is None else self._fps
         self._pacer = Pacer(fps, self.clock)
         self.recorder.describe(place, fps)
-        self._wait = None
+        self._opening_stage = None
         self.game = Game(place, place.start(self._seed, self._spawn), self.sinks, self.clock)
         self._arrive(State.WAITING)
         return True
@@ -293,6 +300,16 @@ class Session:
             self._arrive(self._back_to)
         return did
 
+    def _obey(self, name: str) -> None:
+        away = self.state is State.REWINDING and name not in ("new_start", "same_start", "load")
+        if self.state is State.WARMUP or away:
+            self._teller.tell("One moment.")
+            return
+        try:
+            self._asks[name]()
+        except (ValueError, OSError) as error:
+            self._teller.tell(sentence(error))
+
     # ---- making frames ----
 
     def _choice(self, run_on: bool) -> Choice | None:
@@ -304,7 +321,7 @@ class Session:
 
     def _make(self, choice: Choice) -> None:
         if self.game.ended:
-            self.tell(ENDED)
+            self._teller.tell(ENDED)
             return
         if self.game.lost:
             self.rewind(0)
@@ -317,7 +334,7 @@ class Session:
             return
         self.frame = self.game.frame
         if self.game.ended:
-            self.tell(ENDED)
+            self._teller.tell(ENDED)
 
     def _begin(self, start: Start, why: str) -> None:
         try:
@@ -340,7 +357,7 @@ class Session:
             logger.error("The world failed.", exc_info=error)
         self.state, self._travel = State.PAUSED, None
         self.frame = self.game.frame
-        self.tell(sentence(error))
+        self._teller.tell(sentence(error))
 
     # ---- going through time ----
 
@@ -353,61 +370,9 @@ class Session:
 
     def _set_off(self) -> bool:
         if not self.game.place.rewinds:
-            self.tell("This world cannot go back in time.")
+            self._teller.tell("This world cannot go back in time.")
             return False
         self._back_to = State.PAUSED if self.state is State.PAUSED else State.WAITING
         self._travel = Travel(self.game, self.requests.holds, self.clock)
         self.state = State.REWINDING
         return True
-
-    # ---- what is said ----
-
-    def _obey(self, name: str) -> None:
-        away = self.state is State.REWINDING and name not in ("new_start", "same_start", "load")
-        if self.state is State.WARMUP or away:
-            self.tell("One moment.")
-            return
-        try:
-            self._asks[name]()
-        except (ValueError, OSError) as error:
-            self.tell(sentence(error))
-
-    def _publish(self) -> None:
-        self._publish_at = self.clock.now() + HEARTBEAT
-        status = self.status()
-        for sink in self.sinks:
-            sink.show(self.frame, status)
-
-    def status(self) -> Status:
-        """The figures of this moment."""
-        figures = self.meter.figures()
-        wait = self._travel.wait if self._travel is not None else self._wait
-        status = Status(
-            title=self.opening.title,
-            state=self.state.value,
-            driver=self.controller.name,
-            fps=figures.fps,
-            p50_ms=figures.p50_ms,
-            p99_ms=figures.p99_ms,
-            steps=self.steps,
-            runs_on=bool(self.runs_on),
-            recording=self.recorder.label,
-            note=self._note if self.clock.now() < self._note_until else "",
-            trouble=self.recorder.trouble,
-            doing=wait.doing if wait else "",
-            progress=wait.progress if wait else None,
-        )
-        return status if self.game is None else replace(status, **self._whereabouts())
-
-    def _whereabouts(self) -> dict[str, Any]:
-        track = self.game.track
-        number = self._travel.cursor if self._travel is not None else track.number
-        names = track.place.actions.names
-        action = names[track.moves[number - 1].action] if 0 < number <= track.number else ""
-        return {"number": number, "action": action, "seed": track.start.seed}
-
-
-def sentence(error: Exception) -> str:
-    """An error as one line for a player."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"

@@ -78,9 +78,9 @@ class Screen:
         cells = [
             [self._font.render(cell, True, colour) for cell in row.split("\t")] for row in rows
         ]
-        column = max(row[0].get_width() for row in cells if len(row) > 1 or len(cells[0]) < 2)
-        step, second = self._font.get_linesize(), column + 2 * MARGIN
-        widths = [second * (len(row) - 1) + row[-1].get_width() for row in cells]
+        second = 2 * MARGIN + max((row[0].get_width() for row in cells if row[1:]), default=0)
+        widths = [second * bool(row[1:]) + row[-1].get_width() for row in cells]
+        step = self._font.get_linesize()
         size = max(widths) + 2 * MARGIN, step * len(cells) + MARGIN
         shade = pygame.Surface(size, pygame.SRCALPHA)
         shade.fill(SHADE)
@@ -126,6 +126,18 @@ def _open_display() -> None:
     if driver in INVISIBLE and driver != asked:  # SDL falls back to these without a word
         pygame.display.quit()
         raise NoDisplay(f"There is no display to open a window on. {_ADVICE}")
+
+
+def video_driver() -> str:
+    """The name of what windows would appear on here, e.g. x11; none is opened.
+
+    Raises:
+        NoDisplay: there is no display.
+    """
+    _open_display()
+    driver = pygame.display.get_driver()
+    pygame.display.quit()
+    return driver
 
 
 _ADVICE = "Use --headless N to run N frames without one, or set DISPLAY."

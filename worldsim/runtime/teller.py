@@ -1,0 +1,74 @@
+"""Tells the sinks what is to be seen now, and the player what there is to say."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from worldsim.runtime.clock import Clock
+from worldsim.runtime.hud import Status
+
+if TYPE_CHECKING:
+    from worldsim.runtime.session import Session
+
+NOTE_SECONDS = 4.0
+HEARTBEAT = 0.1  # figures are shown this often when nothing happens
+
+
+class Teller:
+    """Keeps the newest note for a while, and makes the Status of each moment.
+
+    Args:
+        clock: where the time comes from.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._note, self._note_until = "", 0.0
+        self._due = float("-inf")
+
+    def tell(self, note: str) -> None:
+        """Say something to the player for a while."""
+        self._note, self._note_until = note, self._clock.now() + NOTE_SECONDS
+
+    def is_due(self) -> bool:
+        """Whether the sinks have heard nothing for a while."""
+        return self._clock.now() >= self._due
+
+    def publish(self, session: "Session") -> None:
+        """Show every sink the picture and the figures of this moment."""
+        self._due = self._clock.now() + HEARTBEAT
+        status = self.status(session)
+        for sink in session.sinks:
+            sink.show(session.frame, status)
+
+    def status(self, session: "Session") -> Status:
+        """The figures of this moment."""
+        figures, wait = session.meter.figures(), session.wait
+        status = Status(
+            title=session.opening.title,
+            state=session.state.value,
+            driver=session.controller.name,
+            fps=figures.fps,
+            p50_ms=figures.p50_ms,
+            p99_ms=figures.p99_ms,
+            steps=session.steps,
+            runs_on=bool(session.runs_on),
+            recording=session.recorder.label,
+            note=self._note if self._clock.now() < self._note_until else "",
+            trouble=session.recorder.trouble,
+            doing=wait.doing if wait else "",
+            progress=wait.progress if wait else None,
+        )
+        return status if session.game is None else replace(status, **_whereabouts(session))
+
+
+def _whereabouts(session: "Session") -> dict[str, Any]:
+    track, number = session.game.track, session.number
+    names = track.place.actions.names
+    action = names[track.moves[number - 1].action] if 0 < number <= track.number else ""
+    return {"number": number, "action": action, "seed": track.start.seed}
+
+
+def sentence(error: Exception) -> str:
+    """An error as one line for a player."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"

@@ -528,7 +528,7 @@ def test_history_finds_a_near_state_and_stays_small(data):
     found, state = history.keyframe(wanted)
     assert state == f"state {found}"
     assert 0 <= wanted - found < (2 if wanted > last - 8 else 8)
-    assert history.first <= max(0, last - 3 * 8)
+    assert history.first <= max(0, last - 2 * 8)
     history.cut(wanted)
     assert history.last == wanted
 

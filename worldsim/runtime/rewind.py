@@ -34,7 +34,7 @@ class History:
         state: the environment's state there.
         sparse: a state is kept for every so many steps.
         dense: and for every so many among the newest `sparse` steps.
-        keyframes: how many states older than that are kept; moments before them are forgotten.
+        keyframes: how many states are kept besides the dense ones; moments before are forgotten.
     """
 
     def __init__(

@@ -1,0 +1,3 @@
+"""The networks: FAR-Long dynamics and the compact autoencoder. Knows torch; knows no engine, window
+or environment.
+"""

@@ -1,0 +1,69 @@
+"""Networks from a world's card and weights, and back."""
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.autoencoder import AutoencoderConfig, PatchAutoencoder
+from models.far import FARConfig
+from models.far_dynamics import FARDynamics
+from worldsim.actions import load_actions
+from worldsim.checkpoint import WorldError
+from worldsim.config import from_dict
+from worldsim.world import Parts, WorldCard
+
+
+def far_settings(codec: AutoencoderConfig, dynamics: FARConfig) -> dict[str, Any]:
+    """What a card must say so that `build_far` can build."""
+    return {"codec": dataclasses.asdict(codec), "dynamics": dataclasses.asdict(dynamics)}
+
+
+def far_weights(codec: PatchAutoencoder, network: torch.nn.Module) -> dict[str, Tensor]:
+    """Weights of both networks under one roof; matrices in float16 (half the download, no visible
+    difference).
+    """
+    named = {f"codec.{name}": tensor for name, tensor in codec.state_dict().items()}
+    named |= {f"dynamics.{name}": tensor for name, tensor in network.state_dict().items()}
+    return {
+        name: tensor.half() if _is_matrix(name, tensor) else tensor
+        for name, tensor in named.items()
+    }
+
+
+def _is_matrix(name: str, tensor: Tensor) -> bool:
+    return name.startswith("dynamics.") and tensor.ndim >= 2 and tensor.is_floating_point()
+
+
+def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:
+    """The codec and the FAR-Long dynamics of a card.
+
+    Raises:
+        WorldError: weights that don't fit the card.
+    """
+    try:
+        codec = PatchAutoencoder(from_dict(AutoencoderConfig, card.settings["codec"]))
+        dynamics = FARDynamics(
+            from_dict(FARConfig, card.settings["dynamics"]), load_actions(card.action_set).turns
+        )
+    except (KeyError, ValueError) as error:
+        raise WorldError(
+            f"the card of {card.name} does not describe a network ({error}): fetch the world again"
+        ) from error
+    for module, prefix in ((codec, "codec."), (dynamics.network, "dynamics.")):
+        part = {
+            name.removeprefix(prefix): tensor.float()
+            for name, tensor in weights.items()
+            if name.startswith(prefix)
+        }
+        try:
+            module.load_state_dict(part)
+        except RuntimeError as error:
+            raise WorldError(
+                f"the weights of {card.name} don't fit its card "
+                f"({str(error).splitlines()[-1].strip()}): fetch the world again"
+            ) from error
+        module.requires_grad_(False).eval().to(device)
+    dynamics.to(device)
+    return Parts(codec, dynamics)

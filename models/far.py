@@ -1,0 +1,383 @@
+"""FAR-Long in the sliding layout: the network, whole clips at once. Knows nothing of sampling,
+caches or training.
+
+A clip's tokens are four kinds of frame (arXiv 2503.19325, with the window made to slide so that
+keys never go stale):
+  coarse  long-term memory, a few tokens a frame, own projections      landmark  old frames seen
+  from near the present place, kept fine
+  clean   the short-term window, fine                                  noisy     the frames being
+  made, fine
+A noisy frame sees the clean frames of its window, the coarse ones older than that, the landmarks
+and itself. A clean frame sees clean and coarse likewise.
+Coarse frames see every `dilation`-th older coarse frame. Landmarks see themselves alone. So every
+frame is encoded once and stays valid.
+
+Shape letters: B rows, F frames, S tokens of a frame, N = F*S, C channels, h w latent size, D width,
+H heads, d head size, L layers.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.layers import (
+    QKV,
+    AdaLN,
+    FeedForward,
+    Modulation,
+    Projections,
+    attend,
+    modulate,
+    timestep_embedding,
+)
+from models.rope import far_long_frequencies, rotation
+
+NO_FRAME = -1
+JUMPS = (1.0, 0.5, 0.25, 0.125)
+NO_JUMP = len(JUMPS)
+CLEAN, NOISY, COARSE, LANDMARK = range(4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FARConfig:
+    """Shape of the network and of its memory. Sizes in latent cells, counts in frames."""
+
+    actions: int
+    latent_channels: int = 32
+    latent_size: int = 8
+    patch: int = 2
+    coarse_patch: tuple[int, int] = (8, 4)
+    width: int = 256
+    layers: int = 6
+    head_size: int = 64
+    mlp_ratio: float = 4.0
+    window: int = 8
+    ring: int = 16
+    dilation: int = 4
+    dilated: int = 128
+    landmarks: int = 6
+    field_of_view: float = 73.0
+
+    def __post_init__(self):
+        if self.width % self.head_size:
+            raise ValueError(
+                f"width {self.width} is no multiple of head_size {self.head_size}: choose one "
+                f"that is"
+            )
+        for side in (self.patch, *self.coarse_patch):
+            if self.latent_size % side:
+                raise ValueError(
+                    f"patch side {side} does not divide latent_size {self.latent_size}: choose a "
+                    f"divisor"
+                )
+
+    @property
+    def fine_tokens(self) -> int:
+        """Tokens of a fine frame."""
+        return (self.latent_size // self.patch) ** 2
+
+    @property
+    def coarse_tokens(self) -> int:
+        """Tokens of a coarse frame."""
+        return (self.latent_size // self.coarse_patch[0]) * (
+            self.latent_size // self.coarse_patch[1]
+        )
+
+    @property
+    def span(self) -> int:
+        """How many frames back the coarse memory reaches."""
+        return self.ring + self.dilation * self.dilated
+
+
+class Frames(NamedTuple):
+    """Frames of one kind: what they show, when and where they were seen, and how they came about.
+
+    latents `[B,F,C,h,w]`; ids `[B,F]` (NO_FRAME: an empty place); poses `[B,F,3]` (x, y in cells,
+    heading in radians); noise `[B,F]` in 0..1;
+    jumps `[B,F]` index into JUMPS or NO_JUMP; actions `[B,F]` that led to the frame (-1: none);
+    motions `[B,F,2]` in cells ahead and to the left.
+    """
+
+    latents: Tensor
+    ids: Tensor
+    poses: Tensor
+    noise: Tensor
+    jumps: Tensor
+    actions: Tensor
+    motions: Tensor
+
+
+class Prediction(NamedTuple):
+    """What a forward gives: clean latents `[B,F,C,h,w]` of the noisy frames; motions `[B,F,A,2]`
+    that each action would make from each clean frame.
+    """
+
+    latents: Tensor
+    motions: Tensor
+
+
+def fine_sees_coarse(now: Tensor, then: Tensor, cfg: FARConfig) -> Tensor:
+    """Whether fine frames `now` see coarse frames `then` (broadcast ids)."""
+    age = now - cfg.window - then
+    near = (age >= 0) & (age < cfg.ring)
+    return (then >= 0) & (
+        near | ((age >= cfg.ring) & (age < cfg.span) & (then % cfg.dilation == 0))
+    )
+
+
+def coarse_sees_coarse(now: Tensor, then: Tensor, cfg: FARConfig) -> Tensor:
+    """Whether coarse frames `now` see older coarse frames `then`."""
+    age = now - then
+    return (then >= 0) & (age > 0) & (age < cfg.span) & (then % cfg.dilation == 0)
+
+
+def fine_sees_fine(now: Tensor, then: Tensor, cfg: FARConfig) -> Tensor:
+    """Whether fine frames `now` see older clean frames `then` of their window."""
+    return (then >= 0) & (then < now) & (then > now - cfg.window)
+
+
+def additive(visible: Tensor) -> Tensor:
+    """Attention mask `[..., 1, :, :]` of zeros and minus infinities."""
+    return (
+        torch.zeros(visible.shape)
+        .masked_fill_(~visible.cpu(), float("-inf"))
+        .to(visible.device)
+        .unsqueeze(-3)
+    )
+
+
+def spread(visible: Tensor, rows: int, columns: int) -> Tensor:
+    """From frames `[B,F,G]` to tokens `[B, F*rows, G*columns]`."""
+    return visible.repeat_interleave(rows, dim=-2).repeat_interleave(columns, dim=-1)
+
+
+class Block(nn.Module):
+    """One transformer block: fine and coarse tokens have their own attention projections and share
+    AdaLN and MLP.
+    """
+
+    def __init__(self, cfg: FARConfig, last: bool):
+        super().__init__()
+        self.adaln = AdaLN(cfg.width)
+        self.fine = Projections(cfg.width, cfg.head_size)
+        self.coarse = Projections(cfg.width, cfg.head_size, with_out=not last)
+        self.mlp = FeedForward(cfg.width, cfg.mlp_ratio)
+
+    def finish(
+        self, x: Tensor, attended: Tensor, out: nn.Linear, mods: tuple[Modulation, Modulation]
+    ) -> Tensor:
+        """Add the gated attention `[B,N,D]` and the gated MLP to x `[B,F,S,D]`."""
+        first, second = mods
+        x = torch.addcmul(x, first.gate, out(attended).view_as(x))
+        return torch.addcmul(x, second.gate, self.mlp(modulate(x, second)))
+
+
+class FARNetwork(nn.Module):
+    """The weights, and the forward over whole clips."""
+
+    def __init__(self, cfg: FARConfig):
+        super().__init__()
+        self.cfg = cfg
+        fine_size = cfg.latent_channels * cfg.patch**2
+        coarse_size = cfg.latent_channels * cfg.coarse_patch[0] * cfg.coarse_patch[1]
+        self.embed_fine = nn.Linear(fine_size, cfg.width)
+        self.embed_coarse = nn.Linear(coarse_size, cfg.width)
+        self.embed_time = nn.Sequential(
+            nn.Linear(256, cfg.width), nn.SiLU(), nn.Linear(cfg.width, cfg.width)
+        )
+        self.embed_action = nn.Embedding(cfg.actions + 1, cfg.width)
+        self.embed_jump = nn.Embedding(len(JUMPS) + 1, cfg.width)
+        self.embed_kind = nn.Embedding(4, cfg.width)
+        self.embed_motion = nn.Linear(2, cfg.width, bias=False)
+        self.blocks = nn.ModuleList(Block(cfg, last=i == cfg.layers - 1) for i in range(cfg.layers))
+        self.out_modulation = nn.Linear(cfg.width, 2 * cfg.width)
+        self.out = nn.Linear(cfg.width, fine_size)
+        hidden = cfg.width // 4
+        self.odometry = nn.Sequential(
+            nn.Linear(cfg.width, hidden),
+            nn.Flatten(-2),
+            nn.ReLU(),
+            nn.Linear(hidden * cfg.fine_tokens, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 2 * cfg.actions),
+        )
+        for table in (self.embed_action, self.embed_jump, self.embed_kind):
+            nn.init.normal_(table.weight, std=0.02)
+        for layer in (self.out_modulation, self.out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.register_buffer("frequencies", far_long_frequencies(cfg.head_size), persistent=False)
+        self.register_buffer("fine_grid", self._grid(cfg.patch, cfg.patch), persistent=False)
+        self.register_buffer("coarse_grid", self._grid(*cfg.coarse_patch), persistent=False)
+
+    def _grid(self, tall: int, wide: int) -> Tensor:
+        """Row, column and bearing (radians left of the heading) of each token of a frame, `[S,
+        3]`.
+        """
+        size = self.cfg.latent_size
+        rows = torch.arange(0, size, tall, dtype=torch.float64) + (tall - 1) / 2
+        columns = torch.arange(0, size, wide, dtype=torch.float64) + (wide - 1) / 2
+        edge = torch.tan(
+            torch.deg2rad(torch.tensor(self.cfg.field_of_view / 2, dtype=torch.float64))
+        )
+        bearings = -torch.atan(((columns + 0.5) / size * 2 - 1) * edge)
+        row, column = torch.meshgrid(rows, columns, indexing="ij")
+        return torch.stack((row, column, bearings.expand_as(column)), dim=-1).flatten(0, 1)
+
+    def rotations(self, frames: Frames, coarse: bool = False) -> Tensor:
+        """Rotations `[B, F*S, 1, d/2]` of the frames' tokens."""
+        grid = self.coarse_grid if coarse else self.fine_grid
+        poses = frames.poses.double().unsqueeze(2)
+        shape = (*frames.ids.shape, len(grid), 1)
+        positions = torch.cat(
+            (
+                frames.ids.double()[..., None, None].expand(shape),
+                grid[:, :2].expand(*shape[:3], 2),
+                poses[..., 2:] + grid[:, 2:],
+                poses[..., :2].expand(*shape[:3], 2),
+            ),
+            dim=-1,
+        )
+        return rotation(positions, self.frequencies).flatten(1, 2)
+
+    def condition(self, frames: Frames, kind: int) -> Tensor:
+        """AdaLN's input `[B,F,D]`."""
+        null = self.cfg.actions
+        actions = torch.where(frames.actions < 0, null, frames.actions)
+        total = self.embed_time(timestep_embedding(frames.noise * 1000).to(self.out.weight.dtype))
+        total = total + self.embed_action(actions) + self.embed_jump(frames.jumps)
+        total = (
+            total + self.embed_motion(frames.motions.to(total.dtype)) + self.embed_kind.weight[kind]
+        )
+        return nn.functional.silu(total)
+
+    def patchify(self, latents: Tensor, coarse: bool = False) -> Tensor:
+        """`[B,F,C,h,w]` -> tokens `[B,F,S,C*p*p]`."""
+        tall, wide = self.cfg.coarse_patch if coarse else (self.cfg.patch, self.cfg.patch)
+        x = latents.unflatten(-1, (-1, wide)).unflatten(-3, (-1, tall))
+        return x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
+
+    def unpatchify(self, tokens: Tensor) -> Tensor:
+        """Inverse of patchify for fine tokens."""
+        p, side = self.cfg.patch, self.cfg.latent_size // self.cfg.patch
+        x = tokens.unflatten(-1, (-1, p, p)).unflatten(2, (side, side))
+        return x.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
+
+    def embed(self, frames: Frames, coarse: bool = False) -> Tensor:
+        """Tokens `[B,F,S,D]` that enter the first block."""
+        layer = self.embed_coarse if coarse else self.embed_fine
+        return layer(self.patchify(frames.latents, coarse).to(layer.weight.dtype))
+
+    def predict(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Clean latents from the last hidden state x `[B,F,S,D]`."""
+        scale, shift = self.out_modulation(condition).unsqueeze(2).chunk(2, dim=-1)
+        return self.unpatchify(self.out(modulate(x, Modulation(shift, scale, scale)))).float()
+
+    def predict_motions(self, x: Tensor) -> Tensor:
+        """Odometry `[B,F,A,2]` from the hidden state of clean frames before the last block
+        `[B,F,S,D]`.
+        """
+        return self.odometry(x).unflatten(-1, (-1, 2)).float()
+
+    def forward(
+        self, coarse: Frames, clean: Frames, landmarks: Frames, noisy: Frames
+    ) -> Prediction:
+        """Predict the clean latents of the noisy frames. Fine kinds lie side by side as [clean |
+        landmarks | noisy].
+        """
+        cfg = self.cfg
+        kinds = ((clean, CLEAN), (landmarks, LANDMARK), (noisy, NOISY))
+        x = torch.cat([self.embed(frames) for frames, _ in kinds], dim=1)
+        fine_condition = torch.cat([self.condition(frames, kind) for frames, kind in kinds], dim=1)
+        fine_rotations = torch.cat([self.rotations(frames) for frames, _ in kinds], dim=1)
+        y, coarse_condition, coarse_rotations = (
+            self.embed(coarse, True),
+            self.condition(coarse, COARSE),
+            self.rotations(coarse, True),
+        )
+        masks = self._masks(coarse, clean, landmarks, noisy)
+        marks = [frames.ids.shape[1] for frames, _ in kinds]
+        motions = None
+        for block in self.blocks[:-1]:
+            fine_mods, coarse_mods = block.adaln(fine_condition), block.adaln(coarse_condition)
+            fine = block.fine(modulate(x, fine_mods[0]).flatten(1, 2), fine_rotations)
+            mem = block.coarse(modulate(y, coarse_mods[0]).flatten(1, 2), coarse_rotations)
+            x = block.finish(
+                x, self._attend_fine(fine, mem, marks, masks), block.fine.out, fine_mods
+            )
+            y = block.finish(
+                y, attend(mem.q, mem.k, mem.v, masks.coarse), block.coarse.out, coarse_mods
+            )
+        motions = self.predict_motions(x[:, : marks[0]])
+        block = self.blocks[-1]
+        fine_mods, coarse_mods = block.adaln(fine_condition), block.adaln(coarse_condition)
+        fine = block.fine(modulate(x, fine_mods[0]).flatten(1, 2), fine_rotations)
+        mem = block.coarse(modulate(y, coarse_mods[0]).flatten(1, 2), coarse_rotations)
+        newest = -marks[2]
+        mods = tuple(Modulation(*(part[:, newest:] for part in mod)) for mod in fine_mods)
+        k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)
+        attended = attend(fine.q[:, :, newest * cfg.fine_tokens :], k, v, masks.noisy)
+        x = block.finish(x[:, newest:], attended, block.fine.out, mods)
+        return Prediction(self.predict(x, fine_condition[:, newest:]), motions)
+
+    def _attend_fine(self, fine: QKV, mem: QKV, marks: list[int], masks: "Masks") -> Tensor:
+        """Attention of [clean | landmarks | noisy] queries, each over what it may see."""
+        s = self.cfg.fine_tokens
+        edge = marks[0] * s
+        noisy_edge = edge + marks[1] * s
+        k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)
+        reach = mem.k.shape[2] + edge
+        clean = attend(fine.q[:, :, :edge], k[:, :, :reach], v[:, :, :reach], masks.clean)
+        noisy = attend(fine.q[:, :, noisy_edge:], k, v, masks.noisy)
+        if not marks[1]:
+            return torch.cat((clean, noisy), dim=1)
+        own = [
+            part[:, :, edge:noisy_edge].unflatten(2, (-1, s)).transpose(1, 2).flatten(0, 1)
+            for part in fine
+        ]
+        landmarks = attend(*own, None).unflatten(0, (-1, marks[1])).flatten(1, 2)
+        return torch.cat((clean, landmarks, noisy), dim=1)
+
+    def _masks(self, coarse: Frames, clean: Frames, landmarks: Frames, noisy: Frames) -> "Masks":
+        s, m = self.cfg.fine_tokens, self.cfg.coarse_tokens
+
+        def pairs(now: Frames, then: Frames) -> tuple[Tensor, Tensor]:
+            return now.ids.unsqueeze(2), then.ids.unsqueeze(1)
+
+        def own(frames: Frames) -> Tensor:
+            return torch.eye(
+                frames.ids.shape[1], dtype=torch.bool, device=frames.ids.device
+            ).expand(len(frames.ids), -1, -1)
+
+        coarse_own = coarse_sees_coarse(*pairs(coarse, coarse), self.cfg) | own(coarse)
+        clean_coarse = fine_sees_coarse(*pairs(clean, coarse), self.cfg)
+        clean_own = fine_sees_fine(*pairs(clean, clean), self.cfg) | own(clean)
+        noisy_coarse = fine_sees_coarse(*pairs(noisy, coarse), self.cfg)
+        noisy_clean = fine_sees_fine(*pairs(noisy, clean), self.cfg)
+        now, then = pairs(noisy, landmarks)
+        noisy_landmarks = (then >= 0) & (then <= now - self.cfg.window)
+        return Masks(
+            additive(spread(coarse_own, m, m)),
+            additive(torch.cat((spread(clean_coarse, s, m), spread(clean_own, s, s)), 2)),
+            additive(
+                torch.cat(
+                    (
+                        spread(noisy_coarse, s, m),
+                        spread(torch.cat((noisy_clean, noisy_landmarks, own(noisy)), 2), s, s),
+                    ),
+                    2,
+                )
+            ),
+        )
+
+
+class Masks(NamedTuple):
+    """Additive attention masks `[B,1,queries,keys]`: keys of `noisy` are [coarse | clean |
+    landmarks | noisy], of `clean` [coarse | clean].
+    """
+
+    coarse: Tensor
+    clean: Tensor
+    noisy: Tensor

@@ -1,0 +1,62 @@
+"""Several processes training one network (torchrun): each draws its own clips, gradients are
+averaged. One process is the case of one.
+
+On a CPU two processes of one thread are faster than one of two, whose threads wait for each other
+after every operation (docs/LOG.md).
+"""
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def start() -> tuple[int, int]:
+    """Join the group torchrun set up; (rank, how many)."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return int(os.environ.get("RANK", "0")), count
+
+
+def count() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def average_gradients(parameters: list[Tensor]) -> None:
+    """Replace every gradient by its mean over the processes (one message)."""
+    if count() == 1:
+        return
+    grads = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([grad.flatten() for grad in grads])
+    dist.all_reduce(flat)
+    flat /= count()
+    torch._foreach_copy_(
+        grads,
+        [
+            part.view_as(grad)
+            for part, grad in zip(flat.split([g.numel() for g in grads]), grads, strict=True)
+        ],
+    )
+
+
+def gathered(thing: object) -> list:
+    """Every process's `thing`, by rank."""
+    if count() == 1:
+        return [thing]
+    things = [None] * count()
+    dist.all_gather_object(things, thing)
+    return things
+
+
+def barrier() -> None:
+    """Wait for the others."""
+    if count() > 1:
+        dist.barrier()

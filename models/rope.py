@@ -1,0 +1,68 @@
+"""Rotary position embedding over any number of axes, some of them angles.
+
+A token's position is a row of numbers, one per axis; every axis owns a few of the head's frequency
+pairs. Beside FAR's three axes (frame, row, column;
+RoFormer, arXiv 2104.09864) a world whose actions turn and move the camera has three more: the
+bearing a token looks along and the place it was seen from.
+Attention then depends on differences of time, picture position, bearing and place, so "the same
+wall, seen last minute" is a small angle.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+AXES = ("frame", "row", "column", "bearing", "x", "y")
+
+
+def geometric(shortest: float, longest: float, count: int) -> list[float]:
+    """`count` angular frequencies whose wavelengths grow geometrically from `shortest` to
+    `longest`.
+    """
+    ratio = (longest / shortest) ** (1 / max(count - 1, 1))
+    return [2 * math.pi / (shortest * ratio**i) for i in range(count)]
+
+
+def far_long_frequencies(head_size: int) -> Tensor:
+    """Frequencies `[6, head_size / 2]` for AXES: every column belongs to one axis.
+
+    Bearings get whole harmonics, so that a full circle is exactly no difference.
+    """
+    pairs = head_size // 2
+    bearing = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0]
+    rest = pairs - len(bearing)
+    frame = rest - 4 * (rest // 5)
+    each = rest // 5
+    per_axis = (
+        geometric(4, 1200, frame),
+        geometric(2.5, 12, each),
+        geometric(2.5, 12, each),
+        bearing,
+        geometric(1.2, 24, each),
+        geometric(1.2, 24, each),
+    )
+    table = torch.zeros(len(AXES), pairs, dtype=torch.float64)
+    column = 0
+    for axis, values in enumerate(per_axis):
+        table[axis, column : column + len(values)] = torch.tensor(values, dtype=torch.float64)
+        column += len(values)
+    return table
+
+
+def rotation(positions: Tensor, frequencies: Tensor) -> Tensor:
+    """Unit complex numbers `[..., 1, head_size / 2]` for positions `[..., axes]` (the 1 is for the
+    heads).
+
+    The angle is taken in float64: frame 100,000 keeps its phase.
+    """
+    angle = positions.double() @ frequencies
+    return torch.polar(torch.ones_like(angle), angle).to(torch.complex64).unsqueeze(-2)
+
+
+def rotate(x: Tensor, rotations: Tensor) -> Tensor:
+    """Rotate interleaved pairs of x `[..., heads, head_size]` by `rotations` `[..., 1, head_size /
+    2]`.
+    """
+    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * rotations).flatten(-2)

@@ -1,0 +1,151 @@
+"""What train_world.py is made of: settings, optimisers, the averaged network, precision, and the
+state that resumes.
+"""
+
+import copy
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import nn
+
+from models.autoencoder import AutoencoderConfig
+from models.far import FARConfig
+from models.far_loss import LossConfig, Stage
+from models.muon import Muon
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Folders of episodes, and how clips are cut from them."""
+
+    train: str
+    heldout: str
+    cache: str
+    longest: int = 300
+    short_length: int = 40
+    short: float = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecTraining:
+    """Frames the encoder is found from, and how long the decoder learns."""
+
+    fit_frames: int = 20000
+    steps: int = 1500
+    batch: int = 16
+    lr: float = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamicsTraining:
+    """The main run. Shares are of `steps`; `save_minutes` and `sheet_minutes` are wall clock."""
+
+    steps: int
+    batch: int = 6
+    lr: float = 1e-3
+    muon_lr: float = 2e-3
+    warmup: int = 200
+    decay: float = 0.2
+    ema: float = 0.998
+    clip_norm: float = 1.0
+    weight_decay: float = 0.01
+    shortcuts_from: float = 0.5
+    residuals_from: float = 0.4
+    own_context_from: float = 0.75
+    save_minutes: float = 3.0
+    sheet_minutes: float = 15.0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def rate(self, step: int) -> float:
+        """Learning rate factor: warm-up, constant, linear to zero over the last `decay`."""
+        left = (self.steps - step) / max(self.decay * self.steps, 1)
+        return max(min((step + 1) / self.warmup, left, 1.0), 0.0)
+
+    def stage(self, step: int) -> Stage:
+        """What is switched on at a step."""
+        done = step / self.steps
+        return Stage(
+            shortcuts=done >= self.shortcuts_from,
+            residuals=done >= self.residuals_from,
+            own_context=done >= self.own_context_from,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A world to train: `assets/configs/*.yaml`."""
+
+    name: str
+    title: str
+    action_set: str
+    fps: float
+    engine: str
+    licence: str
+    data: DataConfig
+    codec: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    codec_training: CodecTraining = field(default_factory=CodecTraining)
+    dynamics: FARConfig
+    loss: LossConfig = field(default_factory=LossConfig)
+    training: DynamicsTraining
+    seed: int = 0
+
+
+def optimisers(network: nn.Module, cfg: DynamicsTraining) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices of the blocks, AdamW for everything else."""
+    hidden = [
+        p
+        for name, p in network.named_parameters()
+        if name.startswith("blocks.") and p.ndim == 2 and "adaln" not in name
+    ]
+    chosen = {id(p) for p in hidden}
+    rest = [p for p in network.parameters() if id(p) not in chosen]
+    return [
+        Muon(hidden, lr=cfg.muon_lr, weight_decay=cfg.weight_decay),
+        torch.optim.AdamW(rest, lr=cfg.lr, betas=(0.9, 0.98), weight_decay=cfg.weight_decay),
+    ]
+
+
+def set_rate(opts: list[torch.optim.Optimizer], cfg: DynamicsTraining, step: int) -> None:
+    """Apply the schedule."""
+    for opt, base in zip(opts, (cfg.muon_lr, cfg.lr), strict=True):
+        for group in opt.param_groups:
+            group["lr"] = base * cfg.rate(step)
+
+
+def averaged(network: nn.Module) -> nn.Module:
+    """A copy that gathers the exponential average of the weights."""
+    return copy.deepcopy(network).requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def gather(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the average towards the network; faster at the start, so that it does not remember the
+    initial weights.
+    """
+    keep = min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - keep)
+
+
+def matmul_seconds(
+    dtype: torch.dtype, device: torch.device, size: int = 256, repeats: int = 3
+) -> float:
+    """Seconds of one size^3 matrix product."""
+    a = torch.randn(size, size, device=device).to(dtype)
+    a @ a
+    start = time.perf_counter()
+    for _ in range(repeats):
+        result = a @ a
+    result.sum().item()
+    return (time.perf_counter() - start) / repeats
+
+
+def pick_precision(wish: str, device: torch.device) -> torch.dtype:
+    """bfloat16 where this machine multiplies it faster than float32, by a measurement of
+    milliseconds.
+    """
+    if wish != "auto":
+        return getattr(torch, wish)
+    faster = matmul_seconds(torch.bfloat16, device) < matmul_seconds(torch.float32, device)
+    return torch.bfloat16 if faster else torch.float32

@@ -1,0 +1,97 @@
+"""Latents of a store's episodes, encoded once and memory-mapped: what training reads.
+
+A folder holds `latents.raw` (float16 `[N,C,h,w]`, all frames of all episodes), `steps.npz` (offsets
+`[E+1]`; actions `[N]` that led to each frame, -1 for an
+episode's first; poses `[N,3]`, zeros and `posed` False where unknown) and `meta.json` (what was
+encoded, by which codec). It is made whole or not at all.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from worldsim.data.store import EpisodeStore
+from worldsim.types import NULL_ACTION, Episode
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentCache:
+    """Read-only arrays, see above; `bounds[e]` is where episode e starts."""
+
+    latents: np.ndarray
+    actions: np.ndarray
+    poses: np.ndarray
+    posed: np.ndarray
+    bounds: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+
+def open_latents(folder: Path) -> LatentCache:
+    """Map a finished cache."""
+    steps = np.load(folder / "steps.npz")
+    shape = (int(steps["bounds"][-1]), *json.loads((folder / "meta.json").read_text())["shape"])
+    latents = np.memmap(folder / "latents.raw", np.float16, "r", shape=shape)
+    return LatentCache(
+        latents=latents, **{name: steps[name] for name in ("actions", "poses", "posed", "bounds")}
+    )
+
+
+def cached_latents(
+    store: EpisodeStore, codec, codec_hash: str, folder: Path, progress=print
+) -> LatentCache:
+    """The latents of every episode in `store`; encoded now unless `folder` already holds those of
+    the same episodes by the same codec.
+    """
+    meta = {
+        "episodes": [path.name for path in store.paths()],
+        "codec": codec_hash,
+        "shape": list(codec.latent_shape),
+    }
+    if (folder / "meta.json").exists() and json.loads((folder / "meta.json").read_text()) == meta:
+        return open_latents(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".latents-", dir=folder.parent))
+    try:
+        _encode_all(store, codec, scratch, progress)
+        (scratch / "meta.json").write_text(json.dumps(meta))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return open_latents(folder)
+
+
+def _encode_all(store: EpisodeStore, codec, folder: Path, progress) -> None:
+    lengths, actions, poses, posed = [], [], [], []
+    with open(folder / "latents.raw", "wb") as file:
+        for i, episode in enumerate(store):
+            encode_episode(codec, episode).tofile(file)
+            lengths.append(len(episode.frames))
+            actions.append(np.concatenate(([NULL_ACTION], episode.actions)))
+            posed.append(episode.poses is not None)
+            poses.append(episode.poses if posed[-1] else np.zeros((lengths[-1], 3), np.float32))
+            if i % 100 == 99:
+                progress(f"encoded {i + 1} of {len(store)} episodes")
+    bounds = np.concatenate(([0], np.cumsum(lengths)))
+    np.savez(
+        folder / "steps.npz",
+        actions=np.concatenate(actions),
+        poses=np.concatenate(poses),
+        posed=np.array(posed),
+        bounds=bounds,
+    )
+
+
+@torch.no_grad()
+def encode_episode(codec, episode: Episode, batch: int = 128) -> np.ndarray:
+    """Latents float16 `[T+1,C,h,w]` of an episode."""
+    frames = torch.from_numpy(np.asarray(episode.frames))
+    return torch.cat([codec.encode(part) for part in frames.split(batch)]).half().numpy()

@@ -138,9 +138,11 @@ class Recorder(Sink):
         line = self._line
         if line is None or not self.on:
             return
-        full = line.open and line.steps >= self._part_steps(step.frame)
-        gap = line.open and line.dropped
-        items: list[Any] = [_End("dropped" if gap else "continued", line.dropped)] * (full or gap)
+        items: list[Any] = []
+        if line.open and line.dropped:
+            items.append(_End("dropped", line.dropped))
+        elif line.open and line.steps >= self._part_steps(step.frame):
+            items.append(_End("continued"))
         if items or not line.open:
             items.append(line.point())
         items.append(step)

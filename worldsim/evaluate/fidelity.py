@@ -18,7 +18,9 @@ from worldsim.world import WorldModel
 Rows = list[tuple[str, np.ndarray]]
 
 
-def measure(world: WorldModel, made: list[Start], protocol: Protocol) -> tuple[dict[str, Any], Rows]:
+def measure(
+    world: WorldModel, made: list[Start], protocol: Protocol
+) -> tuple[dict[str, Any], Rows]:
     """Score dreams of the starts' episodes.
 
     Returns:

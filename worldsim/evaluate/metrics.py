@@ -1,6 +1,7 @@
-"""How alike two pictures are, and what a picture is like in itself. Pictures are uint8 `[...,H,W,3]`.
+"""How alike two pictures are, and what a picture is like in itself.
 
-Figures are for each picture, never for a batch. SSIM is torchmetrics', imported only here.
+Pictures are uint8 `[...,H,W,3]`. Figures are for each picture, never for a
+batch. SSIM is torchmetrics', imported only here.
 """
 
 import numpy as np

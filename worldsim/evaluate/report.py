@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worldsim.evaluate.protocol import Protocol
     from worldsim.world import WorldModel
 
-PARTS = ("fidelity",)
+PARTS = ("fidelity", "following", "memory", "drift")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,7 +80,7 @@ def evaluate(
     length = protocol.context + protocol.predicted - 1
     played = truth.episodes(env, protocol.episodes, length, "heldout", truth.GOAL)
     _say(f"{len(played)} held-out episodes are played")
-    made = starts(world, played, protocol.context, protocol.batch)
+    made = starts(world, env, played, protocol.context, protocol.batch)
     _say("the dreams have seen their context")
     for part in parts:
         began = time.monotonic()
@@ -113,7 +113,34 @@ def _fidelity(world, env, made, protocol):
     return figures, {"fidelity": contact_sheet([frames for _, frames in rows[:16]], group=2)}
 
 
-_MEASURES = {"fidelity": _fidelity}
+def _following(world, env, made, protocol):
+    from worldsim.evaluate.following import measure
+
+    return measure(world, env, made, protocol), {}
+
+
+def _memory(world, env, made, protocol):
+    from worldsim.evaluate.memory import measure
+    from worldsim.evaluate.sheet import contact_sheet
+
+    figures, rows = measure(world, env, made, protocol)
+    return figures, {"memory": contact_sheet(rows, group=3)} if rows else {}
+
+
+def _drift(world, env, made, protocol):
+    from worldsim.evaluate.drift import measure
+    from worldsim.evaluate.sheet import contact_sheet
+
+    figures, rows = measure(world, env, made, protocol)
+    return figures, {"drift": contact_sheet(rows, group=2)}
+
+
+_MEASURES = {
+    "fidelity": _fidelity,
+    "following": _following,
+    "memory": _memory,
+    "drift": _drift,
+}
 
 
 def plain(value: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from worldsim.evaluate.truth import bookmark
 from worldsim.types import Episode
 from worldsim.world import WorldModel, WorldState
 
@@ -19,11 +21,13 @@ class Start:
 
     Attributes:
         episodes: where they come from; row i of the state is episode i.
+        places: for each a function that brings the engine to where the dream begins.
         context: how many frames were seen.
         memory: the dreams' memory; never stepped itself, see `state`.
     """
 
     episodes: list[Episode]
+    places: list[Callable[[], dict[str, Any]]]
     context: int
     memory: WorldState
 
@@ -36,15 +40,18 @@ class Start:
         return np.stack([episode.frames[self.context - 1] for episode in self.episodes])
 
 
-def starts(world: WorldModel, played: Sequence[Episode], context: int, batch: int) -> list[Start]:
+def starts(
+    world: WorldModel, env: Any, played: Sequence[Episode], context: int, batch: int
+) -> list[Start]:
     """Show every episode's first frames to a dream, `batch` dreams at a time."""
     made = []
     for at in range(0, len(played), batch):
         rows = list(played[at : at + batch])
         frames = np.stack([episode.frames[:context] for episode in rows])
         actions = np.stack([episode.actions[: context - 1] for episode in rows])
-        state = world.reset(frames, actions, [episode.meta.seed or 0 for episode in rows])
-        made.append(Start(rows, context, state))
+        state = world.reset(frames, actions, [episode.meta.seed for episode in rows])
+        places = [bookmark(env, episode, context - 1) for episode in rows]
+        made.append(Start(rows, places, context, state))
     return made
 
 

@@ -6,9 +6,12 @@ from typing import Any
 def lines(report: dict[str, Any]) -> list[str]:
     """All parts of a report, one below the other."""
     told = [f"{report['world']} ({report['hash'][:12]}), {report['steps']} sampler steps a frame"]
-    for part, tell in _TELLERS.items():
+    for part, (title, tell) in _TELLERS.items():
         if part in report:
-            told += ["", *([f"{part}: {report[part]['failed']}"] if "failed" in report[part] else tell(report[part]))]
+            figures = report[part]
+            told += ["", f"{part}: {title}"]
+            told += [f"  {figures[why]}" for why in ("failed", "skipped") if why in figures]
+            told += tell(_entries(figures))
     return told
 
 
@@ -16,10 +19,8 @@ def grid(head: list[str], rows: list[list[Any]]) -> list[str]:
     """Columns under a head: the first to the left, numbers to the right."""
     cells = [head, *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    return [
-        "  ".join([row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)])
-        for row in cells
-    ]
+    padded = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in cells)
+    return ["  " + "  ".join(row) for row in padded]
 
 
 def _cell(value: Any) -> str:
@@ -28,14 +29,50 @@ def _cell(value: Any) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def _fidelity(part: dict[str, Any]) -> list[str]:
-    names = [name for name in part if isinstance(part[name], dict)]
-    told = ["fidelity: against the engine under the same actions, by frame"]
-    for metric in ("psnr", "ssim", "sharpness"):
-        columns = list(part[names[0]][metric])
-        rows = [[name, *(float(part[name][metric][c]) for c in columns)] for name in names]
+def _entries(part: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: value for name, value in part.items() if isinstance(value, dict)}
+
+
+def _fidelity(part: dict[str, dict]) -> list[str]:
+    told = []
+    for metric in next(iter(part.values()), {}):
+        columns = list(next(iter(part.values()))[metric])
+        rows = [[name, *(scores[metric][c] for c in columns)] for name, scores in part.items()]
         told += grid([metric, *columns], rows)
     return told
 
 
-_TELLERS = {"fidelity": _fidelity}
+def _following(part: dict[str, dict]) -> list[str]:
+    told = []
+    for measure in next(iter(part.values()), {}):
+        columns = list(next(iter(part.values()))[measure])
+        rows = [[name, *(shares[measure][c] for c in columns)] for name, shares in part.items()]
+        told += grid([measure, *columns], rows)
+    return told
+
+
+def _memory(part: dict[str, dict]) -> list[str]:
+    told = []
+    for way, figures in part.items():
+        if "skipped" in figures:
+            told.append(f"  {way}: {figures['skipped']}")
+            continue
+        runs = _entries(figures)
+        columns = list(next(iter(runs.values())))
+        rows = [[name, *map(run.get, columns)] for name, run in runs.items()]
+        told += grid([f"{way}, {figures['frames']} frames", *columns], rows)
+    return told
+
+
+def _drift(part: dict[str, dict]) -> list[str]:
+    columns = ["pixel mean", "pixel std", "latent mean", "latent std", "sharpness", "good"]
+    rows = [[kind, *(run[c] for c in columns)] for kind, run in part.items()]
+    return grid(["keys", *columns], rows)
+
+
+_TELLERS = {
+    "fidelity": ("against the engine under the same actions, by frame", _fidelity),
+    "following": ("share of actions that can be told from the frames they led to", _following),
+    "memory": ("PSNR in dB of views from one pose", _memory),
+    "drift": ("second half of the long runs, against the engine under the same keys", _drift),
+}

@@ -5,6 +5,7 @@ has seen their mazes. Knows the engine by its Gymnasium id only.
 """
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def open_engine(card: WorldCard) -> Any:
         if env.observation_space.shape != (size, size, 3):
             env = gymnasium.make(card.engine, disable_env_checker=True, size=size).unwrapped
     except (gymnasium.error.Error, TypeError) as error:
-        raise ValueError(f"the engine {card.engine!r} of {card.name} won't start: {error}") from error
+        raise ValueError(f"{card.name}: its engine {card.engine!r} won't start: {error}") from error
     if env.actions.name != card.action_set:
         raise ValueError(
             f"the engine {card.engine} has the actions {env.actions.name}, {card.name} was trained "
@@ -45,7 +46,9 @@ def open_engine(card: WorldCard) -> Any:
     return env
 
 
-def episodes(env: Any, count: int, steps: int, split: str, kind: str | None = None) -> list[Episode]:
+def episodes(
+    env: Any, count: int, steps: int, split: str, kind: str | None = None
+) -> list[Episode]:
     """Play episodes of a split, from its first seed on.
 
     Args:
@@ -82,6 +85,15 @@ def go_to(env: Any, episode: Episode, frame: int) -> tuple[np.ndarray, dict[str,
     for action in episode.actions[:frame]:
         picture, _, _, _, info = env.step(int(action))
     return picture, info
+
+
+def bookmark(env: Any, episode: Episode, frame: int) -> Callable[[], dict[str, Any]]:
+    """A function that brings the engine to a frame of an episode, and gives its info there."""
+    if not hasattr(env, "restore_state"):
+        return lambda: go_to(env, episode, frame)[1]
+    go_to(env, episode, frame)
+    state = env.clone_state()
+    return lambda: env.restore_state(state)[1]
 
 
 def run(env: Any, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -1,0 +1,97 @@
+"""Memory: is a place the same when one comes back to it?
+
+Two ways to come back to a pose exactly: a full turn on the spot, and a way out and back that the
+engine has walked first. Each is dreamt with the whole memory and, where the dynamics can forget
+(`carry.forget_coarse`), with the short window alone.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from worldsim.evaluate import truth
+from worldsim.evaluate.metrics import psnr
+from worldsim.evaluate.protocol import Protocol
+from worldsim.evaluate.rollout import Start, dream
+from worldsim.evaluate.routes import full_turn, out_and_back
+from worldsim.world import WorldModel, WorldState
+
+
+def measure(
+    world: WorldModel, env: Any, made: list[Start], protocol: Protocol
+) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Dream the turn and the way, with and without the long-term memory.
+
+    Returns:
+        The figures, and rows of frames for a contact sheet.
+    """
+    figures: dict[str, Any] = {}
+    rows: list[np.ndarray] = []
+    turn = full_turn(world.actions)
+    ways = {
+        "turn": [np.tile(np.repeat([turn], len(start.episodes), axis=0), 2) for start in made],
+        "away": [_ways(env, start, protocol) for start in made],
+    }
+    for name, plans in ways.items():
+        if any(plan is None for plan in plans):
+            figures[name] = {"skipped": "the engine cannot go back to a state, or tells no poses"}
+            continue
+        runs = [_both(world, env, s, plan, protocol) for s, plan in zip(made, plans, strict=True)]
+        home = len(turn) if name == "turn" else protocol.away
+        figures[name] = {"frames": home} | _figures(runs, home)
+        rows += _sheet_rows(runs[0], home)
+    return figures, rows
+
+
+def _ways(env: Any, start: Start, protocol: Protocol) -> np.ndarray | None:
+    ways = [
+        out_and_back(env, back, episode, protocol.away)
+        for back, episode in zip(start.places, start.episodes, strict=True)
+    ]
+    return None if any(way is None for way in ways) else np.stack(ways)
+
+
+def _both(
+    world: WorldModel, env: Any, start: Start, actions: np.ndarray, protocol: Protocol
+) -> dict[str, np.ndarray]:
+    """Frames `[B,T+1,H,W,3]` of the engine, of the dream, and of the dream that forgets."""
+    true = []
+    for back, chosen in zip(start.places, actions, strict=True):
+        back()
+        true.append(truth.run(env, chosen)[0])
+    last = start.last_frames()
+    runs = {"engine": np.concatenate((last[:, None], np.stack(true)), axis=1)}
+    hooks = {"dream": None}
+    if hasattr(start.memory.carry, "forget_coarse"):
+        hooks["dream without long memory"] = _forget
+    for name, hook in hooks.items():
+        frames = dream(world, start.state(), actions, protocol.steps, before=hook)
+        runs[name] = np.stack([last, *frames], axis=1)
+    return runs
+
+
+def _forget(state: WorldState) -> None:
+    state.carry.forget_coarse()
+
+
+def _figures(runs: list[dict[str, np.ndarray]], home: int) -> dict[str, Any]:
+    """PSNR in dB, means over the starts."""
+    figures = {}
+    for name in runs[0]:
+        frames = np.concatenate([run[name] for run in runs])
+        true = np.concatenate([run["engine"] for run in runs])
+        first, again = frames[:, 1 : home + 1], frames[:, home + 1 : 2 * home + 1]
+        alike = psnr(first, np.broadcast_to(frames[:, :1], first.shape))
+        figures[name] = {
+            "back vs before": alike[:, -1].mean(),
+            "elsewhere vs before": alike[:, :-1].mean(),
+            "way vs engine": psnr(first, true[:, 1 : home + 1]).mean(),
+        }
+        if again.shape == first.shape:
+            figures[name]["second round vs first"] = psnr(again, first).mean()
+    return figures
+
+
+def _sheet_rows(run: dict[str, np.ndarray], home: int, columns: int = 9) -> list[np.ndarray]:
+    chosen = np.linspace(0, home, columns).round().astype(int)
+    return [run[name][0][chosen] for name in run]

@@ -18,7 +18,7 @@ import numpy as np
 from worldsim.runtime.journal import Journal
 from worldsim.runtime.line import Moves, Point, Step, pack
 from worldsim.runtime.place import Place
-from worldsim.runtime.recording import JOURNAL, finish, pack_step, recover, versions
+from worldsim.runtime.recording import JOURNAL, finish, made_by, pack_step, recover
 from worldsim.runtime.sinks import Sink
 
 QUEUE = 256
@@ -222,7 +222,7 @@ class Recorder(Sink):
 
     def _new_journal(self, point: Point) -> Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
-        facts = self._facts | {"began": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "made_by": versions()}
+        facts = self._facts | {"began": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "made_by": made_by()}
         journal = self._free_journal()
         journal.append(pack(point, facts))
         return journal

@@ -16,6 +16,7 @@ import os
 import platform
 import shutil
 import struct
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ class Recording:
         identity: the world.
         hashes: sha256 of each frame.
         fps: its pace.
+        threads: how many threads the network ran on; None where there was none.
         name: what to call it.
     """
 
@@ -59,6 +61,7 @@ class Recording:
     identity: Identity
     hashes: tuple[str, ...]
     fps: float
+    threads: int | None
     name: str
 
     @cached_property
@@ -212,9 +215,17 @@ def read_recording(folder: Path) -> Recording:
             identity=Identity.from_json(meta),
             hashes=tuple(meta["sha256"]),
             fps=float(meta["fps"]),
+            threads=meta["made_by"].get("threads"),
             name=folder.name,
         )
-    except (KeyError, TypeError, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        OSError,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+    ) as error:
         raise ValueError(f"the recording {folder} is damaged: {error!r}.") from error
     frames = len(recording.episode.frames)
     if len(recording.steps) != frames - 1 or len(recording.hashes) != frames:
@@ -241,14 +252,14 @@ def _nearby(folder: Path) -> str:
     return f"it should hold {EPISODE}, {START} and {META}."
 
 
-def versions() -> dict[str, str]:
-    """What made the frames: the versions that can change a picture."""
-    found = {"python": platform.python_version()}
+def made_by() -> dict[str, Any]:
+    """What made the frames: the versions, and the threads, that can change a picture's bits."""
+    found: dict[str, Any] = {"python": platform.python_version()}
     for name in ("worldsim", "torch", "numpy", "gymnasium", "mujoco"):
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    if "torch" in sys.modules:  # an engine needs none
+        found["threads"] = sys.modules["torch"].get_num_threads()
     return found
 
 

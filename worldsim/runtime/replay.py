@@ -7,6 +7,7 @@ In the window: P pauses, N steps, Backspace goes back, U begins again, Esc leave
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,8 @@ def _verify(recording: "Recording", options: argparse.Namespace) -> int:
         name: getattr(options, name) for name in ("world", "device") if getattr(options, name)
     }
     env = gymnasium.make(identity.environment, disable_env_checker=True, **kwargs)
+    if recording.threads and "torch" in sys.modules:  # sums depend on who adds what first
+        sys.modules["torch"].set_num_threads(recording.threads)
     try:
         different = first_difference(recording, Place(env, identity.environment, identity.kwargs))
     finally:

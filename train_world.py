@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--smoke", action="store_true", help="a run of about a minute that goes through everything"
     )
+    p.add_argument("--export", action="store_true", help="only write the world as it stands")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     p.add_argument("--threads", type=int, help="CPU threads (default: all)")
     return p

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from models import parallel
 from models.autoencoder import PatchAutoencoder, decoder_loss
+from models.export import export_world, in_memory, preview, world_size
 from models.far_dynamics import FARDynamics
 from models.far_loss import FARLoss
 from models.training import TrainConfig, averaged, gather, optimisers, pick_precision, set_rate
@@ -23,30 +25,94 @@ from worldsim.data.clips import ClipSampler
 from worldsim.data.latents import cached_latents
 from worldsim.data.store import EpisodeStore
 
+SMOKE = (
+    "codec.channels=16",
+    "codec.width=16",
+    "codec_training.fit_frames=400",
+    "codec_training.steps=10",
+    "codec_training.batch=4",
+    "dynamics.latent_channels=16",
+    "dynamics.width=64",
+    "dynamics.head_size=32",
+    "dynamics.layers=2",
+    "loss.targets=6",
+    "data.longest=80",
+    "training.steps=12",
+    "training.batch=2",
+    "training.shortcuts_from=0.3",
+    "training.residuals_from=0.2",
+    "training.own_context_from=0.5",
+)
+
 
 def train(args) -> int:
     """Everything, in order."""
-    cfg = load_config(args.config, TrainConfig, args.set)
+    rank, _ = parallel.start()
     if args.threads:
         torch.set_num_threads(args.threads)
-    out = args.out or Path("runs") / cfg.name
-    out.mkdir(parents=True, exist_ok=True)
+    cfg = load_config(args.config, TrainConfig, [*args.set, *(SMOKE if args.smoke else ())])
+    out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
+    cfg = with_data_in(cfg, out) if args.smoke else cfg
     device = torch.device(args.device)
     torch.manual_seed(cfg.seed)
-    rank, _ = parallel.start()
-    store = EpisodeStore(cfg.data.train)
     if rank == 0:
-        prepare(cfg, store, out, device)
+        start_folder(out, args.fresh)
+        if args.smoke:
+            collect_some(cfg)
+        prepare(cfg, out, device)
     parallel.barrier()
-    codec, cache = prepare(cfg, store, out, device)
+    codec, cache = prepare(cfg, out, device)
     run = DynamicsRun(cfg, codec, cache, out, device)
     run.resume()
-    run.loop()
+    if not args.export:
+        run.loop()
+    if rank == 0:
+        run.export()
     return 0
 
 
-def prepare(cfg: TrainConfig, store: EpisodeStore, out: Path, device: torch.device):
+def start_folder(out: Path, fresh: bool) -> None:
+    """Make the run's folder; a fresh start moves the old checkpoints aside, so that nothing is
+    lost.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if fresh:
+        for name in ("checkpoint.pt", "codec.pt", "log.jsonl"):
+            if (out / name).exists():
+                (out / name).replace(out / f"{name}.old")
+
+
+def with_data_in(cfg: TrainConfig, out: Path) -> TrainConfig:
+    """The same training on data of its own, inside `out`."""
+    folder = out / "data"
+    data = replace(
+        cfg.data,
+        train=str(folder / "train"),
+        heldout=str(folder / "heldout"),
+        cache=str(out / "latents"),
+    )
+    return replace(cfg, data=data)
+
+
+def collect_some(cfg: TrainConfig) -> None:
+    """A handful of short episodes from the engine."""
+    from worldsim.data.collect import main as collect
+
+    for split, folder, episodes in (("train", cfg.data.train, 6), ("heldout", cfg.data.heldout, 2)):
+        where = ["--out", str(Path(folder).parent), "--split", split]
+        length = ["--episodes", str(episodes), "--steps", "125"]
+        if collect(["--env", cfg.engine, *length, *where]):
+            raise ValueError(f"collecting from {cfg.engine} failed: see the message above")
+
+
+def prepare(cfg: TrainConfig, out: Path, device: torch.device):
     """Codec and latents; made once, then read."""
+    store = EpisodeStore(cfg.data.train)
+    if not len(store):
+        raise ValueError(
+            f"{cfg.data.train} holds no episodes: run `worldsim collect --env {cfg.engine} "
+            f"--episodes 1200 --out {Path(cfg.data.train).parent}` first"
+        )
     codec = train_codec(cfg, store, out, device)
     return codec, cached_latents(store, codec, codec.encoder_hash(), Path(cfg.data.cache))
 
@@ -123,6 +189,7 @@ class DynamicsRun:
             device,
         )
         self.actions = load_actions(cfg.action_set)
+        torch.manual_seed(cfg.seed)
         self.network = FARDynamics(cfg.dynamics, self.actions.turns).network.to(device)
         self.average = averaged(self.network)
         self.opts = optimisers(self.network, self.plan)
@@ -189,7 +256,7 @@ class DynamicsRun:
 
     def loop(self) -> None:
         """Train to the end; saves every few minutes."""
-        saved = started = time.monotonic()
+        saved = pictured = started = time.monotonic()
         first = self.step
         with open(
             self.out / "log.jsonl" if parallel.rank() == 0 else os.devnull, "a", buffering=1
@@ -206,7 +273,11 @@ class DynamicsRun:
                 if any(parallel.gathered(time.monotonic() - saved > 60 * self.plan.save_minutes)):
                     self.save()
                     saved = time.monotonic()
+                if time.monotonic() - pictured > 60 * self.plan.sheet_minutes:
+                    self.picture()
+                    pictured = time.monotonic()
         self.save()
+        self.picture()
 
     def report(self, measures: dict, rate: float) -> None:
         """A line that a person can read."""
@@ -217,6 +288,25 @@ class DynamicsRun:
                 f"step {self.step}/{self.plan.steps}  {numbers}  {rate:.2f}/s  {left:.0f} min left",
                 flush=True,
             )
+
+    def picture(self) -> None:
+        """A contact sheet of rollouts from held-out episodes, and their scores in the log."""
+        if parallel.rank():
+            return
+        world = in_memory(self.cfg, self.codec, self.average)
+        path = self.out / f"sheet-{self.step:07d}.png"
+        scores = preview(world, EpisodeStore(self.cfg.data.heldout), path)
+        with open(self.out / "log.jsonl", "a") as log:
+            log.write(json.dumps({"step": self.step, "preview": scores}) + "\n")
+        numbers = "  ".join(f"{name} {value:.2f}" for name, value in scores.items())
+        print(f"step {self.step}  {numbers}  {path}", flush=True)
+
+    def export(self) -> None:
+        """Write the world folder."""
+        folder = self.out / "world"
+        trained = {"steps": self.step, "episodes": len(self.sampler.cache)}
+        world_hash = export_world(self.cfg, self.codec, self.average, folder, trained)
+        print(f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}", flush=True)
 
     def one_step(self) -> dict:
         """One update."""

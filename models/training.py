@@ -90,6 +90,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     training: DynamicsTraining
     seed: int = 0
+    steps: int = 2
 
 
 def optimisers(network: nn.Module, cfg: DynamicsTraining) -> list[torch.optim.Optimizer]:

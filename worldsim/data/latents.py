@@ -62,6 +62,7 @@ def cached_latents(
     try:
         _encode_all(store, codec, scratch, progress)
         (scratch / "meta.json").write_text(json.dumps(meta))
+        scratch.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(scratch, folder)
     finally:

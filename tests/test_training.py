@@ -1,0 +1,137 @@
+"""Training from data to world, and what must hold when it is interrupted or shared out."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.train_run import SMOKE, DynamicsRun, prepare
+from models.training import TrainConfig, pick_precision
+from train_world import main
+from worldsim.config import load_config
+from worldsim.world import load_world
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = str(ROOT / "assets/configs/dmlab.yaml")
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory) -> Path:
+    """A finished smoke run."""
+    out = tmp_path_factory.mktemp("smoke")
+    assert main([CONFIG, "--smoke", "--out", str(out)]) == 0
+    return out
+
+
+def config(smoke: Path, *changes: str) -> TrainConfig:
+    cfg = load_config(CONFIG, TrainConfig, [*SMOKE, *changes])
+    where = {name: str(smoke / "data" / name) for name in ("train", "heldout")}
+    return replace(cfg, data=replace(cfg.data, cache=str(smoke / "latents"), **where))
+
+
+def run_in(smoke: Path, out: Path, *changes: str) -> DynamicsRun:
+    out.mkdir(exist_ok=True)
+    (out / "codec.pt").write_bytes((smoke / "codec.pt").read_bytes())
+    cfg = config(smoke, *changes)
+    codec, cache = prepare(cfg, out, torch.device("cpu"))
+    run = DynamicsRun(cfg, codec, cache, out, torch.device("cpu"))
+    run.resume()
+    return run
+
+
+def losses(run: DynamicsRun, steps: int) -> list[float]:
+    found = []
+    for _ in range(steps):
+        found.append(run.one_step()["flow"])
+        run.step += 1
+    return found
+
+
+def test_smoke_run_makes_a_world_that_dreams(smoke):
+    world = load_world(smoke / "world")
+    spawn = world.spawns[0]
+    state = world.reset(spawn.frames[None, :5], spawn.actions[None, :4], [0])
+    state, frames = world.step(state, [0])
+    assert frames.shape == (1, 64, 64, 3)
+    assert frames.dtype == np.uint8
+
+
+def test_smoke_run_logs_every_step_and_draws_a_sheet(smoke):
+    lines = [json.loads(line) for line in (smoke / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "flow" in line] == list(range(1, 13))
+    assert next(line["preview"]["psnr_first"] for line in lines if "preview" in line) > 0
+    assert list(smoke.glob("sheet-*.png"))
+
+
+def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):
+    """All stages are on: residuals, samplers and both optimisers must come back, or the curves
+    part.
+    """
+    stages = [f"training.{name}_from=0" for name in ("shortcuts", "residuals", "own_context")]
+    whole = losses(run_in(smoke, tmp_path / "whole", *stages), 6)
+    first = run_in(smoke, tmp_path / "parts", *stages)
+    begun = losses(first, 3)
+    first.save()
+    losses(first, 1)  # lost when the process is killed
+    rest = losses(run_in(smoke, tmp_path / "parts", *stages), 3)
+    assert begun + rest == whole
+
+
+def test_loss_falls(smoke, tmp_path):
+    run = run_in(
+        smoke, tmp_path / "falls", "training.warmup=5", "training.steps=200", "training.lr=3e-3"
+    )
+    found = losses(run, 60)
+    assert np.mean(found[-10:]) < 0.7 * np.mean(found[:5])
+
+
+def test_two_processes_train_together(smoke, tmp_path):
+    (tmp_path / "codec.pt").write_bytes((smoke / "codec.pt").read_bytes())
+    settings = [
+        *SMOKE,
+        "training.steps=3",
+        *(f"data.{n}={smoke / 'data' / n}" for n in ("train", "heldout")),
+    ]
+    settings.append(f"data.cache={smoke / 'latents'}")
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    command += [str(ROOT / "train_world.py"), CONFIG, "--out", str(tmp_path), "--threads", "1"]
+    for setting in settings:
+        command += ["--set", setting]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 3
+    assert len(state["processes"]) == 2
+    assert load_world(tmp_path / "world").card.training["steps"] == 3
+
+
+def test_missing_data_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="worldsim collect"):
+        main([CONFIG, "--out", str(tmp_path), "--set", f"data.train={tmp_path / 'none'}"])
+
+
+def test_precision_is_measured_or_as_wished():
+    cpu = torch.device("cpu")
+    assert pick_precision("float32", cpu) is torch.float32
+    assert pick_precision("bfloat16", cpu) is torch.bfloat16
+    assert pick_precision("auto", cpu) in (torch.float32, torch.bfloat16)

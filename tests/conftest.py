@@ -38,6 +38,7 @@ def display():
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writing), *screen],
         pass_fds=[writing],
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     os.close(writing)

@@ -1,5 +1,9 @@
 """The dream as an environment, on a fake world; what all environments share is in contracts/."""
 
+import os
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -237,6 +241,25 @@ def test_the_close_button_of_a_real_window_works(world, display, monkeypatch):
     pygame.event.post(pygame.event.Event(pygame.QUIT))
     assert env.step(0)[3] is True
     assert not pygame.display.get_init()
+
+
+def test_a_window_and_an_engine_live_in_one_thread(tiny_world, display, engine):
+    """Two users of OpenGL took the process down with an X error, which no except can catch."""
+    code = f"""
+import gymnasium, worldsim
+maze = gymnasium.make("Maze-v0")
+maze.reset(seed=0)
+dream = gymnasium.make("FARDMLab-v0", world={str(tiny_world)!r}, render_mode="human")
+dream.reset(seed=0)
+maze.step(0), dream.step(0), maze.step(0)
+print("alive")
+"""
+    environ = {**os.environ, "DISPLAY": display}
+    environ.pop("SDL_VIDEODRIVER", None)
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=120
+    )
+    assert run.stdout.endswith("alive\n"), run.stderr
 
 
 def test_without_a_display_a_sentence_says_so(world, monkeypatch):

@@ -22,6 +22,9 @@ from worldsim.runtime.requests import Keys
 from worldsim.runtime.sinks import Sink
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+# SDL would draw even plain pictures with OpenGL, and a thread that already draws an engine with it
+# then takes the whole process down (X_GLXMakeCurrent, BadAccess).
+os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
 import pygame
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")

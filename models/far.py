@@ -32,7 +32,7 @@ from models.layers import (
     modulate,
     timestep_embedding,
 )
-from models.rope import far_long_frequencies, rotation
+from models.rope import far_long_frequencies, kernel_bias, rotation
 
 NO_FRAME = -1
 JUMPS = (1.0, 0.5, 0.25, 0.125)
@@ -208,9 +208,19 @@ class FARNetwork(nn.Module):
         for layer in (self.out_modulation, self.out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        self._start_as_kernels(far_long_frequencies(cfg.head_size))
         self.register_buffer("frequencies", far_long_frequencies(cfg.head_size), persistent=False)
         self.register_buffer("fine_grid", self._grid(cfg.patch, cfg.patch), persistent=False)
         self.register_buffer("coarse_grid", self._grid(*cfg.coarse_patch), persistent=False)
+
+    @torch.no_grad()
+    def _start_as_kernels(self, frequencies: Tensor) -> None:
+        bias = kernel_bias(frequencies, self.cfg.width // self.cfg.head_size).flatten()
+        for block in self.blocks:
+            for projections in (block.fine, block.coarse):
+                q, k, _ = projections.qkv.bias.chunk(3)
+                q.copy_(bias)
+                k.copy_(bias)
 
     def _grid(self, tall: int, wide: int) -> Tensor:
         """Row, column and bearing (radians left of the heading) of each token of a frame, `[S,

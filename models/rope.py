@@ -66,3 +66,23 @@ def rotate(x: Tensor, rotations: Tensor) -> Tensor:
     """
     pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * rotations).flatten(-2)
+
+
+PICTURE = ("frame", "row", "column")
+PLACE = ("row", "bearing", "x", "y")
+
+
+def kernel_bias(frequencies: Tensor, heads: int) -> Tensor:
+    """Query and key bias `[heads, head_size]` with which attention starts as a kernel of position.
+
+    Rotated by two positions, its product with itself is a sum of cosines of their differences:
+    every fourth head begins by looking at the same spot of recent pictures, every fourth at what
+    is said elsewhere (no bias), the others at the same spot of the world. Learnt biases would get
+    there too, after thousands of steps (docs/LOG.md).
+    """
+    bias = torch.zeros(heads, frequencies.shape[1], 2)
+    for head in range(heads):
+        axes = (PLACE, PICTURE, PLACE, ())[head % 4]
+        for axis in axes:
+            bias[head, frequencies[AXES.index(axis)] > 0, 0] = 1.0
+    return bias.flatten(1)

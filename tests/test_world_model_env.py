@@ -181,6 +181,28 @@ def test_weights_are_read_once_a_process(monkeypatch, world):
     world_model._loaded.cache_clear()
 
 
+def test_a_remembered_spawn_is_as_good_as_a_new_one(tiny, tiny_world):
+    """The fast path of a second start against the slow one, on a network that is real."""
+    spawn = tiny.world.spawns[1]
+    own = {"frames": spawn.frames, "actions": spawn.actions}
+    for seed in (3, 4, 3):
+        frames = []
+        for options in ({"spawn": 1}, own):
+            frames.append([tiny.reset(seed=seed, options=options)[0]])
+            frames[-1] += [tiny.step(action)[0] for action in (2, 0, 2)]
+        assert np.array_equal(frames[0], frames[1])
+
+
+def test_a_spawn_is_taken_in_once(world):
+    one, two = WorldModelEnv(world), WorldModelEnv(world)
+    for env in (one, two, one):
+        env.reset(seed=0, options={"spawn": 1})
+        env.step(2)
+    assert world.resets == 1
+    one.reset(seed=0, options={"spawn": 2})
+    assert world.resets == 2
+
+
 def test_envs_of_one_world_do_not_share_their_dream(world):
     one, two = WorldModelEnv(world), WorldModelEnv(world)
     one.reset(seed=0)

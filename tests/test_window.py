@@ -174,6 +174,15 @@ def test_escape_ends_within_a_moment(window, session):
     Driven(window, session).run(play)
 
 
+def test_closing_the_window_closes_the_session(window, session):
+    def play(driven):
+        until(lambda: session.game)
+        window.pygame.event.post(window.pygame.event.Event(window.pygame.QUIT))
+        until(lambda: session.state is State.CLOSED)
+
+    Driven(window, session).run(play)
+
+
 def test_a_resized_window_shows_whole_pixels_in_the_middle(window, session):
     def play(driven):
         until(lambda: session.game and driven.shows(session.frame))

@@ -61,7 +61,7 @@ def _both(
         true.append(truth.run(env, chosen)[0])
     last = start.last_frames()
     runs = {"engine": np.concatenate((last[:, None], np.stack(true)), axis=1)}
-    hooks = {"dream": None}
+    hooks = {"dream": lambda state: None}
     if hasattr(start.memory.carry, "forget_coarse"):
         hooks["dream without long memory"] = _forget
     for name, hook in hooks.items():

@@ -12,7 +12,9 @@ def lines(report: dict[str, Any]) -> list[str]:
             told += ["", f"{part}: {title}"]
             told += [f"  {figures[why]}" for why in ("failed", "skipped") if why in figures]
             told += tell(_entries(figures))
-    return told
+    head = ["asked", "measured", "wanted", "good"]
+    rows = [[verdict[column] for column in head] for verdict in report["verdicts"]]
+    return told + ["", "verdicts", *grid(head, rows)] if rows else told
 
 
 def grid(head: list[str], rows: list[list[Any]]) -> list[str]:

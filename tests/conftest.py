@@ -30,9 +30,10 @@ def _lacking(what: str) -> None:
 
 @pytest.fixture(scope="session")
 def display():
-    """The name of an X display with nobody in front of it; its windows can be looked at."""
-    if shutil.which("Xvfb") is None:
-        _lacking("no Xvfb for a display: install xvfb")
+    """The name of an X display with nobody in front of it, and the tools to use it are there."""
+    missing = [tool for tool in ("Xvfb", "xdotool", "import") if shutil.which(tool) is None]
+    if missing:
+        _lacking(f"no {', '.join(missing)}: install xvfb, xdotool and imagemagick")
     reading, writing = os.pipe()
     screen = ["-screen", "0", "1280x1024x24", "-nolisten", "tcp"]
     server = subprocess.Popen(

@@ -83,6 +83,7 @@ def main(argv: list[str] | None = None) -> int:
             else:
                 run_window(session, options)
     finally:
+        session.close()
         for folder in recorder.made + recorder.recovered:
             print(f"recorded: {folder}", flush=True)
     return 0

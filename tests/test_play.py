@@ -38,14 +38,13 @@ def tool(*words):
 
 
 class Player:
-    """play.py in a window on the display, and the keys to play it with."""
+    """A program's window on the display, and the keys to play it with."""
 
     def __init__(self, folder, *arguments):
-        self.folder = folder / "recordings"
-        command = [sys.executable, ROOT / "play.py", "--seed", "3", "--record", self.folder]
-        command += ["--no-hud", "--zoom", str(ZOOM), "--saves", folder / "saves"]
+        self.folder = folder
+        command = [sys.executable, *arguments, "--zoom", str(ZOOM)]
         self.process = subprocess.Popen(
-            [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self.window = until(lambda: self._alive() and self._search())[-1]
         tool("xdotool", "windowfocus", "--sync", self.window)
@@ -80,15 +79,18 @@ class Player:
 
 @pytest.fixture
 def player(display, tmp_path, monkeypatch):
-    """Starts play.py with the given arguments; ends it when a test fails."""
+    """Starts play.py, or another program, in a window; ends it when a test fails."""
     for name in ("xdotool", "import"):
         if shutil.which(name) is None:
             pytest.skip(f"no {name}: install xdotool and imagemagick")
     monkeypatch.setenv("DISPLAY", display)
     started = []
 
-    def start(*arguments):
-        started.append(Player(tmp_path, *map(str, arguments)))
+    def start(*arguments, program=None):
+        folder = tmp_path / "recordings"
+        kept = ["--record", folder, "--saves", tmp_path / "saves"]
+        program = program or ["play.py", "--seed", "3", "--no-hud", *kept]
+        started.append(Player(folder, *program, *map(str, arguments)))
         return started[-1]
 
     yield start
@@ -167,6 +169,22 @@ def test_losing_the_display_loses_no_frame(player, tiny_world):
     playing.process.communicate(timeout=SECONDS)
     recorded = list(playing.folder.glob("*.journal")) or list(all_recordings(playing.folder))
     assert len(read_recording(recorded[0]).episode) > 5
+
+
+def test_a_recording_is_shown_in_the_same_window(player, tiny_world, tmp_path):
+    done = run("--world", tiny_world, "--headless", 8, "--record", tmp_path / "recordings")
+    assert done.returncode == 0, done.stderr
+    (folder,) = all_recordings(tmp_path / "recordings")
+    frames = read_recording(folder).episode.frames
+    replaying = player(folder, program=["-m", "worldsim", "replay"])
+    replaying.key("key", "h")  # the figures would hide so small a picture
+    until(lambda: is_one_of(replaying.picture(), frames[-1:]))
+    replaying.key("keydown", "BackSpace")
+    until(lambda: is_one_of(replaying.picture(), frames[:1]))
+    replaying.key("keyup", "BackSpace")
+    until(lambda: is_one_of(replaying.picture(), frames[-1:]))
+    replaying.key("key", "Escape")
+    assert replaying.leave() == ""
 
 
 def run(*arguments, **options):

@@ -208,7 +208,7 @@ def test_the_window_lives_while_the_world_is_slow(window, make_fake_world):
     gate, preview = threading.Event(), np.full((16, 16, 3), (10, 200, 30), np.uint8)
 
     class Slow(Opening):
-        def stages(self):
+        def stages(self, seed, spawn):
             yield Stage("loading", 0.3)
             gate.wait(SECONDS)
             self.place = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
@@ -243,7 +243,7 @@ def test_a_world_that_does_not_come_back_is_left(window, make_fake_world, monkey
 
 def test_a_fault_of_the_session_reaches_the_caller(window):
     class Broken(Opening):
-        def stages(self):
+        def stages(self, seed, spawn):
             yield Stage("loading", 0.3)
             raise ValueError("no such world")
 

@@ -1,6 +1,6 @@
 """The session: when what happens while a world is played, as a named state machine.
 
-    session = Session(opening, Keyboard(actions), seed=0)
+    session = Session(opening, Keyboard(), seed=0)
     session.run()
 
 Everything happens in `tick()`, on one thread; other threads ask through `session.requests`. It

@@ -96,6 +96,13 @@ def test_a_fault_of_ours_keeps_its_traceback(errors):
         errors(lambda arguments: __import__("worldsim.nosuch"))
 
 
+def test_a_misspelt_environment_is_one_sentence(errors, capsys):
+    import gymnasium
+
+    assert errors(lambda arguments: gymnasium.make("Mazze-v0")) == cli.USER_ERROR
+    assert "Did you mean: `Maze`?" in capsys.readouterr().err
+
+
 def test_a_missing_package_is_one_sentence(errors, capsys):
     def needs(arguments):
         raise ImportError("labmaze is missing: pip install 'worldsim[maze]'.", name="labmaze")

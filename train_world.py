@@ -41,4 +41,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from worldsim.cli import run
+
+    sys.exit(run(main, sys.argv[1:]))

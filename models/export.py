@@ -38,9 +38,17 @@ def card_of(cfg: TrainConfig, trained: dict) -> WorldCard:
         builder="far",
         steps=cfg.steps,
         settings=far_settings(cfg.codec, cfg.dynamics),
-        training=trained | {"config": to_dict(cfg)},
+        training=trained | {"config": _settings(cfg)},
         figures={},
     )
+
+
+def _settings(cfg: TrainConfig) -> dict:
+    """The configuration without the folders, which are nobody else's business."""
+    settings = to_dict(cfg)
+    for folder in ("train", "heldout", "cache"):
+        del settings["data"][folder]
+    return settings
 
 
 def in_memory(cfg: TrainConfig, codec: PatchAutoencoder, network: FARNetwork) -> WorldModel:

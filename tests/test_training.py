@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.train_run import SMOKE, DynamicsRun, prepare
+from models.train_codec import prepare
+from models.train_run import SMOKE, DynamicsRun
 from models.training import TrainConfig, pick_precision
 from train_world import main
 from worldsim.config import load_config

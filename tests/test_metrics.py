@@ -67,9 +67,10 @@ def test_nearest_finds_the_noisy_copy(pictures):
 
 
 def test_sharpness_falls_with_blur(pictures):
+    """Differences of neighbours hardly fall: an edge that is blurred keeps its height."""
     _, truth = pictures
     soft = np.stack([cv2.GaussianBlur(picture, (0, 0), 2) for picture in truth])
-    assert (metrics.sharpness(soft) < 0.8 * metrics.sharpness(truth)).all()
+    assert (metrics.sharpness(soft) < 0.5 * metrics.sharpness(truth)).all()
     assert (metrics.sharpness(np.full_like(truth, 9)) == 0).all()
 
 

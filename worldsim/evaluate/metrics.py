@@ -64,11 +64,14 @@ def nearest(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def sharpness(pictures: np.ndarray) -> np.ndarray:
-    """Mean absolute difference of neighbouring pixels in grey levels, `[...]`."""
+    """Mean absolute Laplacian in grey levels, `[...]`.
+
+    Differences of neighbours alone would not do: blur spreads an edge and keeps their sum.
+    """
     values = pictures.astype(np.float32)
-    across = np.abs(np.diff(values, axis=-2)).mean(axis=(-3, -2, -1))
-    down = np.abs(np.diff(values, axis=-3)).mean(axis=(-3, -2, -1))
-    return (across + down) / 2
+    down = np.diff(values, n=2, axis=-3)[..., :, 1:-1, :]
+    across = np.diff(values, n=2, axis=-2)[..., 1:-1, :, :]
+    return np.abs(down + across).mean(axis=(-3, -2, -1))
 
 
 def horizontal_shift(before: np.ndarray, after: np.ndarray) -> int:

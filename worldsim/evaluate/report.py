@@ -128,7 +128,8 @@ def _memory(world, env, made, protocol):
     figures, groups = measure(world, env, made, protocol)
     if not groups:
         return figures, {}
-    return figures, {"memory": contact_sheet(sum(groups, []), group=len(groups[0]))}
+    rows = [row for group in groups for row in group]
+    return figures, {"memory": contact_sheet(rows, group=len(groups[0]))}
 
 
 def _drift(world, env, made, protocol):

@@ -14,7 +14,7 @@ def lines(report: dict[str, Any]) -> list[str]:
             told += tell(_entries(figures))
     head = ["asked", "measured", "wanted", "good"]
     rows = [[verdict[column] for column in head] for verdict in report["verdicts"]]
-    return told + ["", "verdicts", *grid(head, rows)] if rows else told
+    return [*told, "", "verdicts", *grid(head, rows)] if rows else told
 
 
 def grid(head: list[str], rows: list[list[Any]]) -> list[str]:

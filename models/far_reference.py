@@ -79,7 +79,9 @@ class FARReferenceConfig:
         if self.coarse_patch is not None and self.coarse_patch % self.patch:
             raise ValueError(f"coarse_patch {self.coarse_patch} is no multiple of {self.patch}")
         if (self.condition == "none") != (self.classes == 0):
-            raise ValueError(f"condition {self.condition!r} does not go with {self.classes} classes")
+            raise ValueError(
+                f"condition {self.condition!r} does not go with {self.classes} classes"
+            )
 
     @property
     def memory_level(self) -> Level:

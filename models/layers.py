@@ -1,5 +1,5 @@
-"""The blocks both layouts of FAR are made of. Shapes: B rows, F frames, S tokens of a frame, N = F*S tokens, D
-width, H heads, d head size.
+"""The blocks both layouts of FAR are made of. Shapes: B rows, F frames, S tokens of a frame, N =
+F*S tokens, D width, H heads, d head size.
 
 Modulation is computed per frame and broadcast over its tokens: the same numbers as per token for a
 fraction of the arithmetic.

@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     add("--autoencoder", type=Path, required=True, help="DC-AE's .pth or .safetensors")
     add("--kind", required=True, help="which network: far-b-long, far-m-long, ..., or a YAML")
     add("--out", type=Path, required=True, help="the world's folder, which should not exist")
+    add("--spawns", type=Path, metavar="DIR", help="episodes whose first frames dreams start from")
     add("--plain", action="store_true", help="take the plain weights and not the averaged (EMA)")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="such as play.guidance=1")
     importing.set_defaults(run=run_import)
@@ -53,8 +54,9 @@ def run_check(args: argparse.Namespace) -> int:
 
 def run_import(args: argparse.Namespace) -> int:
     """Write a world folder."""
-    from models.importing import import_world
+    from models.importing import Released, import_world
 
-    import_world(args.far, args.autoencoder, args.kind, args.out, args.plain, tuple(args.set))
-    print(f"play it: python play.py --world {args.out}")
+    files = Released(args.far, args.autoencoder, args.spawns)
+    import_world(files, args.kind, args.out, args.plain, tuple(args.set))
+    print(f"{args.out} is written")
     return 0

@@ -14,10 +14,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.dcae import empty_autoencoder
+from models.export import SPAWN_FRAMES, SPAWNS, write_spawns
 from models.far_reference import FARReferenceConfig, FARReferenceNetwork
 from models.published import ZooEntry, autoencoder_config, zoo_entry, zoo_path
 from models.reference_names import from_published, to_published
+from worldsim.actions import load_actions
 from worldsim.checkpoint import save_world
+from worldsim.data.store import EpisodeStore
 from worldsim.world import WorldCard
 
 AVERAGED = ("ema", "ema_state_dict", "params_ema", "model_ema", "ema_model")
@@ -44,9 +47,18 @@ class Comparison(NamedTuple):
         return shown
 
 
+class Released(NamedTuple):
+    """Where the parts of a world lie: the network's checkpoint and DC-AE's, each .pth or
+    .safetensors, and a folder of episodes, one of which a dream starts from.
+    """
+
+    far: Path
+    autoencoder: Path
+    spawns: Path | None = None
+
+
 def import_world(
-    far: Path,
-    autoencoder: Path,
+    files: Released,
     kind: str,
     out: Path,
     plain: bool = False,
@@ -55,8 +67,7 @@ def import_world(
     """Write the world folder of released weights, and print how the files compare.
 
     Args:
-        far: the network's checkpoint, .pth or .safetensors.
-        autoencoder: DC-AE's checkpoint.
+        files: what was released, and starts.
         kind: a preset of the zoo, by name or path.
         out: the folder, new.
         plain: take the weights that are no average over training.
@@ -69,12 +80,36 @@ def import_world(
         raise ValueError(f"{out} exists and is not empty: give a new folder")
     entry = zoo_entry(kind, overrides)
     config = autoencoder_config(kind, entry)
-    network = fitting(far, read_checkpoint(far, plain), network_shapes(entry.network))
-    codec = fitting(autoencoder, read_checkpoint(autoencoder, plain), autoencoder_shapes(config))
+    card = card_of(out.name, kind, entry, config)
+    starts = checked_spawns(files.spawns, card)
+    network = fitting(files.far, network_shapes(entry.network), plain)
+    codec = fitting(files.autoencoder, autoencoder_shapes(config), plain)
     weights = {f"codec.{name}": tensor for name, tensor in codec.items()}
     converted = from_published(network, entry.network)
     weights |= {f"dynamics.{name}": tensor for name, tensor in converted.items()}
-    save_world(out, dataclasses.asdict(card_of(out.name, kind, entry, config)), weights)
+    if starts is not None:
+        write_spawns(starts, out / "spawns")
+    save_world(out, dataclasses.asdict(card), weights)
+
+
+def checked_spawns(folder: Path | None, card: WorldCard) -> EpisodeStore | None:
+    """The episodes to start from.
+
+    Raises:
+        ValueError: there are none in the folder, or they are not of the world's size and actions.
+    """
+    if folder is None:
+        return None
+    store = EpisodeStore(folder) if folder.is_dir() else ()
+    if not len(store):
+        raise ValueError(f"{folder} holds no episodes: give a folder that collect or import made")
+    actions = len(load_actions(card.action_set))
+    for episode in (store[i] for i in range(min(len(store), SPAWNS))):
+        if episode.frames.shape[1:] != (card.frame_size, card.frame_size, 3):
+            raise ValueError(f"the episodes in {folder} are not {card.frame_size} pixels wide")
+        if episode.actions[:SPAWN_FRAMES].max(initial=0) >= actions:
+            raise ValueError(f"the episodes in {folder} have actions that {card.name} has not")
+    return store
 
 
 def card_of(name: str, kind: str, entry: ZooEntry, autoencoder: dict[str, Any]) -> WorldCard:
@@ -125,14 +160,13 @@ def compare(got: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> Comp
     return Comparison(missing, [name for name in got if name not in wanted], misshapen)
 
 
-def fitting(
-    path: Path, got: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]
-) -> dict[str, Tensor]:
-    """The wanted tensors in float32, after printing how they compare.
+def fitting(path: Path, wanted: Mapping[str, torch.Size], plain: bool) -> dict[str, Tensor]:
+    """The wanted tensors of a checkpoint in float32, after printing how they compare.
 
     Raises:
         ValueError: some are missing, or of another shape.
     """
+    got = read_checkpoint(path, plain)
     comparison = compare(got, wanted)
     print(f"{path}: {len(wanted)} tensors expected, {len(got)} found")
     print("\n".join(comparison.lines()) or "  every name and shape fits")

@@ -103,10 +103,10 @@ def released(tmp_path):
 
 
 def import_from(folder, *options, **files):
-    names = {"far": "far.pth", "autoencoder": "dcae.pth", "kind": "tiny.yaml", "out": "world"}
+    given = {"far": "far.pth", "autoencoder": "dcae.pth", "kind": "tiny.yaml", "out": "world"}
     arguments = [
         part
-        for option, name in (names | files).items()
+        for option, name in (given | files).items()
         for part in (f"--{option}", str(folder / name))
     ]
     return main(["import", *arguments, *options])
@@ -147,6 +147,20 @@ def test_an_imported_world_is_an_environment(released):
     assert env.steps == 3
     assert frame.shape == (64, 64, 3)
     env.close()
+
+
+def test_an_imported_world_starts_from_published_clips(released):
+    """The golden clip is one of the data the weights have seen: it is taken as it lies."""
+    from worldsim.data.store import EpisodeStore
+    from worldsim.data.teco import read_clip
+
+    EpisodeStore(released / "episodes").append(read_clip(GOLDEN / "dmlab_clip.npz"))
+    import_from(released, "--spawns", str(released / "episodes"))
+    (spawn,) = load_world(released / "world").spawns
+    assert spawn.frames.shape == (65, 64, 64, 3)
+    assert spawn.actions.shape == (64,)
+    with pytest.raises(ValueError, match="holds no episodes"):
+        import_from(released, "--spawns", str(released / "nowhere"), out="other")
 
 
 def test_plain_weights_and_settings_can_be_asked_for(released):

@@ -53,12 +53,14 @@ def main(argv: list[str] | None = None) -> int:
         ValueError: something that was asked for cannot be had; one sentence.
     """
     options = parse(argv)
+    from worldsim.names import check_names
     from worldsim.runtime.control import Keyboard, RandomWalk
     from worldsim.runtime.opening import open_engine, open_world
     from worldsim.runtime.record import Recorder
     from worldsim.runtime.saves import Saves
     from worldsim.runtime.session import Session
 
+    check_names()
     seed = draw_seed() if options.seed is None else options.seed
     if options.env:
         opening = open_engine(options.env)
@@ -83,6 +85,7 @@ def main(argv: list[str] | None = None) -> int:
             else:
                 run_window(session, options)
     finally:
+        session.close()
         for folder in recorder.made + recorder.recovered:
             print(f"recorded: {folder}", flush=True)
     return 0

@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--out", type=Path, help="where checkpoints, log and the world go (default: runs/<name>)"
     )
+    p.add_argument("--from", dest="origin", metavar="WORLD", help="begin with a world's weights")
     p.add_argument("--fresh", action="store_true", help="start again instead of resuming")
     p.add_argument(
         "--smoke", action="store_true", help="a run of about a minute that goes through everything"

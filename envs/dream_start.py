@@ -1,20 +1,33 @@
-"""Where a dream starts: one of the world's spawns, or true frames that the caller gives."""
+"""Where a dream starts: one of the world's spawns, or true frames that the caller gives.
+
+Taking in a spawn's frames takes about a second, so what the network remembers of one is kept: the
+next start from it is instant, in any environment of the same world.
+"""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from worldsim.world import WorldModel
+    from worldsim.world import WorldModel, WorldState
 
 OPTIONS = ("spawn", "frames", "actions")
+_remembered: "WeakKeyDictionary[WorldModel, dict[int, WorldState]]" = WeakKeyDictionary()
 
 
 class Context(NamedTuple):
-    """The true frames a dream starts from: uint8 `[T,H,W,3]` and int `[T-1]`, t led to t+1."""
+    """The true frames a dream starts from.
+
+    Attributes:
+        frames: uint8 `[T,H,W,3]`.
+        actions: int `[T-1]`; action t led to frame t+1.
+        spawn: its number among the world's spawns; None for frames from elsewhere.
+    """
 
     frames: np.ndarray
     actions: np.ndarray
+    spawn: int | None = None
 
 
 def choose_context(world: "WorldModel", options: dict[str, Any], drawn: float) -> Context:
@@ -40,6 +53,16 @@ def choose_context(world: "WorldModel", options: dict[str, Any], drawn: float) -
     return _spawn(world, int(drawn * len(world.spawns)))
 
 
+def begin(world: "WorldModel", context: Context, seed: int) -> "WorldState":
+    """The network's memory after a context, for a dream with the noise of a seed."""
+    if context.spawn is None:
+        return world.reset(context.frames[None], context.actions[None], [seed])
+    known = _remembered.setdefault(world, {})
+    if context.spawn not in known:
+        known[context.spawn] = world.reset(context.frames[None], context.actions[None], [seed])
+    return known[context.spawn].fork([seed])
+
+
 def _spawn(world: "WorldModel", number: Any) -> Context:
     count = len(world.spawns)
     if not count:
@@ -48,7 +71,7 @@ def _spawn(world: "WorldModel", number: Any) -> Context:
     if not whole or not 0 <= number < count:
         raise ValueError(f"spawn should be a number from 0 to {count - 1}, got {number!r}.")
     spawn = world.spawns[number]
-    return Context(spawn.frames, spawn.actions)
+    return Context(spawn.frames, spawn.actions, int(number))
 
 
 def _own(world: "WorldModel", options: dict[str, Any]) -> Context:

@@ -18,7 +18,7 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 
-from envs.dream_start import Context, choose_context
+from envs.dream_start import Context, begin, choose_context
 from envs.dream_state import DreamState, read_state, write_state
 from envs.keys import keys_to_action
 from worldsim.runtime.clock import Pacer
@@ -118,7 +118,7 @@ class WorldModelEnv(gymnasium.Env):
         # Drawn in every reset, so that a start chosen by hand leaves the noise of a seed alone.
         noise_seed = int(self.np_random.integers(2**31))
         context = choose_context(self.world, options or {}, drawn=self.np_random.random())
-        self._state = self.world.reset(context.frames[None], context.actions[None], [noise_seed])
+        self._state = begin(self.world, context, noise_seed)
         self.context = context
         return self._arrive(context.frames[-1].copy())
 

@@ -7,11 +7,13 @@ predictions), because in play it never is perfect.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.draws import Draws
 from models.far import JUMPS, NO_FRAME, NO_JUMP, FARConfig, FARNetwork, Frames, Prediction
 from models.flow import jump, mix, ramp, shortcut_target
 from models.places import choose_landmarks, motions_between, relative_to_first
@@ -20,27 +22,36 @@ from worldsim.data.clips import Clip
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Shares are of rows (clips) unless said otherwise."""
+    """Shares are of rows (clips) unless said otherwise.
+
+    `blind` rows see their short-term window only through heavy noise: they must remember.
+    """
 
     targets: int = 12
     pure_noise: float = 0.35
-    shortcut_rows: float = 0.25
     clean_context: float = 0.5
     context_noise: float = 0.3
+    blind: float = 0.35
     drop_coarse: float = 0.1
     drop_landmarks: float = 0.15
     one_place: float = 0.25
+    own_context: float = 0.75
     odometry: float = 0.5
     odometry_jitter: float = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What is switched on at this point of the training."""
+    """What is switched on at this step of the training.
 
-    shortcuts: bool
+    jumps: `any` lengths at random (the network learns to ignore them), `short` ones, or `shortcut`
+    targets for the longer ones. own_context: how many times over the context is the network's own
+    guess.
+    """
+
+    jumps: Literal["any", "short", "shortcut"]
     residuals: bool
-    own_context: bool
+    own_context: int
 
 
 class Measures(dict):
@@ -64,150 +75,119 @@ class FARLoss:
         stage: Stage,
         rng: torch.Generator,
     ) -> tuple[Tensor, Measures]:
-        """The loss of one batch of clips, and what to log. `teacher` is the averaged network; `rng`
-        draws everything.
+        """The loss of one batch of clips, and what to log.
+
+        `teacher` is the averaged network; `rng` draws everything.
         """
-        parts = _ClipParts(self.cfg, self.loss, clip, rng)
+        draw = Draws(rng)
+        parts = _ClipParts(self.cfg, self.loss, clip, draw)
         latents = clip.latents.float()
         truth = parts.take(latents, parts.noisy_ids)
-        if stage.own_context:
-            latents = self._own_context(teacher, parts, latents, truth, rng)
-        context = self._corrupted(parts, latents, stage, rng)
-        noisy, target, t = self._noised(teacher, context, parts, truth, stage, rng)
+        for _ in range(stage.own_context):
+            latents = self._own_context(teacher, parts, latents, draw)
+        context = self._corrupted(parts, latents, stage, draw)
+        if stage.jumps == "shortcut":
+            noisy, target = self._shortcuts(teacher, context, parts, truth, draw)
+        else:
+            noisy, target = self._flow(parts, truth, stage, draw), truth
         prediction = network(*context, noisy)
         error = (prediction.latents - target).square().mean(dim=(2, 3, 4))
-        flow = (ramp(t) * error).mean()
+        flow = (ramp(noisy.noise) * error).mean()
         odometry = parts.odometry_error(prediction, context[1].ids)
-        self._remember(prediction, truth, rng)
-        at_noise = error[t > 0.99].mean() if bool((t > 0.99).any()) else error.mean()
-        return flow + self.loss.odometry * odometry, Measures(
-            flow=flow.item(), noise_mse=at_noise.item(), odometry=odometry.item()
-        )
+        self._remember(prediction, truth)
+        pure = noisy.noise > 0.99
+        at_noise = error[pure].mean() if bool(pure.any()) else error.mean()
+        measures = Measures(flow=flow.item(), noise_mse=at_noise.item(), odometry=odometry.item())
+        return flow + self.loss.odometry * odometry, measures
 
-    def _noised(
-        self, teacher, context, parts: "_ClipParts", truth: Tensor, stage: Stage, rng
-    ) -> tuple[Frames, Tensor, Tensor]:
+    def _flow(self, parts: "_ClipParts", truth: Tensor, stage: Stage, draw: Draws) -> Frames:
+        """Noised truth, every frame at its own time."""
         shape = truth.shape[:2]
-        noise = torch.randn(truth.shape, generator=rng, device=rng.device)
-        t = torch.rand(shape, generator=rng, device=rng.device).clamp(min=0.02)
-        t = torch.where(
-            torch.rand(shape, generator=rng, device=rng.device) < self.loss.pure_noise, 1.0, t
-        )
-        jumps = torch.randint(0, len(JUMPS), shape, generator=rng, device=rng.device)
-        if not stage.shortcuts:
-            return parts.noisy(mix(truth, noise, wide(t)), t, jumps), truth, t
-        rows = torch.rand(shape[0], 1, generator=rng, device=rng.device) < self.loss.shortcut_rows
-        short = torch.randint(0, len(JUMPS) - 1, shape, generator=rng, device=rng.device)
-        d = torch.tensor(JUMPS, device=rng.device)[short]
-        grid = d * (1 + (torch.rand(shape, generator=rng, device=rng.device) / d).floor())
-        t = torch.where(rows, grid.clamp(max=1.0), t)
-        jumps = torch.where(rows, short, len(JUMPS) - 1)
-        x_t = mix(truth, noise, wide(t))
-        target = truth
-        if bool(rows.any()):
-            target = torch.where(
-                rows[..., None, None, None],
-                self._shortcut(teacher, context, parts, x_t, t, d, short),
-                truth,
-            )
-        return parts.noisy(x_t, t, jumps), target, t
+        t = draw.uniform(*shape).clamp(min=0.02)
+        t = torch.where(draw.chance(self.loss.pure_noise, *shape), 1.0, t)
+        jumps = draw.integers(len(JUMPS), *shape)
+        if stage.jumps == "short":
+            jumps = torch.full_like(jumps, len(JUMPS) - 1)
+        return parts.noisy(mix(truth, draw.normal(*truth.shape), wide(t)), t, jumps)
 
     @torch.no_grad()
-    def _shortcut(
-        self,
-        teacher,
-        context,
-        parts: "_ClipParts",
-        x_t: Tensor,
-        t: Tensor,
-        d: Tensor,
-        short: Tensor,
-    ) -> Tensor:
-        """What two half jumps of the teacher say. (Rows that are not shortcut rows are computed for
-        nothing: they are few to one.)
-        """
-        half = short + 1
+    def _shortcuts(self, teacher, context, parts: "_ClipParts", truth: Tensor, draw: Draws):
+        """Frames at times on the grid of their jump, and what two half jumps of the teacher say."""
+        shape = truth.shape[:2]
+        long = draw.integers(len(JUMPS) - 1, *shape)
+        d = torch.tensor(JUMPS, device=truth.device)[long]
+        t = (d * (1 + (draw.uniform(*shape) / d).floor())).clamp(max=1.0)
+        x_t = mix(truth, draw.normal(*truth.shape), wide(t))
+        half = long + 1
         first = teacher(*context, parts.noisy(x_t, t, half)).latents
-        second_at = jump(x_t, first, wide(t), wide(d / 2))
-        second = teacher(*context, parts.noisy(second_at, t - d / 2, half)).latents
-        return shortcut_target(x_t, wide(t), wide(d), first, second_at, second)
+        middle = jump(x_t, first, wide(t), wide(d / 2))
+        second = teacher(*context, parts.noisy(middle, t - d / 2, half)).latents
+        target = shortcut_target(x_t, wide(t), wide(d), first, middle, second)
+        return parts.noisy(x_t, t, long), target
 
     @torch.no_grad()
-    def _own_context(
-        self, teacher, parts: "_ClipParts", latents: Tensor, truth: Tensor, rng
-    ) -> Tensor:
-        """Latents in which, in half of the clips, the frames being learnt are the network's own
-        guesses where they serve as context.
-        """
-        t = torch.ones(truth.shape[:2], device=rng.device)
-        noise = torch.randn(truth.shape, generator=rng, device=rng.device)
-        guess = teacher(
-            *parts.context(latents), parts.noisy(noise, t, torch.zeros_like(t, dtype=torch.long))
-        ).latents
-        chosen = torch.rand(len(latents), generator=rng, device=rng.device) < 0.5
+    def _own_context(self, teacher, parts: "_ClipParts", latents: Tensor, draw: Draws) -> Tensor:
+        """Latents in which, in most clips, the newest frames are the network's guesses."""
+        ids = parts.noisy_ids
+        t = torch.ones(ids.shape, device=ids.device)
+        noise = draw.normal(*parts.take(latents, ids).shape)
+        noisy = parts.noisy(noise, t, torch.zeros_like(ids))
+        guess = teacher(*parts.context(latents), noisy).latents
+        chosen = draw.chance(self.loss.own_context, len(latents), 1, 1, 1, 1)
         out = latents.clone()
-        rows = torch.arange(len(latents), device=rng.device).unsqueeze(1)
-        out[rows, parts.noisy_ids] = torch.where(chosen[:, None, None, None, None], guess, truth)
+        rows = torch.arange(len(latents), device=ids.device).unsqueeze(1)
+        out[rows, ids] = torch.where(chosen, guess, out[rows, ids])
         return out
 
     def _corrupted(
-        self, parts: "_ClipParts", latents: Tensor, stage: Stage, rng
+        self, parts: "_ClipParts", latents: Tensor, stage: Stage, draw: Draws
     ) -> tuple[Frames, Frames, Frames]:
+        """Coarse, clean and landmark frames as imperfect as they are in play."""
+        coarse, clean, landmarks = parts.context(latents)
+        levels = [self._levels(frames.ids, draw) for frames in (coarse, clean, landmarks)]
+        blind = draw.chance(self.loss.blind, len(clean.ids), 1)
+        levels[1] = torch.where(blind, 0.4 + 0.6 * draw.uniform(*clean.ids.shape), levels[1])
         kinds = []
-        for frames in parts.context(latents):
-            shape = frames.ids.shape
-            level = self.loss.context_noise * torch.rand(shape, generator=rng, device=rng.device)
-            level = torch.where(
-                torch.rand(shape, generator=rng, device=rng.device) < self.loss.clean_context,
-                0.0,
-                level,
-            )
-            noisy = mix(
-                frames.latents,
-                torch.randn(frames.latents.shape, generator=rng, device=rng.device),
-                wide(level),
-            )
+        for frames, level in zip((coarse, clean, landmarks), levels, strict=True):
+            noisy = mix(frames.latents, draw.normal(*frames.latents.shape), wide(level))
             if stage.residuals and self.residuals is not None:
-                pick = torch.randint(
-                    0, len(self.residuals), shape, generator=rng, device=rng.device
-                )
-                strength = torch.rand(shape, generator=rng, device=rng.device) * (
-                    torch.rand(shape, generator=rng, device=rng.device) < 0.5
-                )
-                noisy = noisy + wide(strength) * self.residuals[pick]
+                noisy = noisy + self._old_errors(frames.ids.shape, draw)
             kinds.append(frames._replace(latents=noisy, noise=level))
         return tuple(kinds)
 
-    def _remember(self, prediction: Prediction, truth: Tensor, rng, most: int = 256) -> None:
+    def _levels(self, ids: Tensor, draw: Draws) -> Tensor:
+        level = self.loss.context_noise * draw.uniform(*ids.shape)
+        return level.masked_fill(draw.chance(self.loss.clean_context, *ids.shape), 0.0)
+
+    def _old_errors(self, shape: torch.Size, draw: Draws) -> Tensor:
+        """Residuals of earlier predictions, at random strengths, for half of the frames."""
+        strength = draw.uniform(*shape) * draw.chance(0.5, *shape)
+        return wide(strength) * self.residuals[draw.integers(len(self.residuals), *shape)]
+
+    def _remember(self, prediction: Prediction, truth: Tensor, most: int = 256) -> None:
         new = (prediction.latents.detach() - truth).flatten(0, 1)
-        self.residuals = new if self.residuals is None else torch.cat((new, self.residuals))[:most]
+        old = new[:0] if self.residuals is None else self.residuals
+        self.residuals = torch.cat((new, old))[:most]
 
 
 class _ClipParts:
     """Which frames of a clip play which part."""
 
-    def __init__(self, cfg: FARConfig, loss: LossConfig, clip: Clip, rng: torch.Generator):
+    def __init__(self, cfg: FARConfig, loss: LossConfig, clip: Clip, draw: Draws):
         self.cfg, self.clip = cfg, clip
         n, w, ends = loss.targets, cfg.window, clip.lengths.unsqueeze(1)
-        self.poses = relative_to_first(clip.poses)
-        self.motions = motions_between(self.poses)
+        poses = relative_to_first(clip.poses)
+        self.motions = motions_between(poses)
         moved = (self.motions.norm(dim=-1, keepdim=True) > 0.02).float()
-        jitter = (
-            loss.odometry_jitter
-            * torch.randn(self.motions.shape, generator=rng, device=rng.device)
-            * moved
-        )
-        self.poses = torch.cat(
-            (self.poses[..., :2] + jitter.cumsum(dim=1), self.poses[..., 2:]), dim=-1
-        )
-        self.noisy_ids = ends - n + torch.arange(n, device=rng.device)
-        self.clean_ids = (
-            ends - n - (w - 1) + torch.arange(w - 1 + n - 1, device=rng.device)
-        ).clamp(min=NO_FRAME)
-        coarse = self._coarse_ids(n)
-        dropped = torch.rand(len(ends), 1, generator=rng, device=rng.device) < loss.drop_coarse
-        self.coarse_ids = torch.where(dropped, NO_FRAME, coarse)
-        self.landmark_ids = self._landmark_ids(loss, rng)
+        jitter = loss.odometry_jitter * draw.normal(*self.motions.shape) * moved
+        self.poses = torch.cat((poses[..., :2] + jitter.cumsum(dim=1), poses[..., 2:]), dim=-1)
+        newest = torch.arange(n, device=ends.device)
+        before = torch.arange(w - 1 + n - 1, device=ends.device)
+        self.noisy_ids = ends - n + newest
+        self.clean_ids = (ends - n - (w - 1) + before).clamp(min=NO_FRAME)
+        dropped = draw.chance(loss.drop_coarse, len(ends), 1)
+        self.coarse_ids = torch.where(dropped, NO_FRAME, self._coarse_ids(n))
+        self.landmark_ids = self._landmark_ids(loss, draw)
 
     def _coarse_ids(self, n: int) -> Tensor:
         """Every dilation-th frame within reach, then the newest ones between them, padded with
@@ -227,17 +207,16 @@ class _ClipParts:
         most = max(int((ids >= 0).sum(1).max()), 1)
         return ids[:, :most]
 
-    def _landmark_ids(self, loss: LossConfig, rng: torch.Generator) -> Tensor:
+    def _landmark_ids(self, loss: LossConfig, draw: Draws) -> Tensor:
+        """Landmarks of all targets, or in some rows of a single one, as in play."""
         cfg, ends, batch = self.cfg, self.clip.lengths.unsqueeze(1), len(self.clip.lengths)
         ids = torch.arange(self.poses.shape[1], device=ends.device)
         usable = (ids <= ends - loss.targets - cfg.window) & self.clip.posed.unsqueeze(1)
-        usable &= torch.rand(batch, 1, generator=rng, device=rng.device) >= loss.drop_landmarks
-        spread_out = self.noisy_ids[:, :: max(loss.targets // cfg.landmarks, 1)]
-        single = self.noisy_ids.gather(
-            1, torch.randint(0, loss.targets, (batch, 1), generator=rng, device=rng.device)
-        ).expand_as(spread_out)
-        one = torch.rand(batch, 1, generator=rng, device=rng.device) < loss.one_place
-        targets = self.take(self.poses, torch.where(one, single, spread_out))
+        usable &= ~draw.chance(loss.drop_landmarks, batch, 1)
+        every = self.noisy_ids[:, :: max(loss.targets // cfg.landmarks, 1)]
+        single = self.noisy_ids.gather(1, draw.integers(loss.targets, batch, 1)).expand_as(every)
+        one = draw.chance(loss.one_place, batch, 1)
+        targets = self.take(self.poses, torch.where(one, single, every))
         return choose_landmarks(targets, self.poses, usable, cfg.landmarks)
 
     def take(self, source: Tensor, ids: Tensor) -> Tensor:

@@ -19,11 +19,18 @@ from models.far_dynamics import FARDynamics
 from models.far_loss import FARLoss
 from models.training import TrainConfig, averaged, gather, optimisers, pick_precision, set_rate
 from worldsim.actions import load_actions
-from worldsim.checkpoint import load_training, save_training
+from worldsim.checkpoint import (
+    WEIGHTS,
+    check_world,
+    load_training,
+    load_weights,
+    save_training,
+)
 from worldsim.config import load_config, to_dict
 from worldsim.data.clips import ClipSampler
 from worldsim.data.latents import cached_latents
 from worldsim.data.store import EpisodeStore
+from worldsim.world import world_folder
 
 SMOKE = (
     "codec.channels=16",
@@ -59,11 +66,14 @@ def train(args) -> int:
         start_folder(out, args.fresh)
         if args.smoke:
             collect_some(cfg)
+        if args.origin:
+            take_codec(cfg, args.origin, out)
         prepare(cfg, out, device)
     parallel.barrier()
     codec, cache = prepare(cfg, out, device)
     run = DynamicsRun(cfg, codec, cache, out, device)
-    run.resume()
+    if not run.resume() and args.origin:
+        run.begin_with(args.origin)
     if not args.export:
         run.loop()
     if rank == 0:
@@ -80,6 +90,23 @@ def start_folder(out: Path, fresh: bool) -> None:
         for name in ("checkpoint.pt", "codec.pt", "log.jsonl"):
             if (out / name).exists():
                 (out / name).replace(out / f"{name}.old")
+
+
+def take_codec(cfg: TrainConfig, world: str, out: Path) -> None:
+    """The codec of another world: its latents are what that world's dynamics knows."""
+    if not (out / "codec.pt").exists():
+        codec = PatchAutoencoder(cfg.codec)
+        codec.load_state_dict(world_weights(world, "codec."))
+        state = {"codec": codec.state_dict(), "step": cfg.codec_training.steps, "optimiser": None}
+        save_training(out / "codec.pt", state)
+
+
+def world_weights(world: str, prefix: str) -> dict[str, torch.Tensor]:
+    """The float32 weights of one part of a world."""
+    folder = world_folder(world)
+    check_world(folder)
+    weights = load_weights(folder / WEIGHTS)
+    return {k.removeprefix(prefix): v.float() for k, v in weights.items() if k.startswith(prefix)}
 
 
 def with_data_in(cfg: TrainConfig, out: Path) -> TrainConfig:
@@ -215,10 +242,16 @@ class DynamicsRun:
         """The checkpoint."""
         return self.out / "checkpoint.pt"
 
-    def resume(self) -> None:
-        """Continue from the checkpoint, if there is one."""
+    def begin_with(self, world: str) -> None:
+        """Start from the dynamics of a world folder (or the name of a bundled one)."""
+        weights = world_weights(world, "dynamics.")
+        self.network.load_state_dict(weights)
+        self.average.load_state_dict(weights)
+
+    def resume(self) -> bool:
+        """Continue from the checkpoint; False if there is none."""
         if not self.path.exists():
-            return
+            return False
         state = load_training(self.path)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
@@ -231,6 +264,7 @@ class DynamicsRun:
             self.rng.set_state(mine["rng"])
             self.loss.residuals = mine["residuals"]
         print(f"resumed at step {self.step}", flush=True)
+        return True
 
     def save(self) -> None:
         """Write the checkpoint."""

@@ -51,9 +51,9 @@ class DynamicsTraining:
     ema: float = 0.998
     clip_norm: float = 1.0
     weight_decay: float = 0.01
-    shortcuts_from: float = 0.5
-    residuals_from: float = 0.4
-    own_context_from: float = 0.75
+    shortcuts_from: float = 0.7
+    residuals_from: float = 0.2
+    own_context_from: float = 0.3
     save_minutes: float = 3.0
     sheet_minutes: float = 15.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -64,13 +64,11 @@ class DynamicsTraining:
         return max(min((step + 1) / self.warmup, left, 1.0), 0.0)
 
     def stage(self, step: int) -> Stage:
-        """What is switched on at a step."""
-        done = step / self.steps
-        return Stage(
-            shortcuts=done >= self.shortcuts_from,
-            residuals=done >= self.residuals_from,
-            own_context=done >= self.own_context_from,
-        )
+        """What is switched on at a step; the costly things take turns."""
+        done, turn = step / self.steps, step % 4
+        jumps = "any" if done < self.shortcuts_from else "shortcut" if turn == 1 else "short"
+        own = {0: 2, 2: 1}.get(turn, 0) if done >= self.own_context_from else 0
+        return Stage(jumps=jumps, residuals=done >= self.residuals_from, own_context=own)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,9 +30,10 @@ def _lacking(what: str) -> None:
 
 @pytest.fixture(scope="session")
 def display():
-    """The name of an X display with nobody in front of it; its windows can be looked at."""
-    if shutil.which("Xvfb") is None:
-        _lacking("no Xvfb for a display: install xvfb")
+    """The name of an X display with nobody in front of it, and the tools to use it are there."""
+    missing = [tool for tool in ("Xvfb", "xdotool", "import") if shutil.which(tool) is None]
+    if missing:
+        _lacking(f"no {', '.join(missing)}: install xvfb, xdotool and imagemagick")
     reading, writing = os.pipe()
     screen = ["-screen", "0", "1280x1024x24", "-nolisten", "tcp"]
     server = subprocess.Popen(
@@ -125,9 +126,10 @@ class FakeState:
     def poses(self):
         return np.stack([self.frame_count, self.history % 7, self.history % 3], 1).astype("f4")
 
-    def fork(self):
+    def fork(self, seeds=None):
         assert self.alive, "a state that was stepped is used again"
-        return FakeState(self.history.copy(), self.frame_count.copy(), self.seeds)
+        seeds = self.seeds if seeds is None else np.array(seeds)
+        return FakeState(self.history.copy(), self.frame_count.copy(), seeds)
 
     def save(self, path):
         with open(path, "wb") as file:
@@ -152,7 +154,7 @@ class FakeWorld:
             )
             for i in range(spawns)
         ]
-        self.steps_asked = []
+        self.steps_asked, self.resets = [], 0
 
     def reset(self, frames, actions, seeds):
         size = self.card.frame_size
@@ -160,6 +162,7 @@ class FakeWorld:
         assert frames.shape[2:] == (size, size, 3)
         assert actions.shape == (len(frames), frames.shape[1] - 1)
         assert len(seeds) == len(frames)
+        self.resets += 1
         history = frames.sum((1, 2, 3, 4)).astype(np.int64)
         return FakeState(history, np.zeros(len(frames), np.int64), np.array(seeds))
 

@@ -64,7 +64,6 @@ def test_each_check_gives_a_finding_here(check):
 
 
 def test_a_changed_world_is_named(monkeypatch, tmp_path):
-    pytest.importorskip("worldsim.checkpoint")
     (tmp_path / "worlds" / "dmlab").mkdir(parents=True)
     monkeypatch.setattr(doctor, "asset", lambda *parts: tmp_path.joinpath(*parts))
     finding = doctor.look_at_worlds()

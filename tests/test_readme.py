@@ -9,6 +9,7 @@ import pytest
 from worldsim.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
 
 
@@ -51,6 +52,16 @@ def test_the_options_of_its_collecting_are_real():
     assert collecting
     for words in collecting:
         _parser().parse_args(words[2:])
+
+
+def test_it_lists_every_key_of_the_window():
+    from worldsim.runtime.keys import INTENTS, shown
+
+    rows = [line.split("|")[1] for line in README.splitlines() if line.startswith("| ")]
+    listed = {word.strip(",") for row in rows for word in row.split()}
+    for intent in INTENTS:
+        for key in intent.keys:
+            assert shown(key) in listed, f"{key} for {intent.name}"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -12,7 +12,7 @@ import worldsim  # noqa: F401  registers the ids
 from envs.world_model import WorldModelEnv
 from worldsim.data.store import EpisodeStore, read_episode
 from worldsim.runtime import replay
-from worldsim.runtime.control import RandomWalk
+from worldsim.runtime.control import RandomWalk, Replay
 from worldsim.runtime.film import Film, Projector
 from worldsim.runtime.opening import Opened
 from worldsim.runtime.place import Place
@@ -20,6 +20,14 @@ from worldsim.runtime.record import Recorder
 from worldsim.runtime.recording import EPISODE, META, read_recording
 from worldsim.runtime.session import Session, State
 from worldsim.runtime.sinks import Sink
+
+
+class Shown(Sink):
+    def __init__(self):
+        self.frames = []
+
+    def show(self, frame, status):
+        self.frames.append(frame)
 
 
 def record(env, environment, kwargs, folder, frames=12):
@@ -94,6 +102,17 @@ def test_a_changed_action_is_found(maze, capsys):
     assert "first difference at frame 5" in capsys.readouterr().out
 
 
+def test_a_recording_can_drive_its_world_again(fake, make_fake_world):
+    recording = read_recording(fake)
+    place, shown = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {}), Shown()
+    driver = Replay(recording.episode.actions)
+    session = Session(Opened(place), driver, seed=4, fps=0, runs_on=False, sinks=[shown])
+    for _ in range(20):
+        session.tick()
+    assert np.array_equal(shown.frames[:13], recording.episode.frames)
+    assert session.state is State.WAITING
+
+
 def test_another_world_is_refused(fake, make_fake_world):
     other = Place(WorldModelEnv(make_fake_world(name="other")), "FARDMLab-v0", {})
     with pytest.raises(ValueError, match=r"recorded in fake .* and not in other"):
@@ -127,14 +146,6 @@ def test_meta_about_other_frames_is_refused(fake):
     change_meta(fake, sha256=["0"])
     with pytest.raises(ValueError, match="about other frames"):
         read_recording(fake)
-
-
-class Shown(Sink):
-    def __init__(self):
-        self.frames = []
-
-    def show(self, frame, status):
-        self.frames.append(frame)
 
 
 def test_a_film_shows_the_recorded_frames_and_can_be_gone_through(fake):

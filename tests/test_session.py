@@ -153,7 +153,7 @@ def test_the_preview_is_shown_while_the_world_opens(world):
     seen = Seen()
 
     class Slow(Opening):
-        def stages(self):
+        def stages(self, seed, spawn):
             yield Stage("loading", 0.2)
             self.place = make_place(world)
 
@@ -717,7 +717,7 @@ def test_quitting_closes_everything_once(world):
 
 def test_a_session_that_fails_to_open_closes_its_sinks(world):
     class Broken(Opening):
-        def stages(self):
+        def stages(self, seed, spawn):
             yield Stage("loading", 0.1)
             raise ValueError("no such world")
 

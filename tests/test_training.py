@@ -83,6 +83,19 @@ def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):
     assert begun + rest == whole
 
 
+def test_training_goes_on_from_a_world(smoke, tmp_path):
+    """What a world ships is enough to train it further: same codec, nearly the same first loss."""
+    out = tmp_path / "further"
+    settings = [f"--set=data.{n}={smoke / 'data' / n}" for n in ("train", "heldout")]
+    settings += [f"--set={setting}" for setting in (*SMOKE, f"data.cache={smoke / 'latents'}")]
+    command = [CONFIG, "--out", str(out), "--from", str(smoke / "world"), *settings]
+    assert main([*command, "--set", "training.steps=2"]) == 0
+    ours, theirs = load_world(out / "world"), load_world(smoke / "world")
+    assert torch.equal(ours.codec.basis, theirs.codec.basis)
+    change = ours.dynamics.network.embed_fine.weight - theirs.dynamics.network.embed_fine.weight
+    assert 0 < change.abs().max() < 0.02
+
+
 def test_loss_falls(smoke, tmp_path):
     run = run_in(
         smoke, tmp_path / "falls", "training.warmup=5", "training.steps=200", "training.lr=3e-3"

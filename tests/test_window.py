@@ -174,6 +174,15 @@ def test_escape_ends_within_a_moment(window, session):
     Driven(window, session).run(play)
 
 
+def test_closing_the_window_closes_the_session(window, session):
+    def play(driven):
+        until(lambda: session.game)
+        window.pygame.event.post(window.pygame.event.Event(window.pygame.QUIT))
+        until(lambda: session.state is State.CLOSED)
+
+    Driven(window, session).run(play)
+
+
 def test_a_resized_window_shows_whole_pixels_in_the_middle(window, session):
     def play(driven):
         until(lambda: session.game and driven.shows(session.frame))
@@ -199,7 +208,7 @@ def test_the_window_lives_while_the_world_is_slow(window, make_fake_world):
     gate, preview = threading.Event(), np.full((16, 16, 3), (10, 200, 30), np.uint8)
 
     class Slow(Opening):
-        def stages(self):
+        def stages(self, seed, spawn):
             yield Stage("loading", 0.3)
             gate.wait(SECONDS)
             self.place = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
@@ -234,7 +243,7 @@ def test_a_world_that_does_not_come_back_is_left(window, make_fake_world, monkey
 
 def test_a_fault_of_the_session_reaches_the_caller(window):
     class Broken(Opening):
-        def stages(self):
+        def stages(self, seed, spawn):
             yield Stage("loading", 0.3)
             raise ValueError("no such world")
 

@@ -46,8 +46,7 @@ class Screen:
 
 @pytest.fixture
 def screen(monkeypatch):
-    window = pytest.importorskip("worldsim.runtime.window")
-    monkeypatch.setattr(window, "Viewer", Screen)
+    monkeypatch.setattr("worldsim.runtime.window.Viewer", Screen)
     monkeypatch.setattr(Screen, "opened", [])
     return Screen
 
@@ -170,15 +169,37 @@ def test_a_saved_state_goes_on_with_the_same_frames(env, world, tmp_path):
 
 def test_weights_are_read_once_a_process(monkeypatch, world):
     """check_env and a vector of envs make many; each would take seconds and memory again."""
-    module = pytest.importorskip("worldsim.world")
     calls = []
-    monkeypatch.setattr(module, "load_world", lambda name, device: calls.append(name) or world)
+    load = lambda name, device: calls.append(name) or world  # noqa: E731
+    monkeypatch.setattr("worldsim.world.load_world", load)
     world_model._loaded.cache_clear()
     one, two = WorldModelEnv("somewhere"), WorldModelEnv("somewhere")
     assert one.world is two.world
     WorldModelEnv("elsewhere")
     assert calls == ["somewhere", "elsewhere"]
     world_model._loaded.cache_clear()
+
+
+def test_a_remembered_spawn_is_as_good_as_a_new_one(tiny, tiny_world):
+    """The fast path of a second start against the slow one, on a network that is real."""
+    spawn = tiny.world.spawns[1]
+    own = {"frames": spawn.frames, "actions": spawn.actions}
+    for seed in (3, 4, 3):
+        frames = []
+        for options in ({"spawn": 1}, own):
+            frames.append([tiny.reset(seed=seed, options=options)[0]])
+            frames[-1] += [tiny.step(action)[0] for action in (2, 0, 2)]
+        assert np.array_equal(frames[0], frames[1])
+
+
+def test_a_spawn_is_taken_in_once(world):
+    one, two = WorldModelEnv(world), WorldModelEnv(world)
+    for env in (one, two, one):
+        env.reset(seed=0, options={"spawn": 1})
+        env.step(2)
+    assert world.resets == 1
+    one.reset(seed=0, options={"spawn": 2})
+    assert world.resets == 2
 
 
 def test_envs_of_one_world_do_not_share_their_dream(world):
@@ -257,7 +278,7 @@ print("alive")
     environ = {**os.environ, "DISPLAY": display}
     environ.pop("SDL_VIDEODRIVER", None)
     run = subprocess.run(
-        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=300
     )
     assert run.stdout.endswith("alive\n"), run.stderr
 

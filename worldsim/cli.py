@@ -117,6 +117,9 @@ def _is_users(error: Exception) -> bool:
         return error.filename is not None or error.errno == errno.ENOSPC
     if isinstance(error, ImportError):
         return (error.name or "").partition(".")[0] not in OURS
+    gymnasium = sys.modules.get("gymnasium")
+    if gymnasium is not None and isinstance(error, gymnasium.error.UnregisteredEnv):
+        return True
     # A ValueError that leaves a library is a fault of ours, and its traceback is needed.
     return isinstance(error, ValueError) and _is_ours(
         traceback.extract_tb(error.__traceback__)[-1].filename

@@ -136,11 +136,15 @@ class WorldState:
         poses = getattr(self.carry, "poses", None)
         return None if poses is None else poses.cpu().numpy().copy()
 
-    def fork(self) -> "WorldState":
-        """An independent copy: both continue with the same frames under the same actions."""
+    def fork(self, seeds: Sequence[int] | None = None) -> "WorldState":
+        """An independent copy: both continue with the same frames under the same actions.
+
+        Args:
+            seeds: one a row; the copy continues with other noise than the original.
+        """
         return WorldState(
             self.carry.map(lambda tensor, _: tensor.clone()),
-            list(self.seeds),
+            [int(seed) for seed in (self.seeds if seeds is None else seeds)],
             list(self.counts),
             self.world_hash,
         )

@@ -9,6 +9,7 @@ import random
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 
 import worldsim  # noqa: F401  registers the environments
@@ -144,7 +145,6 @@ def test_rendering_shows_the_newest_frame(make):
 
 def test_the_programs_own_chance_is_left_alone(make):
     """A game beside an agent in training must not shift the agent's random numbers."""
-    torch = pytest.importorskip("torch")
     env = make()
     random.seed(1)
     np.random.seed(1)  # noqa: NPY002  the global generator is what is looked at

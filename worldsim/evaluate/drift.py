@@ -38,11 +38,13 @@ def measure(
     """
     start = made[0]
     rows = [i % len(start.episodes) for i in range(protocol.long_rows)] * len(KEYS)
-    actions = np.stack([
-        long_keys(world.actions, kind, row, protocol.long)
-        for kind in KEYS
-        for row in range(protocol.long_rows)
-    ])
+    actions = np.stack(
+        [
+            long_keys(world.actions, kind, row, protocol.long)
+            for kind in KEYS
+            for row in range(protocol.long_rows)
+        ]
+    )
     shown = np.unique(np.linspace(0, protocol.long - 1, SHOWN).round().astype(int))
     ours = _Watch(world, shown)
     figures: dict[str, Any] = {}

@@ -31,13 +31,41 @@ def measure(
     for start in made:
         truth = _after(start, "frames", protocol.predicted)
         actions = _after(start, "actions", protocol.predicted, shift=1)
-        dreamt = np.stack(list(dream(world, start.state(), actions, protocol.steps)), axis=1)
+        poses: list[np.ndarray | None] = []
+        frames = dream(
+            world,
+            start.state(),
+            actions,
+            protocol.steps,
+            after=lambda state, poses=poses: poses.append(state.poses),
+        )
+        dreamt = np.stack(list(frames), axis=1)
         for name, pictures in _contestants(world, start, truth, dreamt):
-            scored = {metric.__name__: metric(pictures, truth) for metric in (psnr, ssim)}
-            scored["sharpness"] = sharpness(pictures) / sharpness(truth).mean(axis=0)
-            figures.setdefault(name, []).append(scored)
+            figures.setdefault(name, []).append(_scored(pictures, truth))
+        if poses[0] is not None and start.episodes[0].poses is not None:
+            figures["dream"][-1]["cells off"] = _cells_off(start, np.stack(poses, axis=1))
         rows += _sheet_rows(start, truth, dreamt, protocol)
     return {name: _summary(parts, protocol) for name, parts in figures.items()}, rows
+
+
+def _scored(pictures: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "psnr": psnr(pictures, truth),
+        "ssim": ssim(pictures, truth),
+        "sharpness": sharpness(pictures) / sharpness(truth).mean(axis=0),
+    }
+
+
+def _cells_off(start: Start, believed: np.ndarray) -> np.ndarray:
+    """How far from the true place `[B,T]` a dreamer believes to be, by its poses `[B,T,3]`.
+
+    A dreamer's own poses are told in the frame of its first context frame.
+    """
+    true = np.stack([episode.poses for episode in start.episodes])
+    home, there = true[:, :1], true[:, start.context : start.context + believed.shape[1]]
+    cos, sin = np.cos(home[..., 2]), np.sin(home[..., 2])
+    x, y = (there[..., axis] - home[..., axis] for axis in (0, 1))
+    return np.hypot(believed[..., 0] - (x * cos + y * sin), believed[..., 1] - (y * cos - x * sin))
 
 
 def _after(start: Start, what: str, count: int, shift: int = 0) -> np.ndarray:

@@ -12,7 +12,7 @@ from worldsim.actions import ActionSet
 from worldsim.evaluate import truth
 from worldsim.evaluate.fidelity import reconstructed
 from worldsim.evaluate.metrics import horizontal_shift
-from worldsim.evaluate.probe import Probe, decidable, guess, pairs_of, through, train_probe
+from worldsim.evaluate.probe import Probe, augmented, decidable, guess, pairs_of, train_probe
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.rollout import Start, dream
 from worldsim.world import WorldModel
@@ -43,7 +43,7 @@ def measure(world: WorldModel, env: Any, made: list[Start], protocol: Protocol) 
 def _probe(world: WorldModel, env: Any, protocol: Protocol) -> Probe:
     played = truth.episodes(env, protocol.probe_episodes, protocol.probe_steps, "train")
     pairs = pairs_of(played, world.actions)
-    seen = (pairs, through(pairs, lambda frames: reconstructed(world, frames)))
+    seen = augmented(pairs, world.actions, lambda frames: reconstructed(world, frames))
     return train_probe(seen, len(world.actions), protocol.probe_epochs)
 
 

@@ -19,14 +19,14 @@ from worldsim.world import WorldModel, WorldState
 
 def measure(
     world: WorldModel, env: Any, made: list[Start], protocol: Protocol
-) -> tuple[dict[str, Any], list[np.ndarray]]:
+) -> tuple[dict[str, Any], list[list[np.ndarray]]]:
     """Dream the turn and the way, with and without the long-term memory.
 
     Returns:
-        The figures, and rows of frames for a contact sheet.
+        The figures, and groups of rows of frames for a contact sheet.
     """
     figures: dict[str, Any] = {}
-    rows: list[np.ndarray] = []
+    groups: list[list[np.ndarray]] = []
     turn = full_turn(world.actions)
     ways = {
         "turn": [np.tile(np.repeat([turn], len(start.episodes), axis=0), 2) for start in made],
@@ -39,8 +39,8 @@ def measure(
         runs = [_both(world, env, s, plan, protocol) for s, plan in zip(made, plans, strict=True)]
         home = len(turn) if name == "turn" else protocol.away
         figures[name] = {"frames": home} | _figures(runs, home)
-        rows += _sheet_rows(runs[0], home)
-    return figures, rows
+        groups.append(_sheet_rows(runs[0], home))
+    return figures, groups
 
 
 def _ways(env: Any, start: Start, protocol: Protocol) -> np.ndarray | None:
@@ -61,7 +61,7 @@ def _both(
         true.append(truth.run(env, chosen)[0])
     last = start.last_frames()
     runs = {"engine": np.concatenate((last[:, None], np.stack(true)), axis=1)}
-    hooks = {"dream": None}
+    hooks = {"dream": lambda state: None}
     if hasattr(start.memory.carry, "forget_coarse"):
         hooks["dream without long memory"] = _forget
     for name, hook in hooks.items():

@@ -1,7 +1,10 @@
-"""An inverse-dynamics probe: a small network that tells from two successive frames which action
-lies between them. It learns from the engine alone and then judges dreams.
+"""An inverse-dynamics probe: tells from two successive frames which action lies between them.
 
-Half of its pairs have been through the world's codec, so that it does not mind a codec's softness.
+It learns from the engine alone and then judges dreams. Its first layer is fixed: how unlike the two
+pictures are, place by place, when one of them is shifted sideways by so many columns. On top lie
+two convolutions that a few thousand pairs can teach. Every pair is shown mirrored too, with left
+and right exchanged, and every second one also as the world's codec shows it, so that the probe does
+not mind a codec's softness.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +18,11 @@ from torch import Tensor, nn
 from worldsim.actions import ActionSet
 from worldsim.types import Episode
 
-SIDE = 32  # pixels it looks at
+SIDE = 32  # pixels a side it looks at
+REACH = 12  # columns of shift, either way
+CELL = 4  # pixels a side of a place
 BATCH = 64
+RATE = 3e-3
 _CHUNK = 256
 
 
@@ -29,20 +35,42 @@ class Pairs(NamedTuple):
 
 
 class Probe(nn.Module):
-    """Three convolutions and a linear layer over both frames and their difference."""
+    """Two convolutions and a linear layer over the costs of every shift."""
 
-    def __init__(self, actions: int):
+    def __init__(self, actions: int, width: int = 64):
         super().__init__()
+        side = SIDE // CELL // 2
         self.layers = nn.Sequential(
-            *(nn.Conv2d(9, 32, 5, stride=2, padding=2), nn.ReLU()),
-            *(nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.ReLU()),
-            *(nn.Conv2d(64, 64, 3, stride=2, padding=1), nn.ReLU()),
-            *(nn.Flatten(), nn.Linear(64 * (SIDE // 8) ** 2, actions)),
+            *(nn.Conv2d(2 * REACH + 1, width, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(width, width, 3, padding=1, stride=2), nn.ReLU()),
+            *(nn.Flatten(), nn.Linear(width * side * side, actions)),
         )
 
-    def forward(self, both: Tensor) -> Tensor:
-        """Scores `[N, actions]` of pictures `[N, 6, SIDE, SIDE]` in -1..1."""
-        return self.layers(torch.cat((both, both[:, 3:] - both[:, :3]), dim=1))
+    def forward(self, costs: Tensor) -> Tensor:
+        """Scores `[N, actions]` of `shift_costs`."""
+        return self.layers(costs)
+
+
+def shift_costs(before: np.ndarray, after: np.ndarray) -> Tensor:
+    """How unlike pictures uint8 `[N,H,W,3]` are at every shift and place, `[N, shifts, h, w]`.
+
+    The logarithm of the mean absolute difference, relative to the mean over the shifts.
+    """
+    costs = []
+    for at in range(0, len(before), _CHUNK):
+        a, b = (_small(frames[at : at + _CHUNK]) for frames in (before, after))
+        wide = F.pad(b, (REACH, REACH, 0, 0), mode="replicate")
+        shifted = (wide[..., shift : shift + SIDE] for shift in range(2 * REACH + 1))
+        unlike = [F.avg_pool2d((a - part).abs().mean(dim=1), CELL) for part in shifted]
+        costs.append((torch.stack(unlike, dim=1) + 0.02).log())
+    cost = torch.cat(costs)
+    return cost - cost.mean(dim=1, keepdim=True)
+
+
+def _small(frames: np.ndarray) -> Tensor:
+    """float32 `[N, 3, SIDE, SIDE]` in -1..1."""
+    planes = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
+    return F.adaptive_avg_pool2d(planes, SIDE) / 127.5 - 1
 
 
 def decidable(poses: np.ndarray, chosen: np.ndarray, actions: ActionSet) -> np.ndarray:
@@ -72,24 +100,40 @@ def pairs_of(episodes: Sequence[Episode], actions: ActionSet) -> Pairs:
     )
 
 
-def through(pairs: Pairs, codec: Callable[[np.ndarray], np.ndarray]) -> Pairs:
-    """The same pairs as the codec shows them."""
-    return Pairs(codec(pairs.before), codec(pairs.after), pairs.actions)
+def augmented(
+    pairs: Pairs, actions: ActionSet, codec: Callable[[np.ndarray], np.ndarray]
+) -> list[Pairs]:
+    """The pairs, every second one as the codec shows it, and all of them mirrored."""
+    half = Pairs(*(part[::2] for part in pairs))
+    seen = [pairs, Pairs(codec(half.before), codec(half.after), half.actions)]
+    exchanged = [_mirrored(actions, number) for number in range(len(actions))]
+    if None in exchanged:
+        return seen
+    swap = np.array(exchanged)
+    return seen + [Pairs(p.before[:, :, ::-1], p.after[:, :, ::-1], swap[p.actions]) for p in seen]
+
+
+def _mirrored(actions: ActionSet, number: int) -> int | None:
+    """The action that turns the other way; itself where it does not turn."""
+    turn = actions.turns[number]
+    if not turn:
+        return number
+    return next((i for i, other in enumerate(actions.turns) if other == -turn), None)
 
 
 def train_probe(pairs: Sequence[Pairs], actions: int, epochs: int, seed: int = 0) -> Probe:
     """Train a probe; the same pairs and seed give the same probe."""
-    inputs = torch.cat([_inputs(part) for part in pairs])
+    costs = torch.cat([shift_costs(part.before, part.after) for part in pairs])
     labels = torch.from_numpy(np.concatenate([part.actions for part in pairs]))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         probe = Probe(actions)
+        optimiser = torch.optim.AdamW(probe.parameters(), lr=RATE, weight_decay=0.05)
         steps = epochs * -(-len(labels) // BATCH)
-        optimiser = torch.optim.AdamW(probe.parameters(), lr=2e-3, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=2e-3, total_steps=steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=RATE, total_steps=steps)
         for _ in range(epochs):
             for chosen in torch.randperm(len(labels)).split(BATCH):
-                loss = F.cross_entropy(probe(inputs[chosen]), labels[chosen])
+                loss = F.cross_entropy(probe(costs[chosen]), labels[chosen])
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -100,15 +144,5 @@ def train_probe(pairs: Sequence[Pairs], actions: int, epochs: int, seed: int = 0
 @torch.no_grad()
 def guess(probe: Probe, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """The actions `[...]` the probe sees between frames `[...,H,W,3]`."""
-    pairs = Pairs(*(part.reshape(-1, *part.shape[-3:]) for part in (before, after)), None)
-    return probe(_inputs(pairs)).argmax(dim=1).numpy().reshape(before.shape[:-3])
-
-
-def _inputs(pairs: Pairs) -> Tensor:
-    """Both pictures small and side by side, float32 `[N, 6, SIDE, SIDE]` in -1..1."""
-    return torch.cat([_small(pairs.before), _small(pairs.after)], dim=1)
-
-
-def _small(frames: np.ndarray) -> Tensor:
-    chunks = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).split(_CHUNK)
-    return torch.cat([F.adaptive_avg_pool2d(part.float(), SIDE) for part in chunks]) / 127.5 - 1
+    flat = (frames.reshape(-1, *frames.shape[-3:]) for frames in (before, after))
+    return probe(shift_costs(*flat)).argmax(dim=1).numpy().reshape(before.shape[:-3])

@@ -74,6 +74,7 @@ def evaluate(
     """
     from worldsim.evaluate import truth
     from worldsim.evaluate.rollout import DreamError, starts
+    from worldsim.evaluate.verdict import verdicts
 
     env = truth.open_engine(world.card)
     report, sheets = _heading(world, protocol), {}
@@ -92,6 +93,7 @@ def evaluate(
         sheets |= pictures
         _say(f"{part} took {report[part]['seconds']:.0f} s")
     env.close()
+    report["verdicts"] = verdicts(report)
     return plain(report), sheets
 
 
@@ -123,8 +125,10 @@ def _memory(world, env, made, protocol):
     from worldsim.evaluate.memory import measure
     from worldsim.evaluate.sheet import contact_sheet
 
-    figures, rows = measure(world, env, made, protocol)
-    return figures, {"memory": contact_sheet(rows, group=3)} if rows else {}
+    figures, groups = measure(world, env, made, protocol)
+    if not groups:
+        return figures, {}
+    return figures, {"memory": contact_sheet(sum(groups, []), group=len(groups[0]))}
 
 
 def _drift(world, env, made, protocol):

@@ -60,7 +60,8 @@ def dream(
     state: WorldState,
     actions: np.ndarray,
     steps: int | None = None,
-    before: Callable[[WorldState], None] | None = None,
+    before: Callable[[WorldState], None] = lambda state: None,
+    after: Callable[[WorldState], None] = lambda state: None,
 ) -> Iterator[np.ndarray]:
     """Dream on under actions, a batch of frames at a time.
 
@@ -70,6 +71,7 @@ def dream(
         actions: int `[B,T]`.
         steps: sampler steps a frame.
         before: called with the state before each frame, to take something away from it.
+        after: called with the state after each frame, to look at it.
 
     Yields:
         Frames uint8 `[B,H,W,3]`, T times.
@@ -78,10 +80,10 @@ def dream(
         DreamError: the dream ran away.
     """
     for number, chosen in enumerate(np.asarray(actions).T, 1):
-        if before is not None:
-            before(state)
+        before(state)
         try:
             state, frames = world.step(state, chosen, steps)
         except ValueError as error:
             raise DreamError(f"frame {number} of {actions.shape[1]}: {error}") from error
+        after(state)
         yield frames

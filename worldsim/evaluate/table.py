@@ -12,7 +12,9 @@ def lines(report: dict[str, Any]) -> list[str]:
             told += ["", f"{part}: {title}"]
             told += [f"  {figures[why]}" for why in ("failed", "skipped") if why in figures]
             told += tell(_entries(figures))
-    return told
+    head = ["asked", "measured", "wanted", "good"]
+    rows = [[verdict[column] for column in head] for verdict in report["verdicts"]]
+    return told + ["", "verdicts", *grid(head, rows)] if rows else told
 
 
 def grid(head: list[str], rows: list[list[Any]]) -> list[str]:
@@ -33,21 +35,14 @@ def _entries(part: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: value for name, value in part.items() if isinstance(value, dict)}
 
 
-def _fidelity(part: dict[str, dict]) -> list[str]:
+def _by_metric(part: dict[str, dict]) -> list[str]:
+    """A grid for each metric, a row for each contestant that has it."""
     told = []
     for metric in next(iter(part.values()), {}):
-        columns = list(next(iter(part.values()))[metric])
-        rows = [[name, *(scores[metric][c] for c in columns)] for name, scores in part.items()]
+        those = {name: scores[metric] for name, scores in part.items() if metric in scores}
+        columns = list(next(iter(those.values())))
+        rows = [[name, *(scores[c] for c in columns)] for name, scores in those.items()]
         told += grid([metric, *columns], rows)
-    return told
-
-
-def _following(part: dict[str, dict]) -> list[str]:
-    told = []
-    for measure in next(iter(part.values()), {}):
-        columns = list(next(iter(part.values()))[measure])
-        rows = [[name, *(shares[measure][c] for c in columns)] for name, shares in part.items()]
-        told += grid([measure, *columns], rows)
     return told
 
 
@@ -71,8 +66,8 @@ def _drift(part: dict[str, dict]) -> list[str]:
 
 
 _TELLERS = {
-    "fidelity": ("against the engine under the same actions, by frame", _fidelity),
-    "following": ("share of actions that can be told from the frames they led to", _following),
+    "fidelity": ("against the engine under the same actions, by frame", _by_metric),
+    "following": ("share of actions that can be told from the frames they led to", _by_metric),
     "memory": ("PSNR in dB of views from one pose", _memory),
     "drift": ("second half of the long runs, against the engine under the same keys", _drift),
 }

@@ -34,6 +34,8 @@ def open_engine(card: WorldCard) -> Any:
     size = card.frame_size
     try:
         env = gymnasium.make(card.engine, disable_env_checker=True).unwrapped
+        if not hasattr(env, "actions"):
+            raise TypeError("it has no table of actions")
         if env.observation_space.shape != (size, size, 3):
             env = gymnasium.make(card.engine, disable_env_checker=True, size=size).unwrapped
     except (gymnasium.error.Error, TypeError) as error:

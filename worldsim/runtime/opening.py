@@ -3,6 +3,7 @@
 Stages run on the session's thread, one a tick, while the window shows the picture and the progress.
 """
 
+import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from worldsim.runtime.line import Move
 from worldsim.runtime.place import Place, spawn_of
 
 DREAM = "FARDMLab-v0"
+TORCH = ("worldsim.world",)
 SIZE = (64, 64)
 
 
@@ -37,6 +39,7 @@ class Opening:
         title: what to call the world.
         actions: its action table, where it is known before the world is loaded.
         preview: uint8 `[H,W,3]`, the first picture, where it is known before.
+        libraries: modules that take long to import.
 
     Attributes:
         place: the opened environment, after the last stage.
@@ -50,12 +53,14 @@ class Opening:
         title: str = "",
         actions: ActionSet | None = None,
         preview: np.ndarray | None = None,
+        libraries: tuple[str, ...] = (),
     ) -> None:
         self.environment = environment
         self.kwargs = kwargs or {}
         self.title = title or environment
         self.actions = actions
         self.preview = preview
+        self.libraries = ("worldsim", *libraries)  # importing worldsim registers the ids
         self.place: Place | None = None
 
     @property
@@ -63,22 +68,27 @@ class Opening:
         """Width and height of the pictures, or a guess while they are not known."""
         return SIZE if self.preview is None else self.preview.shape[1::-1]
 
-    def stages(self) -> Iterator[Stage]:
-        """Open it, one piece an item; a stage is named before it is done."""
+    def stages(self, seed: int, spawn: int | None) -> Iterator[Stage]:
+        """Open it, one piece an item; a stage is named before it is done.
+
+        Args:
+            seed: of the first start, which the world is warmed up with.
+            spawn: of the first start; None lets the seed choose.
+        """
         yield Stage("loading the libraries", 0.1)
+        for name in self.libraries:
+            importlib.import_module(name)
         import gymnasium
 
-        import worldsim  # noqa: F401  registers the ids
-
-        yield Stage(f"loading {self.title}", 0.3)
+        yield Stage(f"loading {self.title}", 0.4)
         env = gymnasium.make(self.environment, disable_env_checker=True, **self.kwargs)
         self.place = Place(env, self.environment, self.kwargs)
         self.actions = self.place.actions
-        yield Stage("warming up", 0.7)
-        self.place.reset(self.place.start(seed=0))
-        for _ in range(2):
+        yield Stage("going to the start", 0.6)
+        self.place.reset(self.place.start(seed, spawn))
+        for done in (0.8, 0.9):
+            yield Stage("making the first frames", done)
             self.place.step(Move(0, self.place.steps))
-            yield Stage("warming up", 0.9)
 
 
 class Opened(Opening):
@@ -88,7 +98,7 @@ class Opened(Opening):
         super().__init__(place.identity.environment, place.identity.kwargs, actions=place.actions)
         self.place = place
 
-    def stages(self) -> Iterator[Stage]:
+    def stages(self, seed: int, spawn: int | None) -> Iterator[Stage]:
         """Nothing is left to do."""
         return iter(())
 
@@ -128,6 +138,6 @@ def open_world(
         preview = read_episode(spawns[number]).frames[-1]
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         # What is wrong with it is said by the loader, which looks at all of it.
-        return Opening(DREAM, kwargs, title=world)
+        return Opening(DREAM, kwargs, title=world, libraries=TORCH)
     check_keys(actions)
-    return Opening(DREAM, kwargs, title=title, actions=actions, preview=preview)
+    return Opening(DREAM, kwargs, title=title, actions=actions, preview=preview, libraries=TORCH)

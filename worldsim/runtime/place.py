@@ -140,10 +140,22 @@ class Place:
     def reset(self, start: Start) -> Outcome:
         """Go to a start."""
         options = None
-        if start.context_frames is not None:
+        if self._is_spawn(start):  # the environment may remember it
+            options = {"spawn": start.options["spawn"]}
+        elif start.context_frames is not None:
             options = {"frames": start.context_frames, "actions": start.context_actions}
         frame, info = self.env.reset(seed=start.seed, options=options)
         return Outcome(frame=frame, pose=info.get("pose"))
+
+    def _is_spawn(self, start: Start) -> bool:
+        """Whether a start's context is the spawn it was once; a world may get other spawns."""
+        number = start.options.get("spawn")
+        if number is None or number >= len(self._spawns):
+            return False
+        spawn = self._spawns[number]
+        return np.array_equal(spawn.frames, start.context_frames) and np.array_equal(
+            spawn.actions, start.context_actions
+        )
 
     def step(self, move: Move) -> Outcome:
         """Make a move."""

@@ -9,6 +9,7 @@ import itertools
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,6 @@ class _Line:
 class _End:
     why: str
     dropped: int = 0
-
-
-class _Recover:
-    pass
 
 
 class Recorder(Sink):
@@ -171,7 +168,7 @@ class Recorder(Sink):
 
     def recover(self) -> None:
         """Finish what earlier programs left over, beside play."""
-        self._put([_Recover()])
+        self._beside(lambda: self.recovered.extend(recover(self.folder)))
 
     @property
     def label(self) -> str:
@@ -209,9 +206,7 @@ class Recorder(Sink):
                 journal = None
 
     def _write(self, item: Any, journal: Journal | None) -> Journal | None:
-        if isinstance(item, _Recover):
-            self.recovered += recover(self.folder)
-        elif isinstance(item, Point):
+        if isinstance(item, Point):
             return self._new_journal(item)
         elif isinstance(item, _End) and journal is not None:
             self._finish_beside(journal, item)
@@ -242,8 +237,11 @@ class Recorder(Sink):
         raise AssertionError
 
     def _finish_beside(self, journal: Journal, end: _End) -> None:
-        """Finish a journal on a thread of its own: the next part must not wait for it."""
-        thread = threading.Thread(target=self._finish, args=(journal, end), name="recorder finish")
+        """Finish a journal while the next part is written already."""
+        self._beside(lambda: self._finish(journal, end))
+
+    def _beside(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name="recorder finish")
         self._finishing.append(thread)
         thread.start()
 

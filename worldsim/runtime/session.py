@@ -1,6 +1,6 @@
 """The session: when what happens while a world is played, as a named state machine.
 
-    session = Session(opening, Keyboard(actions), seed=0)
+    session = Session(opening, Keyboard(), seed=0)
     session.run()
 
 Everything happens in `tick()`, on one thread; other threads ask through `session.requests`. It
@@ -9,6 +9,7 @@ knows no screen, no file and no network: it is given them. Sinks watch and chang
 
 import enum
 import logging
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -100,9 +101,10 @@ class Session:
         self._seed, self._seeds = seed, np.random.default_rng(seed)
         self._spawn, self._fps, self._endless = spawn, fps, endless
         self._pacer = Pacer(0, self.clock)
-        self._stages = opening.stages()
+        self._stages = opening.stages(seed, spawn)
         self._opening_stage: Stage | None = Stage("starting", 0.0)
         self._teller = Teller(self.clock)
+        self._closing = threading.Lock()
         self._back_to = State.WAITING
         self._travel: Travel | None = None
         self._ticks = {
@@ -151,8 +153,11 @@ class Session:
         return did
 
     def close(self) -> None:
-        """Finish everything; a second time is nothing."""
-        if self.state is State.CLOSED:
+        """Finish everything; a second time is nothing.
+
+        Another thread may call it too, when a world does not come back from a step.
+        """
+        if not self._closing.acquire(blocking=False):
             return
         self.state = State.CLOSED
         for sink in self.sinks:

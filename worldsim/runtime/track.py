@@ -70,8 +70,8 @@ class Track:
             outcome = self.place.step(self.moves[index])
             if not np.array_equal(outcome.frame, self.history[index + 1].frame):
                 raise ValueError(
-                    f"frame {index + 1} came out differently when it was made again: this world "
-                    "is not deterministic here, so play cannot go on from the past."
+                    f"Frame {index + 1} came out differently when it was made again: this world "
+                    "is not deterministic here, so its past is lost. Enter or U starts again."
                 )
             yield number - index - 1
         self.history.cut(number)

@@ -1,0 +1,242 @@
+"""`python play.py` as a player meets it: a window, keys, a recording; and without a display."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import play
+from worldsim.runtime import replay
+from worldsim.runtime.recording import META, all_recordings, read_recording
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 60  # until a thing must have happened; nothing takes so long
+ZOOM = 8
+
+
+def until(condition):
+    """Wait for another process; gives what the condition gave."""
+    deadline = time.monotonic() + SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return value
+
+
+def tool(*words):
+    done = subprocess.run(list(map(str, words)), capture_output=True)
+    return done.stdout if done.returncode == 0 else b""
+
+
+class Player:
+    """A program's window on the display, and the keys to play it with."""
+
+    def __init__(self, folder, *arguments):
+        self.folder = folder
+        command = [sys.executable, *arguments, "--zoom", str(ZOOM)]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.window = until(lambda: self._alive() and self._search())[-1]
+        tool("xdotool", "windowfocus", "--sync", self.window)
+
+    def _search(self):
+        return tool("xdotool", "search", "--pid", self.process.pid).decode().split()
+
+    def _alive(self):
+        assert self.process.poll() is None, self.process.communicate()[1]
+        return True
+
+    def key(self, verb, name):
+        assert self._alive()
+        tool("xdotool", verb, name)
+
+    def picture(self):
+        """What is on the screen, one pixel for each of the frame's."""
+        assert self._alive()
+        png = tool("import", "-window", self.window, "png:-")
+        image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        return image[ZOOM // 2 :: ZOOM, ZOOM // 2 :: ZOOM]
+
+    def recorded(self):
+        """Bytes that are on the disk already."""
+        return sum(path.stat().st_size for path in self.folder.glob("*.journal"))
+
+    def leave(self):
+        out, error = self.process.communicate(timeout=SECONDS)
+        assert self.process.returncode == 0, error
+        return out
+
+
+@pytest.fixture
+def player(display, tmp_path, monkeypatch):
+    """Starts play.py, or another program, in a window; ends it when a test fails."""
+    for name in ("xdotool", "import"):
+        if shutil.which(name) is None:
+            pytest.skip(f"no {name}: install xdotool and imagemagick")
+    monkeypatch.setenv("DISPLAY", display)
+    started = []
+
+    def start(*arguments, program=None):
+        folder = tmp_path / "recordings"
+        kept = ["--record", folder, "--saves", tmp_path / "saves"]
+        program = program or ["play.py", "--seed", "3", "--no-hud", *kept]
+        started.append(Player(folder, *program, *map(str, arguments)))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+def is_one_of(picture, frames):
+    """Whether the middle of a screenshot is that of a frame (text may lie at the edges)."""
+    middle = slice(len(picture) // 3, 2 * len(picture) // 3)
+    return any(np.array_equal(picture[middle], frame[middle]) for frame in frames)
+
+
+@pytest.mark.usefixtures("engine")
+def test_playing_the_engine_in_a_window(player, capsys):
+    playing = player("--env", "Maze-v0")
+    until(lambda: playing.recorded() > 0)  # it runs on: it can stand
+    playing.key("keydown", "a")
+    first = playing.picture()
+    until(lambda: not np.array_equal(playing.picture(), first))
+    playing.key("keyup", "a")
+    playing.key("key", "F5")
+    playing.key("key", "p")
+    until(lambda: (one := playing.picture()) is not None and np.array_equal(one, still(playing)))
+    paused = playing.picture()
+    playing.key("key", "v")
+    until(lambda: list(all_recordings(playing.folder)))
+    playing.key("key", "Escape")
+    out = playing.leave()
+
+    (folder,) = all_recordings(playing.folder)
+    assert f"recorded: {folder}" in out
+    recording = read_recording(folder)
+    assert set(recording.episode.actions) == {0, 3}
+    assert is_one_of(first, recording.episode.frames)
+    assert is_one_of(paused, recording.episode.frames[-1:])
+    assert json.loads((folder / META).read_text())["seed"] == 3
+    assert len(list(folder.parent.parent.glob("saves/Maze-v0/*/line.npz"))) == 1
+    assert replay.main([str(folder), "--verify"]) == 0
+    assert "all equal" in capsys.readouterr().out
+
+
+def still(playing):
+    """A picture that is not about to change: longer than a frame later."""
+    time.sleep(0.4)
+    return playing.picture()
+
+
+def test_playing_a_dream_in_a_window(player, tiny_world, capsys):
+    playing = player("--world", tiny_world, "--spawn", "1", "--steps", "2")
+    context = np.load(sorted((tiny_world / "spawns").glob("*.npz"))[1])["frames"]
+    until(lambda: is_one_of(playing.picture(), context[-1:]))
+    until(lambda: playing.recorded() > 0)
+    playing.key("keydown", "w")
+    until(lambda: playing.recorded() > 10_000)
+    playing.key("keyup", "w")
+    shot = playing.picture()
+    playing.key("keydown", "BackSpace")
+    until(lambda: list(all_recordings(playing.folder)) or playing.key("keyup", "BackSpace"))
+    playing.process.send_signal(signal.SIGTERM)
+    playing.leave()
+    parts = [read_recording(folder) for folder in all_recordings(playing.folder)]
+    assert any(is_one_of(shot, part.episode.frames) for part in parts)
+    assert 2 in parts[0].episode.actions
+    assert set(parts[0].steps) == {2}
+    for folder in all_recordings(playing.folder):
+        assert replay.main([str(folder), "--verify"]) == 0
+
+
+def test_losing_the_display_loses_no_frame(player, tiny_world):
+    """The X library ends the process without a word: the journal must be on the disk."""
+    playing = player("--world", tiny_world)
+    until(lambda: playing.recorded() > 10_000)
+    tool("xdotool", "windowkill", playing.window)
+    playing.process.communicate(timeout=SECONDS)
+    recorded = list(playing.folder.glob("*.journal")) or list(all_recordings(playing.folder))
+    assert len(read_recording(recorded[0]).episode) > 5
+
+
+def test_a_recording_is_shown_in_the_same_window(player, tiny_world, tmp_path):
+    done = run("--world", tiny_world, "--headless", 8, "--record", tmp_path / "recordings")
+    assert done.returncode == 0, done.stderr
+    (folder,) = all_recordings(tmp_path / "recordings")
+    frames = read_recording(folder).episode.frames
+    replaying = player(folder, program=["-m", "worldsim", "replay"])
+    replaying.key("key", "h")  # the figures would hide so small a picture
+    until(lambda: is_one_of(replaying.picture(), frames[-1:]))
+    replaying.key("keydown", "BackSpace")
+    until(lambda: is_one_of(replaying.picture(), frames[:1]))
+    replaying.key("keyup", "BackSpace")
+    until(lambda: is_one_of(replaying.picture(), frames[-1:]))
+    replaying.key("key", "Escape")
+    assert replaying.leave() == ""
+
+
+def run(*arguments, **options):
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    env = {name: value for name, value in os.environ.items() if name not in hidden}
+    command = [sys.executable, ROOT / "play.py", *map(str, arguments)]
+    return subprocess.run(
+        command, env=env, capture_output=True, text=True, timeout=SECONDS, **options
+    )
+
+
+def test_headless_makes_frames_and_says_how_fast(tiny_world, tmp_path):
+    done = run("--world", tiny_world, "--headless", 20, "--record", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    line = r"20 frames, [\d.]+ fps, p50 [\d.]+ ms, p99 [\d.]+ ms\n"
+    assert re.match(line, done.stdout)
+    (folder,) = all_recordings(tmp_path / "recordings")
+    assert len(read_recording(folder).episode) == 20
+
+
+def test_without_a_display_one_sentence_names_the_flag(tiny_world):
+    done = run("--world", tiny_world)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "There is no display" in done.stderr
+    assert "--headless N" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--world", "nowhere"], "no world 'nowhere'"),
+        (["--world", "TINY", "--spawn", "7"], "no spawn 7"),
+        (["--world", "TINY", "--steps", "3"], "steps should be 1, 2, 4"),
+        (["--world", "TINY", "--fps", "-1"], "fps should be 0"),
+        (["--env", "CartPole-v1"], "no `actions` table"),
+    ],
+)
+def test_what_cannot_be_had_is_one_sentence(arguments, sentence, tiny_world, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = [str(tiny_world) if word == "TINY" else word for word in arguments]
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        play.main([*arguments, "--headless", "3"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--headless", "x"], ["--zoom", "1.5"]])
+def test_options_that_are_no_numbers_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit):
+        play.parse(arguments)
+    assert "expected a whole number from 0" in capsys.readouterr().err
+
+
+def test_a_seed_nobody_gave_is_drawn():
+    assert len({play.draw_seed() for _ in range(5)}) > 1

@@ -1,0 +1,162 @@
+"""`worldsim bench`: how fast a world runs here, stage by stage, now and ten thousand frames later.
+
+    worldsim bench dmlab --frames 1000 --steps 1,2,4
+    worldsim bench dmlab --frames 10000 --steps 2 --window --record
+
+Prints a table to read; the last line is the same as JSON.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from worldsim.evaluate.timing import Point
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = sorted({int(part) for part in text.split(",")})
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected numbers like 1,2,4, got {text!r}") from error
+    if numbers[0] < 1:
+        raise argparse.ArgumentTypeError(f"expected numbers from 1, got {text!r}")
+    return numbers
+
+
+def _natural(text: str) -> int:
+    numbers = _numbers(text)
+    if len(numbers) > 1:
+        raise argparse.ArgumentTypeError(f"expected one number, got {text!r}")
+    return numbers[0]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="worldsim bench",
+        description="Measure how fast a world runs here; the last line is JSON.",
+    )
+    parser.add_argument("world", help="a bundled world's name, or a world's folder")
+    add = parser.add_argument
+    add("--frames", type=_natural, default=1000, help="go this far at most (default: %(default)s)")
+    add(
+        "--at",
+        type=_numbers,
+        default="100,1000,10000",
+        help="look at these frames (default: %(default)s, those that --frames reaches)",
+    )
+    add("--steps", type=_numbers, default="1,2,4", help="sampler steps (default: %(default)s)")
+    add("--batch", type=_natural, default=1, help="dreams at once (default: %(default)s)")
+    add("--window", action="store_true", help="also play it with a window")
+    add("--record", action="store_true", help="also play it while recording")
+    add("--device", default="cpu", help="where the network runs: cpu or cuda")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command.
+
+    Raises:
+        ValueError: no such world, steps it cannot take, or a dream that ran away.
+    """
+    args = _parser().parse_args(argv)
+    from worldsim.world import STEPS, load_world
+
+    if not set(args.steps) <= set(STEPS):
+        raise ValueError(f"--steps should be of {STEPS}, got {args.steps}.")
+    points = [at for at in args.at if at <= args.frames] or [args.frames]
+    world = load_world(args.world, args.device)
+    report = _heading(world, args) | {"points": points, "runs": []}
+    for steps in args.steps:
+        report["runs"] += _runs(world, args, points, steps)
+    print("\n".join(lines(report, world.card.fps)))
+    print(json.dumps(report, allow_nan=False))
+    return 0
+
+
+def _runs(world: Any, args: argparse.Namespace, points: list[int], steps: int) -> list[dict]:
+    from worldsim.evaluate.timing import time_dream
+
+    _say(f"{steps} sampler steps: {points[-1]} frames")
+    what = {"run": "dream", "steps": steps, "batch": args.batch}
+    runs = [what | summary(time_dream(world, points, steps, args.batch))]
+    if args.window or args.record:
+        from worldsim.evaluate.playing import time_session
+
+        _say(f"{steps} sampler steps, played")
+        played = time_session(args.world, points, steps, args.device, args.window, args.record)
+        name = "played" + " in a window" * args.window + " and recorded" * args.record
+        runs.append({"run": name, "steps": steps, "batch": 1} | summary(played))
+    return runs
+
+
+def summary(points: list["Point"]) -> dict[str, Any]:
+    """Percentiles of every stage at every point, and how the last point compares with the first."""
+    import numpy as np
+
+    stages = {
+        name: {
+            str(point.at): {
+                f"p{p}_ms": round(float(np.percentile(point.stages[name], p)), 3) for p in (50, 99)
+            }
+            for point in points
+        }
+        for name in points[0].stages
+    }
+    resident = {str(p.at): p.resident_mb and round(p.resident_mb, 1) for p in points}
+    first, last = (list(stages.values())[-1][str(points[i].at)] for i in (0, -1))
+    growth = {p: round(last[p] / max(first[p], 1e-9), 3) for p in first}
+    return {"stages": stages, "resident_mb": resident, "last_to_first": growth}
+
+
+def _heading(world: Any, args: argparse.Namespace) -> dict[str, Any]:
+    import torch
+
+    return {
+        "world": world.card.name,
+        "hash": world.hash,
+        "world_fps": world.card.fps,
+        "device": args.device,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+    }
+
+
+def lines(report: dict[str, Any], fps: float) -> list[str]:
+    """The report as a table."""
+    from worldsim.evaluate.table import grid
+
+    rows = []
+    for run in report["runs"]:
+        for stage, at in run["stages"].items():
+            for number, ms in at.items():
+                rate = 1000 / ms["p50_ms"] if ms["p50_ms"] else None
+                figures = [ms["p50_ms"], ms["p99_ms"], rate, rate and rate / fps]
+                name = f"{run['run']}: {stage}"
+                rows.append([name, run["steps"], run["batch"], int(number), *figures])
+    head = ["stage", "steps", "batch", "frame", "p50 ms", "p99 ms", "per s", "x real time"]
+    told = [
+        f"{report['world']}, {report['threads']} threads on {report['device']}",
+        *grid(head, rows),
+    ]
+    for run in report["runs"]:
+        growth, memory = run["last_to_first"], run["resident_mb"]
+        told.append(
+            f"  {run['run']}, {run['steps']} steps: p99 at {report['points'][-1]} is "
+            f"{growth['p99_ms']:.2f} of that at {report['points'][0]}; "
+            f"resident MB {', '.join(f'{at}: {mb}' for at, mb in memory.items())}"
+        )
+    return told
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -52,8 +52,7 @@ def test_a_preset_is_the_released_network(kind):
 
 
 @pytest.mark.parametrize("factor", [8, 16, 32])
-def test_an_autoencoder_preset_is_the_released_one(factor):
-    pytest.importorskip("diffusers")
+def test_an_autoencoder_preset_is_the_released_one(factor, diffusers):
     entry = zoo_entry("far-b", (f"autoencoder=dcae-{factor}x-c32",))
     config, released = autoencoder_config("far-b", entry), RELEASED[f"DC-AE {factor}x c32"]
     assert config == released["config"]
@@ -89,9 +88,8 @@ steps: 3
 
 
 @pytest.fixture
-def released(tmp_path):
+def released(tmp_path, diffusers):
     """Files like the released ones, tiny, with the golden files' weights, and their preset."""
-    pytest.importorskip("diffusers")
     far, dcae = (read_golden(GOLDEN / f"{n}.safetensors") for n in ("far_long", "dcae_8x"))
     plain = {name: torch.zeros_like(tensor) for name, tensor in far.weights.items()}
     ema = {f"module.{name}": tensor for name, tensor in far.weights.items()}

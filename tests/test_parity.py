@@ -2,6 +2,7 @@
 frame.
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,11 @@ GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(path.stem for path in GOLDEN.glob("*.safetensors"))
 
 
-def needs(stem):
-    if stem.startswith("dcae"):
-        pytest.importorskip("diffusers")
-    return GOLDEN / f"{stem}.safetensors"
-
-
 @pytest.mark.parametrize("stem", FILES)
-def test_every_output_agrees(stem):
-    golden = read_golden(needs(stem))
+def test_every_output_agrees(stem, request):
+    if stem.startswith("dcae"):
+        request.getfixturevalue("diffusers")
+    golden = read_golden(GOLDEN / f"{stem}.safetensors")
     found = {difference.output: difference.largest for difference in differences(golden)}
     assert max(found.values()) < TOLERANCE, found
     names = {name.partition(" ")[0] for name in found}
@@ -39,9 +36,7 @@ def altered(tmp_path):
     """A golden file in which one tensor is another."""
 
     def alter(stem, name, change):
-        import json
-
-        golden = read_golden(needs(stem))
+        golden = read_golden(GOLDEN / f"{stem}.safetensors")
         tensors = dict(golden.tensors)
         tensors[name] = change(tensors.get(name, torch.zeros(1)))
         meta = {key: json.dumps(value) for key, value in golden.meta.items()}

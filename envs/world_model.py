@@ -93,8 +93,9 @@ class WorldModelEnv(gymnasium.Env):
 
     @steps.setter
     def steps(self, steps: int | None) -> None:
-        if steps is None:
-            steps = self.world.card.steps
+        if steps is None:  # a world's own number may be any: published FAR takes 25
+            self._steps = self.world.card.steps
+            return
         if isinstance(steps, bool) or not isinstance(steps, int) or steps not in STEPS:
             raise ValueError(f"steps should be 1, 2, 4, 8 or None, got {steps!r}.")
         self._steps = steps

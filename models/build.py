@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from models.autoencoder import AutoencoderConfig, PatchAutoencoder
+from models.dcae import DCAECodec, empty_autoencoder
 from models.far import FARConfig
 from models.far_dynamics import FARDynamics
+from models.far_reference import FARReferenceConfig, FARReferenceNetwork
+from models.far_reference_dynamics import FARReferenceDynamics, ReferencePlay
 from worldsim.actions import load_actions
 from worldsim.checkpoint import WorldError
 from worldsim.config import from_dict
@@ -51,19 +54,48 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
         raise WorldError(
             f"the card of {card.name} does not describe a network ({error}): fetch the world again"
         ) from error
-    for module, prefix in ((codec, "codec."), (dynamics.network, "dynamics.")):
-        part = {
-            name.removeprefix(prefix): tensor.float()
-            for name, tensor in weights.items()
-            if name.startswith(prefix)
-        }
-        try:
-            module.load_state_dict(part)
-        except RuntimeError as error:
-            raise WorldError(
-                f"the weights of {card.name} don't fit its card "
-                f"({str(error).splitlines()[-1].strip()}): fetch the world again"
-            ) from error
-        module.requires_grad_(False).eval().to(device)
+    _fill(codec, "codec.", card, weights, device)
+    _fill(dynamics.network, "dynamics.", card, weights, device)
     dynamics.to(device)
     return Parts(codec, dynamics)
+
+
+def build_far_reference(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:
+    """The published autoencoder and FAR in the published layout, of a card that `worldsim convert
+    import` wrote.
+
+    Raises:
+        WorldError: weights that don't fit the card.
+    """
+    try:
+        cfg = from_dict(FARReferenceConfig, card.settings["network"])
+        play = from_dict(ReferencePlay, card.settings["play"])
+        dynamics = FARReferenceDynamics(FARReferenceNetwork(cfg), play)
+        codec = DCAECodec(empty_autoencoder(card.settings["autoencoder"]), cfg.latent_size)
+    except (KeyError, ValueError) as error:
+        raise WorldError(
+            f"the card of {card.name} does not describe a network ({error}): import it again"
+        ) from error
+    _fill(codec.model, "codec.", card, weights, device)
+    _fill(dynamics.network, "dynamics.", card, weights, device)
+    dynamics.to(device)
+    return Parts(codec, dynamics)
+
+
+def _fill(
+    module: torch.nn.Module, prefix: str, card: WorldCard, weights: dict[str, Tensor], device: str
+) -> None:
+    """Load the weights whose names begin with `prefix`, for good."""
+    part = {
+        name.removeprefix(prefix): tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in weights.items()
+        if name.startswith(prefix)
+    }
+    try:
+        module.load_state_dict(part)
+    except RuntimeError as error:
+        raise WorldError(
+            f"the weights of {card.name} don't fit its card "
+            f"({str(error).splitlines()[-1].strip()}): fetch the world again"
+        ) from error
+    module.requires_grad_(False).eval().to(device)

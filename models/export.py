@@ -64,13 +64,13 @@ def export_world(
 ) -> str:
     """Write the world folder and give its hash. `trained` says what went into it."""
     heldout = EpisodeStore(cfg.data.heldout)
-    _write_spawns(heldout, folder / "spawns")
+    write_spawns(heldout, folder / "spawns")
     card = vars(card_of(cfg, trained)).copy()
     save_world(folder, json.loads(json.dumps(card)), far_weights(codec, network))
     return check_world(folder)
 
 
-def _write_spawns(store: EpisodeStore, folder: Path) -> None:
+def write_spawns(store: EpisodeStore, folder: Path) -> None:
     """The first frames of held-out episodes, walked by the goal-directed walker where that is
     known.
     """

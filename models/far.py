@@ -24,13 +24,13 @@ from torch import Tensor, nn
 
 from models.layers import (
     QKV,
-    AdaLN,
-    FeedForward,
+    Block,
     Modulation,
-    Projections,
     attend,
     modulate,
+    patchify,
     timestep_embedding,
+    unpatchify,
 )
 from models.rope import far_long_frequencies, kernel_bias, rotation
 
@@ -153,27 +153,6 @@ def spread(visible: Tensor, rows: int, columns: int) -> Tensor:
     return visible.repeat_interleave(rows, dim=-2).repeat_interleave(columns, dim=-1)
 
 
-class Block(nn.Module):
-    """One transformer block: fine and coarse tokens have their own attention projections and share
-    AdaLN and MLP.
-    """
-
-    def __init__(self, cfg: FARConfig, last: bool):
-        super().__init__()
-        self.adaln = AdaLN(cfg.width)
-        self.fine = Projections(cfg.width, cfg.head_size)
-        self.coarse = Projections(cfg.width, cfg.head_size, with_out=not last)
-        self.mlp = FeedForward(cfg.width, cfg.mlp_ratio)
-
-    def finish(
-        self, x: Tensor, attended: Tensor, out: nn.Linear, mods: tuple[Modulation, Modulation]
-    ) -> Tensor:
-        """Add the gated attention `[B,N,D]` and the gated MLP to x `[B,F,S,D]`."""
-        first, second = mods
-        x = torch.addcmul(x, first.gate, out(attended).view_as(x))
-        return torch.addcmul(x, second.gate, self.mlp(modulate(x, second)))
-
-
 class FARNetwork(nn.Module):
     """The weights, and the forward over whole clips."""
 
@@ -191,7 +170,11 @@ class FARNetwork(nn.Module):
         self.embed_jump = nn.Embedding(len(JUMPS) + 1, cfg.width)
         self.embed_kind = nn.Embedding(4, cfg.width)
         self.embed_motion = nn.Linear(2, cfg.width, bias=False)
-        self.blocks = nn.ModuleList(Block(cfg, last=i == cfg.layers - 1) for i in range(cfg.layers))
+        last = cfg.layers - 1
+        self.blocks = nn.ModuleList(
+            Block(cfg.width, cfg.head_size, cfg.mlp_ratio, coarse_out=i < last)
+            for i in range(cfg.layers)
+        )
         self.out_modulation = nn.Linear(cfg.width, 2 * cfg.width)
         self.out = nn.Linear(cfg.width, fine_size)
         hidden = cfg.width // 4
@@ -266,14 +249,11 @@ class FARNetwork(nn.Module):
     def patchify(self, latents: Tensor, coarse: bool = False) -> Tensor:
         """`[B,F,C,h,w]` -> tokens `[B,F,S,C*p*p]`."""
         tall, wide = self.cfg.coarse_patch if coarse else (self.cfg.patch, self.cfg.patch)
-        x = latents.unflatten(-1, (-1, wide)).unflatten(-3, (-1, tall))
-        return x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
+        return patchify(latents, tall, wide)
 
     def unpatchify(self, tokens: Tensor) -> Tensor:
         """Inverse of patchify for fine tokens."""
-        p, side = self.cfg.patch, self.cfg.latent_size // self.cfg.patch
-        x = tokens.unflatten(-1, (-1, p, p)).unflatten(2, (side, side))
-        return x.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
+        return unpatchify(tokens, self.cfg.patch, self.cfg.latent_size // self.cfg.patch)
 
     def embed(self, frames: Frames, coarse: bool = False) -> Tensor:
         """Tokens `[B,F,S,D]` that enter the first block."""

@@ -5,6 +5,8 @@ Flow matching: Lipman et al., arXiv 2210.02747. Shortcuts: Frans et al., arXiv 2
 x-space with a ramp: Dreamer 4, arXiv 2509.24527.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -41,3 +43,18 @@ def times(steps: int) -> list[tuple[float, float]]:
     if steps not in (1, 2, 4, 8):
         raise ValueError(f"steps is {steps}: expected 1, 2, 4 or 8 sampler steps a frame")
     return [(1 - i / steps, 1 / steps) for i in range(steps)]
+
+
+def euler(x_t: Tensor, velocity: Tensor, t: float, to: float) -> Tensor:
+    """x_to when x moves with `velocity` = x1 - x0 from t on."""
+    return x_t + (to - t) * velocity
+
+
+def euler_times(steps: int) -> list[tuple[float, float]]:
+    """(t, to) of each of published FAR's `steps` Euler steps: timesteps fall linearly from 1000 to
+    1 in thousandths, and only the last step goes to 0.
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: expected at least 1 sampler step a frame")
+    spaced = torch.linspace(1000, 1, steps, dtype=torch.float64) / 1000
+    return list(pairwise([*spaced.tolist(), 0.0]))

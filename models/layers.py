@@ -1,11 +1,12 @@
-"""The blocks FAR-Long is made of. Shapes: B rows, F frames, S tokens of a frame, N = F*S tokens, D
-width, H heads, d head size.
+"""The blocks both layouts of FAR are made of. Shapes: B rows, F frames, S tokens of a frame, N =
+F*S tokens, D width, H heads, d head size.
 
 Modulation is computed per frame and broadcast over its tokens: the same numbers as per token for a
 fraction of the arithmetic.
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,18 @@ class Modulation(NamedTuple):
     shift: Tensor
     scale: Tensor
     gate: Tensor
+
+
+def patchify(latents: Tensor, tall: int, wide: int) -> Tensor:
+    """`[B,F,C,h,w]` -> tokens `[B,F,S,C*tall*wide]`."""
+    x = latents.unflatten(-1, (-1, wide)).unflatten(-3, (-1, tall))
+    return x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
+
+
+def unpatchify(tokens: Tensor, patch: int, rows: int) -> Tensor:
+    """Inverse of patchify for square patches, `rows` of them."""
+    x = tokens.unflatten(-1, (-1, patch, patch)).unflatten(2, (rows, -1))
+    return x.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
 
 
 def timestep_embedding(t: Tensor, size: int = 256) -> Tensor:
@@ -60,20 +73,27 @@ class Projections(nn.Module):
         return QKV(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
 
 
-class FeedForward(nn.Module):
-    """Two-layer MLP with squared ReLU (Primer, arXiv 2109.08668): on a CPU a fifth of GELU's
-    time.
-    """
+def squared_relu(x: Tensor) -> Tensor:
+    """Primer's activation (arXiv 2109.08668): on a CPU a fifth of GELU's time."""
+    return F.relu(x).square()
 
-    def __init__(self, width: int, ratio: float):
+
+ACTIVATIONS = {"squared-relu": squared_relu, "gelu-tanh": partial(F.gelu, approximate="tanh")}
+
+
+class FeedForward(nn.Module):
+    """Two-layer MLP; `activation` is a key of ACTIVATIONS."""
+
+    def __init__(self, width: int, ratio: float, activation: str = "squared-relu"):
         super().__init__()
         hidden = int(width * ratio)
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
+        self.activation = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
         """Of `[..., D]`."""
-        return self.down(F.relu(self.up(x)).square())
+        return self.down(self.activation(self.up(x)))
 
 
 class AdaLN(nn.Module):
@@ -102,3 +122,42 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     None.
     """
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+
+
+class Block(nn.Module):
+    """One transformer block: fine and coarse tokens have their own attention projections and share
+    AdaLN and MLP.
+
+    Args:
+        width: D.
+        head_size: d.
+        mlp_ratio: the MLP's hidden width in D.
+        coarse: whether there are coarse tokens.
+        coarse_out: whether coarse tokens go on after the block's attention.
+        activation: the MLP's, a key of ACTIVATIONS.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        head_size: int,
+        mlp_ratio: float,
+        *,
+        coarse: bool = True,
+        coarse_out: bool = True,
+        activation: str = "squared-relu",
+    ):
+        super().__init__()
+        self.adaln = AdaLN(width)
+        self.fine = Projections(width, head_size)
+        if coarse:
+            self.coarse = Projections(width, head_size, with_out=coarse_out)
+        self.mlp = FeedForward(width, mlp_ratio, activation)
+
+    def finish(
+        self, x: Tensor, attended: Tensor, out: nn.Linear, mods: tuple[Modulation, Modulation]
+    ) -> Tensor:
+        """Add the gated attention `[B,N,D]` and the gated MLP to x `[B,F,S,D]`."""
+        first, second = mods
+        x = torch.addcmul(x, first.gate, out(attended).view_as(x))
+        return torch.addcmul(x, second.gate, self.mlp(modulate(x, second)))

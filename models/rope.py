@@ -9,6 +9,7 @@ wall, seen last minute" is a small angle.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -48,6 +49,17 @@ def far_long_frequencies(head_size: int) -> Tensor:
         table[axis, column : column + len(values)] = torch.tensor(values, dtype=torch.float64)
         column += len(values)
     return table
+
+
+def reference_frequencies(axes: Sequence[int], theta: float = 10_000.0) -> Tensor:
+    """Published FAR's frequencies `[3, head_size / 2]` for frame, row and column.
+
+    Args:
+        axes: how many of a head's numbers each axis turns, two a frequency.
+        theta: an axis' frequencies fall geometrically from 1 towards 1 / theta.
+    """
+    per_axis = [theta ** -(torch.arange(0, size, 2, dtype=torch.float64) / size) for size in axes]
+    return torch.block_diag(*per_axis)
 
 
 def rotation(positions: Tensor, frequencies: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Where one of the first three is missing its tests are skipped; with CI=true they
 that a broken machine cannot pass for a good one.
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -63,6 +64,13 @@ def engine():
     except ImportError as error:
         _lacking(str(error))
     env.close()
+
+
+@pytest.fixture(scope="session")
+def diffusers():
+    """Makes sure that the published autoencoder can be built here."""
+    if importlib.util.find_spec("diffusers") is None:
+        _lacking("no diffusers: pip install -e '.[test]'")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ ONLY_IN = {
     "pygame": ("worldsim/runtime/window.py",),
     "mujoco": ("envs/maze/",),
     "labmaze": ("envs/maze/",),
+    "diffusers": ("models/dcae.py",),
 }
 SOURCES = sorted(
     [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]

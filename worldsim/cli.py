@@ -33,6 +33,7 @@ COMMANDS = {
     "evaluate": Command("compare a world's dreams with the truth", "worldsim.evaluate.report:main"),
     "bench": Command("measure how fast a world runs here", "worldsim.evaluate.bench:main"),
     "replay": Command("play a recording again, or verify it", "worldsim.runtime.replay:main"),
+    "convert": Command("import published FAR models, check agreement", "models.convert:main"),
     "doctor": Command("check that this machine has what is needed", "worldsim.doctor:main"),
 }
 OURS = ("worldsim", "models", "envs", "play.py", "train_world.py")

@@ -27,7 +27,10 @@ from worldsim.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_wei
 from worldsim.paths import asset
 from worldsim.types import NULL_ACTION, Episode
 
-BUILDERS = {"far": "models.build:build_far"}
+BUILDERS = {
+    "far": "models.build:build_far",
+    "far-reference": "models.build:build_far_reference",
+}
 FORMAT = 1
 STEPS = (1, 2, 4, 8)
 

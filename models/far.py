@@ -42,7 +42,11 @@ CLEAN, NOISY, COARSE, LANDMARK = range(4)
 
 @dataclass(frozen=True, kw_only=True)
 class FARConfig:
-    """Shape of the network and of its memory. Sizes in latent cells, counts in frames."""
+    """Shape of the network and of its memory. Sizes in latent cells, counts in frames.
+
+    `shortcuts`: whether play tells the network how long a jump is; a network whose shortcuts were
+    trained too little is better told that every jump is the shortest (docs/LOG.md).
+    """
 
     actions: int
     latent_channels: int = 32
@@ -59,6 +63,7 @@ class FARConfig:
     dilated: int = 128
     landmarks: int = 6
     field_of_view: float = 73.0
+    shortcuts: bool = True
 
     def __post_init__(self):
         if self.width % self.head_size:

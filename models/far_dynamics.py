@@ -16,6 +16,7 @@ from models.cache import MultiLevelCache
 from models.far import (
     CLEAN,
     COARSE,
+    JUMPS,
     LANDMARK,
     NO_FRAME,
     NO_JUMP,
@@ -126,10 +127,14 @@ class FARDynamics(nn.Module):
         ]
         latents = noise
         for t, d in times(steps):
-            frames = self._one(latents, carry.frame, poses, t, JUMP_INDEX[d], actions, motions)
+            frames = self._one(latents, carry.frame, poses, t, self._told(d), actions, motions)
             latents = jump(latents, self._predict(carry.cache, frames, mask), t, d)
             latents = latents.clamp(-LATENT_LIMIT, LATENT_LIMIT)
         return self._append(carry, latents, actions, motions, poses), latents
+
+    def _told(self, d: float) -> int:
+        """The jump index the network is told for a jump of length d."""
+        return JUMPS.index(d) if self.cfg.shortcuts else len(JUMPS) - 1
 
     def _moved(self, carry: FARCarry, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Motions `[B,2]` and new poses `[B,3]` by dead reckoning; nothing moves without an
@@ -312,6 +317,3 @@ class FARDynamics(nn.Module):
             if layer < self.cfg.layers - 1:
                 x = block.finish(x, attend(q, k, v, None), block.fine.out, mods)
         return kv
-
-
-JUMP_INDEX = {1.0: 0, 0.5: 1, 0.25: 2, 0.125: 3}

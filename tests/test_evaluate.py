@@ -269,9 +269,9 @@ def test_a_full_turn_ends_where_it_began(env):
 
 
 def test_the_way_out_and_back_leads_out_and_back(env):
-    episode = truth.episodes(env, 1, 30, "train")[0]
+    episode = truth.episodes(env, 1, 40, "train", truth.GOAL)[0]
     back = truth.bookmark(env, episode, 20)
-    way = routes.out_and_back(env, back, episode, 64)
+    way = routes.out_and_back(env, back, routes.full_step([episode]), 64, seed=0)
     home = back()["pose"]
     _, poses = truth.run(env, way)
     assert len(way) == 64
@@ -280,8 +280,8 @@ def test_the_way_out_and_back_leads_out_and_back(env):
 
 
 def test_no_way_back_without_restoring(env):
-    episode = truth.episodes(env, 1, 6, "train")[0]
-    assert routes.out_and_back(SimpleNamespace(actions=ACTIONS), None, episode, 64) is None
+    assert routes.out_and_back(SimpleNamespace(actions=ACTIONS), None, 0.38, 64, seed=0) is None
+    assert routes.out_and_back(env, None, 0.0, 64, seed=0) is None
 
 
 def test_long_keys_are_what_they_are_called():

@@ -13,7 +13,7 @@ from worldsim.evaluate import truth
 from worldsim.evaluate.metrics import psnr
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.rollout import Start, dream
-from worldsim.evaluate.routes import full_turn, out_and_back
+from worldsim.evaluate.routes import full_step, full_turn, out_and_back
 from worldsim.world import WorldModel, WorldState
 
 
@@ -28,9 +28,10 @@ def measure(
     figures: dict[str, Any] = {}
     groups: list[list[np.ndarray]] = []
     turn = full_turn(world.actions)
+    full = full_step([episode for start in made for episode in start.episodes])
     ways = {
         "turn": [np.tile(np.repeat([turn], len(start.episodes), axis=0), 2) for start in made],
-        "away": [_ways(env, start, protocol) for start in made],
+        "away": [_ways(env, start, full, protocol.away) for start in made],
     }
     for name, plans in ways.items():
         if any(plan is None for plan in plans):
@@ -43,9 +44,9 @@ def measure(
     return figures, groups
 
 
-def _ways(env: Any, start: Start, protocol: Protocol) -> np.ndarray | None:
+def _ways(env: Any, start: Start, full: float, length: int) -> np.ndarray | None:
     ways = [
-        out_and_back(env, back, episode, protocol.away)
+        out_and_back(env, back, full, length, episode.meta.seed)
         for back, episode in zip(start.places, start.episodes, strict=True)
     ]
     return None if any(way is None for way in ways) else np.stack(ways)

@@ -1,7 +1,7 @@
 """Scripted ways for measuring: a full turn, a way out and back, and what is pressed for long."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,10 +35,17 @@ def _in_circle(actions: ActionSet) -> int:
     return round(math.tau / actions.turns[_turning(actions, +1)])
 
 
+def full_step(episodes: Sequence[Episode]) -> float:
+    """How far the longest step led; 0 where nobody moved, or poses are not known."""
+    known = [episode.poses[:, :2] for episode in episodes if episode.poses is not None]
+    steps = [np.linalg.norm(np.diff(places, axis=0), axis=1).max() for places in known]
+    return float(max(steps, default=0.0))
+
+
 def out_and_back(
-    env: Any, back: Callable[[], dict[str, Any]], episode: Episode, length: int
+    env: Any, back: Callable[[], dict[str, Any]], full: float, length: int, seed: int
 ) -> np.ndarray | None:
-    """Actions that lead from a place of an episode out and back to the very same pose.
+    """Actions that lead from a place out and back to the very same pose.
 
     Of a few random ways the one that leads farthest. The way back is the way out in reverse,
     between two half turns; it holds because only full steps are taken, that touch no wall.
@@ -46,19 +53,19 @@ def out_and_back(
     Args:
         env: the engine.
         back: brings it to the place, and gives its info there.
-        episode: shows how long a full step is.
+        full: length of a step that touches nothing, see `full_step`.
         length: of the whole way, in frames.
+        seed: of the ways that are tried.
 
     Returns:
         int `[length]`; None where the engine cannot go back to a state, or tells no poses.
     """
-    if not hasattr(env, "restore_state") or episode.poses is None:
+    if not hasattr(env, "restore_state") or not full:
         return None
     actions = env.actions
     left, right = _turning(actions, +1), _turning(actions, -1)
     half = np.repeat(left, _in_circle(actions) // 2)
-    rng = np.random.default_rng([length, episode.meta.seed])
-    full = np.linalg.norm(np.diff(episode.poses[:, :2], axis=0), axis=1).max()
+    rng = np.random.default_rng([length, seed])
     ways = [_way_out(env, back, (length - 2 * len(half)) // 2, full, rng) for _ in range(TRIES)]
     out = np.array(max(ways, key=lambda way: way[0])[1], np.int64)
     undone = out[::-1].copy()

@@ -271,17 +271,17 @@ def test_a_full_turn_ends_where_it_began(env):
 def test_the_way_out_and_back_leads_out_and_back(env):
     episode = truth.episodes(env, 1, 40, "train", truth.GOAL)[0]
     back = truth.bookmark(env, episode, 20)
-    way = routes.out_and_back(env, back, routes.full_step([episode]), 64, seed=0)
+    way = routes.out_and_back(env, back, routes.full_step([episode]), 64)
     home = back()["pose"]
     _, poses = truth.run(env, way)
     assert len(way) == 64
     np.testing.assert_allclose(poses[-1], home, atol=1e-4)
-    assert np.linalg.norm(poses[:, :2] - home[:2], axis=1).max() > 0.3, "it went nowhere"
+    assert np.linalg.norm(poses[:, :2] - home[:2], axis=1).max() > 1, "it went nowhere"
 
 
 def test_no_way_back_without_restoring(env):
-    assert routes.out_and_back(SimpleNamespace(actions=ACTIONS), None, 0.38, 64, seed=0) is None
-    assert routes.out_and_back(env, None, 0.0, 64, seed=0) is None
+    assert routes.out_and_back(SimpleNamespace(actions=ACTIONS), None, 0.38, 64) is None
+    assert routes.out_and_back(env, None, 0.0, 64) is None
 
 
 def test_long_keys_are_what_they_are_called():
@@ -329,9 +329,13 @@ def test_the_probe_learns_and_is_the_same_every_time():
 
 def test_a_mirrored_pair_has_the_other_turn():
     pairs = moved_pairs(8, np.random.default_rng(0))
-    plain, soft, mirrored, _ = probe.augmented(pairs, ACTIONS, lambda frames: frames // 2)
+    seen = probe.augmented(pairs, ACTIONS, lambda frames: frames // 2)
+    plain, coded, soft, mirrored = seen[:4]
+    assert len(seen) == 6
     assert (plain.actions == pairs.actions).all()
-    np.testing.assert_array_equal(soft.after, pairs.after[::2] // 2)
+    np.testing.assert_array_equal(coded.after, pairs.after[::2] // 2)
+    np.testing.assert_array_equal(soft.before[0], pairs.before[1])
+    assert soft.after.std() < 0.7 * pairs.after.std()
     np.testing.assert_array_equal(mirrored.before, pairs.before[:, :, ::-1])
     swap = {LEFT: RIGHT, RIGHT: LEFT, STAND: STAND}
     assert mirrored.actions.tolist() == [swap[action] for action in pairs.actions]

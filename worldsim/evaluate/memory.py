@@ -45,10 +45,7 @@ def measure(
 
 
 def _ways(env: Any, start: Start, full: float, length: int) -> np.ndarray | None:
-    ways = [
-        out_and_back(env, back, full, length, episode.meta.seed)
-        for back, episode in zip(start.places, start.episodes, strict=True)
-    ]
+    ways = [out_and_back(env, back, full, length) for back in start.places]
     return None if any(way is None for way in ways) else np.stack(ways)
 
 

@@ -3,13 +3,14 @@
 It learns from the engine alone and then judges dreams. Its first layer is fixed: how unlike the two
 pictures are, place by place, when one of them is shifted sideways by so many columns. On top lie
 two convolutions that a few thousand pairs can teach. Every pair is shown mirrored too, with left
-and right exchanged, and every second one also as the world's codec shows it, so that the probe does
-not mind a codec's softness.
+and right exchanged; half of them also as the world's codec shows them, the other half also blurred,
+so that what is judged is where things move, and not how crisp they are.
 """
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ REACH = 12  # columns of shift, either way
 CELL = 4  # pixels a side of a place
 BATCH = 64
 RATE = 3e-3
+BLUR = (1.0, 6.0)  # standard deviations in pixels of 64
 _CHUNK = 256
 
 
@@ -103,14 +105,29 @@ def pairs_of(episodes: Sequence[Episode], actions: ActionSet) -> Pairs:
 def augmented(
     pairs: Pairs, actions: ActionSet, codec: Callable[[np.ndarray], np.ndarray]
 ) -> list[Pairs]:
-    """The pairs, every second one as the codec shows it, and all of them mirrored."""
-    half = Pairs(*(part[::2] for part in pairs))
-    seen = [pairs, Pairs(codec(half.before), codec(half.after), half.actions)]
+    """The pairs, half of them as the codec shows them, half blurred, and all of it mirrored."""
+    one, other = (Pairs(*(part[first::2] for part in pairs)) for first in (0, 1))
+    seen = [pairs, Pairs(codec(one.before), codec(one.after), one.actions), softened(other)]
     exchanged = [_mirrored(actions, number) for number in range(len(actions))]
     if None in exchanged:
         return seen
     swap = np.array(exchanged)
     return seen + [Pairs(p.before[:, :, ::-1], p.after[:, :, ::-1], swap[p.actions]) for p in seen]
+
+
+def softened(pairs: Pairs, seed: int = 0) -> Pairs:
+    """The pairs blurred, each by another amount; of every third one only the frame after.
+
+    That is what a dream's first frame is like: soft, after a true one.
+    """
+    amounts = np.random.default_rng(seed).uniform(*BLUR, len(pairs.actions))
+    amounts = amounts * pairs.before.shape[1] / 64
+    before = [
+        frame if number % 3 == 0 else cv2.GaussianBlur(frame, (0, 0), amount)
+        for number, (frame, amount) in enumerate(zip(pairs.before, amounts, strict=True))
+    ]
+    after = [cv2.GaussianBlur(f, (0, 0), a) for f, a in zip(pairs.after, amounts, strict=True)]
+    return Pairs(np.stack(before), np.stack(after), pairs.actions)
 
 
 def _mirrored(actions: ActionSet, number: int) -> int | None:

@@ -39,7 +39,7 @@ class Protocol:
     steps: int | None = None
     probe_episodes: int = 48
     probe_steps: int = 100
-    probe_epochs: int = 3
+    probe_epochs: int = 4
     forks: int = 3
     follow: int = 16
     away: int = 64

@@ -1,7 +1,7 @@
 """Scripted ways for measuring: a full turn, a way out and back, and what is pressed for long."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from worldsim.data.collect import RandomActions
 from worldsim.types import Episode
 
 KEYS = ("random", "held", "scripted")
-TRIES = 4
 AHEAD, ASIDE = 6, 4  # frames of the script; four turns are a quarter of a circle
 
 
@@ -36,64 +35,76 @@ def _in_circle(actions: ActionSet) -> int:
 
 
 def full_step(episodes: Sequence[Episode]) -> float:
-    """How far the longest step led; 0 where nobody moved, or poses are not known."""
+    """How far a step leads that touches nothing; 0 where nobody moved, or poses are not known.
+
+    The median of the long ones: pushed out of a corner, a step may be a little longer than full.
+    """
     known = [episode.poses[:, :2] for episode in episodes if episode.poses is not None]
-    steps = [np.linalg.norm(np.diff(places, axis=0), axis=1).max() for places in known]
-    return float(max(steps, default=0.0))
+    steps = [np.linalg.norm(np.diff(places, axis=0), axis=1) for places in known]
+    moved = np.concatenate([np.zeros(1), *steps])
+    return float(np.median(moved[moved >= moved.max() / 2]))
 
 
 def out_and_back(
-    env: Any, back: Callable[[], dict[str, Any]], full: float, length: int, seed: int
+    env: Any, back: Callable[[], dict[str, Any]], full: float, length: int
 ) -> np.ndarray | None:
     """Actions that lead from a place out and back to the very same pose.
 
-    Of a few random ways the one that leads farthest. The way back is the way out in reverse,
-    between two half turns; it holds because only full steps are taken, that touch no wall.
+    The way back is the way out in reverse, between two half turns; it holds because only full steps
+    are taken, that touch no wall.
 
     Args:
         env: the engine.
         back: brings it to the place, and gives its info there.
         full: length of a step that touches nothing, see `full_step`.
         length: of the whole way, in frames.
-        seed: of the ways that are tried.
 
     Returns:
         int `[length]`; None where the engine cannot go back to a state, or tells no poses.
     """
     if not hasattr(env, "restore_state") or not full:
         return None
-    actions = env.actions
-    left, right = _turning(actions, +1), _turning(actions, -1)
-    half = np.repeat(left, _in_circle(actions) // 2)
-    rng = np.random.default_rng([length, seed])
-    ways = [_way_out(env, back, (length - 2 * len(half)) // 2, full, rng) for _ in range(TRIES)]
-    out = np.array(max(ways, key=lambda way: way[0])[1], np.int64)
+    left, right = _turning(env.actions, +1), _turning(env.actions, -1)
+    half = np.repeat(left, _in_circle(env.actions) // 2)
+    home = back()["pose"]
+    out = np.array(_way_out(env, home, full, length // 2 - len(half)), np.int64)
     undone = out[::-1].copy()
     undone[out[::-1] == left], undone[out[::-1] == right] = right, left
     return np.concatenate((out, half, undone, half))
 
 
-def _way_out(env, back, length: int, full: float, rng) -> tuple[float, list[int]]:
-    """How far a random way without touching walls leads, and its actions."""
-    turns = [_turning(env.actions, +1), _turning(env.actions, -1)]
-    forward = _forward(env.actions)
-    pose = home = back()["pose"]
+def _way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:
+    """Straight legs that lead ever farther from home; what is left of the length looks around."""
     way: list[int] = []
-    far, turn = 0.0, int(rng.choice(turns))
-    while len(way) < length:
+    far = 0.0
+    while True:
         here = env.clone_state()
-        moved = env.step(forward)[-1]["pose"]
-        free = abs(math.dist(moved[:2], pose[:2]) - full) < 1e-3
-        if free and rng.random() < 0.9:
-            pose = moved
-            way.append(forward)
-            turn = int(rng.choice(turns))
-        else:
-            env.restore_state(here)
-            pose = env.step(turn)[-1]["pose"]
-            way.append(turn)
-        far = max(far, math.dist(pose[:2], home[:2]))
-    return far, way
+        gain, leg = max(_legs(env, home, full, length - len(way)), default=(0.0, []))
+        env.restore_state(here)
+        if gain <= far:
+            return way + [_turning(env.actions, +1)] * (length - len(way))
+        far = gain
+        for action in leg:
+            env.step(action)
+        way += leg
+
+
+def _legs(env: Any, home: np.ndarray, full: float, most: int) -> Iterator[tuple[float, list[int]]]:
+    """For every heading how far from home a straight leg without touching walls can lead."""
+    left, right = _turning(env.actions, +1), _turning(env.actions, -1)
+    forward, circle = _forward(env.actions), _in_circle(env.actions)
+    for turns in range(circle):
+        leg = [left] * turns if turns <= circle // 2 else [right] * (circle - turns)
+        here = env.clone_state()
+        pose = env.restore_state(here)[1]["pose"]
+        while len(leg) < most:
+            start, pose = pose, env.step(forward)[-1]["pose"]
+            if abs(math.dist(pose[:2], start[:2]) - full) > 1e-3:
+                break
+            leg.append(forward)
+            yield math.dist(pose[:2], home[:2]), list(leg)
+        env.restore_state(here)
+        env.step(left)
 
 
 def _forward(actions: ActionSet) -> int:

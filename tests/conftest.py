@@ -36,7 +36,8 @@ def display():
     if missing:
         _lacking(f"no {', '.join(missing)}: install xvfb, xdotool and imagemagick")
     reading, writing = os.pipe()
-    screen = ["-screen", "0", "1280x1024x24", "-nolisten", "tcp"]
+    # Without -noreset the server begins anew when its last client leaves, and refuses the next.
+    screen = ["-screen", "0", "1280x1024x24", "-nolisten", "tcp", "-noreset"]
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writing), *screen],
         pass_fds=[writing],

@@ -97,6 +97,8 @@ def player(display, tmp_path, monkeypatch):
     for one in started:
         one.process.kill()
         one.process.communicate()
+    # A key that is still down would be pressed in the next test's window too.
+    tool("xdotool", "keyup", "a", "w", "BackSpace")
 
 
 def is_one_of(picture, frames):

@@ -50,12 +50,11 @@ def make(name, request):
         env.close()
 
 
-@pytest.fixture
-def registered(name, request):
-    if " " in name:
-        pytest.skip("has no id")
-    request.getfixturevalue(ENVIRONMENTS[name])
-    return name
+@pytest.fixture(params=[name for name in ENVIRONMENTS if " " not in name])
+def registered(request):
+    """The ids."""
+    request.getfixturevalue(ENVIRONMENTS[request.param])
+    return request.param
 
 
 def walk(env, actions):

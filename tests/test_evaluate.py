@@ -16,10 +16,11 @@ import torch
 from worldsim.actions import load_actions
 from worldsim.cli import main as cli
 from worldsim.data.collect import SEED_RANGES
-from worldsim.evaluate import probe, report, routes, truth
+from worldsim.evaluate import following, probe, report, routes, truth
 from worldsim.evaluate.protocol import Protocol, quick
 from worldsim.evaluate.rollout import DreamError, dream, starts
 from worldsim.evaluate.sheet import GAP, GROUP_GAP, contact_sheet, write_picture
+from worldsim.evaluate.verdict import verdicts
 
 ACTIONS = load_actions("dmlab")
 LEFT, RIGHT, FORWARD, STAND = range(4)
@@ -129,6 +130,9 @@ def test_the_engine_itself_passes_everything(env):
         series = figures["drift"][kind]["series"]
         assert [block["frame"] for block in series] == [0, 20]
         assert figures["drift"][kind]["colour"] is not None
+    judged = {verdict["asked"]: verdict["good"] for verdict in figures["verdicts"]}
+    assert judged["mean PSNR against best of context"]
+    assert judged["turn: the place looks like itself"]
     assert set(sheets) == {"fidelity", "memory", "drift"}
     json.dumps(figures, allow_nan=False)
 
@@ -196,6 +200,25 @@ def test_help_loads_no_torch(module):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "--frames" in run.stdout
+
+
+def test_a_report_is_json_whatever_was_measured(tmp_path):
+    """A mean of nothing is not a number, and JSON knows none of those."""
+    figures = {"a": np.float32(1.23456), "b": [np.nan, np.int64(3)], 5: np.array([True])}
+    report.write_report(tmp_path / "report.json", report.plain(figures))
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written == {"a": 1.2346, "b": [None, 3], "5": [True]}
+
+
+def test_a_turn_that_was_never_taken_has_no_share():
+    frames = np.zeros((1, 3, 64, 64, 3), np.uint8)
+    shares = following._turns(frames, np.array([[LEFT, FORWARD]]), ACTIONS)
+    assert shares == {"left": 0.0, "right": None}
+
+
+def test_a_part_that_failed_or_was_skipped_is_judged_so():
+    told = verdicts({"fidelity": {"failed": "ran away"}, "following": {"skipped": "no poses"}})
+    assert [(verdict["asked"], verdict["good"]) for verdict in told] == [("fidelity", False)]
 
 
 # ---- the truth ----

@@ -81,7 +81,7 @@ def _shares(
 
 
 def _turns(frames: np.ndarray, actions: np.ndarray, table: ActionSet) -> dict[str, Any]:
-    """Of each turn, the share that moved the picture against it."""
+    """Of each turn, the share that moved the picture against it; None where there was none."""
     shares: dict[str, Any] = {}
     for number, turn in enumerate(table.turns):
         if turn:
@@ -89,5 +89,6 @@ def _turns(frames: np.ndarray, actions: np.ndarray, table: ActionSet) -> dict[st
                 horizontal_shift(frames[row, t], frames[row, t + 1])
                 for row, t in np.argwhere(actions == number)
             ]
-            shares[table.names[number]] = float(np.mean(np.sign(shifts) == np.sign(turn)))
+            right = np.sign(shifts) == np.sign(turn)
+            shares[table.names[number]] = float(right.mean()) if len(right) else None
     return shares

@@ -9,6 +9,7 @@ ran away says so in its place. What the parts measure is told in docs/evaluate.m
 import argparse
 import dataclasses
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -149,14 +150,16 @@ _MEASURES = {
 
 
 def plain(value: Any) -> Any:
-    """JSON values of figures: numpy's numbers become Python's, rounded to be read."""
+    """JSON values of figures: numpy's numbers become Python's, rounded, None if not finite."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if hasattr(value, "tolist"):
         return plain(value.tolist())
-    return round(value, 4) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    return value
 
 
 def write_report(path: Path, report: dict[str, Any]) -> None:

@@ -38,9 +38,10 @@ def _following(part: dict[str, Any]) -> Iterator[Verdict]:
     good = share is not None and share >= AGREEMENT
     yield _verdict("the probe sees the action", share, f"at least {AGREEMENT}", good)
     for name, share in part["dream"]["turns the right way"].items():
-        least = part["engine"]["turns the right way"][name] - TURNS
-        asked = f"{name} moves the picture the right way"
-        yield _verdict(asked, share, f"at least {least:.2f}", share >= least)
+        if share is not None:
+            least = part["engine"]["turns the right way"][name] - TURNS
+            asked = f"{name} moves the picture the right way"
+            yield _verdict(asked, share, f"at least {least:.2f}", share >= least)
 
 
 def _memory(part: dict[str, Any]) -> Iterator[Verdict]:

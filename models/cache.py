@@ -1,7 +1,7 @@
 """The multi-level memory of a running dream: keys and values of a fixed number of frames,
 overwritten in place.
 
-One buffer a layer, `[B, H, slots, d]`, holds the levels side by side:
+One buffer a layer, `[B, H, slots, d + PADDED]`, holds the levels side by side:
   ring      coarse tokens of the newest frames            dilated  coarse tokens of every
   `dilation`-th frame, further back
   fine      the short-term window                         landmarks  old frames near the present
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from models.far import NO_FRAME, FARConfig, fine_sees_coarse, fine_sees_fine
+from models.whereabouts import PADDED
 
 
 def levels(cfg: FARConfig) -> dict[str, tuple[int, int]]:
@@ -33,7 +34,7 @@ def levels(cfg: FARConfig) -> dict[str, tuple[int, int]]:
 
 @dataclass
 class MultiLevelCache:
-    """Keys `k` and values `v` `[L, B, H, slots, d]` and the frame `ids` `[B, frames]` of every
+    """Keys `k` and values `v` `[L, B, H, slots, d + PADDED]`, carrying their places, and the frame `ids` `[B, frames]` of every
     level.
     """
 
@@ -48,7 +49,7 @@ class MultiLevelCache:
     ) -> "MultiLevelCache":
         """A memory of nothing."""
         slots = sum(frames * tokens for frames, tokens in levels(cfg).values())
-        shape = (cfg.layers, batch, cfg.width // cfg.head_size, slots, cfg.head_size)
+        shape = (cfg.layers, batch, cfg.width // cfg.head_size, slots, cfg.head_size + PADDED)
         frames = sum(count for count, _ in levels(cfg).values())
         ids = torch.full((batch, frames), NO_FRAME, dtype=torch.long, device=device)
         return cls(

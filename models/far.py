@@ -26,13 +26,13 @@ from models.layers import (
     QKV,
     Block,
     Modulation,
-    attend,
     modulate,
     patchify,
     timestep_embedding,
     unpatchify,
 )
 from models.rope import far_long_frequencies, kernel_bias, rotation
+from models.whereabouts import NUMBERS, attend_from, carried, whereabouts
 
 NO_FRAME = -1
 JUMPS = (1.0, 0.5, 0.25, 0.125)
@@ -114,6 +114,17 @@ class Frames(NamedTuple):
     motions: Tensor
 
 
+class Entered(NamedTuple):
+    """Frames of one kind as the blocks take them: tokens `[B,F,S,D]`, condition `[B,F,D]`,
+    rotations `[B,F*S,1,d/2]` and places `[B,F*S,PADDED]`.
+    """
+
+    x: Tensor
+    condition: Tensor
+    rotations: Tensor
+    where: Tensor
+
+
 class Prediction(NamedTuple):
     """What a forward gives: clean latents `[B,F,C,h,w]` of the noisy frames; motions `[B,F,A,2]`
     that each action would make from each clean frame.
@@ -177,7 +188,9 @@ class FARNetwork(nn.Module):
         self.embed_motion = nn.Linear(2, cfg.width, bias=False)
         last = cfg.layers - 1
         self.blocks = nn.ModuleList(
-            Block(cfg.width, cfg.head_size, cfg.mlp_ratio, coarse_out=i < last)
+            Block(
+                cfg.width, cfg.head_size, cfg.mlp_ratio, numbers=NUMBERS, coarse_out=i < last
+            )
             for i in range(cfg.layers)
         )
         self.out_modulation = nn.Linear(cfg.width, 2 * cfg.width)
@@ -240,6 +253,10 @@ class FARNetwork(nn.Module):
         )
         return rotation(positions, self.frequencies).flatten(1, 2)
 
+    def whereabouts(self, frames: Frames, coarse: bool = False) -> Tensor:
+        """Places `[B, F*S, PADDED]` of the frames' tokens."""
+        return whereabouts(frames.poses, self.coarse_grid if coarse else self.fine_grid)
+
     def condition(self, frames: Frames, kind: int) -> Tensor:
         """AdaLN's input `[B,F,D]`."""
         null = self.cfg.actions
@@ -265,6 +282,16 @@ class FARNetwork(nn.Module):
         layer = self.embed_coarse if coarse else self.embed_fine
         return layer(self.patchify(frames.latents, coarse).to(layer.weight.dtype))
 
+    def enter(self, frames: Frames, kind: int) -> "Entered":
+        """What the blocks need of frames of one kind."""
+        coarse = kind == COARSE
+        return Entered(
+            self.embed(frames, coarse),
+            self.condition(frames, kind),
+            self.rotations(frames, coarse),
+            self.whereabouts(frames, coarse),
+        )
+
     def predict(self, x: Tensor, condition: Tensor) -> Tensor:
         """Clean latents from the last hidden state x `[B,F,S,D]`."""
         scale, shift = self.out_modulation(condition).unsqueeze(2).chunk(2, dim=-1)
@@ -284,14 +311,9 @@ class FARNetwork(nn.Module):
         """
         cfg = self.cfg
         kinds = ((clean, CLEAN), (landmarks, LANDMARK), (noisy, NOISY))
-        x = torch.cat([self.embed(frames) for frames, _ in kinds], dim=1)
-        fine_condition = torch.cat([self.condition(frames, kind) for frames, kind in kinds], dim=1)
-        fine_rotations = torch.cat([self.rotations(frames) for frames, _ in kinds], dim=1)
-        y, coarse_condition, coarse_rotations = (
-            self.embed(coarse, True),
-            self.condition(coarse, COARSE),
-            self.rotations(coarse, True),
-        )
+        entered = zip(*(self.enter(*kind) for kind in kinds), strict=True)
+        x, fine_condition, fine_rotations, fine_where = (torch.cat(part, 1) for part in entered)
+        y, coarse_condition, coarse_rotations, coarse_where = self.enter(coarse, COARSE)
         masks = self._masks(coarse, clean, landmarks, noisy)
         marks = [frames.ids.shape[1] for frames, _ in kinds]
         motions = None
@@ -299,40 +321,46 @@ class FARNetwork(nn.Module):
             fine_mods, coarse_mods = block.adaln(fine_condition), block.adaln(coarse_condition)
             fine = block.fine(modulate(x, fine_mods[0]).flatten(1, 2), fine_rotations)
             mem = block.coarse(modulate(y, coarse_mods[0]).flatten(1, 2), coarse_rotations)
-            x = block.finish(
-                x, self._attend_fine(fine, mem, marks, masks), block.fine.out, fine_mods
-            )
-            y = block.finish(
-                y, attend(mem.q, mem.k, mem.v, masks.coarse), block.coarse.out, coarse_mods
-            )
+            fine, mem = carried(fine, fine_where), carried(mem, coarse_where)
+            found = self._attend_fine(fine, mem, fine_where, marks, masks)
+            x = block.finish(x, found, block.fine.out, fine_mods)
+            recalled = attend_from(coarse_where, *mem, masks.coarse)
+            y = block.finish(y, recalled, block.coarse.out, coarse_mods)
         motions = self.predict_motions(x[:, : marks[0]])
         block = self.blocks[-1]
         fine_mods, coarse_mods = block.adaln(fine_condition), block.adaln(coarse_condition)
         fine = block.fine(modulate(x, fine_mods[0]).flatten(1, 2), fine_rotations)
         mem = block.coarse(modulate(y, coarse_mods[0]).flatten(1, 2), coarse_rotations)
+        fine, mem = carried(fine, fine_where), carried(mem, coarse_where)
         newest = -marks[2]
         mods = tuple(Modulation(*(part[:, newest:] for part in mod)) for mod in fine_mods)
         k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)
-        attended = attend(fine.q[:, :, newest * cfg.fine_tokens :], k, v, masks.noisy)
+        tokens = slice(newest * cfg.fine_tokens, None)
+        attended = attend_from(fine_where[:, tokens], fine.q[:, :, tokens], k, v, masks.noisy)
         x = block.finish(x[:, newest:], attended, block.fine.out, mods)
         return Prediction(self.predict(x, fine_condition[:, newest:]), motions)
 
-    def _attend_fine(self, fine: QKV, mem: QKV, marks: list[int], masks: "Masks") -> Tensor:
+    def _attend_fine(
+        self, fine: QKV, mem: QKV, where: Tensor, marks: list[int], masks: "Masks"
+    ) -> Tensor:
         """Attention of [clean | landmarks | noisy] queries, each over what it may see."""
         s = self.cfg.fine_tokens
         edge = marks[0] * s
         noisy_edge = edge + marks[1] * s
         k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)
         reach = mem.k.shape[2] + edge
-        clean = attend(fine.q[:, :, :edge], k[:, :, :reach], v[:, :, :reach], masks.clean)
-        noisy = attend(fine.q[:, :, noisy_edge:], k, v, masks.noisy)
+        clean = attend_from(
+            where[:, :edge], fine.q[:, :, :edge], k[:, :, :reach], v[:, :, :reach], masks.clean
+        )
+        noisy = attend_from(where[:, noisy_edge:], fine.q[:, :, noisy_edge:], k, v, masks.noisy)
         if not marks[1]:
             return torch.cat((clean, noisy), dim=1)
         own = [
             part[:, :, edge:noisy_edge].unflatten(2, (-1, s)).transpose(1, 2).flatten(0, 1)
             for part in fine
         ]
-        landmarks = attend(*own, None).unflatten(0, (-1, marks[1])).flatten(1, 2)
+        at = where[:, edge:noisy_edge].unflatten(1, (-1, s)).flatten(0, 1)
+        landmarks = attend_from(at, *own, None).unflatten(0, (-1, marks[1])).flatten(1, 2)
         return torch.cat((clean, landmarks, noisy), dim=1)
 
     def _masks(self, coarse: Frames, clean: Frames, landmarks: Frames, noisy: Frames) -> "Masks":

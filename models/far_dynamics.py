@@ -27,8 +27,9 @@ from models.far import (
     coarse_sees_coarse,
 )
 from models.flow import jump, times
-from models.layers import attend, modulate
+from models.layers import modulate
 from models.places import choose_landmarks, displace, distance
+from models.whereabouts import attend_from, carried
 
 BANK = 256
 NOVEL = 0.1
@@ -156,19 +157,13 @@ class FARDynamics(nn.Module):
         the `own` slots.
         """
         net, own = self.network, cache.slots("own")
-        x, condition, rotations = (
-            net.embed(frames),
-            net.condition(frames, NOISY),
-            net.rotations(frames),
-        )
+        x, condition, rotations, where = net.enter(frames, NOISY)
         for layer, block in enumerate(net.blocks):
             mods = block.adaln(condition)
-            q, cache.k[layer][:, :, own], cache.v[layer][:, :, own] = block.fine(
-                modulate(x, mods[0]).flatten(1, 2), rotations
-            )
-            x = block.finish(
-                x, attend(q, cache.k[layer], cache.v[layer], mask), block.fine.out, mods
-            )
+            qkv = block.fine(modulate(x, mods[0]).flatten(1, 2), rotations)
+            q, cache.k[layer][:, :, own], cache.v[layer][:, :, own] = carried(qkv, where)
+            found = attend_from(where, q, cache.k[layer], cache.v[layer], mask)
+            x = block.finish(x, found, block.fine.out, mods)
         return net.predict(x, condition)[:, 0]
 
     def _append(
@@ -200,21 +195,17 @@ class FARDynamics(nn.Module):
         mask = torch.zeros_like(visible, dtype=torch.float32).masked_fill_(~visible, float("-inf"))[
             :, None, None
         ]
-        x, condition, rotations = (
-            net.embed(frames),
-            net.condition(frames, CLEAN),
-            net.rotations(frames),
-        )
+        x, condition, rotations, where = net.enter(frames, CLEAN)
         for layer, block in enumerate(net.blocks):
             mods = block.adaln(condition)
-            q, k, v = block.fine(modulate(x, mods[0]).flatten(1, 2), rotations)
+            qkv = block.fine(modulate(x, mods[0]).flatten(1, 2), rotations)
+            q, k, v = carried(qkv, where)
             kv.append((k, v))
             if layer == self.cfg.layers - 1:
                 break
             cache.k[layer][:, :, own], cache.v[layer][:, :, own] = k, v
-            x = block.finish(
-                x, attend(q, cache.k[layer], cache.v[layer], mask), block.fine.out, mods
-            )
+            found = attend_from(where, q, cache.k[layer], cache.v[layer], mask)
+            x = block.finish(x, found, block.fine.out, mods)
         return kv, net.predict_motions(x)[:, 0]
 
     def _encode_coarse(self, cache: MultiLevelCache, frames: Frames) -> list:
@@ -228,24 +219,22 @@ class FARDynamics(nn.Module):
         mask = torch.zeros_like(visible, dtype=torch.float32).masked_fill_(~visible, float("-inf"))[
             :, None, None
         ]
-        x, condition, rotations = (
-            net.embed(frames, True),
-            net.condition(frames, COARSE),
-            net.rotations(frames, True),
-        )
+        x, condition, rotations, where = net.enter(frames, COARSE)
         for layer, block in enumerate(net.blocks):
             mods = block.adaln(condition)
-            q, k, v = block.coarse(modulate(x, mods[0]).flatten(1, 2), rotations)
+            qkv = block.coarse(modulate(x, mods[0]).flatten(1, 2), rotations)
+            q, k, v = carried(qkv, where)
             kv.append((k, v))
             if layer == self.cfg.layers - 1:
                 break
-            attended = attend(
+            found = attend_from(
+                where,
                 q,
                 torch.cat((cache.k[layer][:, :, past], k), 2),
                 torch.cat((cache.v[layer][:, :, past], v), 2),
                 mask,
             )
-            x = block.finish(x, attended, block.coarse.out, mods)
+            x = block.finish(x, found, block.coarse.out, mods)
         return kv
 
     def _keep_place(self, carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor) -> None:
@@ -305,15 +294,13 @@ class FARDynamics(nn.Module):
     def _encode_landmarks(self, frames: Frames) -> list:
         """Keys and values a layer of landmark frames, which see themselves alone."""
         net, kv = self.network, []
-        x, condition, rotations = (
-            net.embed(frames),
-            net.condition(frames, LANDMARK),
-            net.rotations(frames),
-        )
+        x, condition, rotations, where = net.enter(frames, LANDMARK)
         for layer, block in enumerate(net.blocks):
             mods = block.adaln(condition)
-            q, k, v = block.fine(modulate(x, mods[0]).flatten(1, 2), rotations)
+            qkv = block.fine(modulate(x, mods[0]).flatten(1, 2), rotations)
+            q, k, v = carried(qkv, where)
             kv.append((k, v))
             if layer < self.cfg.layers - 1:
-                x = block.finish(x, attend(q, k, v, None), block.fine.out, mods)
+                found = attend_from(where, q, k, v, None)
+                x = block.finish(x, found, block.fine.out, mods)
         return kv

@@ -57,13 +57,14 @@ def timestep_embedding(t: Tensor, size: int = 256) -> Tensor:
 class Projections(nn.Module):
     """Query, key, value and output projections of one kind of token (fine or coarse)."""
 
-    def __init__(self, width: int, head_size: int, with_out: bool = True):
+    def __init__(self, width: int, head_size: int, *, numbers: int = 0, with_out: bool = True):
         super().__init__()
         self.head_size = head_size
         self.qkv = nn.Linear(width, 3 * width)
         self.norm_q = nn.RMSNorm(head_size, eps=1e-6)
         self.norm_k = nn.RMSNorm(head_size, eps=1e-6)
-        self.out = nn.Linear(width, width) if with_out else None
+        found = width + numbers * (width // head_size)
+        self.out = nn.Linear(found, width) if with_out else None
 
     def forward(self, x: Tensor, rotations: Tensor) -> QKV:
         """x `[B, N, D]`, rotations `[B, N, 1, d/2]`."""
@@ -135,6 +136,7 @@ class Block(nn.Module):
         coarse: whether there are coarse tokens.
         coarse_out: whether coarse tokens go on after the block's attention.
         activation: the MLP's, a key of ACTIVATIONS.
+        numbers: how many numbers a head brings back beside the values (models/whereabouts.py).
     """
 
     def __init__(
@@ -143,21 +145,22 @@ class Block(nn.Module):
         head_size: int,
         mlp_ratio: float,
         *,
+        numbers: int = 0,
         coarse: bool = True,
         coarse_out: bool = True,
         activation: str = "squared-relu",
     ):
         super().__init__()
         self.adaln = AdaLN(width)
-        self.fine = Projections(width, head_size)
+        self.fine = Projections(width, head_size, numbers=numbers)
         if coarse:
-            self.coarse = Projections(width, head_size, with_out=coarse_out)
+            self.coarse = Projections(width, head_size, numbers=numbers, with_out=coarse_out)
         self.mlp = FeedForward(width, mlp_ratio, activation)
 
     def finish(
         self, x: Tensor, attended: Tensor, out: nn.Linear, mods: tuple[Modulation, Modulation]
     ) -> Tensor:
-        """Add the gated attention `[B,N,D]` and the gated MLP to x `[B,F,S,D]`."""
+        """Add the gated attention `[B,N,D]` (and its numbers) and the gated MLP to x `[B,F,S,D]`."""
         first, second = mods
         x = torch.addcmul(x, first.gate, out(attended).view_as(x))
         return torch.addcmul(x, second.gate, self.mlp(modulate(x, second)))

@@ -188,9 +188,7 @@ class FARNetwork(nn.Module):
         self.embed_motion = nn.Linear(2, cfg.width, bias=False)
         last = cfg.layers - 1
         self.blocks = nn.ModuleList(
-            Block(
-                cfg.width, cfg.head_size, cfg.mlp_ratio, numbers=NUMBERS, coarse_out=i < last
-            )
+            Block(cfg.width, cfg.head_size, cfg.mlp_ratio, numbers=NUMBERS, coarse_out=i < last)
             for i in range(cfg.layers)
         )
         self.out_modulation = nn.Linear(cfg.width, 2 * cfg.width)

@@ -34,8 +34,8 @@ def levels(cfg: FARConfig) -> dict[str, tuple[int, int]]:
 
 @dataclass
 class MultiLevelCache:
-    """Keys `k` and values `v` `[L, B, H, slots, d + PADDED]`, carrying their places, and the frame `ids` `[B, frames]` of every
-    level.
+    """Keys `k` and values `v` `[L, B, H, slots, d + PADDED]`, carrying their places, and the frame
+    `ids` `[B, frames]` of every level.
     """
 
     k: Tensor

@@ -44,6 +44,8 @@ CLEAN, NOISY, COARSE, LANDMARK = range(4)
 class FARConfig:
     """Shape of the network and of its memory. Sizes in latent cells, counts in frames.
 
+    `context_noise`: how much noise, told to the network, the dream's own frames get in its
+    short-term window, so that it leans on what it truly saw.
     `shortcuts`: whether play tells the network how long a jump is; a network whose shortcuts were
     trained too little is better told that every jump is the shortest (docs/LOG.md).
     """
@@ -64,6 +66,7 @@ class FARConfig:
     landmarks: int = 6
     field_of_view: float = 73.0
     shortcuts: bool = True
+    context_noise: float = 0.0
 
     def __post_init__(self):
         if self.width % self.head_size:

@@ -26,7 +26,7 @@ from models.far import (
     Frames,
     coarse_sees_coarse,
 )
-from models.flow import jump, times
+from models.flow import jump, mix, times
 from models.layers import modulate
 from models.places import choose_landmarks, displace, distance
 from models.whereabouts import attend_from, carried
@@ -131,7 +131,7 @@ class FARDynamics(nn.Module):
             frames = self._one(latents, carry.frame, poses, t, self._told(d), actions, motions)
             latents = jump(latents, self._predict(carry.cache, frames, mask), t, d)
             latents = latents.clamp(-LATENT_LIMIT, LATENT_LIMIT)
-        return self._append(carry, latents, actions, motions, poses), latents
+        return self._append(carry, latents, actions, motions, poses, noise), latents
 
     def _told(self, d: float) -> int:
         """The jump index the network is told for a jump of length d."""
@@ -167,12 +167,21 @@ class FARDynamics(nn.Module):
         return net.predict(x, condition)[:, 0]
 
     def _append(
-        self, carry: FARCarry, latents: Tensor, actions: Tensor, motions: Tensor, poses: Tensor
+        self,
+        carry: FARCarry,
+        latents: Tensor,
+        actions: Tensor,
+        motions: Tensor,
+        poses: Tensor,
+        noise: Tensor | None = None,
     ) -> FARCarry:
-        """Encode frames once fine and once coarse, and remember them."""
+        """Encode frames once fine and once coarse, and remember them; with `noise`, which they were
+        made of, as dreamt ones.
+        """
         ids, cache = carry.frame, carry.cache
         frames = self._one(latents, ids, poses, 0.0, NO_JUMP, actions, motions)
-        fine, next_motions = self._encode_clean(cache, frames)
+        seen = frames if noise is None else self._doubted(frames, noise)
+        fine, next_motions = self._encode_clean(cache, seen)
         coarse = self._encode_coarse(cache, frames)
         rows = torch.arange(len(ids), device=ids.device)
         cache.write("fine", rows, cache.place("fine", ids), fine, ids)
@@ -187,6 +196,14 @@ class FARDynamics(nn.Module):
         )
         self._keep_place(carry, latents, ids, poses)
         return replace(carry, frame=ids + 1, poses=poses, motions=next_motions)
+
+    def _doubted(self, frames: Frames, noise: Tensor) -> Frames:
+        """Dreamt frames as the short-term window keeps them. Their noise is the one that they were
+        made of, channels reversed: another, and still a function of the dream's seed.
+        """
+        level = torch.full_like(frames.noise, self.cfg.context_noise)
+        latents = mix(frames.latents, noise.flip(1).unsqueeze(1), level[..., None, None, None])
+        return frames._replace(latents=latents, noise=level)
 
     def _encode_clean(self, cache: MultiLevelCache, frames: Frames) -> tuple[list, Tensor]:
         """Keys and values a layer of clean frames, and the motions `[B,A,2]` they promise."""

@@ -160,7 +160,9 @@ class Block(nn.Module):
     def finish(
         self, x: Tensor, attended: Tensor, out: nn.Linear, mods: tuple[Modulation, Modulation]
     ) -> Tensor:
-        """Add the gated attention `[B,N,D]` (and its numbers) and the gated MLP to x `[B,F,S,D]`."""
+        """Add the gated attention `[B,N,D]`, with its numbers, and the gated MLP to x
+        `[B,F,S,D]`.
+        """
         first, second = mods
         x = torch.addcmul(x, first.gate, out(attended).view_as(x))
         return torch.addcmul(x, second.gate, self.mlp(modulate(x, second)))

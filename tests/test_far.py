@@ -45,8 +45,9 @@ class Diary:
 
     def __init__(self):
         self.latents, self.poses, self.motions, self.actions = [], [], [], []
+        self.seen, self.levels = [], []
 
-    def note(self, latents, before, after, actions):
+    def note(self, latents, before, after, actions, noise=None, level=0.0):
         known = actions.clamp(min=0)
         rows = torch.arange(len(actions))
         motion = before.motions[rows, known] * (actions >= 0).unsqueeze(1)
@@ -54,6 +55,14 @@ class Diary:
         self.poses.append(after.poses)
         self.motions.append(motion)
         self.actions.append(actions)
+        self.levels.append(torch.full((len(actions),), level))
+        self.seen.append(latents if noise is None else (1 - level) * latents + level * noise)
+
+    def window(self, ids: list[int]) -> Frames:
+        """The frames as the short-term window keeps them."""
+        seen = torch.stack([self.seen[i] for i in ids], dim=1)
+        levels = torch.stack([self.levels[i] for i in ids], dim=1)
+        return self.frames(ids)._replace(latents=seen, noise=levels)
 
     def frames(
         self, ids: list[int], noise: float = 0.0, jump: int = NO_JUMP, latents=None
@@ -81,13 +90,13 @@ def empty(frames: Frames) -> Frames:
     return frames._replace(ids=torch.full_like(frames.ids, NO_FRAME))
 
 
-@pytest.mark.parametrize("landmarks", [0, 2])
-def test_cached_rollout_equals_full_forward(landmarks):
+@pytest.mark.parametrize(("landmarks", "level"), [(0, 0.0), (2, 0.0), (2, 0.6)])
+def test_cached_rollout_equals_full_forward(landmarks, level):
     """Every boundary: first frame, window full, first coarse frame, rings full, dilated level
     overwritten; two dreams that turn differently.
     """
     torch.manual_seed(0)
-    cfg = small(landmarks=landmarks)
+    cfg = small(landmarks=landmarks, context_noise=level)
     dynamics = FARDynamics(cfg, TURNS).eval()
     awake(dynamics.network)
     carry, diary = dynamics.initial(2), Diary()
@@ -101,7 +110,7 @@ def test_cached_rollout_equals_full_forward(landmarks):
             diary.note(noise, before, carry, actions)
             continue
         carry, latents = dynamics.imagine(carry, actions, noise, steps=1)
-        diary.note(latents, before, carry, actions)
+        diary.note(latents, before, carry, actions, noise.flip(1), level)
         worst = max(
             worst,
             float((full_forward(dynamics.network, diary, carry, t, noise) - latents).abs().max()),
@@ -116,7 +125,7 @@ def full_forward(network: FARNetwork, diary: Diary, carry, t: int, noise):
     with torch.no_grad():
         return network(
             diary.frames(past),
-            diary.frames(past),
+            diary.window(past),
             landmarks,
             diary.frames([t], noise=1.0, jump=JUMPS.index(1.0), latents=noise),
         ).latents[:, 0]

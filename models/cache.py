@@ -12,6 +12,7 @@ Nothing is allocated while it runs, so frame 10,000 costs what frame 100 did.
 """
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +31,13 @@ def levels(cfg: FARConfig) -> dict[str, tuple[int, int]]:
         "landmarks": (cfg.landmarks, cfg.fine_tokens),
         "own": (1, cfg.fine_tokens),
     }
+
+
+class KV(NamedTuple):
+    """Keys and values of one frame a row, `[L, R, H, tokens, d + PADDED]`."""
+
+    k: Tensor
+    v: Tensor
 
 
 @dataclass
@@ -78,21 +86,18 @@ class MultiLevelCache:
         level: str,
         rows: Tensor,
         places: Tensor,
-        layer_kv: list[tuple[Tensor, Tensor]],
+        kv: KV,
         frame_ids: Tensor,
     ) -> None:
-        """Store one frame's keys and values, `[R, H, tokens, d]` a layer, for `rows` `[R]` at
-        `places` `[R]`.
-        """
+        """Store one frame's keys and values for `rows` `[R]` at `places` `[R]`."""
         if not len(rows):
             return
         _, tokens = levels(self.cfg)[level]
         start = self.slots(level).start
         columns = start + places.unsqueeze(1) * tokens + torch.arange(tokens, device=places.device)
         at = rows.unsqueeze(1)
-        for layer, (k, v) in enumerate(layer_kv):
-            self.k[layer, at, :, columns] = k.transpose(1, 2)
-            self.v[layer, at, :, columns] = v.transpose(1, 2)
+        self.k[:, at, :, columns] = kv.k.permute(1, 3, 0, 2, 4)
+        self.v[:, at, :, columns] = kv.v.permute(1, 3, 0, 2, 4)
         self.level_ids(level)[rows, places] = frame_ids
 
     def visible(self, now: Tensor, with_landmarks: bool) -> Tensor:

@@ -238,14 +238,14 @@ class FARNetwork(nn.Module):
         row, column = torch.meshgrid(rows, columns, indexing="ij")
         return torch.stack((row, column, bearings.expand_as(column)), dim=-1).flatten(0, 1)
 
-    def rotations(self, frames: Frames, coarse: bool = False) -> Tensor:
-        """Rotations `[B, F*S, 1, d/2]` of the frames' tokens."""
+    def rotations(self, ids: Tensor, poses: Tensor, coarse: bool = False) -> Tensor:
+        """Rotations `[B, F*S, 1, d/2]` of the tokens of frames `[B,F]` at poses `[B,F,3]`."""
         grid = self.coarse_grid if coarse else self.fine_grid
-        poses = frames.poses.double().unsqueeze(2)
-        shape = (*frames.ids.shape, len(grid), 1)
+        poses = poses.double().unsqueeze(2)
+        shape = (*ids.shape, len(grid), 1)
         positions = torch.cat(
             (
-                frames.ids.double()[..., None, None].expand(shape),
+                ids.double()[..., None, None].expand(shape),
                 grid[:, :2].expand(*shape[:3], 2),
                 poses[..., 2:] + grid[:, 2:],
                 poses[..., :2].expand(*shape[:3], 2),
@@ -254,12 +254,12 @@ class FARNetwork(nn.Module):
         )
         return rotation(positions, self.frequencies).flatten(1, 2)
 
-    def whereabouts(self, frames: Frames, coarse: bool = False) -> Tensor:
-        """Places `[B, F*S, PADDED]` of the frames' tokens."""
-        return whereabouts(frames.poses, self.coarse_grid if coarse else self.fine_grid)
+    def whereabouts(self, poses: Tensor, coarse: bool = False) -> Tensor:
+        """Places `[B, F*S, PADDED]` of the tokens of frames at poses `[B,F,3]`."""
+        return whereabouts(poses, self.coarse_grid if coarse else self.fine_grid)
 
-    def condition(self, frames: Frames, kind: int) -> Tensor:
-        """AdaLN's input `[B,F,D]`."""
+    def condition(self, frames: Frames, kind: int | Tensor) -> Tensor:
+        """AdaLN's input `[B,F,D]` for frames of one kind, or of kinds `[F]`."""
         null = self.cfg.actions
         actions = torch.where(frames.actions < 0, null, frames.actions)
         total = self.embed_time(timestep_embedding(frames.noise * 1000).to(self.out.weight.dtype))
@@ -278,19 +278,19 @@ class FARNetwork(nn.Module):
         """Inverse of patchify for fine tokens."""
         return unpatchify(tokens, self.cfg.patch, self.cfg.latent_size // self.cfg.patch)
 
-    def embed(self, frames: Frames, coarse: bool = False) -> Tensor:
-        """Tokens `[B,F,S,D]` that enter the first block."""
+    def embed(self, latents: Tensor, coarse: bool = False) -> Tensor:
+        """Tokens `[B,F,S,D]` that enter the first block, of latents `[B,F,C,h,w]`."""
         layer = self.embed_coarse if coarse else self.embed_fine
-        return layer(self.patchify(frames.latents, coarse).to(layer.weight.dtype))
+        return layer(self.patchify(latents, coarse).to(layer.weight.dtype))
 
     def enter(self, frames: Frames, kind: int) -> "Entered":
         """What the blocks need of frames of one kind."""
         coarse = kind == COARSE
         return Entered(
-            self.embed(frames, coarse),
+            self.embed(frames.latents, coarse),
             self.condition(frames, kind),
-            self.rotations(frames, coarse),
-            self.whereabouts(frames, coarse),
+            self.rotations(frames.ids, frames.poses, coarse),
+            self.whereabouts(frames.poses, coarse),
         )
 
     def predict(self, x: Tensor, condition: Tensor) -> Tensor:

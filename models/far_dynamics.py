@@ -7,12 +7,13 @@ reckoning adds it up. The pose rotates keys and queries and picks the landmarks,
 from near the place that is about to be seen again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from models.cache import MultiLevelCache
+from models.cache import KV, MultiLevelCache
 from models.far import (
     CLEAN,
     COARSE,
@@ -23,13 +24,11 @@ from models.far import (
     NOISY,
     FARConfig,
     FARNetwork,
-    Frames,
-    coarse_sees_coarse,
 )
-from models.flow import jump, mix, times
-from models.layers import modulate
+from models.flow import jump, times
+from models.layers import Modulation
+from models.passes import Arrival, Entered, after, among, arrive, itself, through
 from models.places import choose_landmarks, displace, distance
-from models.whereabouts import attend_from, carried
 
 BANK = 256
 NOVEL = 0.1
@@ -110,8 +109,7 @@ class FARDynamics(nn.Module):
         """Take in true frames `[B,C,h,w]`; `actions` `[B]` led to them (-1: none). Changes `carry`
         and gives it back.
         """
-        motions, poses = self._moved(carry, actions)
-        return self._append(carry, latents, actions, motions, poses)
+        return self._append(carry, self._arrive(carry, actions), latents, latents)
 
     @torch.no_grad()
     def imagine(
@@ -120,18 +118,21 @@ class FARDynamics(nn.Module):
         """Make and take in the next frames: latents `[B,C,h,w]` from noise of that shape in `steps`
         jumps. Changes `carry` and gives it back.
         """
-        motions, poses = self._moved(carry, actions)
-        self._recall(carry, poses)
-        visible = carry.cache.visible(carry.frame, with_landmarks=True)
-        mask = torch.zeros_like(visible, dtype=noise.dtype).masked_fill_(~visible, float("-inf"))[
-            :, None, None
-        ]
+        cfg, cache, net = self.cfg, carry.cache, self.network
+        jumps = list(times(steps))
+        arrival = self._arrive(carry, actions, jumps)
+        self._recall(carry, arrival)
+        see = among(cache, arrival.ids, with_landmarks=True)
         latents = noise
-        for t, d in times(steps):
-            frames = self._one(latents, carry.frame, poses, t, self._told(d), actions, motions)
-            latents = jump(latents, self._predict(carry.cache, frames, mask), t, d)
-            latents = latents.clamp(-LATENT_LIMIT, LATENT_LIMIT)
-        return self._append(carry, latents, actions, motions, poses, noise), latents
+        for turn, (t, d) in enumerate(jumps):
+            x = arrival.enter(net.embed(latents.unsqueeze(1)), turn)
+            x, _ = through(net, x, see, to_the_end=True)
+            predicted = net.predict(x, arrival.condition[:, turn : turn + 1])[:, 0]
+            latents = jump(latents, predicted, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        # As noise to remember it with, the noise it was made of, channels reversed: another, and
+        # still a function of the dream's seed.
+        seen = torch.lerp(latents, noise.flip(1), cfg.context_noise)
+        return self._append(carry, arrival, latents, seen), latents
 
     def _told(self, d: float) -> int:
         """The jump index the network is told for a jump of length d."""
@@ -146,113 +147,35 @@ class FARDynamics(nn.Module):
         motions = carry.motions[torch.arange(len(known), device=known.device), known] * acted
         return motions, displace(carry.poses, motions, self.turns[known] * acted.squeeze(1))
 
-    def _one(self, latents, ids, poses, noise: float, jump_index: int, actions, motions) -> Frames:
-        """One frame a row as Frames with F = 1."""
-        one = torch.ones_like(ids)
-        parts = (latents, ids, poses, one * float(noise), one * jump_index, actions, motions)
-        return Frames(*(part.unsqueeze(1) for part in parts))
+    def _arrive(
+        self, carry: FARCarry, actions: Tensor, jumps: Sequence[tuple[float, float]] = ()
+    ) -> Arrival:
+        """Everything about the next frame but its picture; without jumps it is a true one."""
+        motions, poses = self._moved(carry, actions)
+        passes = [(NOISY, t, self._told(d)) for t, d in jumps]
+        passes += [
+            (LANDMARK, 0.0, NO_JUMP),
+            (CLEAN, self.cfg.context_noise if jumps else 0.0, NO_JUMP),
+            (COARSE, 0.0, NO_JUMP),
+        ]
+        return arrive(self.network, carry.frame, poses, actions, motions, passes)
 
-    def _predict(self, cache: MultiLevelCache, frames: Frames, mask: Tensor) -> Tensor:
-        """Clean latents `[B,C,h,w]` of noisy frames against the cached past; their own keys go into
-        the `own` slots.
-        """
-        net, own = self.network, cache.slots("own")
-        x, condition, rotations, where = net.enter(frames, NOISY)
-        for layer, block in enumerate(net.blocks):
-            mods = block.adaln(condition)
-            qkv = block.fine(modulate(x, mods[0]).flatten(1, 2), rotations)
-            q, cache.k[layer][:, :, own], cache.v[layer][:, :, own] = carried(qkv, where)
-            found = attend_from(where, q, cache.k[layer], cache.v[layer], mask)
-            x = block.finish(x, found, block.fine.out, mods)
-        return net.predict(x, condition)[:, 0]
-
-    def _append(
-        self,
-        carry: FARCarry,
-        latents: Tensor,
-        actions: Tensor,
-        motions: Tensor,
-        poses: Tensor,
-        noise: Tensor | None = None,
-    ) -> FARCarry:
-        """Encode frames once fine and once coarse, and remember them; with `noise`, which they were
-        made of, as dreamt ones.
-        """
-        ids, cache = carry.frame, carry.cache
-        frames = self._one(latents, ids, poses, 0.0, NO_JUMP, actions, motions)
-        seen = frames if noise is None else self._doubted(frames, noise)
-        fine, next_motions = self._encode_clean(cache, seen)
-        coarse = self._encode_coarse(cache, frames)
+    def _append(self, carry: FARCarry, arrival: Arrival, latents: Tensor, seen: Tensor) -> FARCarry:
+        """Encode frames once fine, the way they are `seen`, and once coarse, and remember them."""
+        ids, cache, net = arrival.ids, carry.cache, self.network
+        x = arrival.enter(net.embed(seen.unsqueeze(1)), -2)
+        x, fine = through(net, x, among(cache, ids, with_landmarks=False))
+        motions = net.predict_motions(x)[:, 0]
+        x = arrival.enter(net.embed(latents.unsqueeze(1), coarse=True), -1, coarse=True)
+        _, coarse = through(net, x, after(cache, ids), coarse=True)
         rows = torch.arange(len(ids), device=ids.device)
         cache.write("fine", rows, cache.place("fine", ids), fine, ids)
         cache.write("ring", rows, cache.place("ring", ids), coarse, ids)
         kept = rows[ids % self.cfg.dilation == 0]
-        cache.write(
-            "dilated",
-            kept,
-            cache.place("dilated", ids[kept]),
-            [(k[kept], v[kept]) for k, v in coarse],
-            ids[kept],
-        )
-        self._keep_place(carry, latents, ids, poses)
-        return replace(carry, frame=ids + 1, poses=poses, motions=next_motions)
-
-    def _doubted(self, frames: Frames, noise: Tensor) -> Frames:
-        """Dreamt frames as the short-term window keeps them. Their noise is the one that they were
-        made of, channels reversed: another, and still a function of the dream's seed.
-        """
-        level = torch.full_like(frames.noise, self.cfg.context_noise)
-        latents = mix(frames.latents, noise.flip(1).unsqueeze(1), level[..., None, None, None])
-        return frames._replace(latents=latents, noise=level)
-
-    def _encode_clean(self, cache: MultiLevelCache, frames: Frames) -> tuple[list, Tensor]:
-        """Keys and values a layer of clean frames, and the motions `[B,A,2]` they promise."""
-        net, own, kv = self.network, cache.slots("own"), []
-        visible = cache.visible(frames.ids[:, 0], with_landmarks=False)
-        mask = torch.zeros_like(visible, dtype=torch.float32).masked_fill_(~visible, float("-inf"))[
-            :, None, None
-        ]
-        x, condition, rotations, where = net.enter(frames, CLEAN)
-        for layer, block in enumerate(net.blocks):
-            mods = block.adaln(condition)
-            qkv = block.fine(modulate(x, mods[0]).flatten(1, 2), rotations)
-            q, k, v = carried(qkv, where)
-            kv.append((k, v))
-            if layer == self.cfg.layers - 1:
-                break
-            cache.k[layer][:, :, own], cache.v[layer][:, :, own] = k, v
-            found = attend_from(where, q, cache.k[layer], cache.v[layer], mask)
-            x = block.finish(x, found, block.fine.out, mods)
-        return kv, net.predict_motions(x)[:, 0]
-
-    def _encode_coarse(self, cache: MultiLevelCache, frames: Frames) -> list:
-        """Keys and values a layer of coarse frames, which see the dilated level and themselves."""
-        net, past, kv = self.network, cache.slots("dilated"), []
-        tokens = self.cfg.coarse_tokens
-        seen = coarse_sees_coarse(frames.ids, cache.level_ids("dilated"), self.cfg)
-        visible = torch.cat(
-            (seen, torch.ones_like(frames.ids, dtype=torch.bool)), 1
-        ).repeat_interleave(tokens, dim=1)
-        mask = torch.zeros_like(visible, dtype=torch.float32).masked_fill_(~visible, float("-inf"))[
-            :, None, None
-        ]
-        x, condition, rotations, where = net.enter(frames, COARSE)
-        for layer, block in enumerate(net.blocks):
-            mods = block.adaln(condition)
-            qkv = block.coarse(modulate(x, mods[0]).flatten(1, 2), rotations)
-            q, k, v = carried(qkv, where)
-            kv.append((k, v))
-            if layer == self.cfg.layers - 1:
-                break
-            found = attend_from(
-                where,
-                q,
-                torch.cat((cache.k[layer][:, :, past], k), 2),
-                torch.cat((cache.v[layer][:, :, past], v), 2),
-                mask,
-            )
-            x = block.finish(x, found, block.coarse.out, mods)
-        return kv
+        some = KV(coarse.k[:, kept], coarse.v[:, kept])
+        cache.write("dilated", kept, cache.place("dilated", ids[kept]), some, ids[kept])
+        self._keep_place(carry, latents, ids, arrival.poses)
+        return replace(carry, frame=ids + 1, poses=arrival.poses, motions=motions)
 
     def _keep_place(self, carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor) -> None:
         """Keep frames whose place is new; when the bank is full, the nearest kept one makes room.
@@ -268,11 +191,11 @@ class FARDynamics(nn.Module):
         carry.bank_poses[rows, at] = poses[rows]
         carry.bank_ids[rows, at] = ids[rows]
 
-    def _recall(self, carry: FARCarry, poses: Tensor) -> None:
-        """Fill the landmark slots with the remembered frames nearest to `poses`, encoding only
-        those that are not there yet.
+    def _recall(self, carry: FARCarry, arrival: Arrival) -> None:
+        """Fill the landmark slots with the remembered frames nearest to where the dreamer arrives,
+        encoding only those that are not there yet.
         """
-        cfg, cache = self.cfg, carry.cache
+        cfg, cache, poses = self.cfg, carry.cache, arrival.poses
         usable = (carry.bank_ids >= 0) & (carry.bank_ids <= (carry.frame - cfg.window).unsqueeze(1))
         index = choose_landmarks(poses.unsqueeze(1), carry.bank_poses, usable, cfg.landmarks)
         wanted = torch.where(index >= 0, carry.bank_ids.gather(1, index.clamp(min=0)), NO_FRAME)
@@ -286,38 +209,20 @@ class FARDynamics(nn.Module):
         free = torch.argsort((held != NO_FRAME).int(), dim=1, stable=True)
         nth = (missing.cumsum(dim=1) - 1)[rows, which]
         bank = index[rows, which]
-        frames = self._landmark_frames(carry, rows, bank)
-        cache.write(
-            "landmarks",
-            rows,
-            free[rows, nth],
-            self._encode_landmarks(frames),
-            carry.bank_ids[rows, bank],
-        )
+        kv = self._encode_landmarks(carry, arrival, rows, bank)
+        cache.write("landmarks", rows, free[rows, nth], kv, carry.bank_ids[rows, bank])
 
-    def _landmark_frames(self, carry: FARCarry, rows: Tensor, bank: Tensor) -> Frames:
-        latents = carry.bank_latents[rows, bank].to(carry.cache.k.dtype)
-        ids = carry.bank_ids[rows, bank]
-        return self._one(
-            latents,
-            ids,
-            carry.bank_poses[rows, bank],
-            0.0,
-            NO_JUMP,
-            torch.full_like(ids, -1),
-            torch.zeros_like(carry.poses[rows, :2]),
-        )
-
-    def _encode_landmarks(self, frames: Frames) -> list:
-        """Keys and values a layer of landmark frames, which see themselves alone."""
-        net, kv = self.network, []
-        x, condition, rotations, where = net.enter(frames, LANDMARK)
-        for layer, block in enumerate(net.blocks):
-            mods = block.adaln(condition)
-            qkv = block.fine(modulate(x, mods[0]).flatten(1, 2), rotations)
-            q, k, v = carried(qkv, where)
-            kv.append((k, v))
-            if layer < self.cfg.layers - 1:
-                found = attend_from(where, q, k, v, None)
-                x = block.finish(x, found, block.fine.out, mods)
-        return kv
+    def _encode_landmarks(
+        self, carry: FARCarry, arrival: Arrival, rows: Tensor, bank: Tensor
+    ) -> KV:
+        """Keys and values of landmarks, which see themselves alone."""
+        net = self.network
+        ids, poses = carry.bank_ids[rows, bank], carry.bank_poses[rows, bank]
+        latents = carry.bank_latents[rows, bank].unsqueeze(1).to(carry.cache.k.dtype)
+        mods = [
+            tuple(Modulation(*(part[rows] for part in half)) for half in layer)
+            for layer in arrival.mods(-3)
+        ]
+        at = ids.unsqueeze(1), poses.unsqueeze(1)
+        entered = Entered(net.embed(latents), mods, net.rotations(*at), net.whereabouts(at[1]))
+        return through(net, entered, itself)[1]

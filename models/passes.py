@@ -1,0 +1,144 @@
+"""One frame through the network while a dream runs: what all passes over it share, and the pass.
+
+A frame is passed over several times: once for every sampler step, then clean and coarse to be
+remembered. What depends only on its action, place and number is worked out once for all of them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.cache import KV, MultiLevelCache
+from models.far import LANDMARK, FARNetwork, Frames, additive, coarse_sees_coarse
+from models.layers import QKV, Modulation, modulate
+from models.whereabouts import attend_from, carried
+
+Mods = tuple[Modulation, Modulation]
+Visible = tuple[Tensor, Tensor, Tensor | None]
+See = Callable[[int, QKV], Visible]
+
+
+class Entered(NamedTuple):
+    """Tokens `[B,1,S,D]` about to pass, AdaLN's numbers a layer, rotations and places."""
+
+    x: Tensor
+    mods: Sequence[Mods]
+    rotations: Tensor
+    where: Tensor
+
+
+class Arrival(NamedTuple):
+    """A frame a row, before it is seen: numbers ids `[B]`, poses `[B,3]`, conditions `[B,P,D]` and
+    AdaLN's numbers a layer of its P passes, rotations and places of its fine and coarse tokens.
+    """
+
+    ids: Tensor
+    poses: Tensor
+    condition: Tensor
+    modulations: list[Mods]
+    fine: tuple[Tensor, Tensor]
+    coarse: tuple[Tensor, Tensor]
+
+    def mods(self, turn: int) -> list[Mods]:
+        """AdaLN's numbers a layer of one pass."""
+        turn %= self.condition.shape[1]
+        one = slice(turn, turn + 1)
+        return [
+            (Modulation(*(part[:, one] for part in a)), Modulation(*(part[:, one] for part in b)))
+            for a, b in self.modulations
+        ]
+
+    def enter(self, x: Tensor, turn: int, coarse: bool = False) -> Entered:
+        """Tokens `[B,1,S,D]` for one of the passes."""
+        return Entered(x, self.mods(turn), *(self.coarse if coarse else self.fine))
+
+
+def arrive(
+    net: FARNetwork,
+    ids: Tensor,
+    poses: Tensor,
+    actions: Tensor,
+    motions: Tensor,
+    passes: Sequence[tuple[int, float, int]],
+) -> Arrival:
+    """What the passes `(kind, noise, jump index)` over frames share. Landmarks among them are other
+    frames: no action led there.
+    """
+    kinds, noise, jumps = (
+        torch.tensor(part, device=ids.device) for part in zip(*passes, strict=True)
+    )
+    shape = (len(ids), len(passes))
+    led = kinds != LANDMARK
+    at = ids.unsqueeze(1), poses.unsqueeze(1)
+    frames = Frames(
+        poses.new_empty(0),
+        *at,
+        noise.expand(shape),
+        jumps.expand(shape),
+        torch.where(led, actions.unsqueeze(1), -1),
+        motions.unsqueeze(1) * led.unsqueeze(-1),
+    )
+    condition = net.condition(frames, kinds)
+    return Arrival(
+        ids,
+        poses,
+        condition,
+        [block.adaln(condition) for block in net.blocks],
+        (net.rotations(*at), net.whereabouts(at[1])),
+        (net.rotations(*at, True), net.whereabouts(at[1], True)),
+    )
+
+
+def through(
+    net: FARNetwork, entered: Entered, see: See, *, coarse: bool = False, to_the_end: bool = False
+) -> tuple[Tensor, KV]:
+    """Tokens `[B,1,S,D]` after the blocks, and the keys and values of all layers.
+
+    Without `to_the_end` the last block gives keys and values only. `see` says, for a layer and its
+    own queries, keys and values, which queries, keys, values and mask attention gets.
+    """
+    x, all_mods, rotations, where = entered
+    kv, last = [], len(net.blocks) - 1
+    for layer, (block, mods) in enumerate(zip(net.blocks, all_mods, strict=True)):
+        projections = block.coarse if coarse else block.fine
+        qkv = carried(projections(modulate(x, mods[0]).flatten(1, 2), rotations), where)
+        kv.append((qkv.k, qkv.v))
+        if layer == last and not to_the_end:
+            break
+        k, v, mask = see(layer, qkv)
+        found = attend_from(where, qkv.q, k, v, mask)
+        x = block.finish(x, found, projections.out, mods)
+    return x, KV(*(torch.stack(part) for part in zip(*kv, strict=True)))
+
+
+def itself(layer: int, qkv: QKV) -> Visible:
+    """A frame that sees itself alone."""
+    return qkv.k, qkv.v, None
+
+
+def among(cache: MultiLevelCache, ids: Tensor, with_landmarks: bool) -> See:
+    """Fine frames `ids` `[B]` that see the cache, themselves in its `own` slots."""
+    own = cache.slots("own")
+    mask = additive(cache.visible(ids, with_landmarks).unsqueeze(1))
+
+    def see(layer: int, qkv: QKV) -> Visible:
+        cache.k[layer][:, :, own], cache.v[layer][:, :, own] = qkv.k, qkv.v
+        return cache.k[layer], cache.v[layer], mask
+
+    return see
+
+
+def after(cache: MultiLevelCache, ids: Tensor) -> See:
+    """Coarse frames `ids` `[B]` that see the dilated level and themselves."""
+    past, tokens = cache.slots("dilated"), cache.cfg.coarse_tokens
+    seen = coarse_sees_coarse(ids.unsqueeze(1), cache.level_ids("dilated"), cache.cfg)
+    visible = torch.cat((seen, torch.ones_like(seen[:, :1])), 1).repeat_interleave(tokens, dim=1)
+    mask = additive(visible.unsqueeze(1))
+
+    def see(layer: int, qkv: QKV) -> Visible:
+        k = torch.cat((cache.k[layer][:, :, past], qkv.k), 2)
+        return k, torch.cat((cache.v[layer][:, :, past], qkv.v), 2), mask
+
+    return see

@@ -32,7 +32,7 @@ from models.layers import (
     unpatchify,
 )
 from models.rope import far_long_frequencies, kernel_bias, rotation
-from models.whereabouts import NUMBERS, attend_from, carried, whereabouts
+from models.whereabouts import NUMBERS, Where, attend_from, carried, whereabouts
 
 NO_FRAME = -1
 JUMPS = (1.0, 0.5, 0.25, 0.125)
@@ -115,17 +115,6 @@ class Frames(NamedTuple):
     jumps: Tensor
     actions: Tensor
     motions: Tensor
-
-
-class Entered(NamedTuple):
-    """Frames of one kind as the blocks take them: tokens `[B,F,S,D]`, condition `[B,F,D]`,
-    rotations `[B,F*S,1,d/2]` and places `[B,F*S,PADDED]`.
-    """
-
-    x: Tensor
-    condition: Tensor
-    rotations: Tensor
-    where: Tensor
 
 
 class Prediction(NamedTuple):
@@ -254,8 +243,8 @@ class FARNetwork(nn.Module):
         )
         return rotation(positions, self.frequencies).flatten(1, 2)
 
-    def whereabouts(self, poses: Tensor, coarse: bool = False) -> Tensor:
-        """Places `[B, F*S, PADDED]` of the tokens of frames at poses `[B,F,3]`."""
+    def whereabouts(self, poses: Tensor, coarse: bool = False) -> Where:
+        """Where the tokens are, `[B, F*S]`, of frames at poses `[B,F,3]`."""
         return whereabouts(poses, self.coarse_grid if coarse else self.fine_grid)
 
     def condition(self, frames: Frames, kind: int | Tensor) -> Tensor:
@@ -283,20 +272,19 @@ class FARNetwork(nn.Module):
         layer = self.embed_coarse if coarse else self.embed_fine
         return layer(self.patchify(latents, coarse).to(layer.weight.dtype))
 
-    def enter(self, frames: Frames, kind: int) -> "Entered":
-        """What the blocks need of frames of one kind."""
+    def enter(self, frames: Frames, kind: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens, condition and rotations of frames of one kind."""
         coarse = kind == COARSE
-        return Entered(
+        return (
             self.embed(frames.latents, coarse),
             self.condition(frames, kind),
             self.rotations(frames.ids, frames.poses, coarse),
-            self.whereabouts(frames.poses, coarse),
         )
 
     def predict(self, x: Tensor, condition: Tensor) -> Tensor:
         """Clean latents from the last hidden state x `[B,F,S,D]`."""
         scale, shift = self.out_modulation(condition).unsqueeze(2).chunk(2, dim=-1)
-        return self.unpatchify(self.out(modulate(x, Modulation(shift, scale, scale)))).float()
+        return self.unpatchify(self.out(modulate(x, Modulation(shift, 1 + scale, scale)))).float()
 
     def predict_motions(self, x: Tensor) -> Tensor:
         """Odometry `[B,F,A,2]` from the hidden state of clean frames before the last block
@@ -313,8 +301,10 @@ class FARNetwork(nn.Module):
         cfg = self.cfg
         kinds = ((clean, CLEAN), (landmarks, LANDMARK), (noisy, NOISY))
         entered = zip(*(self.enter(*kind) for kind in kinds), strict=True)
-        x, fine_condition, fine_rotations, fine_where = (torch.cat(part, 1) for part in entered)
-        y, coarse_condition, coarse_rotations, coarse_where = self.enter(coarse, COARSE)
+        x, fine_condition, fine_rotations = (torch.cat(part, 1) for part in entered)
+        fine_where = self.whereabouts(torch.cat([frames.poses for frames, _ in kinds], dim=1))
+        y, coarse_condition, coarse_rotations = self.enter(coarse, COARSE)
+        coarse_where = self.whereabouts(coarse.poses, True)
         masks = self._masks(coarse, clean, landmarks, noisy)
         marks = [frames.ids.shape[1] for frames, _ in kinds]
         motions = None
@@ -337,12 +327,13 @@ class FARNetwork(nn.Module):
         mods = tuple(Modulation(*(part[:, newest:] for part in mod)) for mod in fine_mods)
         k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)
         tokens = slice(newest * cfg.fine_tokens, None)
-        attended = attend_from(fine_where[:, tokens], fine.q[:, :, tokens], k, v, masks.noisy)
+        newest_where = fine_where.each(lambda part: part[:, tokens])
+        attended = attend_from(newest_where, fine.q[:, :, tokens], k, v, masks.noisy)
         x = block.finish(x[:, newest:], attended, block.fine.out, mods)
         return Prediction(self.predict(x, fine_condition[:, newest:]), motions)
 
     def _attend_fine(
-        self, fine: QKV, mem: QKV, where: Tensor, marks: list[int], masks: "Masks"
+        self, fine: QKV, mem: QKV, where: Where, marks: list[int], masks: "Masks"
     ) -> Tensor:
         """Attention of [clean | landmarks | noisy] queries, each over what it may see."""
         s = self.cfg.fine_tokens
@@ -350,17 +341,19 @@ class FARNetwork(nn.Module):
         noisy_edge = edge + marks[1] * s
         k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)
         reach = mem.k.shape[2] + edge
+        early = where.each(lambda part: part[:, :edge])
+        late = where.each(lambda part: part[:, noisy_edge:])
         clean = attend_from(
-            where[:, :edge], fine.q[:, :, :edge], k[:, :, :reach], v[:, :, :reach], masks.clean
+            early, fine.q[:, :, :edge], k[:, :, :reach], v[:, :, :reach], masks.clean
         )
-        noisy = attend_from(where[:, noisy_edge:], fine.q[:, :, noisy_edge:], k, v, masks.noisy)
+        noisy = attend_from(late, fine.q[:, :, noisy_edge:], k, v, masks.noisy)
         if not marks[1]:
             return torch.cat((clean, noisy), dim=1)
         own = [
             part[:, :, edge:noisy_edge].unflatten(2, (-1, s)).transpose(1, 2).flatten(0, 1)
             for part in fine
         ]
-        at = where[:, edge:noisy_edge].unflatten(1, (-1, s)).flatten(0, 1)
+        at = where.each(lambda part: part[:, edge:noisy_edge].unflatten(1, (-1, s)).flatten(0, 1))
         landmarks = attend_from(at, *own, None).unflatten(0, (-1, marks[1])).flatten(1, 2)
         return torch.cat((clean, landmarks, noisy), dim=1)
 

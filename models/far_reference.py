@@ -239,7 +239,7 @@ class FARReferenceNetwork(nn.Module):
         """Velocity x1 - x0 `[B,F,C,h,w]` of fine frames that see `past` and each other."""
         x, _ = self.encode(frames, past, "fine")
         scale, shift = self.out_modulation(self.condition(frames)).unsqueeze(2).chunk(2, dim=-1)
-        tokens = self.out["fine"](modulate(x, Modulation(shift, scale, scale)))
+        tokens = self.out["fine"](modulate(x, Modulation(shift, 1 + scale, scale)))
         return unpatchify(tokens, self.cfg.patch, frames.latents.shape[-2] // self.cfg.patch)
 
     def forward(self, old: ReferenceFrames, new: ReferenceFrames) -> Tensor:

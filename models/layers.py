@@ -27,7 +27,7 @@ class QKV(NamedTuple):
 
 
 class Modulation(NamedTuple):
-    """AdaLN numbers of one half block, each `[B, F, 1, D]`."""
+    """AdaLN numbers of one half block, each `[B, F, 1, D]`; the scale has its 1 added."""
 
     shift: Tensor
     scale: Tensor
@@ -67,11 +67,12 @@ class Projections(nn.Module):
         self.out = nn.Linear(found, width) if with_out else None
 
     def forward(self, x: Tensor, rotations: Tensor) -> QKV:
-        """x `[B, N, D]`, rotations `[B, N, 1, d/2]`."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, -1, self.head_size)).unbind(2)
-        q = rotate(self.norm_q(q), rotations)
-        k = rotate(self.norm_k(k), rotations)
-        return QKV(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        """x `[B, N, D]`, rotations `[B, N, 1, d/2]`. Queries and keys go through it as one."""
+        qkv = self.qkv(x).unflatten(-1, (3, -1, self.head_size))
+        gain = torch.stack((self.norm_q.weight, self.norm_k.weight)).unsqueeze(1)
+        qk = F.rms_norm(qkv[:, :, :2], (self.head_size,), eps=self.norm_q.eps) * gain
+        q, k = rotate(qk, rotations.unsqueeze(2)).transpose(1, 3).unbind(2)
+        return QKV(q, k, qkv[:, :, 2].transpose(1, 2))
 
 
 def squared_relu(x: Tensor) -> Tensor:
@@ -109,13 +110,13 @@ class AdaLN(nn.Module):
     def forward(self, condition: Tensor) -> tuple[Modulation, Modulation]:
         """The attention's and the MLP's."""
         six = self.linear(condition).unsqueeze(2).chunk(6, dim=-1)
-        return Modulation(*six[:3]), Modulation(*six[3:])
+        return Modulation(six[0], 1 + six[1], six[2]), Modulation(six[3], 1 + six[4], six[5])
 
 
 def modulate(x: Tensor, by: Modulation) -> Tensor:
     """Layer-normalise x `[B, F, S, D]` and apply shift and scale."""
     normed = F.layer_norm(x, x.shape[-1:], eps=1e-6)
-    return torch.addcmul(by.shift, normed, 1 + by.scale)
+    return torch.addcmul(by.shift, normed, by.scale)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

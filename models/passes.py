@@ -13,7 +13,7 @@ from torch import Tensor
 from models.cache import KV, MultiLevelCache
 from models.far import LANDMARK, FARNetwork, Frames, additive, coarse_sees_coarse
 from models.layers import QKV, Modulation, modulate
-from models.whereabouts import attend_from, carried
+from models.whereabouts import Where, attend_from, carried
 
 Mods = tuple[Modulation, Modulation]
 Visible = tuple[Tensor, Tensor, Tensor | None]
@@ -26,7 +26,7 @@ class Entered(NamedTuple):
     x: Tensor
     mods: Sequence[Mods]
     rotations: Tensor
-    where: Tensor
+    where: Where
 
 
 class Arrival(NamedTuple):
@@ -38,8 +38,8 @@ class Arrival(NamedTuple):
     poses: Tensor
     condition: Tensor
     modulations: list[Mods]
-    fine: tuple[Tensor, Tensor]
-    coarse: tuple[Tensor, Tensor]
+    fine: tuple[Tensor, Where]
+    coarse: tuple[Tensor, Where]
 
     def mods(self, turn: int) -> list[Mods]:
         """AdaLN's numbers a layer of one pass."""

@@ -9,6 +9,9 @@ arXiv 2310.10375), by an average instead of rotated values, which costs a tenth.
 Shape letters as in models/far.py.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,63 +19,80 @@ from torch import Tensor
 from models.layers import QKV
 
 HARMONICS = (1, 2, 3)
-NUMBERS = 4 + 2 * len(HARMONICS)
+PAIRS = 2 + len(HARMONICS)
+NUMBERS = 2 * PAIRS
 PADDED = 16
 
 
-def whereabouts(poses: Tensor, grid: Tensor) -> Tensor:
-    """Places `[B, F*S, PADDED]` of the tokens of frames seen from poses `[B,F,3]`.
+class Where(NamedTuple):
+    """Where tokens are, and their frames of reference.
 
-    In order: x, y (cells), row, column (latent cells), then cosine and sine of each harmonic of
-    the bearing; `grid` `[S, 3]` has a token's row, column and bearing. Padded with zeros.
+    place `[B,N,PADDED]` is what values carry: x, y (cells), row, column (latent cells), cosine and
+    sine of each harmonic of the bearing, padded with zeros. Read as pairs, that is as complex
+    numbers, a mean place less `origin`, times `turn` (both `[B,N,1,PAIRS]`), is as the token sees
+    it.
+    """
+
+    place: Tensor
+    origin: Tensor
+    turn: Tensor
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Where":
+        """The same of every part."""
+        return Where(*(change(part) for part in self))
+
+
+def whereabouts(poses: Tensor, grid: Tensor) -> Where:
+    """Where the tokens of frames at poses `[B,F,3]` are; `grid` `[S,3]` has a token's row, column
+    and bearing.
     """
     shape = (*poses.shape[:2], len(grid))
-    bearing = poses[..., 2:] + grid[:, 2]
-    angles = bearing.unsqueeze(-1) * torch.tensor(HARMONICS, device=poses.device)
-    parts = (
-        poses[:, :, None, :2].expand(*shape, 2),
-        grid[:, :2].to(poses.dtype).expand(*shape, 2),
-        angles.cos(),
-        angles.sin(),
+    angles = (poses[..., 2:] + grid[:, 2]).unsqueeze(-1) * torch.tensor(
+        HARMONICS, device=poses.device
     )
-    where = torch.cat([part.float() for part in parts], dim=-1)
-    return F.pad(where, (0, PADDED - NUMBERS)).flatten(1, 2)
+    bearings = torch.stack((angles.cos(), angles.sin()), dim=-1).float()
+    there = torch.stack(
+        (
+            poses[:, :, None, :2].float().expand(*shape, 2),
+            grid[:, :2].float().expand(*shape, 2),
+        ),
+        dim=-2,
+    )
+    place = F.pad(torch.cat((there, bearings), dim=-2).flatten(-2), (0, PADDED - NUMBERS))
+    origin = torch.view_as_complex(F.pad(there, (0, 0, 0, len(HARMONICS))))
+    back = torch.view_as_complex(bearings).conj()
+    turn = torch.cat((back[..., :1], torch.full_like(back[..., :1], 1 / 8), back), dim=-1)
+    return Where(*(part.flatten(1, 2) for part in (place, origin.unsqueeze(3), turn.unsqueeze(3))))
 
 
-def carried(qkv: QKV, where: Tensor) -> QKV:
-    """Values that carry their tokens' places `[B,N,PADDED]`; queries and keys padded alike, since
-    fused attention wants one size.
+def carried(qkv: QKV, where: Where) -> QKV:
+    """Values that carry their tokens' places; queries and keys padded alike, since fused attention
+    wants one size.
     """
     q, k, v = qkv
-    place = where.to(v.dtype).unsqueeze(1).expand(-1, v.shape[1], -1, -1)
+    place = where.place.to(v.dtype).unsqueeze(1).expand(-1, v.shape[1], -1, -1)
     return QKV(F.pad(q, (0, PADDED)), F.pad(k, (0, PADDED)), torch.cat((v, place), dim=-1))
 
 
-def attend_from(where: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention of carried queries at places `where` `[B,N,PADDED]` -> `[B, N, D + H*NUMBERS]`:
-    what was found, and where it lies.
+def attend_from(where: Where, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention of carried queries that are at `where` -> `[B, N, D + H*NUMBERS]`: what was found,
+    and where it lies.
     """
     size = q.shape[-1] - PADDED
     found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=size**-0.5)
     found = found.transpose(1, 2)
-    content, mean = found[..., :size], found[..., size : size + NUMBERS]
-    return torch.cat((content.flatten(2), seen_from(mean, where).flatten(2)), dim=-1)
+    seen = seen_from(found[..., size : size + NUMBERS], where).to(found.dtype)
+    return torch.cat((found[..., :size].flatten(2), seen.flatten(2)), dim=-1)
 
 
-def seen_from(mean: Tensor, where: Tensor) -> Tensor:
-    """Mean places `[B,N,H,NUMBERS]` in the frames of reference of tokens at `where`.
+def seen_from(mean: Tensor, where: Where) -> Tensor:
+    """Mean places `[B,N,H,NUMBERS]` in the tokens' frames of reference.
 
-    Ahead and left along the token's own bearing, rows, columns, and the harmonics of the bearings'
-    difference. Distances are squashed to -1..1, most sensitive at the token itself.
+    In order: ahead and left along the token's own bearing, rows and columns, and the harmonics of
+    the bearings' difference. Distances are squashed to -1..1, most sensitive at the token itself.
     """
-    own = where[..., :NUMBERS].unsqueeze(2).to(mean.dtype)
-    n = len(HARMONICS)
-    x, y, row, column = (mean - own)[..., :4].unbind(-1)
-    cos, sin = own[..., 4 : 4 + n], own[..., 4 + n :]
-    mean_cos, mean_sin = mean[..., 4 : 4 + n], mean[..., 4 + n :]
-    ahead = x * cos[..., 0] + y * sin[..., 0]
-    left = y * cos[..., 0] - x * sin[..., 0]
-    near = 1 + torch.sqrt(ahead.square() + left.square() + 1e-6)
-    straight = torch.stack((ahead / near, left / near, row / 8, column / 8), dim=-1)
-    turned = mean_cos * cos + mean_sin * sin, mean_sin * cos - mean_cos * sin
-    return torch.cat((straight, *turned), dim=-1)
+    pairs = torch.view_as_complex(mean.float().unflatten(-1, (-1, 2)).contiguous())
+    seen = (pairs - where.origin) * where.turn
+    away = seen[..., :1]
+    squashed = away / (1 + away.abs())
+    return torch.view_as_real(torch.cat((squashed, seen[..., 1:]), dim=-1)).flatten(-2)

@@ -69,12 +69,23 @@ def main(argv: list[str] | None = None) -> int:
         raise ValueError(f"--steps should be of {STEPS}, got {args.steps}.")
     points = [at for at in args.at if at <= args.frames] or [args.frames]
     world = load_world(args.world, args.device)
+    if args.device == "cpu":
+        settle_for(world, args.steps[0])
     report = _heading(world, args) | {"points": points, "runs": []}
     for steps in args.steps:
         report["runs"] += _runs(world, args, points, steps)
     print("\n".join(lines(report, world.card.fps)))
     print(json.dumps(report, allow_nan=False))
     return 0
+
+
+def settle_for(world: Any, steps: int) -> None:
+    """As many threads as play would run the world on."""
+    from worldsim.evaluate.timing import first_state
+    from worldsim.threads import settle_threads
+
+    state = first_state(world, 1)
+    settle_threads(lambda: world.step(state.fork(), [0], steps))
 
 
 def _runs(world: Any, args: argparse.Namespace, points: list[int], steps: int) -> list[dict]:

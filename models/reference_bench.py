@@ -128,6 +128,7 @@ def _compared(args, network, precision, context, ways, speed) -> Iterator[dict[s
         )
         row |= {"first_ms": _ms(timed.wall[:1]), "ms": _ms(timed.wall[1:])}
         row |= {"cpu_ms": _ms(timed.cpu[1:])}
+        print(f"  {row['ms']} ms a frame ({row['cpu_ms']} of processors)", file=sys.stderr)
         ours = timed.made if way == "ours" else ours
         if way != "ours" and ours is not None:
             row["difference"] = float((timed.made - ours).abs().max())

@@ -2,7 +2,7 @@
 twins with the same weights, context, noise and outputs.
 
     worldsim bench --reference-layout
-    worldsim bench --reference-layout --precision bfloat16 --layers 1 --context 40
+    worldsim bench --reference-layout --precision bfloat16 --layers 2 --context 40
 
 Weights and context are random: neither changes how long a frame takes. Prints a table; the last
 line is the same as JSON.
@@ -60,7 +60,11 @@ def parser() -> argparse.ArgumentParser:
     add("--ways", default=",".join(WAYS), help="what to measure (%(default)s)")
     add("--steps", type=int, default=4, help="sampler steps a frame (%(default)s)")
     add("--frames", type=int, default=4, help="made; the first does not count (%(default)s)")
-    add("--layers", type=int, help="fewer blocks than the preset has: quicker, says less")
+    add(
+        "--layers",
+        type=int,
+        help="fewer blocks than the preset has: quicker; the last one is cheaper",
+    )
     add("--limit", type=float, default=900, help="skip what would take longer, s (%(default)s)")
     add("--decode", action="store_true", help="also the autoencoder's decoding of one frame")
     add("--device", default="cpu", help="cpu or cuda")

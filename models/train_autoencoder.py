@@ -23,6 +23,7 @@ from models.dcae import empty_autoencoder
 from models.discriminator import balance, hinge_loss, patch_discriminator
 from models.importing import autoencoder_shapes, fitting
 from models.perceptual import read_perceptual
+from models.published_data import shrunk
 from models.training import averaged, pick_precision
 from worldsim.checkpoint import load_training, save_training, write_whole
 from worldsim.config import load_config, load_yaml
@@ -104,7 +105,7 @@ def train_autoencoder(args: Any) -> int:
     cfg = replace(cfg, start=args.origin) if args.origin else cfg
     out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
     shape = preset(cfg.model)
-    run = AutoencoderRun(cfg, small(shape) if args.smoke else shape, torch.device(args.device))
+    run = AutoencoderRun(cfg, shrunk(shape) if args.smoke else shape, torch.device(args.device))
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
     if args.fresh and checkpoint.exists():
@@ -129,17 +130,6 @@ def preset(name: str) -> dict[str, Any]:
         known = sorted(other.stem for other in path.parent.glob("dcae-*.yaml"))
         raise ValueError(f"no autoencoder {name!r}: there is {', '.join(known)}")
     return load_yaml(path)
-
-
-def small(shape: dict[str, Any]) -> dict[str, Any]:
-    """The same autoencoder as small as it can be, for smoke runs."""
-    stages = len(shape["encoder_block_out_channels"])
-    tiny: dict[str, Any] = dict(shape) | {"attention_head_dim": 16}
-    for part in ("encoder", "decoder"):
-        tiny[f"{part}_block_out_channels"] = [16] * (stages - 1) + [shape["latent_channels"]]
-        tiny[f"{part}_layers_per_block"] = [0] + [1] * (stages - 1)
-        tiny[f"{part}_block_types"] = ["ResBlock"] * stages
-    return tiny
 
 
 def clips(store: EpisodeStore, data: AutoencoderData, batch: int, seed: list[int]) -> Tensor:

@@ -68,6 +68,23 @@ def engine():
 
 
 @pytest.fixture(scope="session")
+def voxel_engine():
+    """Makes sure that the land of blocks can be drawn here; its engines are used again."""
+    from envs.voxel import spares
+    from envs.voxel.engine import VoxelEnv
+
+    spares.keep(2)
+    env = VoxelEnv()
+    try:
+        env.reset(seed=0)
+    except ImportError as error:
+        _lacking(str(error))
+    env.close()
+    yield
+    spares.keep(0)
+
+
+@pytest.fixture(scope="session")
 def diffusers():
     """Makes sure that the published autoencoder can be built here."""
     if importlib.util.find_spec("diffusers") is None:

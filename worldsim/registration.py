@@ -13,6 +13,7 @@ from types import ModuleType
 
 ENVIRONMENTS = {
     "Maze-v0": ("envs.maze.engine:MazeEnv", {}),
+    "Voxel-v0": ("envs.voxel.engine:VoxelEnv", {}),
     "FARDMLab-v0": ("envs.world_model:WorldModelEnv", {"world": "dmlab"}),
 }
 

@@ -33,7 +33,7 @@ _AT_REST = -0.0784  # what a body that stands falls a tick, before the ground st
 # hundred blocks rounds coordinates in the same way whatever the engine did before.
 _CELL, _CELLS, _LAYERS = 200, 148, 60
 _AWAY = 1000  # blocks
-_PLACES_EACH = 60
+_MOST_LOADS = 150  # of one engine
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,6 @@ class VoxelEnv(gymnasium.Env):
         self._forward = self.actions.id("forward")
         self._turns = tuple(round(math.degrees(turn)) for turn in self.actions.turns)
         self._engine: Engine | None = None
-        self._places = 0
         self._state: VoxelState | None = None
         self._frame: np.ndarray | None = None
         self._closed = False
@@ -210,9 +209,8 @@ class VoxelEnv(gymnasium.Env):
     def _renew_engine(self) -> None:
         """See to an engine: the first, another for one that died, or for one that grew large."""
         self._state = None  # nothing to step from should the engine fail
-        self._places += 1
         old = self._engine
-        if old is not None and old.alive and self._places % _PLACES_EACH:
+        if old is not None and old.alive and old.loads < _MOST_LOADS:
             return
         self._engine = None
         if old is not None:

@@ -31,7 +31,7 @@ from envs.voxel.screen import Screen
 from envs.voxel.setting import VIEW, prepare
 
 PATIENCE = 120  # seconds without an answer; a busy machine may take its time
-REACH = VIEW + 38
+REACH = VIEW + 44
 """Blocks around the eye that are loaded: all that are drawn, their neighbours, and some steps."""
 _TRIES = 3
 _KEEPER = Path(__file__).parent / "keeper.py"
@@ -56,6 +56,7 @@ class Engine:
             EngineError: it did not start.
         """
         self.size, self.biome = size, biome
+        self.loads = 0  # it forgets nothing of what it loaded, and grows
         for left in reversed(range(_TRIES)):
             try:
                 self._start()
@@ -122,6 +123,7 @@ class Engine:
         )
         if near:
             return
+        self.loads += 1
         self.ask("load", round(x), round(y), round(z), REACH)
         self._loaded = (x, y, z)
         # The client has the blocks now and makes their meshes in a thread. Done is when that sleeps

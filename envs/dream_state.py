@@ -27,6 +27,11 @@ class DreamState:
     memory: "WorldState"
     frame: np.ndarray
 
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        return self.memory.nbytes + self.frame.nbytes
+
     def check_world(self, world: "WorldModel") -> None:
         """Refuse another world: its weights would read a memory they never wrote.
 

@@ -171,6 +171,11 @@ class WorldModelEnv(gymnasium.Env):
         self._state = state.memory.fork()
         return self._arrive(state.frame.copy())
 
+    @property
+    def memory(self) -> "WorldState":
+        """What the network remembers now, to be looked at; a step uses it up."""
+        return self._live_state()
+
     def save_state(self, path: str | Path) -> None:
         """Write the present moment to a file, whole or not at all.
 

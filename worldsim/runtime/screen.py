@@ -22,7 +22,7 @@ BLACK, TEXT, SHADE = (0, 0, 0), (255, 255, 255), (0, 0, 0, 150)
 # Okabe and Ito's palette: told apart by every kind of eye, and in grey.
 BAR, ALARM, MARK, HEAT = (0, 158, 115), (240, 228, 66), (86, 180, 233), (230, 159, 0)
 CURVE_RANGE = (5.0, 35.0)  # dB
-FONT_PIXELS, MARGIN = 20, 8
+FONT_PIXELS, SMALLEST_FONT, MARGIN = 20, 12, 8
 
 
 class NoDisplay(ValueError):
@@ -49,7 +49,8 @@ class Screen:
         self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
         self._full = False
         pygame.font.init()
-        self._font = pygame.font.Font(None, FONT_PIXELS)
+        self._fonts: dict[int, pygame.font.Font] = {}
+        self._font = self._sized(FONT_PIXELS)
 
     def fullscreen(self) -> None:
         """Take the whole screen, or go back to a window of the size it had."""
@@ -58,6 +59,8 @@ class Screen:
             self._size = self._surface.get_size()
             self._surface = pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
         else:
+            # Asked for at once, a resizable window keeps the size of the screen.
+            pygame.display.set_mode(self._size)
             self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
 
     def room(self) -> Rect:
@@ -138,13 +141,16 @@ class Screen:
         second column.
         """
         width, height = self._surface.get_size()
-        rows = [row for line in lines for row in self._wrapped(line, width - 3 * MARGIN)]
-        cells = [
-            [self._font.render(cell, True, colour) for cell in row.split("\t")] for row in rows
-        ]
+        font = self._font
+        for pixels in range(FONT_PIXELS, SMALLEST_FONT - 1, -1):  # so that all of it fits
+            font = self._sized(pixels)
+            rows = [row for line in lines for row in _wrapped(font, line, width - 3 * MARGIN)]
+            if font.get_linesize() * len(rows) + MARGIN <= height - above:
+                break
+        cells = [[font.render(cell, True, colour) for cell in row.split("\t")] for row in rows]
         second = 2 * MARGIN + max((row[0].get_width() for row in cells if row[1:]), default=0)
         widths = [second * bool(row[1:]) + row[-1].get_width() for row in cells]
-        step = self._font.get_linesize()
+        step = font.get_linesize()
         size = max(widths) + 2 * MARGIN, step * len(cells) + MARGIN
         shade = pygame.Surface(size, pygame.SRCALPHA)
         shade.fill(SHADE)
@@ -167,15 +173,21 @@ class Screen:
         """Close the window."""
         pygame.display.quit()
 
-    def _wrapped(self, line: str, width: int) -> list[str]:
-        rows = [""]
-        for word in line.split(" "):
-            longer = f"{rows[-1]} {word}" if rows[-1] else word
-            if rows[-1] and self._font.size(longer)[0] > width:
-                rows.append(word)
-            else:
-                rows[-1] = longer
-        return rows
+    def _sized(self, pixels: int) -> pygame.font.Font:
+        if pixels not in self._fonts:
+            self._fonts[pixels] = pygame.font.Font(None, pixels)
+        return self._fonts[pixels]
+
+
+def _wrapped(font: pygame.font.Font, line: str, width: int) -> list[str]:
+    rows = [""]
+    for word in line.split(" "):
+        longer = f"{rows[-1]} {word}" if rows[-1] else word
+        if rows[-1] and font.size(longer)[0] > width:
+            rows.append(word)
+        else:
+            rows[-1] = longer
+    return rows
 
 
 def _open_display() -> None:

@@ -195,10 +195,11 @@ class Session(Loop):
 
     def load(self, slot: int = 0) -> None:
         """Go to the newest quick save, or to a slot; the next ticks bring it there."""
+        back_to = State.PAUSED if self.state is State.PAUSED else State.WAITING
         way = self.saves.load(self.game.place, slot)
         self._travel = Travel(self.game, self.requests.holds, self.clock)
         self._travel.follow(self.game.load(way))
-        self.state, self._back_to = State.REWINDING, State.WAITING
+        self.state, self._back_to = State.REWINDING, back_to
 
     def choose_from(self, tiles: Tiles | Fan, name: str) -> None:
         """Show pictures to pick one of, until one is picked or they are left."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.convert import main
+from models.dcae import empty_autoencoder
 from models.far_reference import FARReferenceNetwork
 from models.golden import read_golden
 from models.importing import autoencoder_shapes, network_shapes
@@ -56,6 +57,9 @@ def test_an_autoencoder_preset_is_the_released_one(factor, diffusers):
     entry = zoo_entry("far-b", (f"autoencoder=dcae-{factor}x-c32",))
     config, released = autoencoder_config("far-b", entry), RELEASED[f"DC-AE {factor}x c32"]
     assert config == released["config"]
+    with torch.device("meta"):
+        model = empty_autoencoder(config)
+    assert sum(parameter.numel() for parameter in model.parameters()) == released["parameters"]
     shapes = {name: list(shape) for name, shape in autoencoder_shapes(config).items()}
     assert shapes == released["state_dict"]
 

@@ -75,6 +75,13 @@ def diffusers():
 
 
 @pytest.fixture(scope="session")
+def minari():
+    """Makes sure that Minari data sets can be written here."""
+    if not all(importlib.util.find_spec(name) for name in ("minari", "h5py")):
+        _lacking("no minari: pip install -e '.[test]'")
+
+
+@pytest.fixture(scope="session")
 def bundled_world():
     """The world that ships with the project, loaded."""
     from worldsim.paths import asset

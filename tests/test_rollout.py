@@ -82,3 +82,23 @@ def test_bad_options_get_one_sentence(tiny_world, tmp_path, capsys, options, sen
     said = capsys.readouterr().err
     assert sentence in said
     assert "Traceback" not in said
+
+
+@pytest.mark.filterwarnings("ignore")  # Minari's own, about what the set does not say
+def test_minari_loads_what_was_rolled_out(tiny_world, tmp_path, monkeypatch, minari, capsys):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    options = ["--episodes", "2", "--steps", "5", "--minari", "tiny/random-v0"]
+    assert roll(tiny_world, tmp_path / "out", *options) == 0
+    from minari import load_dataset
+
+    loaded = [(e.observations, e.actions) for e in load_dataset("tiny/random-v0")]
+    found = [(one.episode.frames, one.episode.actions) for one in recordings(tmp_path / "out")]
+    assert len(loaded) == len(found)
+    for frames, actions in found:
+        assert any(
+            np.array_equal(frames, these) and np.array_equal(actions, those)
+            for these, those in loaded
+        )
+    capsys.readouterr()
+    assert roll(tiny_world, tmp_path / "out", *options) == 2
+    assert "already exists" in capsys.readouterr().err

@@ -106,7 +106,8 @@ class WorldModelEnv(gymnasium.Env):
         if steps is None:  # a world's own number may be any: published FAR takes 25
             self._steps = self.world.card.steps
             return
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps not in STEPS:
+        known = isinstance(steps, int) and not isinstance(steps, bool)
+        if not known or steps not in (*STEPS, self.world.card.steps):
             raise ValueError(f"steps should be 1, 2, 4, 8 or None, got {steps!r}.")
         self._steps = steps
 

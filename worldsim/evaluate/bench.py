@@ -3,11 +3,13 @@
     worldsim bench dmlab --frames 1000 --steps 1,2,4
     worldsim bench dmlab --frames 10000 --steps 2 --window --record
     worldsim bench dmlab --vector 1,4,16,64        # frames a second by number of dreams
+    worldsim bench --reference-layout             # published FAR-Long, and slow twins of it
 
 Prints a table to read; the last line is the same as JSON.
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -16,6 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from worldsim.evaluate.timing import Point
+
+
+LAYOUT = "--reference-layout"
+LAYOUT_BENCH = "models.reference_bench"  # by name: this package knows no network
 
 
 def _numbers(text: str) -> list[int]:
@@ -62,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--window", action="store_true", help="also play it with a window")
     add("--record", action="store_true", help="also play it while recording")
     add("--device", default="cpu", help="where the network runs: cpu or cuda")
+    add(
+        LAYOUT,
+        action="store_true",
+        help=f"no world: published FAR's layout; options of its own, `bench {LAYOUT} --help`",
+    )
     return parser
 
 
@@ -71,7 +82,11 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         ValueError: no such world, steps it cannot take, or a dream that ran away.
     """
-    args = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if LAYOUT in given:
+        given.remove(LAYOUT)
+        return importlib.import_module(LAYOUT_BENCH).main(given)
+    args = _parser().parse_args(given)
     from worldsim.world import STEPS, load_world
 
     if not set(args.steps) <= set(STEPS):

@@ -120,9 +120,10 @@ def extract(args: argparse.Namespace) -> None:
     Raises:
         ValueError: wrong files, see the parts; or frames to encode and no weights.
     """
-    path = asset("configs", "zoo", f"{args.autoencoder}.yaml")
+    given, zoo = Path(args.autoencoder), asset("configs", "zoo")
+    path = given if given.suffix == ".yaml" else zoo / f"{given.name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("dcae-*.yaml")))
+        known = ", ".join(sorted(p.stem for p in zoo.glob("dcae-*.yaml")))
         raise ValueError(f"no autoencoder {args.autoencoder!r}: there is {known}.")
     layout = layout_named(args.layout)
     clips = find_clips(args.source, layout, args.root)

@@ -37,6 +37,17 @@ def test_a_table_comes_first_and_json_last(tiny_world, capsys):
     assert any("dream: dynamics" in line for line in printed)
 
 
+def test_many_dreams_are_compared_with_one(tiny_world, capsys):
+    options = ["--vector", "1,3", "--rounds", "3", "--steps", "1"]
+    printed, report = bench(tiny_world, capsys, *options)
+    one, three = report["vector"]["1"]
+    assert (one["dreams"], three["dreams"]) == (1, 3)
+    assert one["ratio"] == 1
+    assert three["per_s"] == pytest.approx(3000 / three["ms"])
+    assert three["ratio"] == pytest.approx(three["per_s"] / one["per_s"])
+    assert any("frames/s" in line for line in printed)
+
+
 def test_points_beyond_the_run_are_left_out(tiny_world, capsys):
     _, report = bench(tiny_world, capsys, "--frames", "12", "--steps", "1")
     assert report["points"] == [12]

@@ -23,12 +23,16 @@ from models.far_reference_loss import (
     initialise_as_published,
     logit_normal_timesteps,
 )
+from models.golden import read_golden
 from models.published import zoo_entry
 from models.published_config import PublishedConfig, PublishedTraining
 from models.train_published import check_condition, row_seed
 from train_world import main
 from worldsim.config import load_config
+from worldsim.data.clip_files import find_clips
+from worldsim.data.command import main as data_command
 from worldsim.data.layouts import LAYOUTS
+from worldsim.data.published_latents import open_published_latents
 from worldsim.evaluate import report
 from worldsim.world import load_world
 
@@ -322,3 +326,50 @@ def test_what_is_missing_is_one_sentence(trees, tmp_path, diffusers):
         main([DMLAB, "--smoke", *out])
     with pytest.raises(ValueError, match="conditioned on a frame's action, bair has none"):
         main([DMLAB, "--smoke", *out, *settings("bair", trees, "data.layout=bair")])
+
+
+PRESET = """
+title: A tiny one
+parameters: 0
+autoencoder: tiny-dcae
+network: {width: 32, layers: 2, head_size: 16, axes: [4, 6, 6], coarse_patch: 4, window: 3,
+  condition: action, classes: 4}
+play: {classes: [0, 1, 2], action_delay: 1}
+action_set: dmlab-published
+fps: 7.5
+steps: 1
+"""
+
+
+def test_frames_are_encoded_by_released_weights(trees, tmp_path, diffusers):
+    """The whole way without --smoke: an autoencoder's file, latents of frames, a world with it."""
+    golden = read_golden(ROOT / "tests/golden/dcae_8x.safetensors")
+    torch.save({"ema": golden.weights}, tmp_path / "dcae.pth")
+    (tmp_path / "tiny.yaml").write_text(PRESET)
+    (tmp_path / "tiny-dcae.yaml").write_text(json.dumps(golden.meta["config"]))
+    lists = trees("dmlab")
+    layout, frames = LAYOUTS["dmlab"], lists["heldout"]
+    packed = tmp_path / "latents"
+    how = [
+        "--autoencoder",
+        str(tmp_path / "tiny-dcae.yaml"),
+        "--weights",
+        str(tmp_path / "dcae.pth"),
+    ]
+    assert data_command(["latents", frames, str(packed), *how]) == 0
+    changed = {"kind": tmp_path / "tiny.yaml", "autoencoder": tmp_path / "dcae.pth"}
+    changed |= {"data.train": frames, "data.heldout": frames, "data.latents": packed}
+    changed |= {"data.frames": 6, "data.context": 4, "data.predicted": 2, "training.batch": 2}
+    changed |= {"training.steps": 1, "training.warmup": 1}
+    given = [part for name, value in changed.items() for part in ("--set", f"{name}={value}")]
+    assert main([DMLAB, "--out", str(tmp_path / "run"), "--threads", "1", *given]) == 0
+    world = load_world(tmp_path / "run" / "world")
+    weights = {f"encoder.{name}" for name, _ in world.codec.model.encoder.named_parameters()}
+    for name, tensor in world.codec.model.state_dict().items():
+        if name in weights:
+            assert torch.equal(tensor, golden.weights[name])
+    clip = find_clips(frames, layout)[0]
+    encoded = world.codec.encode(torch.from_numpy(clip.read_frames()))
+    latents = open_published_latents(packed)
+    np.testing.assert_allclose(latents.read(0, np.arange(14)), encoded, atol=2e-3)
+    np.testing.assert_array_equal(latents.led[0], clip.read_led(layout, 14))

@@ -15,6 +15,8 @@ ENVIRONMENTS = {
     "Maze-v0": ("envs.maze.engine:MazeEnv", {}),
     "FARDMLab-v0": ("envs.world_model:WorldModelEnv", {"world": "dmlab"}),
 }
+# What makes many of an entry point's environments in one batch.
+VECTORS = {"envs.world_model:WorldModelEnv": "envs.dreams:DreamVectorEnv"}
 
 
 def register_environments() -> None:
@@ -23,7 +25,10 @@ def register_environments() -> None:
 
     for name, (entry_point, kwargs) in ENVIRONMENTS.items():
         if name not in gymnasium.registry:
-            gymnasium.register(name, entry_point=entry_point, kwargs=kwargs)
+            together = VECTORS.get(entry_point)
+            gymnasium.register(
+                name, entry_point=entry_point, vector_entry_point=together, kwargs=kwargs
+            )
 
 
 def register_with_gymnasium() -> None:

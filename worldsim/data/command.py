@@ -44,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
     latents = parts.add_parser("latents", help="encode published clips once, for training")
     latents.add_argument("source", type=Path, help=given)
     latents.add_argument("target", type=Path, help="the latents' folder")
-    latents.add_argument("--autoencoder", default="dcae-8x-c32", help="default: %(default)s")
+    latents.add_argument(
+        "--autoencoder", default="dcae-8x-c32", help="of the zoo, or a YAML (default: %(default)s)"
+    )
     latents.add_argument("--weights", type=Path, help="its .pth or .safetensors")
     latents.add_argument("--device", default="cpu", help="cpu or cuda")
     latents.set_defaults(run=run_latents)

@@ -30,7 +30,7 @@ class DreamtWays:
     def __init__(self, place: Place, steps: int) -> None:
         self._world, self._steps = place.base.world, steps
         self._actions = np.arange(len(place.actions))
-        self._state = place.clone().memory.select([0] * len(self._actions))
+        self._state = place.base.memory.select([0] * len(self._actions))
 
     def advance(self) -> np.ndarray:
         """One batched forward."""

@@ -56,7 +56,7 @@ class History:
         assert sparse % dense == 0
         self._sparse, self._dense, self._keyframes = sparse, dense, keyframes
         self._first = number
-        self._budget, self._weigh = budget, weigh
+        self._budget, self._weigh, self._shared = budget, weigh, weigh(state)
         self._moments: OrderedDict[int, Moment] = OrderedDict({number: moment})
         self._states: OrderedDict[int, Any] = OrderedDict({number: state})
 
@@ -67,10 +67,12 @@ class History:
 
     @property
     def bytes(self) -> int:
-        """Memory that frames and states take, each state as large as the newest."""
-        newest = next(reversed(self._states.values()))
+        """Memory that frames and states take; once more the largest state, which the others may
+        share.
+        """
         frame = getattr(self._moments[self.last].frame, "nbytes", 0)
-        return frame * len(self._moments) + self._weigh(newest) * len(self._states)
+        states = sum(self._weigh(state) for state in self._states.values())
+        return frame * len(self._moments) + states + self._shared
 
     @property
     def last(self) -> int:

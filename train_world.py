@@ -35,9 +35,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the training; 0 when it is done."""
     args = parser().parse_args(argv)
+    from models.train_autoencoder import is_autoencoder, train_autoencoder
     from models.train_run import train
 
-    return train(args)
+    return train_autoencoder(args) if is_autoencoder(args.config) else train(args)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     worldsim convert check tests/golden/far_long.safetensors
     worldsim convert import --far FAR.pth --autoencoder DCAE.pth --kind far-b-long --out worlds/far
+    worldsim convert import --hub --kind far-b-long --out worlds/far
 
 Parses first and imports torch afterwards, so that --help is instant.
 """
@@ -9,6 +10,8 @@ Parses first and imports torch afterwards, so that --help is instant.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+
+HUB = "guyuchao/FAR_Models"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,8 +29,16 @@ def parser() -> argparse.ArgumentParser:
     check.set_defaults(run=run_check)
     importing = parts.add_parser("import", help="make a world of released weights")
     add = importing.add_argument
-    add("--far", type=Path, required=True, help="the network's .pth or .safetensors")
-    add("--autoencoder", type=Path, required=True, help="DC-AE's .pth or .safetensors")
+    add("--far", help="the network's .pth or .safetensors")
+    add("--autoencoder", help="DC-AE's .pth or .safetensors")
+    add(
+        "--hub",
+        nargs="?",
+        const=HUB,
+        metavar="REPOSITORY",
+        help=f"fetch them from the Hugging Face hub (from {HUB}); --far and --autoencoder, if "
+        f"given, are names there",
+    )
     add("--kind", required=True, help="which network: far-b-long, far-m-long, ..., or a YAML")
     add("--out", type=Path, required=True, help="the world's folder, which should not exist")
     add("--spawns", type=Path, metavar="DIR", help="episodes whose first frames dreams start from")
@@ -56,7 +67,15 @@ def run_import(args: argparse.Namespace) -> int:
     """Write a world folder."""
     from models.importing import Released, import_world
 
-    files = Released(args.far, args.autoencoder, args.spawns)
+    if args.hub:
+        from models.hub import fetch, released_names
+
+        paths = fetch(args.hub, released_names(args.kind, args.far, args.autoencoder))
+    elif args.far and args.autoencoder:
+        paths = [Path(args.far), Path(args.autoencoder)]
+    else:
+        raise ValueError("give both --far and --autoencoder, or --hub to fetch them")
+    files = Released(*paths, args.spawns)
     import_world(files, args.kind, args.out, args.plain, tuple(args.set))
     print(f"{args.out} is written")
     return 0

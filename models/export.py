@@ -3,6 +3,7 @@ there.
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +75,13 @@ def write_spawns(store: EpisodeStore, folder: Path) -> None:
     """The first frames of held-out episodes, walked by the goal-directed walker where that is
     known.
     """
+    write_heads(_walked(store), folder)
+
+
+def write_heads(episodes: Iterable[Episode], folder: Path) -> None:
+    """The first frames of episodes; those that are there already are left."""
     spawns = EpisodeStore(folder)
-    for number, episode in enumerate(_walked(store)):
+    for number, episode in enumerate(episodes):
         name = f"spawn{number}"
         if name not in spawns:
             spawns.append(_head(episode, SPAWN_FRAMES), name)
@@ -98,7 +104,7 @@ def _head(episode: Episode, frames: int) -> Episode:
 
 def preview(
     world: WorldModel,
-    store: EpisodeStore,
+    store: EpisodeStore | Sequence[Episode],
     path: Path,
     rows: int = 4,
     context: int = 72,

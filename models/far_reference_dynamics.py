@@ -3,25 +3,34 @@
 The multi-level cache of arXiv 2503.19325: keys and values of frames that left the window stay as
 they are; the frames of the window are encoded again whenever it slides, once a frame and not once a
 sampler step, since what a fine frame may see changes with the window. FAR has no coarse frames: its
-keys never go stale, so only the newest frame waits to be encoded.
+keys never go stale, so every frame is encoded once. The arithmetic is in models/reference_room.py.
 
-Shape letters as in models/far_reference.py, and G guidance branches (conditioned, null), R frames
-of the window, T its newest frame.
+Shape letters as in models/far_reference.py, and G guidance branches (conditioned, null), P frames
+not yet in the memory, T a frame's number.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from models.far_reference import (
-    CLEAN_CODE,
-    NULL,
-    FARReferenceNetwork,
-    Memory,
-    ReferenceFrames,
-)
+from models.far_reference import CLEAN_CODE, NULL, FARReferenceNetwork, ReferenceFrames
 from models.flow import euler, euler_times
+from models.layers import Modulation
+from models.reference_room import (
+    Look,
+    Modulations,
+    Room,
+    memory_looks,
+    modulations,
+    of_frames,
+    remember,
+    velocity,
+    window_looks,
+)
+
+PENDING = 16  # frames that left the window are encoded together when there are so many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +44,7 @@ class ReferencePlay:
             action then belongs to the frame it was taken at, and the frame it leads to is null.
         guidance: classifier-free guidance; 1 is none, and half the work.
         memory: how many frames before the window are remembered; older ones are forgotten.
+        precision: what the network computes in.
     """
 
     classes: tuple[int, ...]
@@ -42,6 +52,7 @@ class ReferencePlay:
     action_delay: int = 0
     guidance: float = 1.0
     memory: int = 284
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self):
         if self.action_delay not in (0, 1):
@@ -52,10 +63,11 @@ class ReferencePlay:
 
 @dataclass
 class ReferenceCarry:
-    """Memory of B dreams of equal length.
+    """Memory of B dreams of equal length. Consumed by what takes it: its room is written in place.
 
-    frame `[B]`: number of the next frame; latents `[B,R,C,h,w]` and conditions `[B,R]` of the
-    window's frames so far; k, v `[L,B,G,H,M,d]` of the frames before it.
+    frame `[B]`: number of the next frame; latents `[B,P,C,h,w]` and conditions `[B,P]` of the
+    newest frames so far; k, v `[L,B,G,H,M,d]` of the frames before them; room: where k and v lie
+    and work goes on, None until there is some.
     """
 
     frame: Tensor
@@ -63,6 +75,7 @@ class ReferenceCarry:
     conditions: Tensor
     k: Tensor
     v: Tensor
+    room: Room | None = None
 
     DIMS = {"frame": 0, "latents": 0, "conditions": 0, "k": 1, "v": 1}  # noqa: RUF012
 
@@ -75,6 +88,22 @@ class ReferenceCarry:
         return {name: getattr(self, name) for name in self.DIMS}
 
 
+class Ready(NamedTuple):
+    """All that a new frame sees is encoded.
+
+    Attributes:
+        carry: with nothing left to encode.
+        look: what the new frame sees.
+        mods: the new frame's modulations, an entry on the frame axis for every sampler step.
+        out: the same of the output.
+    """
+
+    carry: ReferenceCarry
+    look: Look
+    mods: Modulations
+    out: Modulation
+
+
 class FARReferenceDynamics(nn.Module):
     """A published network run one frame at a time."""
 
@@ -85,6 +114,8 @@ class FARReferenceDynamics(nn.Module):
         if bad:
             raise ValueError(f"class {bad[0]} is none of the network's {cfg.classes} classes")
         self.cfg, self.play, self.network = cfg, play, network
+        for weight in network.parameters():  # not its buffers: angles are taken in float64
+            weight.data = weight.data.to(getattr(torch, play.precision))
         classes = torch.tensor((*play.classes, play.first))
         self.register_buffer("classes", classes, persistent=False)
 
@@ -92,11 +123,6 @@ class FARReferenceDynamics(nn.Module):
     def latent_shape(self) -> tuple[int, int, int]:
         """C, h, w."""
         return self.cfg.latent_channels, self.cfg.latent_size, self.cfg.latent_size
-
-    @property
-    def recent(self) -> int:
-        """R: true or made frames that are encoded again for every new one."""
-        return 1 if self.cfg.coarse_patch is None else self.cfg.window - 1
 
     @property
     def branches(self) -> int:
@@ -124,7 +150,12 @@ class FARReferenceDynamics(nn.Module):
     def observe(self, carry: ReferenceCarry, latents: Tensor, actions: Tensor) -> ReferenceCarry:
         """Take in true frames `[B,C,h,w]`; `actions` `[B]` led to them (-1: none)."""
         carry, conditions = self._told(carry, actions)
-        return self._append(carry, latents, conditions)
+        carry = self._append(carry, latents, conditions)
+        # The newest frame's condition may still change, where actions come late.
+        old = carry.latents.shape[1] - max(self._window, 1)
+        if old < PENDING:
+            return carry
+        return self._retire(carry, old, modulations(self.network, self._condition(carry, old)))
 
     @torch.no_grad()
     def imagine(
@@ -134,19 +165,46 @@ class FARReferenceDynamics(nn.Module):
         Euler steps.
         """
         carry, conditions = self._told(carry, actions)
-        past, x = self.context(carry), noise.unsqueeze(1)
-        for t, to in euler_times(steps):
-            frame = self._frames(carry, x, conditions.unsqueeze(1), 1000 * t, newest=True)
-            x = euler(x, self._guided(self.network.velocity(frame, past)), t, to)
-        return self._append(carry, x[:, 0], conditions), x[:, 0]
+        schedule = euler_times(steps)
+        timesteps = noise.new_tensor([[1000 * t for t, _ in schedule]]).expand(len(noise), -1)
+        ready, x = self.ready(carry, conditions, timesteps), noise
+        for step, (t, to) in enumerate(schedule):
+            x = euler(x, self.velocity(ready, x, step), t, to)
+        return self._append(ready.carry, x, conditions), x
 
-    def context(self, carry: ReferenceCarry) -> Memory:
-        """Everything the next frame sees, for B*G rows: long-term memory, then the window."""
-        past = self._memory(carry)
-        if not carry.latents.shape[1]:
-            return past
-        window = self._frames(carry, carry.latents, carry.conditions, CLEAN_CODE)
-        return past.followed_by(self.network.encode(window, past, "fine")[1])
+    @torch.no_grad()
+    def ready(self, carry: ReferenceCarry, conditions: Tensor, timesteps: Tensor) -> Ready:
+        """Encode what a new frame sees, which has `conditions` `[B]` and timesteps `[B,K]`, one for
+        each time its velocity is asked for.
+        """
+        count, steps = carry.latents.shape[1], timesteps.shape[1]
+        old = max(count - self._window, 0)
+        new = self._timed(timesteps, conditions.unsqueeze(1).expand(-1, steps))
+        before = self._condition(carry, old)
+        mods = modulations(self.network, torch.cat((before, new), 1))
+        carry = self._retire(carry, old, of_frames(mods, slice(0, old)))
+        room, first = carry.room, int(carry.frame[0]) - carry.latents.shape[1]
+        looks = window_looks(room, list(range(first, int(carry.frame[0]) + 1)))
+        if len(looks) > 1:
+            window = of_frames(mods, slice(old, count))
+            remember(self.network, room, "fine", self._rows(carry.latents), looks[:-1], window)
+        scale, shift = self.network.out_modulation(new).unsqueeze(2).chunk(2, dim=-1)
+        own = of_frames(mods, slice(count, None))
+        return Ready(carry, looks[-1], own, Modulation(shift, scale, scale))
+
+    @torch.no_grad()
+    def velocity(self, ready: Ready, x: Tensor, step: int) -> Tensor:
+        """Guided velocity `[B,C,h,w]` of the new frames x, at the step-th of their timesteps."""
+        at = slice(step, step + 1)
+        mods, out = of_frames(ready.mods, at), Modulation(*(part[:, at] for part in ready.out))
+        rows = self._rows(x.unsqueeze(1))
+        made = velocity(self.network, ready.carry.room, rows, ready.look, mods, out)
+        return self._guided(made[:, 0])
+
+    @property
+    def _window(self) -> int:
+        """Frames that are encoded again for every new one."""
+        return 0 if self.cfg.memory_level == "fine" else self.cfg.window - 1
 
     def _told(self, carry: ReferenceCarry, actions: Tensor) -> tuple[ReferenceCarry, Tensor]:
         """Conditions `[B]` of the frames that `actions` `[B]` lead to; where actions come late,
@@ -159,55 +217,65 @@ class FARReferenceDynamics(nn.Module):
         return replace(carry, conditions=late), torch.full_like(classes, NULL)
 
     def _append(self, carry: ReferenceCarry, latents: Tensor, conditions: Tensor) -> ReferenceCarry:
-        """Take frames into the window; the one that falls out goes to the long-term memory."""
-        kept = replace(
+        """Take in frames, still to be encoded."""
+        return replace(
             carry,
             frame=carry.frame + 1,
             latents=torch.cat((carry.latents, latents.unsqueeze(1).float()), 1),
             conditions=torch.cat((carry.conditions, conditions.unsqueeze(1)), 1),
         )
-        return kept if kept.latents.shape[1] <= self.recent else self._retire(kept)
 
-    def _retire(self, carry: ReferenceCarry) -> ReferenceCarry:
-        """Move the window's oldest frame into the long-term memory."""
-        oldest = self._frames(
-            carry, carry.latents[:, :1], carry.conditions[:, :1], self.cfg.memory_code
-        )
-        past = self._memory(carry)
-        _, own = self.network.encode(oldest, past, self.cfg.memory_level)
-        most = self.play.memory * len(own.ids)
+    def _retire(self, carry: ReferenceCarry, count: int, mods: Modulations) -> ReferenceCarry:
+        """Move the `count` oldest frames into the memory, modulated by `mods`."""
+        room = self._room(carry, count)
+        first, level = int(carry.frame[0]) - carry.latents.shape[1], self.cfg.memory_level
+        latents = self._rows(carry.latents[:, :count])
+        # Once the memory is full each frame takes the oldest one's place, and must not be seen by
+        # those before it.
+        together = max(count, 1) if first + count <= room.memory else 1
+        for at in range(0, count, together):
+            some = slice(at, min(at + together, count))
+            looks = memory_looks(room, list(range(first + some.start, first + some.stop)))
+            remember(self.network, room, level, latents[:, some], looks, of_frames(mods, some))
         k, v = (
-            torch.cat(parts, 3)[:, :, :, -most:].unflatten(1, (-1, self.branches))
-            for parts in ((past.k, own.k), (past.v, own.v))
+            part[:, :, :, room.remembered].unflatten(1, (-1, self.branches))
+            for part in (room.k, room.v)
         )
         return replace(
-            carry, latents=carry.latents[:, 1:], conditions=carry.conditions[:, 1:], k=k, v=v
+            carry,
+            latents=carry.latents[:, count:],
+            conditions=carry.conditions[:, count:],
+            k=k,
+            v=v,
+            room=room,
         )
 
-    def _memory(self, carry: ReferenceCarry) -> Memory:
-        """What came before the window, for B*G rows."""
-        side = self.cfg.latent_size // self.cfg.patch_of(self.cfg.memory_level)
-        first = int(carry.frame[0]) - carry.latents.shape[1]
-        count = carry.k.shape[4] // side**2
-        ids = torch.arange(first - count, first, device=carry.k.device).repeat_interleave(side**2)
-        return Memory(carry.k.flatten(1, 2), carry.v.flatten(1, 2), ids)
+    def _room(self, carry: ReferenceCarry, joining: int) -> Room:
+        """The carry's room, or a larger one where `joining` frames find no place in it."""
+        newest = int(carry.frame[0]) - carry.latents.shape[1] - 1
+        frames = newest + 1 + joining
+        if carry.room is not None and min(frames, self.play.memory) <= carry.room.places:
+            return carry.room
+        k, v = carry.k.flatten(1, 2), carry.v.flatten(1, 2)
+        return Room.holding(self.cfg, k, v, newest, frames, self.play.memory)
 
-    def _frames(
-        self,
-        carry: ReferenceCarry,
-        latents: Tensor,
-        conditions: Tensor,
-        timestep: float,
-        newest: bool = False,
-    ) -> ReferenceFrames:
-        """Frames for B*G rows: the window's from its oldest on, or the `newest`, being made."""
-        first = int(carry.frame[0]) - (0 if newest else carry.latents.shape[1])
-        ids = torch.arange(first, first + latents.shape[1], device=latents.device)
+    def _condition(self, carry: ReferenceCarry, old: int) -> Tensor:
+        """AdaLN's input `[B*G,P,D]` of the carry's frames, of which `old` go to the memory."""
+        timesteps = torch.full(carry.conditions.shape, CLEAN_CODE, device=carry.latents.device)
+        timesteps[:, :old] = self.cfg.memory_code
+        return self._timed(timesteps, carry.conditions)
+
+    def _timed(self, timesteps: Tensor, conditions: Tensor) -> Tensor:
+        """AdaLN's input `[B*G,F,D]` of timesteps and conditions `[B,F]`."""
         null = torch.full_like(conditions, NULL)
         branches = torch.stack((conditions, null)[: self.branches], dim=1).flatten(0, 1)
-        rows = latents.repeat_interleave(self.branches, dim=0)
-        timesteps = torch.full(branches.shape, timestep, device=latents.device)
-        return ReferenceFrames(rows, ids, timesteps, branches)
+        times = timesteps.repeat_interleave(self.branches, dim=0)
+        ids = torch.arange(times.shape[1], device=times.device)
+        return self.network.condition(ReferenceFrames(times, ids, times, branches))
+
+    def _rows(self, latents: Tensor) -> Tensor:
+        """`[B,...]` -> `[B*G,...]`."""
+        return latents.repeat_interleave(self.branches, dim=0)
 
     def _guided(self, velocity: Tensor) -> Tensor:
         """Classifier-free guidance over the branches: null + s (cond - null)."""

@@ -193,11 +193,10 @@ def last_velocity(network: FARReferenceNetwork, clip: Clip) -> Tensor:
 def cached_velocity(network: FARReferenceNetwork, clip: Clip) -> Tensor:
     """Velocity of the last frame, the others taken in one after another."""
     dynamics, newest = _dynamics(network, guidance=1.0), clip.latents.shape[1] - 1
-    past = dynamics.context(_observed(dynamics, clip, newest))
-    latents, timesteps, conditions = (part[:, -1:] for part in clip)
-    return network.velocity(
-        ReferenceFrames(latents, torch.tensor([newest]), timesteps, conditions), past
-    )
+    latents, timesteps, conditions = (part[:, -1] for part in clip)
+    carry = _observed(dynamics, clip, newest)
+    ready = dynamics.ready(carry, conditions, timesteps.unsqueeze(1))
+    return dynamics.velocity(ready, latents, step=0).unsqueeze(1)
 
 
 def rollout(

@@ -16,8 +16,15 @@ def start() -> tuple[int, int]:
     """Join the group torchrun set up; (rank, how many)."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     return int(os.environ.get("RANK", "0")), count
+
+
+def own_device(name: str) -> torch.device:
+    """The device of that name; of several processes on `cuda`, each has one of its own."""
+    if name == "cuda" and count() > 1:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return torch.device(name)
 
 
 def count() -> int:
@@ -45,6 +52,15 @@ def average_gradients(parameters: list[Tensor]) -> None:
             for part, grad in zip(flat.split([g.numel() for g in grads]), grads, strict=True)
         ],
     )
+
+
+def mean(number: Tensor) -> Tensor:
+    """The mean of every process's `number`."""
+    if count() > 1:
+        number = number.clone()
+        dist.all_reduce(number)
+        number /= count()
+    return number
 
 
 def gathered(thing: object) -> list:

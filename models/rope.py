@@ -76,8 +76,8 @@ def rotate(x: Tensor, rotations: Tensor) -> Tensor:
     """Rotate interleaved pairs of x `[..., heads, head_size]` by `rotations` `[..., 1, head_size /
     2]`.
     """
-    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * rotations).flatten(-2)
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))  # there is no complex bfloat16
+    return torch.view_as_real(pairs * rotations).flatten(-2).to(x.dtype)
 
 
 PICTURE = ("frame", "row", "column")

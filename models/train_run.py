@@ -1,30 +1,28 @@
-"""The training run: data, codec, dynamics, one flat loop, and the world at the end. See
-train_world.py for the command.
+"""The training of our own worlds: data, codec, dynamics, and the world at the end. The loop is in
+train_loop.py, published FAR's training in train_published.py; train_world.py is the command.
 """
 
 import json
-import math
-import os
-import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from models import parallel
 from models.autoencoder import PatchAutoencoder
 from models.export import export_world, in_memory, preview, world_size
 from models.far_dynamics import FARDynamics
 from models.far_loss import FARLoss
+from models.published_config import is_published
 from models.train_codec import prepare, take_codec, world_weights
-from models.training import TrainConfig, averaged, gather, optimisers, pick_precision, set_rate
+from models.train_loop import Run, start_folder
+from models.train_published import train_published
+from models.training import TrainConfig, gather, optimisers, set_rate
 from worldsim.actions import load_actions
-from worldsim.checkpoint import (
-    load_training,
-    save_training,
-)
 from worldsim.config import load_config, to_dict
-from worldsim.data.clips import ClipSampler
+from worldsim.data.clips import Clip, ClipSampler
 from worldsim.data.store import EpisodeStore
 
 SMOKE = (
@@ -52,10 +50,12 @@ def train(args) -> int:
     rank, _ = parallel.start()
     if args.threads:
         torch.set_num_threads(args.threads)
+    if is_published(args.config):
+        return train_published(args)
     cfg = load_config(args.config, TrainConfig, [*args.set, *(SMOKE if args.smoke else ())])
     out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
     cfg = with_data_in(cfg, out) if args.smoke else cfg
-    device = torch.device(args.device)
+    device = parallel.own_device(args.device)
     torch.manual_seed(cfg.seed)
     if rank == 0:
         start_folder(out, args.fresh)
@@ -68,23 +68,12 @@ def train(args) -> int:
     codec, cache = prepare(cfg, out, device)
     run = DynamicsRun(cfg, codec, cache, out, device)
     if not run.resume() and args.origin:
-        run.begin_with(args.origin)
+        run.begin_with(world_weights(args.origin, "dynamics."))
     if not args.export:
         run.loop()
     if rank == 0:
         run.export()
     return 0
-
-
-def start_folder(out: Path, fresh: bool) -> None:
-    """Make the run's folder; a fresh start moves the old checkpoints aside, so that nothing is
-    lost.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    if fresh:
-        for name in ("checkpoint.pt", "codec.pt", "log.jsonl"):
-            if (out / name).exists():
-                (out / name).replace(out / f"{name}.old")
 
 
 def with_data_in(cfg: TrainConfig, out: Path) -> TrainConfig:
@@ -110,25 +99,17 @@ def collect_some(cfg: TrainConfig) -> None:
             raise ValueError(f"collecting from {cfg.engine} failed: see the message above")
 
 
-class DynamicsRun:
-    """The state of a dynamics training and its loop."""
+class SlidingRecipe:
+    """How our own worlds are trained: the sliding layout, x-prediction, Muon."""
 
-    def __init__(
-        self, cfg: TrainConfig, codec: PatchAutoencoder, cache, out: Path, device: torch.device
-    ):
-        self.cfg, self.plan, self.codec, self.out, self.device = (
-            cfg,
-            cfg.training,
-            codec,
-            out,
-            device,
-        )
+    def __init__(self, cfg: TrainConfig, codec: PatchAutoencoder, cache, device: torch.device):
+        self.cfg, self.plan, self.codec, self.device = cfg, cfg.training, codec, device
+        self.config = json.dumps(to_dict(cfg))
         self.actions = load_actions(cfg.action_set)
         torch.manual_seed(cfg.seed)
         self.network = FARDynamics(cfg.dynamics, self.actions.turns).network.to(device)
-        self.average = averaged(self.network)
         self.opts = optimisers(self.network, self.plan)
-        self.loss = FARLoss(cfg.dynamics, cfg.loss)
+        self.far_loss = FARLoss(cfg.dynamics, cfg.loss)
         seed = cfg.seed + 1000 * parallel.rank()
         self.rng = torch.Generator(device).manual_seed(seed)
         self.sampler = ClipSampler(
@@ -142,134 +123,53 @@ class DynamicsRun:
             mirror=codec.mirror,
             seed=seed,
         )
-        self.step = 0
-        self.precision = pick_precision(self.plan.precision, device)
 
-    @property
-    def path(self) -> Path:
-        """The checkpoint."""
-        return self.out / "checkpoint.pt"
+    def draw(self, step: int) -> Clip:
+        """The next clips."""
+        return self.sampler.draw().to(self.device)
 
-    def begin_with(self, world: str) -> None:
-        """Start from the dynamics of a world folder (or the name of a bundled one)."""
-        weights = world_weights(world, "dynamics.")
-        self.network.load_state_dict(weights)
-        self.average.load_state_dict(weights)
+    def loss(self, average: nn.Module, batch: Clip, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Of what this step's stage asks for."""
+        return self.far_loss(self.network, average, batch, self.plan.stage(step), self.rng)
 
-    def resume(self) -> bool:
-        """Continue from the checkpoint; False if there is none."""
-        if not self.path.exists():
-            return False
-        state = load_training(self.path)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        for opt, saved in zip(self.opts, state["optimisers"], strict=True):
-            opt.load_state_dict(saved)
-        self.step = state["step"]
-        if len(state["processes"]) == parallel.count():
-            mine = state["processes"][parallel.rank()]
-            self.sampler.load_state_dict(json.loads(mine["sampler"]))
-            self.rng.set_state(mine["rng"])
-            self.loss.residuals = mine["residuals"]
-        print(f"resumed at step {self.step}", flush=True)
-        return True
+    def set_rate(self, step: int) -> None:
+        """Warm-up, constant, decay."""
+        set_rate(self.opts, self.plan, step)
 
-    def save(self) -> None:
-        """Write the checkpoint."""
-        mine = {
+    def gather(self, average: nn.Module, step: int) -> None:
+        """Faster at the start."""
+        gather(average, self.network, self.plan.ema, step)
+
+    def state(self) -> dict[str, Any]:
+        """Where the random numbers stand, and old errors."""
+        return {
             "sampler": json.dumps(self.sampler.state_dict()),
             "rng": self.rng.get_state(),
-            "residuals": self.loss.residuals,
+            "residuals": self.far_loss.residuals,
         }
-        processes = parallel.gathered(mine)
-        if parallel.rank():
-            return
-        save_training(
-            self.path,
-            {
-                "network": self.network.state_dict(),
-                "average": self.average.state_dict(),
-                "optimisers": [opt.state_dict() for opt in self.opts],
-                "processes": processes,
-                "step": self.step,
-                "config": json.dumps(to_dict(self.cfg)),
-            },
-        )
 
-    def loop(self) -> None:
-        """Train to the end; saves every few minutes."""
-        saved = pictured = started = time.monotonic()
-        first = self.step
-        with open(
-            self.out / "log.jsonl" if parallel.rank() == 0 else os.devnull, "a", buffering=1
-        ) as log:
-            while self.step < self.plan.steps:
-                measures = self.one_step()
-                self.step += 1
-                rate = (self.step - first) / (time.monotonic() - started)
-                log.write(
-                    json.dumps({"step": self.step, "steps_per_s": round(rate, 3)} | measures) + "\n"
-                )
-                if self.step % 20 == 0:
-                    self.report(measures, rate)
-                if any(parallel.gathered(time.monotonic() - saved > 60 * self.plan.save_minutes)):
-                    self.save()
-                    saved = time.monotonic()
-                if time.monotonic() - pictured > 60 * self.plan.sheet_minutes:
-                    self.picture()
-                    pictured = time.monotonic()
-        self.save()
-        self.picture()
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+        self.sampler.load_state_dict(json.loads(state["sampler"]))
+        self.rng.set_state(state["rng"])
+        self.far_loss.residuals = state["residuals"]
 
-    def report(self, measures: dict, rate: float) -> None:
-        """A line that a person can read."""
-        if parallel.rank() == 0:
-            left = (self.plan.steps - self.step) / rate / 60
-            numbers = "  ".join(f"{name} {value:.4f}" for name, value in measures.items())
-            print(
-                f"step {self.step}/{self.plan.steps}  {numbers}  {rate:.2f}/s  {left:.0f} min left",
-                flush=True,
-            )
+    def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
+        """Dreams from held-out episodes."""
+        world = in_memory(self.cfg, self.codec, average)
+        return preview(world, EpisodeStore(self.cfg.data.heldout), path)
 
-    def picture(self) -> None:
-        """A contact sheet of rollouts from held-out episodes, and their scores in the log."""
-        if parallel.rank():
-            return
-        world = in_memory(self.cfg, self.codec, self.average)
-        path = self.out / f"sheet-{self.step:07d}.png"
-        scores = preview(world, EpisodeStore(self.cfg.data.heldout), path)
-        with open(self.out / "log.jsonl", "a") as log:
-            log.write(json.dumps({"step": self.step, "preview": scores}) + "\n")
-        numbers = "  ".join(f"{name} {value:.2f}" for name, value in scores.items())
-        print(f"step {self.step}  {numbers}  {path}", flush=True)
-
-    def export(self) -> None:
+    def export(self, average: nn.Module, folder: Path, step: int) -> str:
         """Write the world folder."""
-        folder = self.out / "world"
-        trained = {"steps": self.step, "episodes": len(self.sampler.cache)}
-        world_hash = export_world(self.cfg, self.codec, self.average, folder, trained)
-        print(f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}", flush=True)
+        trained = {"steps": step, "episodes": len(self.sampler.cache)}
+        world_hash = export_world(self.cfg, self.codec, average, folder, trained)
+        return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
 
-    def one_step(self) -> dict:
-        """One update."""
-        set_rate(self.opts, self.plan, self.step)
-        clip = self.sampler.draw().to(self.device)
-        with torch.autocast(
-            self.device.type, self.precision, enabled=self.precision != torch.float32
-        ):
-            loss, measures = self.loss(
-                self.network, self.average, clip, self.plan.stage(self.step), self.rng
-            )
-        for opt in self.opts:
-            opt.zero_grad()
-        loss.backward()
-        parallel.average_gradients(list(self.network.parameters()))
-        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip_norm))
-        if not math.isfinite(norm):
-            raise ValueError(
-                f"the gradient is not finite at step {self.step}: resume with a lower training.lr"
-            )
-        for opt in self.opts:
-            opt.step()
-        gather(self.average, self.network, self.plan.ema, self.step)
-        return measures | {"norm": norm}
+
+class DynamicsRun(Run):
+    """The training of a sliding-layout dynamics."""
+
+    def __init__(
+        self, cfg: TrainConfig, codec: PatchAutoencoder, cache, out: Path, device: torch.device
+    ):
+        super().__init__(SlidingRecipe(cfg, codec, cache, device), out, device)

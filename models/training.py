@@ -118,12 +118,16 @@ def averaged(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).requires_grad_(False).eval()
 
 
-@torch.no_grad()
 def gather(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move the average towards the network; faster at the start, so that it does not remember the
     initial weights.
     """
-    keep = min(decay, (1 + step) / (10 + step))
+    move_average(average, network, min(decay, (1 + step) / (10 + step)))
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, network: nn.Module, keep: float) -> None:
+    """average = keep * average + (1 - keep) * network."""
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - keep)
 
 

@@ -92,6 +92,13 @@ def diffusers():
 
 
 @pytest.fixture(scope="session")
+def minari():
+    """Makes sure that Minari data sets can be written here."""
+    if not all(importlib.util.find_spec(name) for name in ("minari", "h5py")):
+        _lacking("no minari: pip install -e '.[test]'")
+
+
+@pytest.fixture(scope="session")
 def bundled_world():
     """The world that ships with the project, loaded."""
     from worldsim.paths import asset
@@ -142,7 +149,20 @@ class FakeState:
 
     def __init__(self, history, frame_count, seeds):
         self.history, self.frame_count, self.seeds = history, frame_count, seeds
-        self.alive = True
+        self.alive, self.world_hash = True, ""
+
+    @property
+    def carry(self):
+        import torch
+
+        tensors = {"history": self.history, "frame_count": self.frame_count}
+        return SimpleNamespace(
+            tensors=lambda: {name: torch.from_numpy(part) for name, part in tensors.items()}
+        )
+
+    @property
+    def counts(self):
+        return self.frame_count.tolist()
 
     @property
     def batch(self):
@@ -156,6 +176,10 @@ class FakeState:
         assert self.alive, "a state that was stepped is used again"
         seeds = self.seeds if seeds is None else np.array(seeds)
         return FakeState(self.history.copy(), self.frame_count.copy(), seeds)
+
+    def select(self, rows):
+        rows = list(rows)
+        return FakeState(self.history[rows].copy(), self.frame_count[rows].copy(), self.seeds[rows])
 
     def save(self, path):
         with open(path, "wb") as file:
@@ -206,6 +230,16 @@ class FakeWorld:
         ]
         frames = [rng.integers(0, 256, (size, size, 3)).astype(np.uint8) for rng in draws]
         return stepped, np.stack(frames)
+
+    def check_state(self, snapshot):
+        pass
+
+    device = "cpu"
+
+    def state_of(self, tensors, seeds, counts):
+        history, count = tensors["history"].numpy(), tensors["frame_count"].numpy()
+        assert count.tolist() == counts
+        return FakeState(history, count, np.array(seeds))
 
     def load_state(self, path):
         with np.load(path) as saved:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.convert import main
+from models.dcae import empty_autoencoder
 from models.far_reference import FARReferenceNetwork
 from models.golden import read_golden
 from models.importing import autoencoder_shapes, network_shapes
@@ -56,6 +57,9 @@ def test_an_autoencoder_preset_is_the_released_one(factor, diffusers):
     entry = zoo_entry("far-b", (f"autoencoder=dcae-{factor}x-c32",))
     config, released = autoencoder_config("far-b", entry), RELEASED[f"DC-AE {factor}x c32"]
     assert config == released["config"]
+    with torch.device("meta"):
+        model = empty_autoencoder(config)
+    assert sum(parameter.numel() for parameter in model.parameters()) == released["parameters"]
     shapes = {name: list(shape) for name, shape in autoencoder_shapes(config).items()}
     assert shapes == released["state_dict"]
 
@@ -159,6 +163,61 @@ def test_an_imported_world_starts_from_published_clips(released):
     assert spawn.actions.shape == (64,)
     with pytest.raises(ValueError, match="holds no episodes"):
         import_from(released, "--spawns", str(released / "nowhere"), out="other")
+
+
+def test_an_imported_world_is_played_without_a_window(released, monkeypatch, capsys):
+    """The way a person goes: import, then play.py."""
+    import play
+    from worldsim.data.store import EpisodeStore
+    from worldsim.data.teco import read_clip
+
+    EpisodeStore(released / "episodes").append(read_clip(GOLDEN / "dmlab_clip.npz"))
+    import_from(released, "--spawns", str(released / "episodes"))
+    monkeypatch.chdir(released)
+    assert play.main(["--world", str(released / "world"), "--headless", "5", "--seed", "0"]) == 0
+    assert "5 frames" in capsys.readouterr().out
+
+
+@pytest.fixture
+def hub(released, monkeypatch):
+    """The hub as it is without a network, some files having been fetched before."""
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(released / "hub"))
+    repository, commit = released / "hub" / "models--guyuchao--FAR_Models", "0" * 40
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    (repository / "snapshots" / commit).mkdir(parents=True)
+    for name in ("far.pth", "dcae.pth"):
+        (released / name).rename(repository / "snapshots" / commit / name)
+    return released
+
+
+def hub_import(folder, *options):
+    kind = ["--kind", str(folder / "tiny.yaml"), "--out", str(folder / "world")]
+    return main(["import", "--hub", *kind, *options])
+
+
+def test_files_come_from_the_hub(hub):
+    assert hub_import(hub, "--far", "far.pth", "--autoencoder", "dcae.pth") == 0
+    assert load_world(hub / "world").card.frame_size == 64
+
+
+def test_no_network_is_one_sentence(hub):
+    with pytest.raises(ValueError, match="never fetched, and the hub can't be reached: go online"):
+        hub_import(hub, "--far", "other.pth", "--autoencoder", "dcae.pth")
+    with pytest.raises(ValueError, match=r"which of the hub's files .* is made of is not known"):
+        hub_import(hub)
+    with pytest.raises(ValueError, match="give both --far and --autoencoder, or --hub"):
+        main(["import", "--kind", "far-b", "--out", str(hub / "world")])
+
+
+@pytest.mark.parametrize("kind", sorted(set(NETWORKS) - {"far-m"}))  # which was never released
+def test_every_released_kind_has_its_files_in_the_hub(kind):
+    from models.hub import released_names
+
+    assert all(name.endswith(".pth") for name in released_names(kind, None, None))
 
 
 def test_plain_weights_and_settings_can_be_asked_for(released):

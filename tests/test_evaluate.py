@@ -389,3 +389,17 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
 def test_a_protocol_checks_itself():
     with pytest.raises(ValueError, match="batch should be at least 1"):
         Protocol(batch=0)
+
+
+def test_recorded_episodes_can_stand_for_an_engine(tiny_world, tmp_path, capsys):
+    """A world of published data has no engine to be compared with."""
+    data = ["--data", str(tiny_world / "spawns"), "--out", str(tmp_path)]
+    given = ["--context", "2", "--predicted", "2"]
+    assert report.main([str(tiny_world), *data, *given]) == 0
+    made = json.loads((tmp_path / "evaluation.json").read_text())
+    assert made["episodes"] == 3
+    assert set(made["fidelity"]) >= {"dream", "repeat last frame", "codec"}
+    assert made["fidelity"]["dream"]["psnr"]["mean"] > 0
+    assert "fidelity" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="16x16 pixels and 300 frames"):
+        report.main([str(tiny_world), *data])

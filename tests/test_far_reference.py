@@ -7,6 +7,8 @@ import torch
 
 from models.far_reference import FARReferenceConfig, FARReferenceNetwork
 from models.far_reference_dynamics import FARReferenceDynamics, ReferencePlay
+from models.flow import euler, euler_times
+from models.reference_twin import AsPublished, EverythingAnew, Past
 
 SHORT = {"width": 32, "layers": 2, "head_size": 16, "axes": (4, 6, 6), "latent_channels": 3}
 SHORT |= {"latent_size": 4, "condition": "action", "classes": 4}
@@ -14,7 +16,7 @@ LONG = SHORT | {"coarse_patch": 2, "window": 3}
 
 
 def dynamics(shape=LONG, **play):
-    network = FARReferenceNetwork(FARReferenceConfig(**shape)).eval()
+    network = FARReferenceNetwork(FARReferenceConfig(**shape)).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2, generator=generator)
@@ -87,6 +89,44 @@ def test_an_action_matters(shape):
     _, one = dreamt(model, carry, [0], noise)
     _, other = dreamt(model, carry, [2], noise)
     assert float((one - other).abs().max()) > 1e-3
+
+
+TWINS = {
+    "anew": EverythingAnew,
+    "published": lambda network: AsPublished(network, cached=True),
+    "published, no cache": lambda network: AsPublished(network, cached=False),
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [(SHORT, "anew"), *((LONG, name) for name in TWINS)],
+    ids=["short", *TWINS],
+)
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+def test_what_is_played_is_what_slow_twins_compute(shape, name, slope):
+    """Over a memory that had to grow: keys would be lost, or lie where others look."""
+    model = dynamics(shape | {"slope": slope})
+    latents, noise, twin = frames(70, batch=1), frames(3, 1, seed=2), TWINS[name](model.network)
+    actions = [i % 3 for i in range(len(latents) + len(noise))]
+    _, ours = dreamt(model, seen(model, actions[:70], latents), actions[70:], noise)
+    past = Past(latents.transpose(0, 1), torch.tensor([actions]))
+    for x, made in zip(noise, ours, strict=True):
+        x, count = x.unsqueeze(1), past.latents.shape[1]
+        now = past._replace(conditions=past.conditions[:, : count + 1])
+        for step, (t, to) in enumerate(euler_times(2)):
+            x = euler(x, twin.velocity(now, x, 1000 * t, first=step == 0), t, to)
+        assert float((x[:, 0] - made).abs().max()) < 1e-4
+        past = past._replace(latents=torch.cat((past.latents, x), 1))
+
+
+def test_bfloat16_is_near():
+    """Angles must not be rounded: frame numbers above 256 would fall together."""
+    latents, noise = frames(40), frames(1, seed=2)
+    exact, near = (dynamics(precision=name) for name in ("float32", "bfloat16"))
+    made = [dreamt(model, seen(model, [0] * 40, latents), [1], noise)[1] for model in (exact, near)]
+    assert near.network.frequencies.dtype == torch.float64
+    assert 0 < float((made[0] - made[1]).abs().mean()) < 0.05
 
 
 @pytest.mark.parametrize("shape", [SHORT, LONG])

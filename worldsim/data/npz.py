@@ -31,19 +31,25 @@ _DAMAGE = (
 )
 
 
+Dtypes = Mapping[str, str | tuple[str, ...]]
+
+
 def read_arrays(
     path: str | os.PathLike,
-    dtypes: Mapping[str, str],
+    dtypes: Dtypes,
     optional: Collection[str] = (),
     only: Collection[str] | None = None,
+    others: bool = False,
 ) -> dict[str, np.ndarray]:
     """Read arrays from an npz file.
 
     Args:
         path: the file.
-        dtypes: name -> dtype, as `numpy.dtype.str`, of every array it may hold.
+        dtypes: name -> dtype, as `numpy.dtype.str`, of every array it may hold; several where any
+            of them will do.
         optional: names that may be absent.
         only: the names to read; None reads all that are there.
+        others: whether it may hold arrays of other names, which are not read.
 
     Returns:
         name -> C-ordered array.
@@ -53,7 +59,7 @@ def read_arrays(
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            present = _check_members(archive, dtypes, optional)
+            present = _check_members(archive, dtypes, optional, others)
             wanted = present if only is None else [name for name in present if name in only]
             return {name: _read_member(archive, name, dtypes[name]) for name in wanted}
     except FileNotFoundError as error:
@@ -64,22 +70,23 @@ def read_arrays(
 
 
 def _check_members(
-    archive: zipfile.ZipFile, dtypes: Mapping[str, str], optional: Collection[str]
+    archive: zipfile.ZipFile, dtypes: Dtypes, optional: Collection[str], others: bool
 ) -> list[str]:
     names = [info.filename.removesuffix(".npy") for info in archive.infolist()]
     missing = set(dtypes) - set(optional) - set(names)
-    if len(names) != len(set(names)) or missing or not set(names) <= set(dtypes):
+    surplus = set() if others else set(names) - set(dtypes)
+    if len(names) != len(set(names)) or missing or surplus:
         raise ValueError(f"it should hold {', '.join(dtypes)}, and holds {', '.join(names)[:200]}")
     if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
         raise ValueError(f"it would unpack to more than {MAX_BYTES >> 20} MiB")
-    return names
+    return [name for name in names if name in dtypes]
 
 
-def _read_member(archive: zipfile.ZipFile, name: str, dtype: str) -> np.ndarray:
+def _read_member(archive: zipfile.ZipFile, name: str, dtypes: str | tuple[str, ...]) -> np.ndarray:
     """Read one array, once its header has been compared with its size."""
     size = archive.getinfo(f"{name}.npy").file_size
     with archive.open(f"{name}.npy") as file:
-        shape = _read_header(file, name, dtype)
+        shape, dtype = _read_header(file, name, dtypes)
         if math.prod(shape) * np.dtype(dtype).itemsize > size:
             raise ValueError(f"the header of {name} claims {shape}, there are {size} bytes")
         array = np.empty(shape, dtype)
@@ -89,14 +96,17 @@ def _read_member(archive: zipfile.ZipFile, name: str, dtype: str) -> np.ndarray:
         return array
 
 
-def _read_header(file: BinaryIO, name: str, dtype: str) -> tuple[int, ...]:
+def _read_header(
+    file: BinaryIO, name: str, dtypes: str | tuple[str, ...]
+) -> tuple[tuple[int, ...], str]:
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise ValueError(f"{name} is in numpy format {version}, not (1, 0)")
     shape, fortran, found = np.lib.format.read_array_header_1_0(file)
-    if found.str != dtype or fortran or any(n < 0 for n in shape):
-        raise ValueError(f"{name} should be {dtype} in C order, and is {found.str}")
-    return shape
+    wanted = (dtypes,) if isinstance(dtypes, str) else dtypes
+    if found.str not in wanted or fortran or any(n < 0 for n in shape):
+        raise ValueError(f"{name} should be {' or '.join(wanted)} in C order, and is {found.str}")
+    return shape, found.str
 
 
 def write_arrays(

@@ -1,92 +1,94 @@
-"""The published DMLab layout, in and out: `<split>/<worker>/<i>.npz` with `video` and `actions`.
+"""The published clips of TECO's data sets, in and out: DMLab's npz, Minecraft's mp4 + npz.
 
-    video    uint8 [300, 64, 64, 3]
-    actions  int64 [300]             0 left, 1 right, 2 forward; there is no standing still
+    DMLab      <split>/<worker>/<i>.npz                    video uint8 [300,64,64,3], actions int64
+    Minecraft  <split>/<worker>/<i>.mp4, 128x128, + .npz   actions int32; 300 or 301 frames
 
-**Alignment.** A published `actions[t]` is taken *at* frame t, so it led to frame t + 1: that is an
-Episode's rule too, and no index is moved. Only the ends differ: a clip has as many actions as
-frames, an Episode one fewer. Importing therefore takes the clip's last action, whose frame is not
-in the file, out into `meta.extra["action_after"]`; exporting puts it back, or takes it from the
-episode, which goes on. (A training Clip, where `actions[t]` led to frame t, moves both by one.) ::
+Which action belongs to which frame is told in layouts.py. An import keeps every number: what an
+Episode has no place for goes to `meta.extra`, and an export puts it back. ::
 
-    python -m worldsim.data.teco import dmlab/train data/dmlab/train
-    python -m worldsim.data.teco export data/maze/train dmlab/train --stand drop
+    worldsim data import dmlab/train data/dmlab/train
+    worldsim data export data/maze/train dmlab/train --stand drop
 """
 
-import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from worldsim.actions import load_actions
-from worldsim.data.npz import read_arrays, write_arrays
+from worldsim.data.clip_files import ClipFile, find_clips
+from worldsim.data.layouts import LAYOUTS, Layout, episode_classes, stored_actions
+from worldsim.data.npz import write_arrays
 from worldsim.data.store import EpisodeStore
-from worldsim.types import Episode, EpisodeMeta
+from worldsim.data.video import write_video
+from worldsim.types import NULL_ACTION, Episode
 
 LENGTH = 300
-FPS = 7.5
-_ARRAYS = {"video": "|u1", "actions": "<i8"}
+DMLAB = LAYOUTS["dmlab"]
 _PER_WORKER = 1000
+_DTYPES = {"dmlab": np.int64, "minecraft": np.int32}
 
 
-def read_clip(path: str | Path) -> Episode:
+def read_clip(path: str | Path, layout: Layout = DMLAB) -> Episode:
     """Read one published clip as an Episode of one action fewer than it has frames.
 
     Args:
-        path: an npz file with `video` and `actions`.
+        path: the npz or mp4 file of its frames; a mp4's actions lie beside it.
+        layout: which data set it is of.
 
     Raises:
         ValueError: the file is damaged, or is no such clip.
     """
-    arrays = read_arrays(path, _ARRAYS)
-    video, actions = arrays["video"], arrays["actions"]
-    published = load_actions("dmlab").published
-    if actions.ndim != 1 or len(video) != len(actions) or len(video) < 2:
-        raise ValueError(f"{path} should hold as many actions as frames, at least 2 of each.")
-    if actions.min() < 0 or actions.max() >= published:
-        raise ValueError(f"{path} holds actions outside 0 to {published - 1}.")
-    meta = EpisodeMeta(
-        source="DMLab", action_set="dmlab", fps=FPS, extra={"action_after": int(actions[-1])}
-    )
-    rewards = np.zeros(len(actions) - 1, np.float32)
-    try:
-        return Episode(frames=video, actions=actions[:-1].copy(), rewards=rewards, meta=meta)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    path = Path(path)
+    actions = None if path.suffix == ".npz" else path.with_suffix(".npz")
+    return ClipFile(name=path.stem, frames=path, actions=actions).read_episode(layout)
 
 
-def import_clips(folder: str | Path, store: EpisodeStore) -> Iterator[Path]:
+def import_clips(
+    source: str | Path,
+    store: EpisodeStore,
+    layout: Layout = DMLAB,
+    root: str | Path | None = None,
+    refused: Callable[[ValueError], None] | None = None,
+) -> Iterator[Path]:
     """Append every clip of a published split to a store; clips that are there are skipped.
 
     Args:
-        folder: the split, with `<worker>/<i>.npz` below it.
+        source: the split's folder, or a list of its clips.
         store: where to.
+        layout: which data set it is.
+        root: the folder that a list's paths start from.
+        refused: is told of each damaged clip, and the others are imported; None raises instead.
 
     Yields:
         The path of each new episode.
 
     Raises:
-        ValueError: no clips in the folder, or a damaged one.
+        ValueError: no clips, or a damaged one.
     """
-    clips = sorted(Path(folder).glob("*/*.npz"))
-    if not clips:
-        raise ValueError(f"{folder} holds no clips <worker>/<i>.npz.")
-    for clip in clips:
-        name = f"dmlab-{clip.parent.name}-{clip.stem}"
-        if name not in store:
-            yield store.append(read_clip(clip), name)
+    for clip in find_clips(source, layout, root):
+        if clip.name in store:
+            continue
+        try:
+            episode = clip.read_episode(layout)
+        except ValueError as error:
+            if refused is None:
+                raise
+            refused(error)
+            continue
+        yield store.append(episode, clip.name)
 
 
 def to_clips(
-    episode: Episode, stand: Literal["refuse", "drop"] = "refuse"
+    episode: Episode, stand: Literal["refuse", "drop"] = "refuse", layout: Layout = DMLAB
 ) -> Iterator[dict[str, np.ndarray]]:
     """Cut an episode into published clips of 300 frames; a shorter rest is left out.
 
     Args:
-        episode: of the `dmlab` action set, 64 px.
+        episode: of one of the layout's exported action sets, and of its size.
         stand: what becomes of a clip with an action that has no published class.
+        layout: which data set to be like.
 
     Yields:
         `video` and `actions` of each clip.
@@ -94,29 +96,42 @@ def to_clips(
     Raises:
         ValueError: another action set or size, or a clip to refuse.
     """
-    actions = load_actions("dmlab")
-    if episode.meta.action_set != actions.name or episode.frames.shape[1:] != (64, 64, 3):
+    size = layout.size
+    fits = episode.meta.action_set in layout.exported
+    if not fits or episode.frames.shape[1:] != (size, size, 3):
         raise ValueError(
-            f"published DMLab clips have dmlab actions and 64x64 frames, this episode has "
-            f"{episode.meta.action_set} actions and frames of shape {episode.frames.shape[1:]}."
+            f"published {layout.source} clips have {' or '.join(layout.exported)} actions and "
+            f"{size}x{size} "
+            f"frames, this episode has {episode.meta.action_set} actions and frames of shape "
+            f"{episode.frames.shape[1:]}."
         )
-    taken = _with_action_after(episode)
-    for start in range(0, len(taken) - LENGTH + 1, LENGTH):
-        piece = slice(start, start + LENGTH)
-        if taken[piece].max() < actions.published:
-            yield {"video": episode.frames[piece], "actions": taken[piece]}
+    led = episode_classes(layout, episode)
+    for start in range(0, _frames_with_actions(layout, episode) - LENGTH + 1, LENGTH):
+        piece = led[start : start + LENGTH + 1].copy()
+        if not layout.taken:
+            piece[0] = led[0]  # only marks a clip's first frame
+        if (piece[1:] if layout.taken else piece[:-1]).min() > NULL_ACTION:
+            actions = stored_actions(layout, piece)
+            yield {"video": episode.frames[start : start + LENGTH], "actions": actions}
         elif stand == "refuse":
-            extra = ", ".join(actions.names[actions.published :])
-            raise ValueError(f"the published DMLab data has no {extra}: drop such clips instead.")
+            names = load_actions(episode.meta.action_set).names
+            extra = ", ".join(name for name in names if name not in layout.classes)
+            raise ValueError(
+                f"the published {layout.source} data has no {extra}: drop such clips instead."
+            )
 
 
-def _with_action_after(episode: Episode) -> np.ndarray:
-    after = episode.meta.extra.get("action_after")
-    return episode.actions if after is None else np.append(episode.actions, np.int64(after))
+def _frames_with_actions(layout: Layout, episode: Episode) -> int:
+    """The last frame of a DMLab clip needs the action that was taken there."""
+    whole = not layout.taken or "action_after" in episode.meta.extra
+    return len(episode.frames) if whole else len(episode.frames) - 1
 
 
 def export_clips(
-    store: EpisodeStore, folder: str | Path, stand: Literal["refuse", "drop"] = "refuse"
+    store: EpisodeStore,
+    folder: str | Path,
+    stand: Literal["refuse", "drop"] = "refuse",
+    layout: Layout = DMLAB,
 ) -> int:
     """Write a store's episodes as a published split, from worker 0, clip 0 on.
 
@@ -131,33 +146,20 @@ def export_clips(
     count = 0
     for path, episode in zip(store.paths(), store, strict=True):
         try:
-            for clip in to_clips(episode, stand):
+            for clip in to_clips(episode, stand, layout):
                 worker = Path(folder) / str(count // _PER_WORKER)
-                write_arrays(worker, str(count % _PER_WORKER), clip, replace=True)
+                _write_clip(worker, count % _PER_WORKER, clip, layout)
                 count += 1
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     return count
 
 
-def main(argv: list[str] | None = None) -> int:
-    """The command line; see the top of the file."""
-    parser = argparse.ArgumentParser(description="Import or export the published DMLab layout.")
-    parser.add_argument("direction", choices=("import", "export"))
-    parser.add_argument("source", type=Path, help="a split's folder")
-    parser.add_argument("target", type=Path, help="a split's folder")
-    parser.add_argument("--stand", choices=("refuse", "drop"), default="refuse")
-    args = parser.parse_args(argv)
-    try:
-        if args.direction == "import":
-            count = sum(1 for _ in import_clips(args.source, EpisodeStore(args.target)))
-        else:
-            count = export_clips(EpisodeStore(args.source), args.target, args.stand)
-    except ValueError as error:
-        parser.error(str(error))
-    print(f"{args.target}: {count} written.")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def _write_clip(worker: Path, number: int, clip: dict[str, np.ndarray], layout: Layout) -> None:
+    arrays = {"actions": clip["actions"].astype(_DTYPES[layout.name])}
+    if layout.name == "dmlab":
+        write_arrays(worker, str(number), {"video": clip["video"]} | arrays, replace=True)
+        return
+    stem = f"{number:06d}"
+    write_video(worker / f"{stem}.mp4", clip["video"], layout.fps)
+    write_arrays(worker, stem, arrays, replace=True)

@@ -2,11 +2,14 @@
 
     worldsim bench dmlab --frames 1000 --steps 1,2,4
     worldsim bench dmlab --frames 10000 --steps 2 --window --record
+    worldsim bench dmlab --vector 1,4,16,64        # frames a second by number of dreams
+    worldsim bench --reference-layout             # published FAR-Long, and slow twins of it
 
 Prints a table to read; the last line is the same as JSON.
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -15,6 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from worldsim.evaluate.timing import Point
+
+
+LAYOUT = "--reference-layout"
+LAYOUT_BENCH = "models.reference_bench"  # by name: this package knows no network
 
 
 def _numbers(text: str) -> list[int]:
@@ -50,9 +57,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--steps", type=_numbers, default="1,2,4", help="sampler steps (default: %(default)s)")
     add("--batch", type=_natural, default=1, help="dreams at once (default: %(default)s)")
+    add(
+        "--vector",
+        type=_numbers,
+        nargs="?",
+        const="1,4,16",
+        help="only this: dreams in one batch, each at its own frame (default: %(const)s)",
+    )
+    add("--rounds", type=_natural, default=20, help="frames a dream of --vector makes")
     add("--window", action="store_true", help="also play it with a window")
     add("--record", action="store_true", help="also play it while recording")
     add("--device", default="cpu", help="where the network runs: cpu or cuda")
+    add(
+        LAYOUT,
+        action="store_true",
+        help=f"no world: published FAR's layout; options of its own, `bench {LAYOUT} --help`",
+    )
     return parser
 
 
@@ -62,17 +82,39 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         ValueError: no such world, steps it cannot take, or a dream that ran away.
     """
-    args = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if LAYOUT in given:
+        given.remove(LAYOUT)
+        return importlib.import_module(LAYOUT_BENCH).main(given)
+    args = _parser().parse_args(given)
     from worldsim.world import STEPS, load_world
 
     if not set(args.steps) <= set(STEPS):
         raise ValueError(f"--steps should be of {STEPS}, got {args.steps}.")
     points = [at for at in args.at if at <= args.frames] or [args.frames]
     world = load_world(args.world, args.device)
+    if args.vector:
+        return _vector(world, args)
     report = _heading(world, args) | {"points": points, "runs": []}
     for steps in args.steps:
         report["runs"] += _runs(world, args, points, steps)
     print("\n".join(lines(report, world.card.fps)))
+    print(json.dumps(report, allow_nan=False))
+    return 0
+
+
+def _vector(world: Any, args: argparse.Namespace) -> int:
+    from worldsim.evaluate.table import grid
+    from worldsim.evaluate.vector import time_vector
+
+    report = _heading(world, args) | {"rounds": args.rounds, "vector": {}}
+    for steps in args.steps:
+        found = time_vector(world, args.vector, args.rounds, steps, told=_say)
+        report["vector"][str(steps)] = found
+        print(f"{world.card.name}, {report['threads']} threads on {args.device}, {steps} steps")
+        rows = [[str(one["dreams"]), one["ms"], one["per_s"], one["ratio"]] for one in found]
+        head = ["dreams", "ms a step", "frames/s", f"x {args.vector[0]} dream"]
+        print("\n".join(grid(head, rows)))
     print(json.dumps(report, allow_nan=False))
     return 0
 
@@ -89,7 +131,8 @@ def _runs(world: Any, args: argparse.Namespace, points: list[int], steps: int) -
         _say(f"{steps} sampler steps, played")
         played = time_session(args.world, points, steps, args.device, args.window, args.record)
         name = "played" + " in a window" * args.window + " and recorded" * args.record
-        runs.append({"run": name, "steps": steps, "batch": 1} | summary(played))
+        run = {"run": name, "steps": steps, "batch": 1} | summary(played.points)
+        runs.append(run | ({"window": played.window} if played.window else {}))
     return runs
 
 
@@ -151,6 +194,11 @@ def lines(report: dict[str, Any], fps: float) -> list[str]:
             f"{growth['p99_ms']:.2f} of that at {report['points'][0]}; "
             f"resident MB {', '.join(f'{at}: {mb}' for at, mb in memory.items())}"
         )
+        if window := run.get("window"):
+            told.append(
+                f"  {run['run']}, {run['steps']} steps: the window itself draws "
+                f"{window['fps']:.0f} times a second, p99 {window['p99_ms']:.0f} ms"
+            )
     return told
 
 

@@ -48,7 +48,7 @@ class Protocol:
     block: int = 100
 
     def __post_init__(self):
-        for name in ("episodes", "long", "batch"):
+        for name in ("episodes", "long", "batch", "context", "predicted"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} should be at least 1, got {getattr(self, name)}.")
 

@@ -55,6 +55,20 @@ def starts(
     return made
 
 
+def recorded_starts(
+    world: WorldModel, recorded: Sequence[Episode], context: int, batch: int
+) -> list[Start]:
+    """The same for episodes that no engine here can play again; their numbers are the seeds."""
+    made = []
+    for at in range(0, len(recorded), batch):
+        rows = list(recorded[at : at + batch])
+        frames = np.stack([episode.frames[:context] for episode in rows])
+        actions = np.stack([episode.actions[: context - 1] for episode in rows])
+        state = world.reset(frames, actions, range(at, at + len(rows)))
+        made.append(Start(rows, [], context, state))
+    return made
+
+
 def dream(
     world: WorldModel,
     state: WorldState,

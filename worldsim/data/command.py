@@ -1,0 +1,96 @@
+r"""`worldsim data`: published data sets become episodes or latents, and episodes become published
+clips.
+
+    worldsim data import datasets/dmlab/dmlab_train.json data/dmlab/train
+    worldsim data export data/maze/train dmlab/train --stand drop
+    worldsim data latents datasets/dmlab/train data/dmlab-latents --autoencoder dcae-8x-c32 \
+        --weights DCAE_DMLab.pth
+
+Parses first and imports torch afterwards, so that --help is instant.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+LAYOUTS = ("dmlab", "minecraft", "ucf101", "bair")
+LATENTS = "models.published_data:extract"  # the encoders are networks, and lie above
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; 0 if all of it was done, 1 if damaged clips were left out."""
+    args = parser().parse_args(argv)
+    return args.run(args)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    top = argparse.ArgumentParser(
+        prog="worldsim data", description="Published data sets: import, export, encode."
+    )
+    parts = top.add_subparsers(required=True, metavar="import|export|latents")
+    given = "a split's folder, or a list of its clips (.json, .txt)"
+    importing = parts.add_parser("import", help="make episodes of published clips")
+    importing.add_argument("source", type=Path, help=given)
+    importing.add_argument("target", type=Path, help="the episodes' folder")
+    importing.set_defaults(run=run_import)
+    exporting = parts.add_parser("export", help="make published clips of episodes")
+    exporting.add_argument("source", type=Path, help="the episodes' folder")
+    exporting.add_argument("target", type=Path, help="the split's folder")
+    exporting.add_argument("--stand", choices=("refuse", "drop"), default="refuse")
+    exporting.set_defaults(run=run_export)
+    latents = parts.add_parser("latents", help="encode published clips once, for training")
+    latents.add_argument("source", type=Path, help=given)
+    latents.add_argument("target", type=Path, help="the latents' folder")
+    latents.add_argument(
+        "--autoencoder", default="dcae-8x-c32", help="of the zoo, or a YAML (default: %(default)s)"
+    )
+    latents.add_argument("--weights", type=Path, help="its .pth or .safetensors")
+    latents.add_argument("--device", default="cpu", help="cpu or cuda")
+    latents.set_defaults(run=run_latents)
+    for part in (importing, exporting, latents):
+        kinds = LAYOUTS[:2] if part is exporting else LAYOUTS
+        part.add_argument("--layout", choices=kinds, default="dmlab", help="default: %(default)s")
+        if part is not exporting:
+            part.add_argument("--root", type=Path, help="the folder that a list's paths start from")
+    return top
+
+
+def run_import(args: argparse.Namespace) -> int:
+    """Append clips to a store; damaged ones are told and left out."""
+    from worldsim.data.layouts import LAYOUTS
+    from worldsim.data.store import EpisodeStore
+    from worldsim.data.teco import import_clips
+
+    damaged = []
+
+    def refused(error: ValueError) -> None:
+        damaged.append(error)
+        print(f"left out: {error}", file=sys.stderr)
+
+    store = EpisodeStore(args.target)
+    new = import_clips(args.source, store, LAYOUTS[args.layout], args.root, refused)
+    count = sum(1 for _ in new)
+    print(f"{args.target}: {count} written, {len(store)} in all, {len(damaged)} left out.")
+    return 1 if damaged else 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write published clips."""
+    from worldsim.data.layouts import LAYOUTS
+    from worldsim.data.store import EpisodeStore
+    from worldsim.data.teco import export_clips
+
+    store = EpisodeStore(args.source)
+    count = export_clips(store, args.target, args.stand, LAYOUTS[args.layout])
+    print(f"{args.target}: {count} written.")
+    return 0
+
+
+def run_latents(args: argparse.Namespace) -> int:
+    """Encode clips, or take published latents as they are."""
+    module, _, function = LATENTS.partition(":")
+    getattr(importlib.import_module(module), function)(args)
+    return 0

@@ -1,0 +1,143 @@
+"""Videos in and out, through OpenCV: frames of published clips, and clips in a published layout.
+
+Exact to the frame, and without trust: a video may be cut short, lie about its length, or be no
+video at all. Knows no data set. What it writes is lossy (mp4v), for data sets that are; recordings
+are lossless (store.py).
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from worldsim.data.npz import MAX_BYTES
+
+MAX_SIDE = 4096
+_HEAD = 12
+
+
+def video_length(path: str | os.PathLike) -> int:
+    """The number of frames a video announces.
+
+    Raises:
+        ValueError: it is no video that can be read.
+    """
+    with _opened(Path(path)) as (_, length):
+        return length
+
+
+def read_video(path: str | os.PathLike, indices: Sequence[int] | None = None) -> np.ndarray:
+    """Frames uint8 `[N,H,W,3]` of a video, RGB.
+
+    Args:
+        path: an mp4, avi, mkv or webm file.
+        indices: which frames, in rising order; None for all of them.
+
+    Raises:
+        ValueError: it is no such video, ends before a frame that is asked for, or is too large.
+    """
+    path = Path(path)
+    with _opened(path) as (capture, length):
+        wanted = range(length) if indices is None else [int(index) for index in indices]
+        frames, at = [], -1
+        for index in wanted:
+            while at < index and capture.grab():
+                at += 1
+            if at < index:
+                raise ValueError(
+                    f"{path} announces {length} frames and ends after {at + 1}: it is cut short, "
+                    f"fetch it again."
+                )
+            frames.append(_retrieved(path, capture, len(wanted)))
+    return np.stack(frames)
+
+
+def _retrieved(path: Path, capture, count: int) -> np.ndarray:
+    ok, picture = capture.retrieve()
+    if not ok or picture is None or picture.ndim != 3:
+        raise ValueError(f"{path} holds a frame that cannot be decoded: fetch it again.")
+    if picture.nbytes * count > MAX_BYTES:
+        raise ValueError(
+            f"{path}: {count} frames of {picture.shape[1]}x{picture.shape[0]} are more than "
+            f"{MAX_BYTES >> 20} MiB: cut it into shorter clips."
+        )
+    return picture[..., ::-1].copy()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple]:
+    """OpenCV's reader and the announced number of frames."""
+    _check_container(path)
+    # FFmpeg tells of damage on the terminal; the sentence below says it once.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
+
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        sides = [int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
+        length = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if not capture.isOpened() or length < 1 or min(sides) < 1:
+            raise ValueError(f"{path} is damaged: no frame of it can be read; fetch it again.")
+        if max(sides) > MAX_SIDE:
+            raise ValueError(
+                f"{path} is {sides[0]}x{sides[1]} pixels: at most {MAX_SIDE} a side are read."
+            )
+        yield capture, length
+    finally:
+        capture.release()
+
+
+def _check_container(path: Path) -> None:
+    """Refuse what is no video file: a web page, a Git LFS pointer, or a playlist that would make
+    the reader open other files.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}.")
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    is_avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
+    if not (head[4:8] == b"ftyp" or is_avi or head[:4] == b"\x1aE\xdf\xa3"):
+        raise ValueError(f"{path} is no mp4, avi, mkv or webm video (it begins with {head!r}).")
+
+
+def write_video(path: str | os.PathLike, frames: np.ndarray, fps: float) -> None:
+    """Write frames uint8 `[T,H,W,3]` as mp4 (mp4v, lossy), whole or not at all.
+
+    Raises:
+        ValueError: frames of another type.
+        OSError: what was written is not all there: a full disk, or no encoder.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
+
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
+        raise ValueError(f"a video is made of uint8 frames [T,H,W,3], got {frames.shape}.")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(prefix=".writing-", suffix=".mp4", dir=path.parent)
+    os.close(handle)
+    try:
+        size = (frames.shape[2], frames.shape[1])
+        writer = cv2.VideoWriter(scratch, cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+        for frame in frames:
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))
+        writer.release()
+        _check_written(scratch, path, frames)  # OpenCV loses frames without a word
+        with open(scratch, "rb") as file:
+            os.fsync(file.fileno())
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, path)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
+
+
+def _check_written(scratch: str, path: Path, frames: np.ndarray) -> None:
+    try:
+        there = read_video(scratch).shape
+    except ValueError:
+        there = (0,)
+    if there != frames.shape:
+        raise OSError(5, f"only {there[0]} of {len(frames)} frames could be written", str(path))

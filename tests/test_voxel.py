@@ -225,6 +225,16 @@ def test_however_the_program_ends_nothing_stays(voxel_engine, end):
     wait_until(lambda: not processes(folder) and not Path(folder).exists())
 
 
+def test_a_killed_keeper_takes_both_along(env):
+    env.reset(seed=1)
+    folder, keeper = env._engine._folder, env._engine._keeper
+    keeper.kill()
+    wait_until(lambda: not processes(folder))
+    with pytest.raises(EngineError, match="ended by itself"):
+        env.step(FORWARD)
+    assert not folder.exists()
+
+
 def test_an_engine_that_dies_is_one_sentence_and_the_next_reset_works(env):
     env.reset(seed=1)
     frame = env.step(LEFT)[0]

@@ -221,7 +221,7 @@ class Window(Sink):
             self._screen.curve(status.curve, above)
         if self._help and keys.actions is not None:
             self._screen.text(help_lines(keys.actions, keys.intents))
-        elif self._hud:
+        elif self._hud and status.state != "choosing":  # it would hide what is chosen from
             self._screen.text(hud_lines(status))
         elif status.recording:
             self._screen.text([status.recording])

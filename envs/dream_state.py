@@ -32,6 +32,11 @@ class DreamState:
     memory: "Snapshot"
     frame: np.ndarray
 
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes besides what it shares with earlier moments."""
+        return self.memory.nbytes + self.frame.nbytes
+
     def __deepcopy__(self, memo: dict) -> "DreamState":
         return self
 

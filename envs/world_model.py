@@ -193,6 +193,11 @@ class WorldModelEnv(gymnasium.Env):
         self._state, self._moment = recall(self.world, state.memory), state.memory
         return self._arrive(state.frame.copy())
 
+    @property
+    def memory(self) -> "WorldState":
+        """What the network remembers now, to be looked at; a step uses it up."""
+        return self._live_state()
+
     def save_state(self, path: str | Path) -> None:
         """Write the present moment to a file, whole or not at all.
 

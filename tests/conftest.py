@@ -160,6 +160,10 @@ class FakeState:
         seeds = self.seeds if seeds is None else np.array(seeds)
         return FakeState(self.history.copy(), self.frame_count.copy(), seeds)
 
+    def select(self, rows):
+        rows = list(rows)
+        return FakeState(self.history[rows].copy(), self.frame_count[rows].copy(), self.seeds[rows])
+
     def save(self, path):
         with open(path, "wb") as file:
             np.savez(file, history=self.history, frame_count=self.frame_count, seeds=self.seeds)

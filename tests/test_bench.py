@@ -7,6 +7,7 @@ import pytest
 
 from worldsim.cli import main as cli
 from worldsim.evaluate.bench import main, summary
+from worldsim.evaluate.playing import rate
 from worldsim.evaluate.timing import WARM_UP, Point, before, resident_mb, time_dream
 from worldsim.world import load_world
 
@@ -60,6 +61,17 @@ def test_a_played_session_is_timed_too(tiny_world, capsys, how, monkeypatch):
     assert played["run"].startswith("played")
     world, session = (played["stages"][name]["15"]["p50_ms"] for name in ("world", "session"))
     assert 0 < world <= session
+    assert ("window" in played) == ("--window" in how)
+    if "--window" in how:
+        assert played["window"]["fps"] > 0
+        assert played["window"]["p99_ms"] > 0
+
+
+def test_how_often_the_window_drew():
+    beats = np.array([0.0, 0.01, 0.02, 0.03, 0.07])
+    drawn = rate(beats)
+    assert drawn["fps"] == pytest.approx(4 / 0.07, abs=0.01)
+    assert 35 < drawn["p99_ms"] <= 40
 
 
 def test_the_world_is_as_before_afterwards(tiny_world):

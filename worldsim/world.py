@@ -78,11 +78,14 @@ class Dynamics(Protocol):
 
 
 class Spawn(NamedTuple):
-    """A place to start: frames uint8 `[T,H,W,3]`, actions int64 `[T-1]`, and a name."""
+    """A place to start: frames uint8 `[T,H,W,3]`, actions int64 `[T-1]`, and a name; `origin` says
+    how an engine finds the first frame again (`{"engine": id, "engine_seed": n}`), where known.
+    """
 
     frames: np.ndarray
     actions: np.ndarray
     name: str
+    origin: dict[str, Any] | None = None
 
 
 class Parts(NamedTuple):
@@ -397,4 +400,7 @@ def _read_spawn(path: Path) -> Spawn:
     from worldsim.data.store import read_episode
 
     episode: Episode = read_episode(path)
-    return Spawn(np.asarray(episode.frames), np.asarray(episode.actions), path.stem)
+    meta = episode.meta
+    known = meta.seed is not None and meta.world is None
+    origin = {"engine": meta.source, "engine_seed": meta.seed} if known else None
+    return Spawn(np.asarray(episode.frames), np.asarray(episode.actions), path.stem, origin)

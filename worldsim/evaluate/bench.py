@@ -131,7 +131,8 @@ def _runs(world: Any, args: argparse.Namespace, points: list[int], steps: int) -
         _say(f"{steps} sampler steps, played")
         played = time_session(args.world, points, steps, args.device, args.window, args.record)
         name = "played" + " in a window" * args.window + " and recorded" * args.record
-        runs.append({"run": name, "steps": steps, "batch": 1} | summary(played))
+        run = {"run": name, "steps": steps, "batch": 1} | summary(played.points)
+        runs.append(run | ({"window": played.window} if played.window else {}))
     return runs
 
 
@@ -193,6 +194,11 @@ def lines(report: dict[str, Any], fps: float) -> list[str]:
             f"{growth['p99_ms']:.2f} of that at {report['points'][0]}; "
             f"resident MB {', '.join(f'{at}: {mb}' for at, mb in memory.items())}"
         )
+        if window := run.get("window"):
+            told.append(
+                f"  {run['run']}, {run['steps']} steps: the window itself draws "
+                f"{window['fps']:.0f} times a second, p99 {window['p99_ms']:.0f} ms"
+            )
     return told
 
 

@@ -58,7 +58,7 @@ def rows_alone(module: object) -> None:
 
 
 def decoded(codec: "Codec", latents: Tensor) -> np.ndarray:
-    """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`, fresh; on a CPU each as it would be alone."""
+    """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`, fresh; on a CPU each as it is alone."""
     together = 1 if latents.device.type == "cpu" else len(latents)
     parts = [codec.decode(part) for part in latents.split(together)]
     return torch.cat(parts).cpu().numpy().copy()

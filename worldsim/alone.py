@@ -7,13 +7,19 @@ every shape is tried once: where the batched product gives each row what it gets
 else rows are multiplied one by one.
 
 Attention and what works number by number give rows the same bits in any batch
-(tests/test_alone.py); convolutions do not, so frames are decoded one by one (world.py). Knows
+(tests/test_alone.py); convolutions do not, so frames are decoded one by one. Knows
 nothing of dreams.
 """
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from worldsim.world import Codec
 
 _trials: dict[tuple, bool] = {}
 
@@ -49,3 +55,10 @@ def rows_alone(module: object) -> None:
         for part in module.modules():
             if type(part) is nn.Linear:
                 part.__class__ = RowLinear
+
+
+def decoded(codec: "Codec", latents: Tensor) -> np.ndarray:
+    """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`, fresh; on a CPU each as it is alone."""
+    together = 1 if latents.device.type == "cpu" else len(latents)
+    parts = [codec.decode(part) for part in latents.split(together)]
+    return torch.cat(parts).cpu().numpy().copy()

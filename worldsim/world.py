@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from worldsim.actions import ActionSet, load_actions
-from worldsim.alone import rows_alone
+from worldsim.alone import decoded, rows_alone
 from worldsim.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights, write_whole
 from worldsim.paths import asset
 from worldsim.types import NULL_ACTION, Episode
@@ -257,13 +257,7 @@ class WorldModel:
                 "state"
             )
         state.carry, state.counts = carry, [count + 1 for count in state.counts]
-        return state, self._shown(latents)
-
-    def _shown(self, latents: Tensor) -> np.ndarray:
-        # A CPU's convolutions give a frame among others other last bits than alone; see alone.py.
-        one_by_one = self.device.type == "cpu"
-        parts = [self.codec.decode(part) for part in latents.split(1 if one_by_one else 256)]
-        return torch.cat(parts).cpu().numpy().copy()
+        return state, decoded(self.codec, latents)
 
     def load_state(self, path: str | Path) -> WorldState:
         """Read a state saved by `WorldState.save`.
@@ -290,7 +284,7 @@ class WorldModel:
                 f"{path} was saved in another world ({meta.get('world', '?')[:12]}), this is "
                 f"{self.card.name} ({self.hash[:12]}): load it there"
             )
-        return self.state_of(tensors, json.loads(meta["seeds"]), json.loads(meta["counts"]))
+        return self.state_of(tensors, *(json.loads(meta[name]) for name in ("seeds", "counts")))
 
     def state_of(
         self, tensors: dict[str, Tensor], seeds: list[int], counts: list[int]

@@ -9,6 +9,7 @@ F1 in the window shows the keys. This file parses, builds and runs; the work is 
 
 import argparse
 import sys
+from pathlib import Path
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -21,18 +22,41 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "--seed", type=natural, metavar="N", help="of the first start; drawn and shown if not given"
     )
     add(
-        "--spawn", type=natural, metavar="INDEX", help="which of the world's contexts to start from"
+        "--spawn",
+        type=spawn,
+        metavar="INDEX_OR_FILE",
+        help="where to start: one of the world's contexts, or a picture, a clip, an episode",
     )
-    add("--steps", type=natural, metavar="K", help="sampler steps a frame: more is finer, slower")
+    add(
+        "--fit",
+        choices=("crop", "letterbox"),
+        default="crop",
+        help="how a picture of another shape is fitted (default: %(default)s)",
+    )
+    add(
+        "--steps",
+        type=natural,
+        metavar="K",
+        help="sampler steps a frame: more is finer, slower; by default what the pace allows",
+    )
     add("--device", default="cpu", help="where the network runs: cpu or cuda")
     add = parser.add_argument_group("how it is shown").add_argument
     add("--zoom", type=natural, metavar="N", help="screen pixels a pixel")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
+    add("--keys", metavar="YAML", help="your own keys; see worldsim/runtime/bindings.py")
+    add("--fullscreen", action="store_true", help="take the whole screen")
     add("--no-hud", action="store_true", help="begin without the figures")
     add("--headless", type=natural, metavar="N", help="no window: make N frames, print how fast")
     add = parser.add_argument_group("what is kept").add_argument
     add("--record", nargs="?", const="recordings", metavar="DIR", help="record from the start")
-    add("--saves", default="saves", metavar="DIR", help="where quick saves go")
+    add("--saves", default="saves", metavar="DIR", help="where quick saves and slots go")
+    add(
+        "--rewind-mb",
+        type=natural,
+        default=512,
+        metavar="MB",
+        help="memory for going back in time (default: %(default)s)",
+    )
     return parser.parse_args(argv)
 
 
@@ -41,6 +65,15 @@ def natural(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
     return int(text)
+
+
+def spawn(text: str) -> "int | Path":
+    """The number of a context, or a file that is there."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"expected a number, or a file that exists, got {text!r}")
+    return Path(text)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,29 +87,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     options = parse(argv)
     from worldsim.names import check_names
-    from worldsim.runtime.control import Keyboard, RandomWalk
-    from worldsim.runtime.opening import open_engine, open_world
-    from worldsim.runtime.record import Recorder
-    from worldsim.runtime.saves import Saves
-    from worldsim.runtime.session import Session
 
     check_names()
-    seed = draw_seed() if options.seed is None else options.seed
-    if options.env:
-        opening = open_engine(options.env)
-    else:
-        opening = open_world(options.world, seed, options.spawn, options.steps, options.device)
-    recorder = Recorder(options.record or "recordings", on=options.record is not None)
-    session = Session(
-        opening,
-        Keyboard() if options.headless is None else RandomWalk(seed),
-        seed=seed,
-        spawn=options.spawn,
-        fps=0.0 if options.fps is None and options.headless is not None else options.fps,
-        endless=options.headless is not None,
-        recorder=recorder,
-        saves=Saves(options.saves),
-    )
+    session = build(options)
+    recorder = session.recorder
     recorder.recover()
     try:
         with session.requests.stopping_on_signals():
@@ -89,6 +103,44 @@ def main(argv: list[str] | None = None) -> int:
         for folder in recorder.made + recorder.recovered:
             print(f"recorded: {folder}", flush=True)
     return 0
+
+
+def build(options: argparse.Namespace):
+    """The session that was asked for."""
+    from worldsim.runtime.bindings import Bindings, read_bindings
+    from worldsim.runtime.control import Keyboard, RandomWalk
+    from worldsim.runtime.drivers import Drivers, Follower
+    from worldsim.runtime.opening import open_engine, open_world
+    from worldsim.runtime.pace import Governor
+    from worldsim.runtime.record import Recorder
+    from worldsim.runtime.saves import Saves
+    from worldsim.runtime.session import Session
+
+    seed = draw_seed() if options.seed is None else options.seed
+    bindings = read_bindings(options.keys) if options.keys else Bindings()
+    file = options.spawn if isinstance(options.spawn, Path) else None
+    number = None if file else options.spawn
+    if options.env:
+        opening = open_engine(options.env, bindings)
+    else:
+        opening = open_world(
+            options.world, seed, number, options.steps, options.device, bindings=bindings
+        )
+    opening.file, opening.fit = file, options.fit
+    follower, alone = Follower(), options.headless is not None
+    return Session(
+        opening,
+        RandomWalk(seed) if alone else Drivers(Keyboard(), [follower, RandomWalk(seed)]),
+        seed=seed,
+        spawn=number,
+        fps=0.0 if options.fps is None and alone else options.fps,
+        endless=alone,
+        recorder=Recorder(options.record or "recordings", on=options.record is not None),
+        saves=Saves(options.saves),
+        sinks=[follower],
+        governor=Governor(on=options.steps is None and not alone),
+        rewind_bytes=options.rewind_mb << 20,
+    )
 
 
 def draw_seed() -> int:
@@ -119,7 +171,13 @@ def run_window(session, options: argparse.Namespace) -> None:
     from worldsim.runtime.window import Window
 
     size = session.opening.size
-    window = Window(session.opening.title, size, zoom=options.zoom, hud=not options.no_hud)
+    window = Window(
+        session.opening.title,
+        size,
+        zoom=options.zoom,
+        hud=not options.no_hud,
+        fullscreen=options.fullscreen,
+    )
     session.sinks.append(window)
     window.run(session.run, Keys(session.opening, session.controller.latch, session.requests))
 

@@ -1,4 +1,8 @@
-"""A moment of a dream: kept in memory, or written to a file. It knows what nobody else can make."""
+"""A moment of a dream: kept in memory, or written to a file. It knows what nobody else can make.
+
+Moments of one env share what they have in common (worldsim/snapshot.py), may be copied and pickled,
+and go on with the same frames in any env and process of their world.
+"""
 
 import tempfile
 from dataclasses import dataclass
@@ -8,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from worldsim.snapshot import Snapshot
     from worldsim.world import WorldModel, WorldState
 
 _ARRAYS = {"frame": "|u1", "memory": "|u1"}
@@ -19,13 +24,21 @@ class DreamState:
 
     Attributes:
         world_hash: the world it belongs to.
-        memory: what the network remembers; nobody steps it, a copy is made first.
+        memory: what the network remembers; nobody writes to it.
         frame: uint8 `[H,W,3]`, the frame that is shown there.
     """
 
     world_hash: str
-    memory: "WorldState"
+    memory: "Snapshot"
     frame: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes besides what it shares with earlier moments."""
+        return self.memory.nbytes + self.frame.nbytes
+
+    def __deepcopy__(self, memo: dict) -> "DreamState":
+        return self
 
     def check_world(self, world: "WorldModel") -> None:
         """Refuse another world: its weights would read a memory they never wrote.

@@ -18,6 +18,7 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 
+from envs.dream_doubt import step_with_others
 from envs.dream_start import Context, begin, choose_context
 from envs.dream_state import DreamState, read_state, write_state
 from envs.keys import keys_to_action
@@ -25,6 +26,7 @@ from worldsim.runtime.clock import Pacer
 
 if TYPE_CHECKING:
     from worldsim.runtime.window import Viewer
+    from worldsim.snapshot import Snapshot
     from worldsim.world import WorldModel, WorldState
 
 STEPS = (1, 2, 4, 8)
@@ -35,7 +37,8 @@ class WorldModelEnv(gymnasium.Env):
 
     Observations are uint8 `[size, size, 3]`. `info["frame"]` counts the frames dreamt since the
     reset; `info["pose"]` (float32 `[3]`: x and y in cells, heading in radians, from the context's
-    first frame) is there where the world tells it.
+    first frame) is there where the world tells it; `info["uncertainty"]` (levels of grey) where it
+    was asked for.
 
     Attributes:
         world: the loaded world; envs of one process share it.
@@ -52,6 +55,7 @@ class WorldModelEnv(gymnasium.Env):
         steps: int | None = None,
         zoom: int = 8,
         device: str = "cpu",
+        uncertainty: int = 0,
     ) -> None:
         """Load the world, once per process.
 
@@ -61,6 +65,8 @@ class WorldModelEnv(gymnasium.Env):
             steps: sampler steps a frame, 1, 2, 4 or 8; None for the world's own number.
             zoom: screen pixels a pixel in the window.
             device: where the network runs, "cpu" or "cuda".
+            uncertainty: how many other noises each step is dreamt with, in the same batch; how
+                much the frames differ becomes `info["uncertainty"]`. The dream stays the same.
 
         Raises:
             ValueError: no such world, or an argument out of range.
@@ -70,6 +76,9 @@ class WorldModelEnv(gymnasium.Env):
             raise ValueError(f"render_mode should be None or one of {known}, got {render_mode!r}.")
         if isinstance(zoom, bool) or not isinstance(zoom, int) or zoom < 1:
             raise ValueError(f"zoom should be a whole number from 1, got {zoom!r}.")
+        if isinstance(uncertainty, bool) or not isinstance(uncertainty, int) or uncertainty < 0:
+            raise ValueError(f"uncertainty should be a whole number from 0, got {uncertainty!r}.")
+        self.uncertainty = uncertainty
         self.world = _loaded(str(world), device) if isinstance(world, str | Path) else world
         self.steps = steps
         self.actions = self.world.actions
@@ -84,6 +93,7 @@ class WorldModelEnv(gymnasium.Env):
         self._state: WorldState | None = None
         self._frame: np.ndarray | None = None
         self.context: Context | None = None
+        self._moment: Snapshot | None = None  # the newest, which the next one is compared with
         self._closed: str | None = None
 
     @property
@@ -137,9 +147,15 @@ class WorldModelEnv(gymnasium.Env):
         state = self._live_state()
         action = self.actions.valid(action)
         self._state = None  # stepping uses it up, also when it fails
-        self._state, frames = self.world.step(state, np.array([action]), self.steps)
-        self._frame = frame = frames[0]
-        info = self._info()
+        unsure = None
+        if self.uncertainty:
+            self._state, frame, unsure = step_with_others(
+                self.world, state, action, self.steps, self.uncertainty
+            )
+        else:
+            self._state, (frame,) = self.world.step(state, np.array([action]), self.steps)
+        self._frame = frame
+        info = self._info() | ({} if unsure is None else {"uncertainty": unsure})
         truncated = not self._show()
         return frame.copy(), 0.0, False, truncated, info
 
@@ -153,8 +169,11 @@ class WorldModelEnv(gymnasium.Env):
         self._end("this environment is closed: make a new one.")
 
     def clone_state(self) -> DreamState:
-        """The present moment, to come back to."""
-        return DreamState(self.world.hash, self._live_state().fork(), self._frame.copy())
+        """The present moment, to come back to; costs memory for what differs from the last one."""
+        from worldsim.snapshot import take
+
+        self._moment = take(self._live_state(), self._moment)
+        return DreamState(self.world.hash, self._moment, self._frame.copy())
 
     def restore_state(self, state: DreamState) -> tuple[np.ndarray, dict[str, Any]]:
         """Go back to a cloned moment, which stays usable.
@@ -168,9 +187,16 @@ class WorldModelEnv(gymnasium.Env):
         self._check_open()
         if not isinstance(state, DreamState):
             raise ValueError(f"a dream restores a DreamState, got {type(state).__name__}.")
+        from worldsim.snapshot import recall
+
         state.check_world(self.world)
-        self._state = state.memory.fork()
+        self._state, self._moment = recall(self.world, state.memory), state.memory
         return self._arrive(state.frame.copy())
+
+    @property
+    def memory(self) -> "WorldState":
+        """What the network remembers now, to be looked at; a step uses it up."""
+        return self._live_state()
 
     def save_state(self, path: str | Path) -> None:
         """Write the present moment to a file, whole or not at all.
@@ -239,7 +265,7 @@ class WorldModelEnv(gymnasium.Env):
 
     def _end(self, why: str) -> None:
         self._closed = self._closed or why
-        self._state = self._frame = None
+        self._state = self._frame = self._moment = None
         if self._viewer is not None:
             self._viewer.close()
             self._viewer = None

@@ -68,10 +68,34 @@ def engine():
 
 
 @pytest.fixture(scope="session")
+def voxel_engine():
+    """Makes sure that the land of blocks can be drawn here; its engines are used again."""
+    from envs.voxel import spares
+    from envs.voxel.engine import VoxelEnv
+
+    spares.keep(2)
+    env = VoxelEnv()
+    try:
+        env.reset(seed=0)
+    except ImportError as error:
+        _lacking(str(error))
+    env.close()
+    yield
+    spares.keep(0)
+
+
+@pytest.fixture(scope="session")
 def diffusers():
     """Makes sure that the published autoencoder can be built here."""
     if importlib.util.find_spec("diffusers") is None:
         _lacking("no diffusers: pip install -e '.[test]'")
+
+
+@pytest.fixture(scope="session")
+def minari():
+    """Makes sure that Minari data sets can be written here."""
+    if not all(importlib.util.find_spec(name) for name in ("minari", "h5py")):
+        _lacking("no minari: pip install -e '.[test]'")
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +149,20 @@ class FakeState:
 
     def __init__(self, history, frame_count, seeds):
         self.history, self.frame_count, self.seeds = history, frame_count, seeds
-        self.alive = True
+        self.alive, self.world_hash = True, ""
+
+    @property
+    def carry(self):
+        import torch
+
+        tensors = {"history": self.history, "frame_count": self.frame_count}
+        return SimpleNamespace(
+            tensors=lambda: {name: torch.from_numpy(part) for name, part in tensors.items()}
+        )
+
+    @property
+    def counts(self):
+        return self.frame_count.tolist()
 
     @property
     def batch(self):
@@ -139,6 +176,10 @@ class FakeState:
         assert self.alive, "a state that was stepped is used again"
         seeds = self.seeds if seeds is None else np.array(seeds)
         return FakeState(self.history.copy(), self.frame_count.copy(), seeds)
+
+    def select(self, rows):
+        rows = list(rows)
+        return FakeState(self.history[rows].copy(), self.frame_count[rows].copy(), self.seeds[rows])
 
     def save(self, path):
         with open(path, "wb") as file:
@@ -189,6 +230,16 @@ class FakeWorld:
         ]
         frames = [rng.integers(0, 256, (size, size, 3)).astype(np.uint8) for rng in draws]
         return stepped, np.stack(frames)
+
+    def check_state(self, snapshot):
+        pass
+
+    device = "cpu"
+
+    def state_of(self, tensors, seeds, counts):
+        history, count = tensors["history"].numpy(), tensors["frame_count"].numpy()
+        assert count.tolist() == counts
+        return FakeState(history, count, np.array(seeds))
 
     def load_state(self, path):
         with np.load(path) as saved:

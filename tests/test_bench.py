@@ -7,6 +7,7 @@ import pytest
 
 from worldsim.cli import main as cli
 from worldsim.evaluate.bench import main, summary
+from worldsim.evaluate.playing import rate
 from worldsim.evaluate.timing import WARM_UP, Point, before, resident_mb, time_dream
 from worldsim.world import load_world
 
@@ -36,6 +37,17 @@ def test_a_table_comes_first_and_json_last(tiny_world, capsys):
     assert any("dream: dynamics" in line for line in printed)
 
 
+def test_many_dreams_are_compared_with_one(tiny_world, capsys):
+    options = ["--vector", "1,3", "--rounds", "3", "--steps", "1"]
+    printed, report = bench(tiny_world, capsys, *options)
+    one, three = report["vector"]["1"]
+    assert (one["dreams"], three["dreams"]) == (1, 3)
+    assert one["ratio"] == 1
+    assert three["per_s"] == pytest.approx(3000 / three["ms"])
+    assert three["ratio"] == pytest.approx(three["per_s"] / one["per_s"])
+    assert any("frames/s" in line for line in printed)
+
+
 def test_points_beyond_the_run_are_left_out(tiny_world, capsys):
     _, report = bench(tiny_world, capsys, "--frames", "12", "--steps", "1")
     assert report["points"] == [12]
@@ -49,6 +61,17 @@ def test_a_played_session_is_timed_too(tiny_world, capsys, how, monkeypatch):
     assert played["run"].startswith("played")
     world, session = (played["stages"][name]["15"]["p50_ms"] for name in ("world", "session"))
     assert 0 < world <= session
+    assert ("window" in played) == ("--window" in how)
+    if "--window" in how:
+        assert played["window"]["fps"] > 0
+        assert played["window"]["p99_ms"] > 0
+
+
+def test_how_often_the_window_drew():
+    beats = np.array([0.0, 0.01, 0.02, 0.03, 0.07])
+    drawn = rate(beats)
+    assert drawn["fps"] == pytest.approx(4 / 0.07, abs=0.01)
+    assert 35 < drawn["p99_ms"] <= 40
 
 
 def test_the_world_is_as_before_afterwards(tiny_world):

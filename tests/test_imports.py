@@ -21,7 +21,7 @@ MAY_IMPORT = {
 OURS = set(MAY_IMPORT)
 # Heavy or delicate packages, each behind one door.
 ONLY_IN = {
-    "pygame": ("worldsim/runtime/window.py",),
+    "pygame": ("worldsim/runtime/screen.py",),
     "mujoco": ("envs/maze/",),
     "labmaze": ("envs/maze/",),
     "diffusers": ("models/dcae.py",),

@@ -25,7 +25,9 @@ from worldsim.data.command import main
 from worldsim.data.layouts import LAYOUTS, episode_classes, layout_named
 from worldsim.data.npz import write_arrays
 from worldsim.data.store import EpisodeStore
+from worldsim.data.teco import read_clip
 from worldsim.data.video import read_video, video_length, write_video
+from worldsim.types import Episode, EpisodeMeta
 
 DMLAB, MINECRAFT, UCF, BAIR = (LAYOUTS[n] for n in ("dmlab", "minecraft", "ucf101", "bair"))
 
@@ -106,6 +108,29 @@ def test_minecraft_actions_led_to_their_frames(tmp_path, spare):
     assert episode.meta.fps == 20
     led = episode_classes(MINECRAFT, episode)
     np.testing.assert_array_equal(led[: len(stored)], stored)
+
+
+def test_the_voxel_engines_episodes_are_minecraft_clips(tmp_path, monkeypatch):
+    """Our ids are the published classes; their 0 marks a first frame, and ours stands still."""
+    monkeypatch.setattr("worldsim.data.teco.LENGTH", 14)
+    table = load_actions("voxel")
+    moves = np.random.default_rng(0).integers(1, 4, 27)
+    rests = np.where(np.arange(27) == 20, table.id("stand"), moves)
+    store = EpisodeStore(tmp_path / "store")
+    for seed, actions in enumerate((moves, rests)):
+        meta = EpisodeMeta(source="Voxel-v0", action_set="voxel", fps=20.0, seed=seed)
+        frames, rewards = pictures(28, 128, 0), np.zeros(27, np.float32)
+        store.append(Episode(frames=frames, actions=actions, rewards=rewards, meta=meta))
+    arguments = ["export", str(store.folder), str(tmp_path / "out"), "--layout", "minecraft"]
+    with pytest.raises(ValueError, match="Minecraft data has no stand"):
+        main(arguments)
+    assert main([*arguments, "--stand", "drop"]) == 0
+    clips = sorted((tmp_path / "out" / "0").glob("*.npz"))
+    stored = [np.load(path)["actions"].tolist() for path in clips]
+    assert stored == [[0, *moves[:13]], [0, *moves[14:27]], [0, *moves[:13]]]
+    back, ours = read_clip(clips[0].with_suffix(".mp4"), MINECRAFT), load_actions("minecraft")
+    names = [ours.names[action] for action in back.actions]
+    assert names == [table.names[action] for action in moves[:13]]
 
 
 def test_minecraft_comes_back_as_it_was(tmp_path, monkeypatch):

@@ -30,6 +30,7 @@ COMMANDS = {
     "play": Command("open a window on a world and play it", "play:main"),
     "train": Command("train a network on recorded episodes", "train_world:main"),
     "collect": Command("record episodes of an environment", "worldsim.data.collect:main"),
+    "rollout": Command("play episodes without a window", "worldsim.runtime.rollout:main"),
     "data": Command("import, export, encode published data sets", "worldsim.data.command:main"),
     "evaluate": Command("compare a world's dreams with the truth", "worldsim.evaluate.report:main"),
     "bench": Command("measure how fast a world runs here", "worldsim.evaluate.bench:main"),

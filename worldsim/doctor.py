@@ -159,6 +159,14 @@ def look_at_engine() -> Finding:
     return Finding(", ".join(found))
 
 
+def look_at_voxel_engine() -> Finding:
+    """The programs of the voxel engine."""
+    try:
+        return Finding(", ".join(importlib.import_module("envs.voxel.needs").find_programs()))
+    except ImportError as error:
+        return Finding("", str(error))
+
+
 def look_at_worlds() -> Finding:
     """The bundled worlds, every file compared with its hash."""
     from worldsim.checkpoint import check_world
@@ -205,4 +213,5 @@ CHECKS = (
     Check("ONNX Runtime", look_at_onnx, needed=False),
     Check("OpenGL", look_at_gl, needed=False),
     Check("maze engine", look_at_engine, needed=False),
+    Check("voxel engine", look_at_voxel_engine, needed=False),
 )

@@ -13,8 +13,11 @@ from types import ModuleType
 
 ENVIRONMENTS = {
     "Maze-v0": ("envs.maze.engine:MazeEnv", {}),
+    "Voxel-v0": ("envs.voxel.engine:VoxelEnv", {}),
     "FARDMLab-v0": ("envs.world_model:WorldModelEnv", {"world": "dmlab"}),
 }
+# What makes many of an entry point's environments in one batch.
+VECTORS = {"envs.world_model:WorldModelEnv": "envs.dreams:DreamVectorEnv"}
 
 
 def register_environments() -> None:
@@ -23,7 +26,10 @@ def register_environments() -> None:
 
     for name, (entry_point, kwargs) in ENVIRONMENTS.items():
         if name not in gymnasium.registry:
-            gymnasium.register(name, entry_point=entry_point, kwargs=kwargs)
+            together = VECTORS.get(entry_point)
+            gymnasium.register(
+                name, entry_point=entry_point, vector_entry_point=together, kwargs=kwargs
+            )
 
 
 def register_with_gymnasium() -> None:

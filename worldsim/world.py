@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from worldsim.actions import ActionSet, load_actions
+from worldsim.alone import decoded, rows_alone
 from worldsim.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights, write_whole
 from worldsim.paths import asset
 from worldsim.types import NULL_ACTION, Episode
@@ -77,11 +78,14 @@ class Dynamics(Protocol):
 
 
 class Spawn(NamedTuple):
-    """A place to start: frames uint8 `[T,H,W,3]`, actions int64 `[T-1]`, and a name."""
+    """A place to start: frames uint8 `[T,H,W,3]`, actions int64 `[T-1]`, and a name; `origin` says
+    how an engine finds the first frame again (`{"engine": id, "engine_seed": n}`), where known.
+    """
 
     frames: np.ndarray
     actions: np.ndarray
     name: str
+    origin: dict[str, Any] | None = None
 
 
 class Parts(NamedTuple):
@@ -189,6 +193,7 @@ class WorldModel:
         self.card, self.hash, self.device = card, world_hash, torch.device(device)
         self.codec, self.dynamics = parts.codec, parts.dynamics
         self.actions: ActionSet = load_actions(card.action_set)
+        rows_alone(self.dynamics)
         self._spawn_paths = list(spawn_paths)
         self._spawns: list[Spawn] | None = None
 
@@ -252,7 +257,7 @@ class WorldModel:
                 "state"
             )
         state.carry, state.counts = carry, [count + 1 for count in state.counts]
-        return state, self.codec.decode(latents).cpu().numpy().copy()
+        return state, decoded(self.codec, latents)
 
     def load_state(self, path: str | Path) -> WorldState:
         """Read a state saved by `WorldState.save`.
@@ -279,12 +284,13 @@ class WorldModel:
                 f"{path} was saved in another world ({meta.get('world', '?')[:12]}), this is "
                 f"{self.card.name} ({self.hash[:12]}): load it there"
             )
-        return WorldState(
-            self.dynamics.carry_from(tensors),
-            json.loads(meta["seeds"]),
-            json.loads(meta["counts"]),
-            self.hash,
-        )
+        return self.state_of(tensors, *(json.loads(meta[name]) for name in ("seeds", "counts")))
+
+    def state_of(
+        self, tensors: dict[str, Tensor], seeds: list[int], counts: list[int]
+    ) -> WorldState:
+        """The state whose memory these tensors are."""
+        return WorldState(self.dynamics.carry_from(tensors), seeds, counts, self.hash)
 
     def check_state(self, state: WorldState) -> None:
         """Refuse a state of another world with one sentence."""
@@ -388,4 +394,7 @@ def _read_spawn(path: Path) -> Spawn:
     from worldsim.data.store import read_episode
 
     episode: Episode = read_episode(path)
-    return Spawn(np.asarray(episode.frames), np.asarray(episode.actions), path.stem)
+    meta = episode.meta
+    known = meta.seed is not None and meta.world is None
+    origin = {"engine": meta.source, "engine_seed": meta.seed} if known else None
+    return Spawn(np.asarray(episode.frames), np.asarray(episode.actions), path.stem, origin)

@@ -18,6 +18,7 @@ from envs.world_model import WorldModelEnv
 # What each needs; those with a space in their name are ours under test, and have no id.
 ENVIRONMENTS = {
     "Maze-v0": "engine",
+    "Voxel-v0": "voxel_engine",
     "FARDMLab-v0": "bundled_world",
     "a tiny dream": "tiny_world",
     "a fake dream": "make_fake_world",

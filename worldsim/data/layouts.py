@@ -31,6 +31,7 @@ class Layout:
         classes: the action each class stands for, by class; "" for one that leads nowhere.
         taken: whether a stored action was taken at its frame, and so led to the next.
         action_set: the actions of its episodes.
+        exported: the action sets whose episodes can be written in it: they have its actions.
         fps: frames a second.
         size: side of its frames in pixels; None where they come in many sizes.
     """
@@ -41,6 +42,7 @@ class Layout:
     classes: tuple[str, ...]
     taken: bool
     action_set: str
+    exported: tuple[str, ...] = ()
     fps: float
     size: int | None
 
@@ -55,6 +57,7 @@ LAYOUTS = {
             classes=("left", "right", "forward"),
             taken=True,
             action_set="dmlab",
+            exported=("dmlab",),
             fps=7.5,
             size=64,
         ),
@@ -65,6 +68,7 @@ LAYOUTS = {
             classes=("", "forward", "left", "right"),
             taken=False,
             action_set="minecraft",
+            exported=("minecraft", "voxel"),
             fps=20.0,
             size=128,
         ),
@@ -192,7 +196,7 @@ def episode_classes(layout: Layout, episode: Episode) -> np.ndarray:
     """Inverse of to_episode: `led` int64 `[T+1]` of an episode of T frames; NULL for an action
     that the data set has no class for, and at its ends where nothing is known.
     """
-    table = load_actions(layout.action_set)
+    table = load_actions(episode.meta.action_set)
     of = np.full(len(table), NULL_ACTION, np.int64)
     for number, name in enumerate(layout.classes):
         if name:

@@ -86,7 +86,7 @@ def to_clips(
     """Cut an episode into published clips of 300 frames; a shorter rest is left out.
 
     Args:
-        episode: of the layout's action set and size.
+        episode: of one of the layout's exported action sets, and of its size.
         stand: what becomes of a clip with an action that has no published class.
         layout: which data set to be like.
 
@@ -97,9 +97,11 @@ def to_clips(
         ValueError: another action set or size, or a clip to refuse.
     """
     size = layout.size
-    if episode.meta.action_set != layout.action_set or episode.frames.shape[1:] != (size, size, 3):
+    fits = episode.meta.action_set in layout.exported
+    if not fits or episode.frames.shape[1:] != (size, size, 3):
         raise ValueError(
-            f"published {layout.source} clips have {layout.action_set} actions and {size}x{size} "
+            f"published {layout.source} clips have {' or '.join(layout.exported)} actions and "
+            f"{size}x{size} "
             f"frames, this episode has {episode.meta.action_set} actions and frames of shape "
             f"{episode.frames.shape[1:]}."
         )
@@ -112,7 +114,7 @@ def to_clips(
             actions = stored_actions(layout, piece)
             yield {"video": episode.frames[start : start + LENGTH], "actions": actions}
         elif stand == "refuse":
-            names = load_actions(layout.action_set).names
+            names = load_actions(episode.meta.action_set).names
             extra = ", ".join(name for name in names if name not in layout.classes)
             raise ValueError(
                 f"the published {layout.source} data has no {extra}: drop such clips instead."

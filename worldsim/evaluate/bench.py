@@ -2,6 +2,7 @@
 
     worldsim bench dmlab --frames 1000 --steps 1,2,4
     worldsim bench dmlab --frames 10000 --steps 2 --window --record
+    worldsim bench dmlab --vector 1,4,16,64        # frames a second by number of dreams
     worldsim bench --reference-layout             # published FAR-Long, and slow twins of it
 
 Prints a table to read; the last line is the same as JSON.
@@ -56,6 +57,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--steps", type=_numbers, default="1,2,4", help="sampler steps (default: %(default)s)")
     add("--batch", type=_natural, default=1, help="dreams at once (default: %(default)s)")
+    add(
+        "--vector",
+        type=_numbers,
+        nargs="?",
+        const="1,4,16",
+        help="only this: dreams in one batch, each at its own frame (default: %(const)s)",
+    )
+    add("--rounds", type=_natural, default=20, help="frames a dream of --vector makes")
     add("--window", action="store_true", help="also play it with a window")
     add("--record", action="store_true", help="also play it while recording")
     add("--device", default="cpu", help="where the network runs: cpu or cuda")
@@ -84,6 +93,8 @@ def main(argv: list[str] | None = None) -> int:
         raise ValueError(f"--steps should be of {STEPS}, got {args.steps}.")
     points = [at for at in args.at if at <= args.frames] or [args.frames]
     world = load_world(args.world, args.device)
+    if args.vector:
+        return _vector(world, args)
     if args.device == "cpu":
         settle_for(world, args.steps[0])
     report = _heading(world, args) | {"points": points, "runs": []}
@@ -103,6 +114,22 @@ def settle_for(world: Any, steps: int) -> None:
     settle_threads(lambda: world.step(state.fork(), [0], steps))
 
 
+def _vector(world: Any, args: argparse.Namespace) -> int:
+    from worldsim.evaluate.table import grid
+    from worldsim.evaluate.vector import time_vector
+
+    report = _heading(world, args) | {"rounds": args.rounds, "vector": {}}
+    for steps in args.steps:
+        found = time_vector(world, args.vector, args.rounds, steps, told=_say)
+        report["vector"][str(steps)] = found
+        print(f"{world.card.name}, {report['threads']} threads on {args.device}, {steps} steps")
+        rows = [[str(one["dreams"]), one["ms"], one["per_s"], one["ratio"]] for one in found]
+        head = ["dreams", "ms a step", "frames/s", f"x {args.vector[0]} dream"]
+        print("\n".join(grid(head, rows)))
+    print(json.dumps(report, allow_nan=False))
+    return 0
+
+
 def _runs(world: Any, args: argparse.Namespace, points: list[int], steps: int) -> list[dict]:
     from worldsim.evaluate.timing import time_dream
 
@@ -115,7 +142,8 @@ def _runs(world: Any, args: argparse.Namespace, points: list[int], steps: int) -
         _say(f"{steps} sampler steps, played")
         played = time_session(args.world, points, steps, args.device, args.window, args.record)
         name = "played" + " in a window" * args.window + " and recorded" * args.record
-        runs.append({"run": name, "steps": steps, "batch": 1} | summary(played))
+        run = {"run": name, "steps": steps, "batch": 1} | summary(played.points)
+        runs.append(run | ({"window": played.window} if played.window else {}))
     return runs
 
 
@@ -177,6 +205,11 @@ def lines(report: dict[str, Any], fps: float) -> list[str]:
             f"{growth['p99_ms']:.2f} of that at {report['points'][0]}; "
             f"resident MB {', '.join(f'{at}: {mb}' for at, mb in memory.items())}"
         )
+        if window := run.get("window"):
+            told.append(
+                f"  {run['run']}, {run['steps']} steps: the window itself draws "
+                f"{window['fps']:.0f} times a second, p99 {window['p99_ms']:.0f} ms"
+            )
     return told
 
 

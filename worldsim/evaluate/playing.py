@@ -7,10 +7,11 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from worldsim.evaluate.timing import Point, before, resident_mb
+from worldsim.evaluate.timing import WARM_UP, Point, before, resident_mb
 from worldsim.runtime.control import Keyboard, RandomWalk
 from worldsim.runtime.line import Step
 from worldsim.runtime.opening import open_world
@@ -18,6 +19,7 @@ from worldsim.runtime.record import NoRecorder, Recorder
 from worldsim.runtime.session import Session
 from worldsim.runtime.sinks import Sink
 
+REDRAW_SECONDS = 0.012  # the window draws about 60 times a second while it is measured
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 
 
@@ -38,6 +40,19 @@ class Stamps(Sink):
             self.resident[len(self.world)] = resident_mb()
 
 
+class Played(NamedTuple):
+    """What was measured.
+
+    Attributes:
+        points: the world and the whole session.
+        window: frames a second that the window itself drew, whatever the world did, and what 99 of
+            100 of the times between two of them stayed below in ms; None without a window.
+    """
+
+    points: list[Point]
+    window: dict[str, float] | None
+
+
 class RandomKeys(RandomWalk):
     """Random actions for a session whose window still wants a keyboard."""
 
@@ -48,7 +63,7 @@ class RandomKeys(RandomWalk):
 
 def time_session(
     world: str, points: Sequence[int], steps: int, device: str, window: bool, record: bool
-) -> list[Point]:
+) -> Played:
     """Play a world as fast as it goes, up to the last point.
 
     Args:
@@ -59,7 +74,7 @@ def time_session(
         window: whether a window shows it.
         record: whether it is recorded (and the recording thrown away).
     """
-    stamps = Stamps(points)
+    stamps, drawn = Stamps(points), None
     with tempfile.TemporaryDirectory(prefix="worldsim-bench-") as folder:
         session = Session(
             open_world(world, seed=0, spawn=None, steps=steps, device=device),
@@ -71,20 +86,34 @@ def time_session(
             sinks=[stamps],
         )
         if window:
-            _show(session, points[-1])
+            beats = _show(session, points[-1])
+            # While the world is opened the libraries are loaded; that is not play.
+            drawn = rate(beats[beats > stamps.at[min(WARM_UP, len(stamps.world))]])
         else:
             session.run(points[-1])
     seconds = {"world": stamps.world, "session": np.diff(stamps.at)}
-    return [Point(at, before(seconds, at), stamps.resident[at]) for at in points]
+    played = [Point(at, before(seconds, at), stamps.resident[at]) for at in points]
+    return Played(played, drawn)
 
 
-def _show(session: Session, length: int) -> None:
+def _show(session: Session, length: int) -> np.ndarray:
+    """Play it in a window; when the window drew, in seconds of its clock."""
     if not any(map(os.environ.get, DISPLAYS)):
         os.environ["SDL_VIDEODRIVER"] = "dummy"
     from worldsim.runtime.requests import Keys
     from worldsim.runtime.window import Window
 
-    shown = Window(session.opening.title, session.opening.size)
+    shown = Window(session.opening.title, session.opening.size, redraw=REDRAW_SECONDS)
     session.sinks.append(shown)
     keys = Keys(session.opening, session.controller.latch, session.requests)
     shown.run(lambda: session.run(length), keys)
+    return np.array(shown.beats)
+
+
+def rate(beats: np.ndarray) -> dict[str, float]:
+    """Frames a second, and the 99th percentile of the time between two, of when each was drawn."""
+    between = np.diff(beats)
+    if not len(between):
+        return {"fps": 0.0, "p99_ms": 0.0}
+    p99 = float(np.percentile(between, 99)) * 1000
+    return {"fps": round(1 / float(between.mean()), 2), "p99_ms": round(p99, 3)}

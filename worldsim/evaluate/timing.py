@@ -115,7 +115,7 @@ def first_state(world: WorldModel, batch: int) -> Any:
     size = world.card.frame_size
     frames, actions = np.zeros((1, size, size, 3), np.uint8), np.zeros(0, np.int64)
     if world.spawns:
-        frames, actions, _ = world.spawns[0]
+        frames, actions = world.spawns[0][:2]
     together = (np.repeat(array[None], batch, axis=0) for array in (frames, actions))
     return world.reset(*together, seeds=range(batch))
 

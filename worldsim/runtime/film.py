@@ -9,7 +9,7 @@ from worldsim.actions import load_actions
 from worldsim.runtime.control import Choice, Controller
 from worldsim.runtime.line import Move, Start
 from worldsim.runtime.place import Outcome
-from worldsim.runtime.recording import Recording
+from worldsim.runtime.recording import Recording, all_recordings
 
 
 class Film:
@@ -17,25 +17,44 @@ class Film:
 
     Args:
         recording: what to show.
+        folder: where it lies; its neighbours can be shown too. None where it lies nowhere.
 
     Raises:
         ValueError: its action set is not known here.
     """
 
     rewinds, saves_state, samples, steps = True, False, False, 0
+    dreams, spawns = False, ()
+    budget = 1 << 40  # the frames are in memory anyway
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, folder: Path | None = None) -> None:
+        self.show(recording)
+        self._folder = folder
+
+    def show(self, recording: Recording) -> None:
+        """Put another recording in."""
         self.fps = recording.fps
         self.identity = recording.identity
         self.position = 0
         # No key moves a film; the names stay, to be shown.
         actions = load_actions(recording.episode.meta.action_set)
         self.actions = dataclasses.replace(actions, keys={}, idle=None)
-        self._recording = recording
+        self.recording = recording
+
+    @property
+    def left(self) -> int:
+        """How many frames are still to come."""
+        return len(self.recording.episode.actions) - self.position
+
+    def neighbours(self) -> list[Path]:
+        """The recordings beside this one, newest first, itself included."""
+        if self._folder is None:
+            return []
+        return sorted(all_recordings(self._folder.resolve().parent), reverse=True)
 
     def start(self, seed: int, spawn: int | None = None) -> Start:
         """A film begins where it begins."""
-        return self._recording.point.start
+        return self.recording.point.start
 
     def reset(self, start: Start) -> Outcome:
         """Go to the first frame."""
@@ -47,9 +66,9 @@ class Film:
 
     def next_move(self) -> Move | None:
         """The move that led to the next frame; None at the end."""
-        if self.position + 1 >= len(self._recording.episode.frames):
+        if self.position + 1 >= len(self.recording.episode.frames):
             return None
-        return self._recording.moves[self.position]
+        return self.recording.moves[self.position]
 
     def clone(self) -> int:
         """The position."""
@@ -58,6 +77,10 @@ class Film:
     def restore(self, state: int) -> None:
         """Go to a position."""
         self.position = state
+
+    def weigh(self, state: int) -> int:
+        """A position takes no room."""
+        return 0
 
     def save(self, path: Path) -> None:
         """Never asked: a film has no state to save."""
@@ -70,7 +93,7 @@ class Film:
 
     def _at(self, position: int) -> Outcome:
         self.position = position
-        episode = self._recording.episode
+        episode = self.recording.episode
         return Outcome(
             frame=episode.frames[position],
             reward=float(episode.rewards[position - 1]) if position else 0.0,

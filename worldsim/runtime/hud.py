@@ -6,7 +6,8 @@ Lays out text, draws nothing.
 from dataclasses import dataclass
 
 from worldsim.actions import ActionSet
-from worldsim.runtime.keys import help_rows
+from worldsim.runtime.keys import INTENTS, Intent, help_rows
+from worldsim.runtime.panes import NO_STRIP, Pane, Strip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,13 @@ class Status:
         trouble: something to tell until it is mended.
         doing: what the player waits for, e.g. "loading the network".
         progress: how much of it is done, 0 to 1; None when nobody waits.
+        automatic: whether the sampler steps follow the pace.
+        context: what the dream remembers, e.g. "fine 4, coarse 21"; empty where nobody knows.
+        drift: sharpness of the picture relative to the start's; None where it has none.
+        back: how far one can go back, e.g. "34 s, 0.4 s/MB".
+        panes: pictures that are shown instead of the one; empty for the one.
+        curve: dB of the dream against the truth, frame by frame since the start.
+        strip: what the dream remembers, as thumbnails; empty when nobody asked.
     """
 
     title: str = ""
@@ -54,6 +62,13 @@ class Status:
     trouble: str = ""
     doing: str = ""
     progress: float | None = None
+    automatic: bool = False
+    context: str = ""
+    drift: float | None = None
+    back: str = ""
+    panes: tuple[Pane, ...] = ()
+    curve: tuple[float, ...] = ()
+    strip: Strip = NO_STRIP
 
 
 def hud_lines(status: Status) -> list[str]:
@@ -61,7 +76,8 @@ def hud_lines(status: Status) -> list[str]:
     if status.seed is None:
         return [f"{status.title}  {status.state}"]
     photon = "-" if status.photon_ms is None else f"{status.photon_ms:.0f}"
-    steps = f"  K {status.steps}" if status.steps else ""
+    automatic = " by the pace" if status.automatic else ""
+    steps = f"  K {status.steps}{automatic}" if status.steps else ""
     waits = "runs on" if status.runs_on else "waits for a key"
     lines = [
         f"{status.title}  {status.state}, {waits}",
@@ -70,7 +86,11 @@ def hud_lines(status: Status) -> list[str]:
         f"{status.p50_ms:.0f} ms p50  {status.p99_ms:.0f} p99  key to picture {photon} ms",
         f"{status.driver}: {status.action or '-'}  {' '.join(status.held)}".rstrip(),
     ]
-    return lines + ([status.recording] if status.recording else [])
+    memory = f"remembers {status.context}" if status.context else ""
+    drift = f"sharpness {100 * status.drift:.0f} %" if status.drift is not None else ""
+    back = f"back {status.back}" if status.back else ""
+    more = ["  ".join(filter(None, (drift, back))), memory, status.recording]
+    return lines + [line for line in more if line]
 
 
 def banner(status: Status, now: float) -> str:
@@ -87,6 +107,6 @@ def banner(status: Status, now: float) -> str:
     return f"{status.doing} {'.' * (1 + int(2 * now) % 3)}"
 
 
-def help_lines(actions: ActionSet) -> list[str]:
+def help_lines(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[str]:
     """The help overlay, from the tables of keys: keys, a tab, their meaning."""
-    return [f"{keys}\t{meaning}" for keys, meaning in help_rows(actions)]
+    return [f"{keys}\t{meaning}" for keys, meaning in help_rows(actions, intents)]

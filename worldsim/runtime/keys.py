@@ -27,22 +27,50 @@ class Intent:
     how: str = "press"
 
 
+DIGITS = tuple("123456789")
+SCRUBS = ("left", "right", "ctrl+left", "ctrl+right", "end")
+
 INTENTS = (
     Intent(name="quit", keys=("escape",), help="quit; everything is written first"),
     Intent(name="new_start", keys=("return", "enter"), help="a new start"),
     Intent(name="same_start", keys=("u",), help="the same start again"),
+    Intent(name="gallery", keys=("tab",), help="choose a start; again for more"),
     Intent(name="pause", keys=("p", "."), help="pause, or go on", how="toggle"),
     Intent(name="one_step", keys=("n", "e"), help="one frame, then pause"),
     Intent(name="rewind", keys=("backspace",), help="hold to go back in time", how="hold"),
     Intent(name="run_on", keys=("t",), help="run on, or wait for a key", how="toggle"),
+    Intent(name="slower", keys=("-",), help="a slower pace"),
+    Intent(name="faster", keys=("=",), help="a faster pace"),
+    Intent(name="fan", keys=("b",), help="imagine every action at once, to pick one"),
+    Intent(name="ghost", keys=("g",), help="truth, dream and difference, side by side"),
+    Intent(name="ground", keys=("x",), help="put the dream back into the true frames"),
+    Intent(name="driver", keys=("m",), help="who drives: you, the recording, chance"),
     Intent(name="save", keys=("f5",), help="quick save"),
     Intent(name="load", keys=("f9",), help="quick load"),
+    Intent(name="save_slot", keys=tuple(f"ctrl+{n}" for n in DIGITS), help="save in a slot"),
+    Intent(name="pick", keys=DIGITS, help="load a slot; pick a picture where there are many"),
+    Intent(name="slots", keys=("f6",), help="look at the slots"),
     Intent(name="record", keys=("v",), help="record, or stop recording", how="toggle"),
     Intent(name="fewer_steps", keys=("[", "page down"), help="fewer sampler steps: faster"),
     Intent(name="more_steps", keys=("]", "page up"), help="more sampler steps: finer"),
+    Intent(name="auto_steps", keys=("\\",), help="as many sampler steps as the pace allows"),
+    Intent(name="memory", keys=("i",), help="what the dream remembers", how="toggle"),
+    Intent(name="attention", keys=("o",), help="what its newest frame looked at", how="toggle"),
     Intent(name="hud", keys=("h",), help="figures on or off", how="view"),
+    Intent(name="fullscreen", keys=("f11",), help="the whole screen, or a window", how="view"),
     Intent(name="help", keys=("f1",), help="this help", how="view"),
 )
+
+FILM_INTENTS = (
+    *(i for i in INTENTS if i.name in ("quit", "pause", "one_step", "rewind", "slower", "faster")),
+    Intent(name="same_start", keys=("u", "home"), help="from the beginning"),
+    Intent(name="scrub", keys=SCRUBS, help="back, on; with Ctrl ten frames; to the end"),
+    Intent(name="take", keys=("tab", "g"), help="beside it the truth, or dreamt again"),
+    Intent(name="browse", keys=("b",), help="the other recordings of this folder"),
+    *(i for i in INTENTS if i.name == "pick"),
+    *(i for i in INTENTS if i.name in ("hud", "fullscreen", "help")),
+)
+"""What a recording can be asked for."""
 
 SHOWN = {"escape": "Esc", "return": "Enter", "page up": "PgUp", "page down": "PgDn"}
 
@@ -65,8 +93,17 @@ def conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list
     return found
 
 
-def check_keys(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> None:
+def check_keys(
+    actions: ActionSet,
+    intents: tuple[Intent, ...] = INTENTS,
+    change: str = "the table in worldsim/runtime/keys.py",
+) -> None:
     """Refuse an action set whose keys collide with the table.
+
+    Args:
+        actions: the world's.
+        intents: the table.
+        change: what to change, when they do.
 
     Raises:
         ValueError: names every colliding key and what to change.
@@ -74,8 +111,7 @@ def check_keys(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> Non
     found = conflicts(actions, intents)
     if found:
         raise ValueError(
-            f"{' '.join(found)} Change assets/actions/{actions.name}.yaml, or the table in "
-            "worldsim/runtime/keys.py."
+            f"{' '.join(found)} Change assets/actions/{actions.name}.yaml, or {change}."
         )
 
 
@@ -88,13 +124,21 @@ def hint(key: str, actions: ActionSet) -> str:
 def help_rows(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[tuple[str, str]]:
     """The help overlay: (keys, meaning) rows, the world's actions first."""
     rows = _action_rows(actions)
-    names = [" ".join(dict.fromkeys(map(shown, intent.keys))) for intent in intents]
-    return rows + [(name, intent.help) for name, intent in zip(names, intents, strict=True)]
+    return rows + [(printed(intent), intent.help) for intent in intents]
+
+
+def printed(intent: Intent) -> str:
+    """An intent's keys as the help shows them; nine in a row as a range."""
+    if len(intent.keys) == len(DIGITS):
+        return f"{shown(intent.keys[0])}..{intent.keys[-1][-1]}"
+    return " ".join(dict.fromkeys(map(shown, intent.keys)))
 
 
 def shown(key: str) -> str:
     """A key's name as it is printed on the key."""
-    return SHOWN.get(key, key.capitalize())
+    modifier, plus, plain = key.rpartition("+")
+    plain = SHOWN.get(plain, plain.capitalize())
+    return f"{modifier.capitalize()}{plus}{plain}"
 
 
 def _action_rows(actions: ActionSet) -> list[tuple[str, str]]:

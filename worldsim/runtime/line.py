@@ -42,12 +42,15 @@ class Start:
         options: what else is known of the start, e.g. the spawn's number; JSON values only.
         context_frames: uint8 `[T,H,W,3]`, the true frames a dream started from; None for an engine.
         context_actions: int64 `[T-1]`; action t led to context frame t+1.
+        future: what truly followed, where that is known: frames uint8 `[N+1,H,W,3]`, the last
+            context frame first, and actions int64 `[N]`. Recordings and saves do not keep it.
     """
 
     seed: int
     options: dict[str, Any] = field(default_factory=dict)
     context_frames: np.ndarray | None = None
     context_actions: np.ndarray | None = None
+    future: tuple[np.ndarray, np.ndarray] | None = None
 
 
 class Moves:

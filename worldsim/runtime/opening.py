@@ -14,8 +14,8 @@ import numpy as np
 from worldsim.actions import ActionSet, load_actions
 from worldsim.data.store import read_episode
 from worldsim.paths import asset
-from worldsim.runtime.keys import check_keys
-from worldsim.runtime.line import Move
+from worldsim.runtime.bindings import Bindings
+from worldsim.runtime.line import Move, Start
 from worldsim.runtime.place import Place, spawn_of
 
 DREAM = "FARDMLab-v0"
@@ -40,8 +40,11 @@ class Opening:
         actions: its action table, where it is known before the world is loaded.
         preview: uint8 `[H,W,3]`, the first picture, where it is known before.
         libraries: modules that take long to import.
+        bindings: the player's keys.
 
     Attributes:
+        file: a picture, a clip or an episode to begin with, instead of the seed's start.
+        fit: how its pictures are fitted, "crop" or "letterbox".
         place: the opened environment, after the last stage.
     """
 
@@ -54,19 +57,35 @@ class Opening:
         actions: ActionSet | None = None,
         preview: np.ndarray | None = None,
         libraries: tuple[str, ...] = (),
+        bindings: Bindings | None = None,
     ) -> None:
+        self.bindings = bindings or Bindings()
         self.environment = environment
         self.kwargs = kwargs or {}
         self.title = title or environment
-        self.actions = actions
+        self.actions = None if actions is None else self.bindings.of(actions)
         self.preview = preview
         self.libraries = ("worldsim", *libraries)  # importing worldsim registers the ids
         self.place: Place | None = None
+        self.file: Path | None = None
+        self.fit = "crop"
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the pictures, or a guess while they are not known."""
         return SIZE if self.preview is None else self.preview.shape[1::-1]
+
+    def first_start(self, seed: int, spawn: int | None) -> tuple[Start, str]:
+        """Where play begins once the place is open, and what there is to say about it.
+
+        Raises:
+            ValueError: no such spawn, or a file that nothing can start from.
+        """
+        if self.file is None:
+            return self.place.start(seed, spawn), ""
+        from worldsim.runtime.spawning import start_from
+
+        return start_from(self.file, self.place, seed, self.fit)
 
     def stages(self, seed: int, spawn: int | None) -> Iterator[Stage]:
         """Open it, one piece an item; a stage is named before it is done.
@@ -83,9 +102,9 @@ class Opening:
         yield Stage(f"loading {self.title}", 0.4)
         env = gymnasium.make(self.environment, disable_env_checker=True, **self.kwargs)
         self.place = Place(env, self.environment, self.kwargs)
-        self.actions = self.place.actions
+        self.actions = self.place.actions = self.bindings.of(self.place.actions)
         yield Stage("going to the start", 0.6)
-        self.place.reset(self.place.start(seed, spawn))
+        self.place.reset(self.first_start(seed, spawn)[0])
         for done in (0.8, 0.9):
             yield Stage("making the first frames", done)
             self.place.step(Move(0, self.place.steps))
@@ -94,22 +113,30 @@ class Opening:
 class Opened(Opening):
     """A place that is open already."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place.identity.environment, place.identity.kwargs, actions=place.actions)
+    def __init__(self, place: Place, bindings: Bindings | None = None) -> None:
+        super().__init__(place.identity.environment, place.identity.kwargs, bindings=bindings)
         self.place = place
+        if bindings is not None:
+            place.actions = bindings.of(place.actions)
+        self.actions = place.actions
 
     def stages(self, seed: int, spawn: int | None) -> Iterator[Stage]:
         """Nothing is left to do."""
         return iter(())
 
 
-def open_engine(environment: str) -> Opening:
+def open_engine(environment: str, bindings: Bindings | None = None) -> Opening:
     """Opens an environment by its id; all it is like is known once it is open."""
-    return Opening(environment)
+    return Opening(environment, bindings=bindings)
 
 
 def open_world(
-    world: str, seed: int, spawn: int | None = None, steps: int | None = None, device: str = "cpu"
+    world: str,
+    seed: int,
+    spawn: int | None = None,
+    steps: int | None = None,
+    device: str = "cpu",
+    bindings: Bindings | None = None,
 ) -> Opening:
     """Opens a world that a network dreams.
 
@@ -121,6 +148,7 @@ def open_world(
         spawn: the start, chosen by hand.
         steps: sampler steps a frame; None for the world's own number.
         device: where the network runs.
+        bindings: the player's keys.
 
     Raises:
         ValueError: its keys collide with the table of intents.
@@ -138,6 +166,13 @@ def open_world(
         preview = read_episode(spawns[number]).frames[-1]
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         # What is wrong with it is said by the loader, which looks at all of it.
-        return Opening(DREAM, kwargs, title=world, libraries=TORCH)
-    check_keys(actions)
-    return Opening(DREAM, kwargs, title=title, actions=actions, preview=preview, libraries=TORCH)
+        return Opening(DREAM, kwargs, title=world, libraries=TORCH, bindings=bindings)
+    return Opening(
+        DREAM,
+        kwargs,
+        title=title,
+        actions=actions,
+        preview=preview,
+        libraries=TORCH,
+        bindings=bindings,
+    )

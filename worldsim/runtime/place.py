@@ -4,6 +4,7 @@ Environments differ: a dream has sampler steps, a context and saved states, an e
 of them. The differences end here.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import gymnasium
 import numpy as np
 
 from worldsim.runtime.line import Move, Start
+from worldsim.runtime.rewind import BUDGET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,12 @@ class Place:
         environment: the id it was made by.
         kwargs: what it was made with, JSON values only.
 
+    Attributes:
+        spawns: the contexts that came with a dream; none in an engine.
+        budget: bytes that going back in time may take.
+        dreams: whether a network makes the frames.
+        watch: entered while a frame is made.
+
     Raises:
         ValueError: it has no action table.
     """
@@ -89,6 +97,8 @@ class Place:
                 "key is which action."
             )
         self.actions = self.base.actions
+        self.budget = BUDGET
+        self.watch: AbstractContextManager = nullcontext()
         self.fps = float(env.metadata.get("render_fps") or 30.0)
         world = getattr(self.base, "world", None)
         self.identity = Identity(
@@ -97,11 +107,12 @@ class Place:
             world=world.card.name if world is not None else None,
             world_hash=world.hash if world is not None else None,
         )
-        self._spawns = list(world.spawns) if world is not None else []
+        self.spawns = list(world.spawns) if world is not None else []
         # What of the session's wishes this environment can fulfil.
         self.rewinds = hasattr(self.base, "clone_state")
         self.saves_state = hasattr(self.base, "save_state")
         self.samples = hasattr(self.base, "steps")
+        self.dreams = self.rewinds and world is not None
 
     @property
     def steps(self) -> int:
@@ -123,18 +134,19 @@ class Place:
         Raises:
             ValueError: there is no such spawn.
         """
-        count = len(self._spawns)
+        count = len(self.spawns)
         if spawn is None and not count:
             return Start(seed=seed)
         spawn = spawn_of(seed, count) if spawn is None else spawn
         if not 0 <= spawn < count:
             there = f"has {count}, from 0 to {count - 1}" if count else "has no spawns"
             raise ValueError(f"there is no spawn {spawn}: {self.identity} {there}.")
+        origin = getattr(self.spawns[spawn], "origin", None)
         return Start(
             seed=seed,
-            options={"spawn": spawn},
-            context_frames=self._spawns[spawn].frames,
-            context_actions=self._spawns[spawn].actions,
+            options={"spawn": spawn, **(origin or {})},
+            context_frames=self.spawns[spawn].frames,
+            context_actions=self.spawns[spawn].actions,
         )
 
     def reset(self, start: Start) -> Outcome:
@@ -150,9 +162,9 @@ class Place:
     def _is_spawn(self, start: Start) -> bool:
         """Whether a start's context is the spawn it was once; a world may get other spawns."""
         number = start.options.get("spawn")
-        if number is None or number >= len(self._spawns):
+        if number is None or number >= len(self.spawns):
             return False
-        spawn = self._spawns[number]
+        spawn = self.spawns[number]
         return np.array_equal(spawn.frames, start.context_frames) and np.array_equal(
             spawn.actions, start.context_actions
         )
@@ -160,7 +172,8 @@ class Place:
     def step(self, move: Move) -> Outcome:
         """Make a move."""
         self.steps = move.steps
-        frame, reward, terminated, truncated, info = self.env.step(move.action)
+        with self.watch:
+            frame, reward, terminated, truncated, info = self.env.step(move.action)
         ended = bool(terminated or truncated)
         return Outcome(frame=frame, reward=float(reward), ended=ended, pose=info.get("pose"))
 
@@ -171,6 +184,10 @@ class Place:
     def restore(self, state: Any) -> None:
         """Go back to a cloned state, which stays good for another time."""
         self.base.restore_state(state)
+
+    def weigh(self, state: Any) -> int:
+        """Bytes that a cloned state takes; an engine's few numbers count as nothing."""
+        return int(getattr(state, "nbytes", 0))
 
     def save(self, path: Path) -> None:
         """Write the state to a file."""

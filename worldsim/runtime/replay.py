@@ -1,9 +1,12 @@
-"""Show a recording again, or make it again and compare, bit for bit.
+"""Show a recording again, make it again and compare bit for bit, or export it.
 
+    worldsim replay recordings                                          the newest; B shows all
     worldsim replay recordings/dmlab-20261121-120000-1
     worldsim replay recordings/dmlab-20261121-120000-1 --verify
+    worldsim replay recordings/dmlab-20261121-120000-1 --export a.gif --export a.html
 
-In the window: P pauses, N steps, Backspace goes back, U begins again, Esc leaves.
+In the window: Left and Right scrub, - and = change the speed, Tab shows the truth or the same
+moves dreamt again beside it, F1 lists all keys.
 """
 
 import argparse
@@ -20,9 +23,26 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line as options."""
     parser = argparse.ArgumentParser(description="Show a recording again, or verify it.")
     add = parser.add_argument
-    add("recording", type=Path, metavar="DIR", help="a recording's folder, or a left-over .journal")
+    add(
+        "recording",
+        type=Path,
+        metavar="DIR",
+        help="a recording's folder, a folder of recordings, or a left-over .journal",
+    )
     add("--verify", action="store_true", help="make the frames again and compare; status 0 or 1")
-    add("--world", metavar="NAME_OR_PATH", help="where the world is now, if it was moved")
+    add(
+        "--export",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=".gif, .webp, .mp4, .png (a contact sheet) or .html; may be given several times",
+    )
+    add(
+        "--world",
+        metavar="NAME_OR_PATH",
+        help="where the world is now, if it was moved; or another world to dream it again in",
+    )
     add("--device", help="where the network runs; by default where it ran")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
     add("--zoom", type=int, metavar="N", help="screen pixels a pixel")
@@ -42,14 +62,36 @@ def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     from worldsim.runtime.recording import read_recording
 
-    recording = read_recording(options.recording)
+    folder, all_of_them = _found(options.recording)
+    if all_of_them and options.headless and not (options.verify or options.export):
+        print("\n".join(describe(read_recording(path)) for path in all_of_them))
+        return 0
+    recording = read_recording(folder)
+    if options.export:
+        from worldsim.runtime.export import export
+
+        for path in options.export:
+            export(recording, path, options.zoom)
+            print(f"exported: {path}")
+        if not options.verify:
+            return 0
     if options.verify:
         return _verify(recording, options)
     if options.headless:
         print(describe(recording))
         return 0
-    _show(recording, options)
+    _show(recording, folder, options)
     return 0
+
+
+def _found(folder: Path) -> tuple[Path, list[Path]]:
+    """The recording that is meant, and all of them where a folder of recordings was given."""
+    from worldsim.runtime.recording import META, all_recordings
+
+    if not folder.is_dir() or (folder / META).is_file():
+        return folder, []
+    found = list(all_recordings(folder))
+    return (found[-1] if found else folder), found
 
 
 def describe(recording: "Recording") -> str:
@@ -112,20 +154,24 @@ def _verify(recording: "Recording", options: argparse.Namespace) -> int:
     return 0 if different is None else 1
 
 
-def _show(recording: "Recording", options: argparse.Namespace) -> None:
+def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> None:
+    from worldsim.runtime.bindings import Bindings
     from worldsim.runtime.control import Latch
     from worldsim.runtime.film import Film, Projector
+    from worldsim.runtime.keys import FILM_INTENTS
     from worldsim.runtime.opening import Opened
     from worldsim.runtime.requests import Keys
     from worldsim.runtime.session import Session
+    from worldsim.runtime.takes import Takes
     from worldsim.runtime.window import Window
 
-    film = Film(recording)
+    film = Film(recording, folder)
     height, width, _ = recording.episode.frames.shape[1:]
     window = Window(recording.name, (width, height), zoom=options.zoom)
-    opening = Opened(film)
+    opening = Opened(film, Bindings(intents=FILM_INTENTS))
     fps = recording.fps if options.fps is None else options.fps
     seed = recording.point.start.seed
     session = Session(opening, Projector(film), seed=seed, fps=fps, sinks=[window])
+    session.takes = Takes(recording, options.world)
     with session.requests.stopping_on_signals():
         window.run(session.run, Keys(opening, Latch(), session.requests))

@@ -7,11 +7,23 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.control import Latch
-from worldsim.runtime.keys import INTENTS, Intent, hint, intent_of
+from worldsim.runtime.keys import FILM_INTENTS, INTENTS, Intent, hint, intent_of
 from worldsim.runtime.opening import Opening
+
+
+class Ask(NamedTuple):
+    """An intent by name, and which of its keys was pressed (or the path of a dropped file)."""
+
+    name: str
+    value: int | str = 0
+
+
+_HOW = {intent.name: intent.how for intent in (*INTENTS, *FILM_INTENTS)} | {"open": "press"}
+MODIFIERS = ("left ctrl", "right ctrl", "left shift", "right shift", "left alt", "right alt")
 
 
 class Requests:
@@ -24,22 +36,28 @@ class Requests:
     def __init__(self) -> None:
         self.holds = Latch()
         self._lock = threading.Lock()
-        self._waiting: dict[str, None] = {}
+        self._waiting: dict[Ask, None] = {}
         self._stop = False
 
-    def ask(self, name: str) -> None:
-        """Ask for an intent by name."""
-        intent = next(intent for intent in INTENTS if intent.name == name)
+    def ask(self, name: str, value: int | str = 0) -> None:
+        """Ask for an intent by name.
+
+        Args:
+            name: the intent's, or "open" for a file that was dropped on the window.
+            value: which of the intent's keys it was, from 0; or the file's path.
+        """
+        how = _HOW[name]
         if name == "quit":
             self.stop()
             return
+        asked = Ask(name, value if name == "open" or how == "press" else 0)
         with self._lock:
-            if name in self._waiting and intent.how == "toggle":
-                del self._waiting[name]
+            if asked in self._waiting and how == "toggle":
+                del self._waiting[asked]
             else:
-                self._waiting[name] = None
+                self._waiting[asked] = None
 
-    def take(self) -> list[str]:
+    def take(self) -> list[Ask]:
         """What was asked for since the last take, in order."""
         with self._lock:
             taken = list(self._waiting)
@@ -95,31 +113,40 @@ class Keys:
         """The world's actions; None while they are not known yet."""
         return self._opening.actions
 
+    @property
+    def intents(self) -> tuple[Intent, ...]:
+        """The table of everything else."""
+        return self._opening.bindings.intents
+
     def down(self, key: str, at: float) -> str | Intent | None:
-        """A key went down at the clock's time `at`.
+        """A key went down at the clock's time `at`; with Ctrl its name begins with "ctrl+".
 
         Returns:
             An intent that only the window can carry out, a hint to show, or None.
         """
-        intent = intent_of(key)
+        intent = intent_of(key, self.intents)
         if intent is not None and intent.how == "view":
             return intent
         if intent is not None and intent.how == "hold":
             self.requests.holds.press(intent.name, at)
         elif intent is not None:
-            self.requests.ask(intent.name)
+            self.requests.ask(intent.name, intent.keys.index(key))
         elif self.actions is not None and key in self.actions.keys:
             self._latch.press(key, at)
-        elif self.actions is not None:
+        elif self.actions is not None and key not in MODIFIERS:
             return hint(key, self.actions)
         return None
 
     def up(self, key: str) -> None:
         """A key came up."""
         self._latch.release(key)
-        intent = intent_of(key)
+        intent = intent_of(key, self.intents)
         if intent is not None and intent.how == "hold":
             self.requests.holds.release(intent.name)
+
+    def drop(self, path: str) -> None:
+        """A file was dropped on the window."""
+        self.requests.ask("open", path)
 
     def held(self) -> tuple[str, ...]:
         """The keys of actions that are down, the newest last."""

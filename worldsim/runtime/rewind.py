@@ -2,11 +2,13 @@
 
 Frames are small, states are not: every shown frame is kept (bounded), but a state of the
 environment only every 32 steps, and every 4 within the newest 32, so that going back a little
-costs at most 3 repeated steps and going back far at most 31. Knows no environment: it is given
-states and gives them back.
+costs at most 3 repeated steps and going back far at most 31. All of it stays below a number of
+bytes: where states are large, fewer are kept. Knows no environment: it is given states and gives
+them back.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 SPARSE = 32
 DENSE = 4
 SPARSE_KEYFRAMES = 32
+BUDGET = 512 << 20  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,8 @@ class History:
         sparse: a state is kept for every so many steps.
         dense: and for every so many among the newest `sparse` steps.
         keyframes: how many states are kept besides the dense ones; moments before are forgotten.
+        budget: bytes that frames and states may take; the newest ones are kept in any case.
+        weigh: the bytes of a state.
     """
 
     def __init__(
@@ -45,10 +50,13 @@ class History:
         sparse: int = SPARSE,
         dense: int = DENSE,
         keyframes: int = SPARSE_KEYFRAMES,
+        budget: int = BUDGET,
+        weigh: Callable[[Any], int] = lambda state: 0,
     ) -> None:
         assert sparse % dense == 0
         self._sparse, self._dense, self._keyframes = sparse, dense, keyframes
         self._first = number
+        self._budget, self._weigh, self._shared = budget, weigh, weigh(state)
         self._moments: OrderedDict[int, Moment] = OrderedDict({number: moment})
         self._states: OrderedDict[int, Any] = OrderedDict({number: state})
 
@@ -56,6 +64,15 @@ class History:
     def first(self) -> int:
         """The oldest number that can be gone back to."""
         return next(iter(self._moments))
+
+    @property
+    def bytes(self) -> int:
+        """Memory that frames and states take; once more the largest state, which the others may
+        share.
+        """
+        frame = getattr(self._moments[self.last].frame, "nbytes", 0)
+        states = sum(self._weigh(state) for state in self._states.values())
+        return frame * len(self._moments) + states + self._shared
 
     @property
     def last(self) -> int:
@@ -92,7 +109,10 @@ class History:
         for number in old:
             if number % self._sparse and number != self._first:
                 del self._states[number]
-        while len(self._states) > self._keyframes + self._sparse // self._dense:
+        fewest = self._sparse // self._dense + 1
+        while len(self._states) > self._keyframes + self._sparse // self._dense or (
+            self.bytes > self._budget and len(self._states) > fewest
+        ):
             self._states.popitem(last=False)
             self._first = next(iter(self._states))
             while self.first < self._first:

@@ -1,10 +1,13 @@
 """Quick saves: files that survive the program, and belong to one world.
 
 A save is a folder that appears whole or not at all: the line of play (start and moves) and, where
-the world can write its state, the state. Without one the moves are made again from the start. ::
+the world can write its state, the state. Without one the moves are made again from the start. A
+newer one goes beside it before the older one goes, so that there is one at any moment. ::
 
-    saves/<world>/00000003/line.npz
+    saves/<world>/00000003/line.npz           the quick save
     saves/<world>/00000003/state
+    saves/<world>/00000003/picture.png        what was to be seen
+    saves/<world>/slot-4/00000001/line.npz    slot 4, and so on
 """
 
 import os
@@ -13,25 +16,31 @@ import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from worldsim.runtime.line import Moves, Point, Start, pack, unpack
 from worldsim.runtime.place import Identity, Outcome, Place
 from worldsim.runtime.track import Track
 
-LINE, STATE = "line.npz", "state"
+LINE, STATE, PICTURE = "line.npz", "state", "picture.png"
+SLOTS = range(1, 10)
 
 
 class NoSaves:
     """Nowhere to save to."""
 
-    def save(self, track: Track) -> Path:
+    def save(self, track: Track, slot: int = 0) -> Path:
         """Refuse."""
         raise ValueError("there is no folder for quick saves.")
 
-    def load(self, place: Place) -> Generator[int, None, Track]:
+    def load(self, place: Place, slot: int = 0) -> Generator[int, None, Track]:
         """Refuse."""
         raise ValueError("there is no folder for quick saves.")
+
+    def pictures(self, place: Place) -> dict[int, np.ndarray]:
+        """None."""
+        return {}
 
 
 class Saves:
@@ -44,8 +53,12 @@ class Saves:
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
 
-    def save(self, track: Track) -> Path:
+    def save(self, track: Track, slot: int = 0) -> Path:
         """Write where the track is now; the newest save is the one that is loaded.
+
+        Args:
+            track: what to save.
+            slot: 1 to 9; 0 for the quick save.
 
         Returns:
             The folder of the save.
@@ -54,12 +67,13 @@ class Saves:
             OSError: the disk is full or the folder cannot be written.
         """
         place = track.place
-        home = self._home(place)
+        home = self._home(place, slot)
         home.mkdir(parents=True, exist_ok=True)
-        older = self._all(place)
+        older = _all(home)
         temporary = Path(tempfile.mkdtemp(prefix=".save-", dir=home))
         try:
             (temporary / LINE).write_bytes(pack(track.point(), place.identity.as_json()))
+            (temporary / PICTURE).write_bytes(_png(track.frame))
             if place.saves_state:
                 place.save(temporary / STATE)
             _sync(temporary)
@@ -72,8 +86,12 @@ class Saves:
             shutil.rmtree(folder, ignore_errors=True)
         return target
 
-    def load(self, place: Place) -> Generator[int, None, Track]:
+    def load(self, place: Place, slot: int = 0) -> Generator[int, None, Track]:
         """The way to the newest save; it is looked at now, and gone when it is iterated.
+
+        Args:
+            place: where to go.
+            slot: 1 to 9; 0 for the quick save.
 
         Returns:
             Yields how many moves are left to be made again (nothing where the state was written),
@@ -82,17 +100,32 @@ class Saves:
         Raises:
             ValueError: there is none, it is another world's, or it is damaged.
         """
-        found = self._all(place)
+        found = _all(self._home(place, slot))
+        if not found and slot:
+            raise ValueError(f"Slot {slot} is empty: Ctrl+{slot} saves in it.")
         if not found:
             raise ValueError(f"There is no quick save of {place.identity} yet: F5 makes one.")
         return open_save(found[-1], place)
 
-    def _home(self, place: Place) -> Path:
-        name = place.identity.world or place.identity.environment
-        return self._folder / "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    def pictures(self, place: Place) -> dict[int, np.ndarray]:
+        """What was to be seen in each slot that is not empty: uint8 `[H,W,3]` by slot."""
+        newest = {slot: _all(self._home(place, slot))[-1:] for slot in SLOTS}
+        found = {slot: cv2.imread(str(way[0] / PICTURE)) for slot, way in newest.items() if way}
+        return {slot: image[..., ::-1] for slot, image in found.items() if image is not None}
 
-    def _all(self, place: Place) -> list[Path]:
-        return sorted(path for path in self._home(place).glob("[0-9]*") if path.name.isdigit())
+    def _home(self, place: Place, slot: int) -> Path:
+        assert slot == 0 or slot in SLOTS
+        name = place.identity.world or place.identity.environment
+        home = self._folder / "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+        return home / f"slot-{slot}" if slot else home
+
+
+def _all(home: Path) -> list[Path]:
+    return sorted(path for path in home.glob("[0-9]*") if path.name.isdigit())
+
+
+def _png(frame: np.ndarray) -> bytes:
+    return cv2.imencode(".png", np.ascontiguousarray(frame[..., ::-1]))[1].tobytes()
 
 
 def open_save(folder: Path, place: Place) -> Generator[int, None, Track]:

@@ -4,48 +4,46 @@
     session.run()
 
 Everything happens in `tick()`, on one thread; other threads ask through `session.requests`. It
-knows no screen, no file and no network: it is given them. Sinks watch and change nothing.
+knows no screen, no file and no network: it is given them. Sinks watch and change nothing. What a
+player may ask for besides moving is in wishes.py.
 """
 
-import enum
 import logging
-import threading
+from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from worldsim.runtime.clock import Clock, Pacer
 from worldsim.runtime.control import Choice, Controller
+from worldsim.runtime.fan import Fan
 from worldsim.runtime.game import Game
 from worldsim.runtime.keys import check_keys
 from worldsim.runtime.line import Move, Start
+from worldsim.runtime.loop import Loop, State
 from worldsim.runtime.opening import Opening, Stage
+from worldsim.runtime.pace import Governor
 from worldsim.runtime.record import NoRecorder, Recorder
-from worldsim.runtime.requests import Requests
+from worldsim.runtime.requests import Ask
 from worldsim.runtime.saves import NoSaves, Saves
 from worldsim.runtime.sinks import Meter, Sink
 from worldsim.runtime.teller import Teller, sentence
+from worldsim.runtime.tiles import Tiles
 from worldsim.runtime.travel import Travel
+from worldsim.runtime.views import Views
+from worldsim.runtime.wishes import Wishes
 
-STEPS = (1, 2, 4, 8)  # sampler steps a player can choose
-LONGEST_SLEEP = 0.005  # a key is noticed within this time
+if TYPE_CHECKING:
+    from worldsim.runtime.takes import Takes
+
+ANYWHERE = ("new_start", "same_start", "load")  # can be asked for while time is travelled
 ENDED = "The episode is over: Enter for a new start, U for the same one, Backspace to go back."
 
 logger = logging.getLogger(__name__)
 
 
-class State(enum.Enum):
-    """What the session is doing."""
-
-    WARMUP = "warming up"
-    WAITING = "waiting"
-    RUNNING = "running"
-    PAUSED = "paused"
-    REWINDING = "rewinding"
-    CLOSED = "closed"
-
-
-class Session:
+class Session(Loop):
     """A world being played.
 
     Args:
@@ -60,6 +58,8 @@ class Session:
         saves: where quick saves go.
         sinks: who else watches.
         clock: where the time comes from.
+        governor: chooses the sampler steps; None leaves them as they are.
+        rewind_bytes: memory that going back may take; None for the usual.
 
     Attributes:
         state: what it is doing.
@@ -67,6 +67,11 @@ class Session:
         game: what is played; None until the world is open.
         frame: the frame to be seen now; None before the first.
         steps: sampler steps of the next frame; 0 where the world has none.
+        tiles: pictures to choose from; None when there is nothing to choose.
+        plan: actions that were picked and are yet to be made.
+        speed: the pace, as a multiple of the world's.
+        views: who else shows pictures: a ghost, the memory.
+        takes: what can be shown beside a recording; None where none is played.
         runs_on: whether the world goes on when nothing is asked.
     """
 
@@ -84,89 +89,44 @@ class Session:
         saves: Saves | NoSaves | None = None,
         sinks: Sequence[Sink] = (),
         clock: Clock | None = None,
+        governor: Governor | None = None,
+        rewind_bytes: int | None = None,
     ) -> None:
-        self.state = State.WARMUP
+        super().__init__(clock)
         self.opening = opening
         self.controller = controller
-        self.requests = Requests()
         self.recorder = recorder or NoRecorder()
         self.saves = saves or NoSaves()
-        self.clock = clock or Clock()
         self.meter = Meter(clock=self.clock)
-        self.sinks: list[Sink] = [self.meter, self.recorder, *sinks]
+        self.views = Views()
+        self.takes: Takes | None = None
+        self.governor = governor or Governor(on=False)
+        self.sinks += [self.meter, self.recorder, self.governor, self.views, *sinks]
         self.game: Game | None = None
         self.frame = opening.preview
         self.steps = 0
         self.runs_on = runs_on
+        self.tiles: Tiles | Fan | None = None
+        self.tiles_name = ""
+        self.plan: deque[int] = deque()
+        self.speed = 1.0
+        self._rewind_bytes = rewind_bytes
         self._seed, self._seeds = seed, np.random.default_rng(seed)
         self._spawn, self._fps, self._endless = spawn, fps, endless
-        self._pacer = Pacer(0, self.clock)
         self._stages = opening.stages(seed, spawn)
         self._opening_stage: Stage | None = Stage("starting", 0.0)
-        self._teller = Teller(self.clock)
-        self._closing = threading.Lock()
+        self.teller = Teller(self.clock)
         self._back_to = State.WAITING
         self._travel: Travel | None = None
-        self._ticks = {
+        self.ticks |= {
             State.WARMUP: self._tick_warmup,
             State.WAITING: self._tick_play,
             State.RUNNING: self._tick_play,
             State.PAUSED: self._tick_paused,
             State.REWINDING: self._tick_rewinding,
-            State.CLOSED: lambda: False,
+            State.CHOOSING: self._tick_choosing,
         }
-        self._asks = {
-            "new_start": self.new_start,
-            "same_start": self.same_start,
-            "pause": self.pause,
-            "one_step": self.one_step,
-            "run_on": self.toggle_run_on,
-            "save": self.save,
-            "load": self.load,
-            "record": self.toggle_record,
-            "fewer_steps": lambda: self.change_steps(-1),
-            "more_steps": lambda: self.change_steps(+1),
-        }
-
-    # ---- the loop ----
-
-    def run(self, frames: int | None = None) -> None:
-        """Tick until closed, or until so many frames were made; then close."""
-        try:
-            while self.state is not State.CLOSED and (frames is None or self.made < frames):
-                if not self.tick():
-                    self.clock.sleep(min(self._pacer.remaining() or LONGEST_SLEEP, LONGEST_SLEEP))
-        finally:
-            self.close()
-
-    def tick(self) -> bool:
-        """Do the next thing; False when there was nothing to do just now."""
-        if self.requests.stopped:
-            self.close()
-            return True
-        asked = self.requests.take()
-        for name in asked:
-            self._obey(name)
-        did = self._ticks[self.state]()
-        if did or asked or self._teller.is_due():
-            self._teller.publish(self)
-        return did
-
-    def close(self) -> None:
-        """Finish everything; a second time is nothing.
-
-        Another thread may call it too, when a world does not come back from a step.
-        """
-        if not self._closing.acquire(blocking=False):
-            return
-        self.state = State.CLOSED
-        for sink in self.sinks:
-            sink.end("closed")
-        self._teller.publish(self)
-        for sink in self.sinks:
-            sink.close()
-        if self.opening.place is not None:
-            self.opening.place.close()
+        self._wishes = Wishes(self)
 
     @property
     def made(self) -> int:
@@ -196,17 +156,26 @@ class Session:
         if choice is None and self.game.track.number:
             choice = Choice(action=self.game.track.moves[self.game.track.number - 1].action)
         if choice is None:
-            self._teller.tell("Hold the key of a move, and step.")
+            self.teller.tell("Hold the key of a move, and step.")
         else:
             self._make(choice)
 
     def new_start(self) -> None:
         """Begin elsewhere."""
-        self._begin(self.game.place.start(int(self._seeds.integers(2**31))), "new start")
+        self.begin(self.game.place.start(self.draw_seed()), "new start")
 
     def same_start(self) -> None:
         """Begin here again."""
-        self._begin(self.game.track.start, "same start")
+        self.begin(self.game.track.start, "same start")
+
+    def begin(self, start: Start, why: str) -> None:
+        """Leave the line and begin another."""
+        try:
+            self.game.begin(start, why)
+        except Exception as error:
+            self._fail(error)
+        else:
+            self._arrive(State.WAITING)
 
     def rewind(self, frames: int) -> None:
         """Go back so many frames, or as far as is remembered; the next ticks bring it there."""
@@ -214,46 +183,74 @@ class Session:
             self._travel.back(frames)
             self._travel.follow()
 
-    def save(self) -> None:
-        """Write a quick save.
+    def save(self, slot: int = 0) -> None:
+        """Write a quick save, or a slot from 1 to 9.
 
         Raises:
             ValueError: the world failed and is not where it is seen.
         """
         if self.game.lost:
             raise ValueError("The world failed: make a frame or go back before saving.")
-        self._teller.tell(f"Saved as {self.saves.save(self.game.track)}.")
+        self.teller.tell(f"Saved as {self.saves.save(self.game.track, slot)}.")
 
-    def load(self) -> None:
-        """Go to the newest quick save; the next ticks bring it there."""
-        way = self.saves.load(self.game.place)
+    def load(self, slot: int = 0) -> None:
+        """Go to the newest quick save, or to a slot; the next ticks bring it there."""
+        back_to = State.PAUSED if self.state is State.PAUSED else State.WAITING
+        way = self.saves.load(self.game.place, slot)
         self._travel = Travel(self.game, self.requests.holds, self.clock)
         self._travel.follow(self.game.load(way))
-        self.state, self._back_to = State.REWINDING, State.WAITING
+        self.state, self._back_to = State.REWINDING, back_to
 
-    def toggle_record(self) -> None:
-        """Record from here on, or stop."""
-        if self.recorder.on:
-            self.recorder.stop()
-        else:
-            self.recorder.start(self.game.track.point())
+    def choose_from(self, tiles: Tiles | Fan, name: str) -> None:
+        """Show pictures to pick one of, until one is picked or they are left."""
+        self._back_to = State.PAUSED if self.state is State.PAUSED else State.WAITING
+        self.tiles, self.tiles_name, self.state = tiles, name, State.CHOOSING
+        self.controller.forget()
 
-    def toggle_run_on(self) -> None:
-        """Let the world run on when no key is pressed, or wait."""
-        if self.game.place.actions.idle is None:
-            self._teller.tell("This world knows no standing still, so it waits for a key.")
-            return
-        self.runs_on = not self.runs_on
-        self._teller.tell("The world runs on." if self.runs_on else "The world waits for a key.")
+    def leave_tiles(self) -> None:
+        """Go on without picking."""
+        if self.tiles is not None:
+            self.tiles, self.state = None, self._back_to
+            self.controller.forget()
 
-    def change_steps(self, direction: int) -> None:
-        """Take the next higher or lower number of sampler steps."""
-        if not self.game.place.samples:
-            self._teller.tell("This world has no sampler.")
-            return
-        wanted = [k for k in STEPS if (k - self.steps) * direction > 0]
-        self.steps = min(wanted, key=lambda k: abs(k - self.steps), default=self.steps)
-        self._teller.tell(f"{self.steps} sampler steps a frame.")
+    def go(self, actions: Sequence[int]) -> None:
+        """Make these moves next, whoever drives."""
+        self.state = State.WAITING
+        self.plan.extend(actions)
+
+    def leap(self, frames: int) -> None:
+        """Make so many frames at once, as far as the controller goes."""
+        for _ in range(frames):
+            choice = None if self.game.ended else self._choice(run_on=False)
+            if choice is not None:
+                self._make(choice)
+
+    def draw_seed(self) -> int:
+        """The seed of the next new start."""
+        return int(self._seeds.integers(2**31))
+
+    def set_speed(self, speed: float) -> None:
+        """Play at a multiple of the world's pace."""
+        self.speed = speed
+        self.pacer = Pacer(self.fps * speed, self.clock)
+
+    @property
+    def fps(self) -> float:
+        """The pace that was asked for, without `speed`; 0 for as fast as possible."""
+        return self.game.place.fps if self._fps is None else self._fps
+
+    def publish(self) -> None:
+        """Show every sink the picture and the figures of this moment."""
+        self.teller.publish(self)
+
+    def is_due(self) -> bool:
+        """Whether the sinks have heard nothing for a while."""
+        return self.teller.is_due()
+
+    def let_go(self) -> None:
+        """Close the world."""
+        if self.opening.place is not None:
+            self.opening.place.close()
 
     # ---- one tick of each state ----
 
@@ -263,15 +260,18 @@ class Session:
             self._opening_stage = stage
             return True
         place = self.opening.place
-        check_keys(place.actions)
+        check_keys(place.actions, self.opening.bindings.intents)
         self.controller.meet(place.actions)
         self.steps = place.steps
         self.runs_on = self.runs_on is not False and place.actions.idle is not None
-        fps = place.fps if self._fps is None else self._fps
-        self._pacer = Pacer(fps, self.clock)
-        self.recorder.describe(place, fps)
+        if self._rewind_bytes is not None:
+            place.budget = self._rewind_bytes
+        start, said = self.opening.first_start(self._seed, self._spawn)
+        self.teller.tell(said)
+        self.game = Game(place, start, self.sinks, self.clock)
+        self.recorder.describe(place, self.fps)
+        self.set_speed(self.speed)
         self._opening_stage = None
-        self.game = Game(place, place.start(self._seed, self._spawn), self.sinks, self.clock)
         self._arrive(State.WAITING)
         return True
 
@@ -280,7 +280,7 @@ class Session:
             return self._start_scrub()
         if self.game.ended and self._endless:
             self.new_start()
-        if self._pacer.remaining():
+        if self.pacer.remaining():
             return False
         choice = None if self.game.ended else self._choice(run_on=self.runs_on)
         if choice is None:
@@ -289,6 +289,21 @@ class Session:
         self.state = State.RUNNING
         self._make(choice)
         return True
+
+    def _tick_choosing(self) -> bool:
+        if self.requests.holds.take():
+            self.leave_tiles()
+            return True
+        choice = self.controller.choose(self.frame) if self.tiles.by_action else None
+        try:
+            if choice is not None:
+                self.tiles.pick(choice.action + 1)
+                return True
+            return self.tiles.tick()
+        except Exception as error:
+            self.leave_tiles()
+            self._fail(error)
+            return True
 
     def _tick_paused(self) -> bool:
         self.controller.forget()
@@ -305,19 +320,22 @@ class Session:
             self._arrive(self._back_to)
         return did
 
-    def _obey(self, name: str) -> None:
-        away = self.state is State.REWINDING and name not in ("new_start", "same_start", "load")
+    def obey(self, ask: Ask) -> None:
+        """Fulfil a wish, or say why not."""
+        away = self.state is State.REWINDING and ask.name not in ANYWHERE
         if self.state is State.WARMUP or away:
-            self._teller.tell("One moment.")
+            self.teller.tell("One moment.")
             return
         try:
-            self._asks[name]()
-        except (ValueError, OSError) as error:
-            self._teller.tell(sentence(error))
+            self._wishes.fulfil(ask)
+        except (ValueError, OSError, ImportError) as error:
+            self.teller.tell(sentence(error))
 
     # ---- making frames ----
 
     def _choice(self, run_on: bool) -> Choice | None:
+        if self.plan:
+            return Choice(action=self.plan.popleft())
         choice = self.controller.choose(self.frame)
         actions = self.game.place.actions
         if choice is None and run_on and actions.idle is not None:
@@ -326,32 +344,26 @@ class Session:
 
     def _make(self, choice: Choice) -> None:
         if self.game.ended:
-            self._teller.tell(ENDED)
+            self.teller.tell(ENDED)
             return
         if self.game.lost:
             self.rewind(0)
             return
-        self._pacer.beat()
+        self.pacer.beat()
         try:
             self.game.make(Move(choice.action, self.steps), choice.pressed_at)
         except Exception as error:
             self._fail(error)
             return
         self.frame = self.game.frame
+        self.steps = self.governor.steps(self.steps, self.pacer.period)
         if self.game.ended:
-            self._teller.tell(ENDED)
-
-    def _begin(self, start: Start, why: str) -> None:
-        try:
-            self.game.begin(start, why)
-        except Exception as error:
-            self._fail(error)
-        else:
-            self._arrive(State.WAITING)
+            self.teller.tell(ENDED)
 
     def _arrive(self, state: State) -> None:
-        self.state, self._travel = state, None
+        self.state, self._travel, self.tiles = state, None, None
         self.frame = self.game.frame
+        self.plan.clear()
         self.controller.forget()
 
     def _fail(self, error: Exception) -> None:
@@ -361,8 +373,9 @@ class Session:
         if not isinstance(error, ValueError):
             logger.error("The world failed.", exc_info=error)
         self.state, self._travel = State.PAUSED, None
+        self.plan.clear()
         self.frame = self.game.frame
-        self._teller.tell(sentence(error))
+        self.teller.tell(sentence(error))
 
     # ---- going through time ----
 
@@ -374,8 +387,9 @@ class Session:
         return True
 
     def _set_off(self) -> bool:
+        self.plan.clear()
         if not self.game.place.rewinds:
-            self._teller.tell("This world cannot go back in time.")
+            self.teller.tell("This world cannot go back in time.")
             return False
         self._back_to = State.PAUSED if self.state is State.PAUSED else State.WAITING
         self._travel = Travel(self.game, self.requests.holds, self.clock)

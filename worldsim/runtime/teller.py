@@ -3,8 +3,14 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
+
 from worldsim.runtime.clock import Clock
 from worldsim.runtime.hud import Status
+from worldsim.runtime.line import Start
+from worldsim.runtime.memory import summary
+from worldsim.runtime.panes import Pane
 
 if TYPE_CHECKING:
     from worldsim.runtime.session import Session
@@ -53,8 +59,9 @@ class Teller:
             steps=session.steps,
             runs_on=bool(session.runs_on),
             recording=session.recorder.label,
-            note=self._note if self._clock.now() < self._note_until else "",
-            trouble=session.recorder.trouble,
+            note=self._note if self._clock.now() < self._note_until else _title(session),
+            trouble=session.recorder.trouble or session.views.trouble,
+            automatic=session.governor.on and session.steps > 0,
             doing=wait.doing if wait else "",
             progress=wait.progress if wait else None,
         )
@@ -65,7 +72,43 @@ def _whereabouts(session: "Session") -> dict[str, Any]:
     track, number = session.game.track, session.number
     names = track.place.actions.names
     action = names[track.moves[number - 1].action] if 0 < number <= track.number else ""
-    return {"number": number, "action": action, "seed": track.start.seed}
+    views = session.views
+    return {
+        "number": number,
+        "action": action,
+        "seed": track.start.seed,
+        "back": track.reach() if track.place.rewinds else "",
+        "panes": panes(session),
+        "curve": views.curve(number),
+        "strip": views.strip(),
+        "context": summary(session.game),
+        "drift": _drift(session.frame, track.start),
+    }
+
+
+def panes(session: "Session") -> tuple[Pane, ...]:
+    """Pictures to show instead of the frame; empty for the frame."""
+    if session.tiles is not None:
+        return session.tiles.panes()
+    return session.views.panes(session.number, session.frame)
+
+
+def _title(session: "Session") -> str:
+    return session.tiles.title if session.tiles is not None else ""
+
+
+def _drift(frame: np.ndarray, start: Start) -> float | None:
+    """Sharpness of a dreamt frame relative to the true frame it began with."""
+    if start.context_frames is None:
+        return None
+    before = sharpness(start.context_frames[-1])
+    return sharpness(frame) / before if before else None
+
+
+def sharpness(frame: np.ndarray) -> float:
+    """The mean absolute Laplacian of a picture's brightness: how much there is to see in it."""
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
 
 
 def sentence(error: Exception) -> str:

@@ -26,7 +26,9 @@ class Track:
         self.start = start
         self.moves = Moves() if moves is None else moves
         moment = Moment(frame=outcome.frame, pose=outcome.pose)
-        self.history = History(len(self.moves), moment, self._state())
+        self.history = History(
+            len(self.moves), moment, self._state(), budget=place.budget, weigh=place.weigh
+        )
 
     @property
     def number(self) -> int:
@@ -44,6 +46,12 @@ class Track:
         state = self._state() if self.history.wants_state(self.number) else None
         moment = Moment(frame=outcome.frame, pose=outcome.pose)
         self.history.add(self.number, moment, state)
+
+    def reach(self) -> str:
+        """How far one can go back, and what that costs, in words."""
+        seconds = (self.number - self.history.first) / (self.place.fps or 1.0)
+        megabytes = self.history.bytes / 2**20
+        return f"{seconds:.0f} s, {seconds / max(megabytes, 1e-6):.1f} s/MB" if seconds else ""
 
     def point(self) -> Point:
         """Where the track is now, for somebody who keeps what follows."""

@@ -1,0 +1,216 @@
+"""Recordings looked through: scrubbed, beside other takes, browsed, exported."""
+
+import json
+import re
+
+import cv2
+import gymnasium
+import numpy as np
+import pytest
+
+import worldsim  # noqa: F401  registers the ids
+from envs.world_model import WorldModelEnv
+from worldsim.runtime import replay
+from worldsim.runtime.bindings import Bindings
+from worldsim.runtime.control import Latch, RandomWalk
+from worldsim.runtime.export import export
+from worldsim.runtime.film import Film, Projector
+from worldsim.runtime.keys import FILM_INTENTS
+from worldsim.runtime.opening import Opened
+from worldsim.runtime.place import Place
+from worldsim.runtime.record import Recorder
+from worldsim.runtime.recording import read_recording
+from worldsim.runtime.requests import Keys
+from worldsim.runtime.session import Session, State
+from worldsim.runtime.sinks import Sink
+from worldsim.runtime.takes import Takes
+
+
+class Shown(Sink):
+    def show(self, frame, status):
+        self.frame, self.status = frame, status
+
+
+def record(env, environment, kwargs, folder, frames=24):
+    """A recording of random moves; its folder."""
+    recorder = Recorder(folder, on=True)
+    place = Place(env, environment, kwargs)
+    Session(Opened(place), RandomWalk(1), seed=4, fps=0, endless=True, recorder=recorder).run(
+        frames
+    )
+    return recorder.made[0]
+
+
+class Showing:
+    """A recording in a session, keys to press, and what is shown."""
+
+    def __init__(self, folder, world=None):
+        recording = read_recording(folder)
+        self.frames = recording.episode.frames
+        film, self.shown = Film(recording, folder), Shown()
+        opening = Opened(film, Bindings(intents=FILM_INTENTS))
+        self.session = Session(opening, Projector(film), seed=0, fps=0, sinks=[self.shown])
+        self.session.takes = Takes(recording, world)
+        self.keys = Keys(opening, Latch(), self.session.requests)
+        self.session.tick()
+        self.key("p")
+
+    def key(self, *names):
+        for name in names:
+            self.keys.down(name, 0.0)
+            self.keys.up(name)
+            for _ in range(100):
+                if not self.session.tick() and self.session.state is not State.REWINDING:
+                    break
+        self.session.tick()
+        return self
+
+    @property
+    def number(self):
+        return self.session.number
+
+
+@pytest.fixture
+def fake(make_fake_world, tmp_path):
+    return record(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {}, tmp_path / "recordings")
+
+
+def test_scrubbing_goes_where_it_is_asked(fake):
+    showing = Showing(fake)
+    showing.key("home", "p") if showing.number else None
+    at = showing.number
+    assert showing.key("ctrl+right").number == at + 10
+    assert showing.key("left", "left").number == at + 8
+    assert showing.key("right").number == at + 9
+    assert np.array_equal(showing.shown.frame, showing.frames[at + 9])
+    assert showing.key("ctrl+left").number == max(at - 1, 0)
+    assert showing.key("end").number == 24
+    assert np.array_equal(showing.shown.frame, showing.frames[-1])
+    assert showing.key("right").number == 24
+    assert showing.key("home").session.game.track.number >= 0
+
+
+def test_the_other_recordings_of_the_folder_are_browsed(fake, make_fake_world):
+    other = record(
+        WorldModelEnv(make_fake_world(name="other")), "FARDMLab-v0", {}, fake.parent, frames=7
+    )
+    showing = Showing(fake).key("b")
+    labels = [pane.label for pane in showing.shown.status.panes]
+    assert len(labels) == 2
+    showing.key(str(1 + next(n for n, label in enumerate(labels) if other.name in label)))
+    assert showing.session.game.place.recording.name == other.name
+    assert showing.key("end").number == 7
+
+
+def test_a_lonely_recording_says_so(fake):
+    assert "no other recording" in Showing(fake).key("b").shown.status.note
+
+
+def test_a_dream_beside_its_truth_and_dreamt_again(tiny_world, engine, tmp_path, monkeypatch):
+    """A start that an engine made is found again in it; the same world dreams the same again."""
+    from worldsim.runtime import truth
+
+    # The smallest world dreams 16 pixels, and the maze draws 64: every fourth one is the same.
+    kwargs = {"world": str(tiny_world)}
+    env = gymnasium.make("FARDMLab-v0", **kwargs)
+    folder = record(env, "FARDMLab-v0", kwargs, tmp_path, frames=5)
+    showing = Showing(folder).key("end", "tab")
+    assert "Nobody knows the truth" in showing.shown.status.note
+    showing.key("tab")
+    recorded, again, apart = showing.shown.status.panes
+    assert again.label == "dreamt again"
+    assert np.array_equal(again.frame, recorded.frame)
+    assert not apart.frame.any()
+    assert showing.shown.status.curve == pytest.approx([58.92], abs=0.01)
+    assert showing.key("tab").shown.status.panes == ()
+    assert truth.find_truth(showing.session.game.track.start, None) is None
+
+
+def test_an_engines_recording_is_dreamt_in_another_world(engine, bundled_world, tmp_path):
+    folder = record(gymnasium.make("Maze-v0"), "Maze-v0", {}, tmp_path, frames=7)
+    showing = Showing(folder, world="dmlab").key("end", "tab")
+    recorded, dreamt, _ = showing.shown.status.panes
+    assert np.array_equal(recorded.frame, showing.frames[-1])
+    assert dreamt.frame.shape == (64, 64, 3)
+    assert not np.array_equal(dreamt.frame, recorded.frame)
+    showing.key("ctrl+left")
+    recorded, given, _ = showing.shown.status.panes
+    assert np.array_equal(recorded.frame, given.frame)  # the context is shown as it is
+
+
+def test_a_recording_of_an_engine_alone_has_nothing_beside_it(fake, engine, tmp_path):
+    folder = record(gymnasium.make("Maze-v0"), "Maze-v0", {}, tmp_path / "engine", frames=3)
+    assert "--world dreams it again" in Showing(folder).key("tab").shown.status.note
+
+
+# ---- exports ----
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_animations_have_every_frame(fake, tmp_path, suffix):
+    recording, path = read_recording(fake), tmp_path / f"a{suffix}"
+    export(recording, path, zoom=2)
+    read, animation = cv2.imreadanimation(str(path))
+    assert read
+    frames = np.stack([frame[..., 2::-1] for frame in animation.frames])
+    assert frames.shape == (25, 32, 32, 3)
+    enlarged = recording.episode.frames.repeat(2, axis=1).repeat(2, axis=2)
+    if suffix == ".webp":
+        assert np.array_equal(frames, enlarged)
+    else:  # 256 colours
+        assert np.abs(frames.astype(int) - enlarged).mean() < 30
+    assert list(tmp_path.glob(".export*")) == []
+
+
+def test_a_contact_sheet(fake, tmp_path):
+    recording = read_recording(fake)
+    export(recording, tmp_path / "a.png", zoom=6)
+    sheet = cv2.imread(str(tmp_path / "a.png"))[..., ::-1]
+    first = sheet[4 : 4 + 32, 4 : 4 + 32]
+    assert np.array_equal(first[::2, ::2], recording.episode.frames[0])
+
+
+def test_a_page_needs_nothing_else(fake, tmp_path):
+    """Every frame is in it, bit for bit, and nothing is fetched from anywhere."""
+    import base64
+
+    recording = read_recording(fake)
+    export(recording, tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!data:)|https?://""", page.replace("image.src=", ""))
+    data = json.loads(re.search(r"const data=(.*);\n", page)[1])
+    assert len(data["actions"]) == len(data["frames"]) == 25
+    for picture, frame in zip(data["frames"], recording.episode.frames, strict=True):
+        found = cv2.imdecode(np.frombuffer(base64.b64decode(picture), np.uint8), 1)
+        assert np.array_equal(found[..., ::-1], frame)
+
+
+def test_a_film_for_everyone_or_a_sentence(fake, tmp_path):
+    """mp4 needs an extra: with it every frame is there, without it one sentence names it."""
+    recording, path = read_recording(fake), tmp_path / "a.mp4"
+    try:
+        import av  # noqa: F401
+    except ImportError:
+        with pytest.raises(ValueError, match=r"pip install 'worldsim\[video\]'"):
+            export(recording, path)
+        assert list(tmp_path.glob("*.mp4")) == []
+    else:
+        export(recording, path, zoom=4)
+        video = cv2.VideoCapture(str(path))
+        frames = []
+        while (shot := video.read())[0]:
+            frames.append(shot[1])
+        assert np.stack(frames).shape == (25, 64, 64, 3)
+
+
+def test_an_unknown_kind_is_one_sentence(fake, tmp_path):
+    with pytest.raises(ValueError, match=r"should end in one of \.gif"):
+        export(read_recording(fake), tmp_path / "a.doc")
+
+
+def test_the_command_exports_and_lists(fake, tmp_path, capsys):
+    path = tmp_path / "out" / "a.gif"
+    assert replay.main([str(fake), "--export", str(path)]) == 0
+    assert path.is_file()
+    assert replay.main([str(fake.parent), "--headless"]) == 0
+    assert f"{fake.name}: 25 frames" in capsys.readouterr().out

@@ -1,0 +1,68 @@
+"""Episodes as a Minari data set, which offline learners read. Needs `pip install -e '.[data]'`.
+
+Frames are kept losslessly, in HDF5. Minari puts the set below MINARI_DATASETS_PATH, or ~/.minari.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from worldsim.types import Episode
+
+
+def export(name: str, episodes: Sequence[Episode], actions: int) -> Any:
+    """Write episodes as a new data set.
+
+    Args:
+        name: Minari's id of the set, e.g. "dmlab/random-v0".
+        episodes: of one world and frame size, each at least one action long.
+        actions: how many actions the world has.
+
+    Returns:
+        The minari.MinariDataset.
+
+    Raises:
+        ImportError: Minari is not installed.
+        ValueError: no episodes, or a name that is no id or is taken.
+    """
+    import gymnasium
+
+    try:
+        minari = import_module("minari")
+        buffers = import_module("minari.data_collector.episode_buffer")
+        import_module("h5py")
+    except ImportError as error:
+        raise ImportError(
+            f"exporting to Minari needs it ({error}): pip install -e '.[data]'", name=error.name
+        ) from error
+    if not episodes:
+        raise ValueError("there are no episodes to export.")
+    try:
+        return minari.create_dataset_from_buffers(
+            name,
+            [_buffer(buffers.EpisodeBuffer, number, one) for number, one in enumerate(episodes)],
+            observation_space=gymnasium.spaces.Box(0, 255, episodes[0].frames.shape[1:], np.uint8),
+            action_space=gymnasium.spaces.Discrete(actions),
+            algorithm_name=str(episodes[0].meta.extra.get("policy", "unknown")),
+            description=f"{episodes[0].meta.source} by worldsim",
+            data_format="hdf5",
+            jpeg_encoding=False,  # it would change the pixels
+        )
+    except (ValueError, AssertionError) as error:
+        raise ValueError(f"Minari refuses {name!r}: {error}") from error
+
+
+def _buffer(kind: type, number: int, episode: Episode) -> Any:
+    over = np.zeros(len(episode), bool)
+    over[-1] = True  # where a recording stops, the world does not end
+    return kind(
+        id=number,
+        seed=episode.meta.seed,
+        observations=list(episode.frames),
+        actions=list(episode.actions),
+        rewards=[float(reward) for reward in episode.rewards],
+        terminations=[False] * len(episode),
+        truncations=over.tolist(),
+    )

@@ -1,0 +1,205 @@
+"""A recording beside another take of the same: the truth, or dreamt again.
+
+A take gives the frame of a number; it is made when it is first asked for, and kept.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from worldsim.evaluate.metrics import psnr
+from worldsim.runtime.ghost import difference
+from worldsim.runtime.line import Move, Moves, Point, Start, Step
+from worldsim.runtime.panes import Pane
+from worldsim.runtime.place import Place
+from worldsim.runtime.recording import Recording
+from worldsim.runtime.truth import find_truth
+
+CONTEXT = 64  # true frames an engine's recording gives a dream, at most
+
+
+class Take(Protocol):
+    """Other frames of the same moves."""
+
+    name: str
+
+    def frame(self, number: int) -> np.ndarray | None:
+        """The frame uint8 `[H,W,3]` of a number of the recording; None where there is none."""
+
+
+class TrueTake:
+    """What the engine shows where a dream was recorded.
+
+    Args:
+        recording: of a dream.
+        env: the engine, unwrapped.
+
+    Raises:
+        ValueError: nobody knows where the dream began.
+    """
+
+    name = "truth"
+
+    def __init__(self, recording: Recording, env: Any) -> None:
+        self._truth = find_truth(recording.point.start, env)
+        if self._truth is None:
+            raise ValueError("Nobody knows the truth of this recording: its start is no engine's.")
+        lead_in = recording.point.lead_in[:, 0].tolist()
+        self._actions = lead_in + recording.episode.actions.tolist()
+        self._before = len(lead_in)
+
+    def frame(self, number: int) -> np.ndarray | None:
+        """The engine's frame."""
+        return self._truth.frame(self._actions[: self._before + number])
+
+
+class DreamtTake:
+    """The same moves dreamt again, in the same world or in another.
+
+    A dream's recording begins where it began; an engine's gives its first frames as the context,
+    which are shown as they are.
+
+    Args:
+        recording: of the same actions as the world's.
+        place: the dream's.
+
+    Raises:
+        ValueError: the world has other actions, or frames of another size.
+    """
+
+    name = "dreamt again"
+
+    def __init__(self, recording: Recording, place: Place) -> None:
+        episode = recording.episode
+        if list(place.actions.names) != _names(recording):
+            raise ValueError(f"{place.identity} has other actions than this recording.")
+        size = place.base.world.card.frame_size
+        if episode.frames.shape[1:] != (size, size, 3):
+            raise ValueError(f"{place.identity} dreams {size} pixels, the recording has others.")
+        self._place, self._moves = place, recording.moves
+        start, lead_in = recording.point.start, Moves(recording.point.lead_in)
+        self._frames: list[np.ndarray] = []
+        if start.context_frames is None:
+            given = min(CONTEXT, (len(episode.frames) + 1) // 2)
+            self._frames = list(episode.frames[: given - 1])
+            start = Start(
+                seed=start.seed,
+                context_frames=episode.frames[:given],
+                context_actions=episode.actions[: given - 1],
+            )
+            lead_in = Moves()
+        frame = place.reset(start).frame
+        for move in lead_in:
+            frame = place.step(move).frame
+        self._frames.append(frame)
+
+    def frame(self, number: int) -> np.ndarray:
+        """The dreamt frame."""
+        while len(self._frames) <= number:
+            move = self._moves[len(self._frames) - 1]
+            steps = move.steps or self._place.steps
+            self._frames.append(self._place.step(Move(move.action, steps)).frame)
+        return self._frames[number]
+
+
+def _names(recording: Recording) -> list[str]:
+    from worldsim.actions import load_actions
+
+    return list(load_actions(recording.episode.meta.action_set).names)
+
+
+class Beside:
+    """The recording, a take, and their difference, as a sink that shows three panes.
+
+    Args:
+        take: what is beside the recording.
+        close: lets go of what the take needs.
+    """
+
+    def __init__(self, take: Take, close: Callable[[], None]) -> None:
+        self._take, self._close = take, close
+        self._decibels: dict[int, float] = {}
+
+    def begin(self, point: Point) -> None:
+        """Nothing: a take is asked by number."""
+
+    def step(self, step: Step) -> None:
+        """Compare the next frame."""
+        self.panes(step.number, step.frame)
+
+    def panes(self, number: int, frame: np.ndarray) -> tuple[Pane, ...]:
+        """The recording, the take and their difference."""
+        other = self._take.frame(number)
+        if other is None:
+            return Pane(frame, "recording", marked=True), Pane(None, f"{self._take.name}: unknown")
+        decibels = self._decibels.setdefault(number, float(psnr(other, frame)))
+        return (
+            Pane(frame, "recording", marked=True),
+            Pane(other, self._take.name),
+            Pane(difference(other, frame), f"difference, {decibels:.1f} dB"),
+        )
+
+    def curve(self, number: int) -> tuple[float, ...]:
+        """PSNR in dB of the frames that were compared, up to a number."""
+        return tuple(self._decibels[at] for at in sorted(self._decibels) if at <= number)
+
+    def close(self) -> None:
+        """Let go of the world or engine."""
+        self._close()
+
+
+class Takes:
+    """The takes of one recording, one after another: none, the truth, dreamt again.
+
+    Args:
+        recording: what is shown.
+        world: another world to dream it in; None for its own.
+    """
+
+    def __init__(self, recording: Recording, world: str | None = None) -> None:
+        self._recording, self._world = recording, world
+        is_dream = recording.identity.world_hash is not None
+        self._makers = [*([self._truth] if is_dream else []), *self._dreams(is_dream)]
+        self._next = 0
+
+    def turn(self) -> Beside | None:
+        """The next take; None for the recording alone.
+
+        Raises:
+            ValueError: it cannot be had; the one after it comes next.
+            ImportError: what it needs is not installed.
+        """
+        if not self._makers:
+            raise ValueError("There is nothing to show beside it: --world dreams it again.")
+        at, self._next = self._next, (self._next + 1) % (len(self._makers) + 1)
+        return None if at == len(self._makers) else self._makers[at]()
+
+    def _dreams(self, is_dream: bool) -> list[Callable[[], Beside]]:
+        return [self._dreamt] if is_dream or self._world is not None else []
+
+    def _truth(self) -> Beside:
+        import gymnasium
+
+        import worldsim  # noqa: F401  registers the ids
+
+        options = self._recording.point.start.options
+        if "engine" not in options:
+            raise ValueError("Nobody knows the truth of this recording: its start is no engine's.")
+        size = self._recording.episode.frames.shape[1]
+        env = gymnasium.make(options["engine"], disable_env_checker=True, size=size).unwrapped
+        return Beside(TrueTake(self._recording, env), env.close)
+
+    def _dreamt(self) -> Beside:
+        import gymnasium
+
+        import worldsim  # noqa: F401  registers the ids
+        from worldsim.runtime.opening import DREAM
+
+        identity = self._recording.identity
+        environment = identity.environment if identity.world_hash else DREAM
+        kwargs = dict(identity.kwargs) if identity.world_hash else {}
+        if self._world is not None:
+            kwargs["world"] = self._world
+        env = gymnasium.make(environment, disable_env_checker=True, **kwargs)
+        return Beside(DreamtTake(self._recording, Place(env, environment, kwargs)), env.close)

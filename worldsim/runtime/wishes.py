@@ -1,0 +1,262 @@
+"""What a player may ask a session for, by the names of the table of keys.
+
+Each wish is fulfilled on the session's thread. One that cannot be is a ValueError with a sentence.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worldsim.runtime.fan import Fan
+from worldsim.runtime.loop import State
+from worldsim.runtime.pace import next_steps
+from worldsim.runtime.requests import Ask
+from worldsim.runtime.saves import SLOTS
+from worldsim.runtime.tiles import Tiles
+
+if TYPE_CHECKING:
+    from worldsim.runtime.session import Session
+
+SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+KEEP_TILES = ("pick", "gallery", "slots", "fan", "browse", "record", "slower", "faster")
+FAR_SCRUB = 10
+
+
+class Wishes:
+    """The table of wishes of one session.
+
+    Args:
+        session: who fulfils them.
+    """
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._table: dict[str, Callable[[Any], None]] = {
+            "new_start": lambda _: session.new_start(),
+            "same_start": lambda _: session.same_start(),
+            "gallery": self._gallery,
+            "pause": lambda _: session.pause(),
+            "one_step": lambda _: session.one_step(),
+            "run_on": self._run_on,
+            "slower": lambda _: self._speed(-1),
+            "faster": lambda _: self._speed(+1),
+            "fan": self._fan,
+            "ghost": self._ghost,
+            "ground": self._ground,
+            "driver": self._driver,
+            "save": lambda _: session.save(),
+            "load": lambda _: session.load(),
+            "save_slot": lambda key: session.save(key + 1),
+            "pick": self._pick,
+            "slots": self._slots,
+            "record": self._record,
+            "fewer_steps": lambda _: self._steps(-1),
+            "more_steps": lambda _: self._steps(+1),
+            "auto_steps": self._auto_steps,
+            "memory": self._memory,
+            "attention": self._attention,
+            "scrub": self._scrub,
+            "take": self._take,
+            "browse": self._browse,
+            "open": self._open,
+        }
+
+    def fulfil(self, ask: Ask) -> None:
+        """Fulfil a wish.
+
+        Raises:
+            ValueError: it cannot be; one sentence.
+            OSError: a file or a folder refused.
+        """
+        session = self._session
+        if session.tiles is not None and ask.name not in KEEP_TILES:
+            session.leave_tiles()
+        self._table[ask.name](ask.value)
+
+    # ---- pictures to pick from ----
+
+    def _pick(self, key: int) -> None:
+        if self._session.tiles is not None:
+            self._session.tiles.pick(key + 1)
+        else:
+            self._session.load(key + 1)
+
+    def _choose(self, name: str, make: Callable[[], Tiles | Fan]) -> None:
+        """Show some tiles; asked for again, their next page, and after the last one none."""
+        session = self._session
+        if session.tiles is not None and session.tiles_name == name:
+            if not session.tiles.more():
+                session.leave_tiles()
+            return
+        session.leave_tiles()
+        session.choose_from(make(), name)
+
+    def _gallery(self, _: Any) -> None:
+        session, spawns = self._session, self._session.game.place.spawns
+        if not spawns:
+            raise ValueError("This world has no starts to choose from: Enter makes a new one.")
+
+        def begin(index: int) -> None:
+            start = session.game.place.start(session.game.track.start.seed, index)
+            session.begin(start, "another start")
+
+        pictures = [(spawn.frames[-1], spawn.name) for spawn in spawns]
+        title = "Pick a start by its number. Tab turns the page, Backspace leaves."
+        self._choose("gallery", lambda: Tiles(title, pictures, begin))
+
+    def _slots(self, _: Any) -> None:
+        session = self._session
+        found = session.saves.pictures(session.game.place)
+        if not found:
+            raise ValueError("All slots are empty: Ctrl+1 saves in the first.")
+        pictures = [(found.get(slot), "" if slot in found else "empty") for slot in SLOTS]
+        title = "Pick a slot by its number. Backspace leaves."
+        self._choose("slots", lambda: Tiles(title, pictures, lambda index: session.load(index + 1)))
+
+    def _fan(self, _: Any) -> None:
+        session = self._session
+        game = session.game
+        if game.lost or game.ended:
+            raise ValueError("There is no way from here: go back, or start again.")
+
+        def go(actions: list[int]) -> None:
+            session.leave_tiles()
+            session.go(actions)
+
+        self._choose("fan", lambda: Fan(game.place, session.steps, session.clock, go))
+
+    def _open(self, path: str) -> None:
+        """Start from a picture, a clip or an episode."""
+        from worldsim.runtime.spawning import start_from
+
+        session = self._session
+        start, said = start_from(Path(path), session.game.place, session.game.track.start.seed)
+        session.begin(start, "another start")
+        session.teller.tell(said)
+
+    # ---- how it goes ----
+
+    def _run_on(self, _: Any) -> None:
+        session = self._session
+        if session.game.place.actions.idle is None:
+            session.teller.tell("This world knows no standing still, so it waits for a key.")
+            return
+        session.runs_on = not session.runs_on
+        waits = "The world runs on." if session.runs_on else "The world waits for a key."
+        session.teller.tell(waits)
+
+    def _speed(self, direction: int) -> None:
+        session = self._session
+        if not session.fps:
+            raise ValueError("It goes as fast as it can already.")
+        at = SPEEDS.index(session.speed) + direction
+        session.set_speed(SPEEDS[min(max(at, 0), len(SPEEDS) - 1)])
+        session.teller.tell(f"{session.fps * session.speed:g} frames a second.")
+
+    def _steps(self, direction: int) -> None:
+        session = self._session
+        if not session.game.place.samples:
+            session.teller.tell("This world has no sampler.")
+            return
+        session.governor.on = False
+        session.steps = next_steps(session.steps, direction)
+        session.teller.tell(f"{session.steps} sampler steps a frame.")
+
+    def _auto_steps(self, _: Any) -> None:
+        session = self._session
+        if not session.game.place.samples:
+            raise ValueError("This world has no sampler.")
+        session.governor.on = True
+        session.teller.tell("As many sampler steps as the pace allows.")
+
+    def _driver(self, _: Any) -> None:
+        session = self._session
+        if not hasattr(session.controller, "turn"):
+            raise ValueError(f"Nobody but {session.controller.name} can drive here.")
+        session.teller.tell(f"{session.controller.turn()} drives.")
+
+    def _record(self, _: Any) -> None:
+        session = self._session
+        if session.recorder.on:
+            session.recorder.stop()
+        else:
+            session.recorder.start(session.game.track.point())
+
+    # ---- the truth, and the memory ----
+
+    def _ghost(self, _: Any) -> None:
+        from worldsim.runtime.ghost import Ghost
+
+        session, views = self._session, self._session.views
+        views.trouble = ""
+        if views.ghost is not None:
+            views.drop_ghost()
+            return
+        ghost = Ghost(session.game.place)
+        if not ghost.knows(session.game.track.start):
+            session.teller.tell("Nobody knows the truth of this start: here is a new one.")
+            session.begin(ghost.new_start(session.draw_seed()), "a start with its truth")
+        ghost.follow(session.game.track)
+        views.ghost = ghost
+
+    def _ground(self, _: Any) -> None:
+        session, ghost = self._session, self._session.views.ghost
+        if ghost is None:
+            raise ValueError("There is no truth to go back to: G shows it beside the dream.")
+        session.begin(ghost.grounded(session.number), "grounded")
+        session.teller.tell("The dream stands in the true frames again.")
+
+    def _memory(self, _: Any) -> None:
+        from worldsim.runtime.memory import Memory
+
+        views = self._session.views
+        if views.memory is not None:
+            views.memory.close()
+            views.memory = None
+        else:
+            views.memory = Memory(self._session.game)
+
+    def _attention(self, _: Any) -> None:
+        if self._session.views.memory is None:
+            self._memory(0)
+        on = self._session.views.memory.toggle_attention()
+        self._session.teller.tell("What the next frame looks at." if on else "")
+
+    # ---- a recording ----
+
+    def _scrub(self, key: int) -> None:
+        session = self._session
+        session.state = State.PAUSED
+        frames = (-1, 1, -FAR_SCRUB, FAR_SCRUB, session.game.place.left)[key]
+        if frames < 0:
+            session.rewind(-frames)
+        else:
+            session.leap(frames)
+
+    def _take(self, _: Any) -> None:
+        views = self._session.views
+        views.drop_ghost()
+        views.ghost = self._session.takes.turn()
+
+    def _browse(self, _: Any) -> None:
+        from worldsim.runtime.recording import read_recording
+        from worldsim.runtime.takes import Takes
+
+        session, film = self._session, self._session.game.place
+        found = film.neighbours()
+        if len(found) < 2:
+            raise ValueError("There is no other recording in this folder.")
+
+        def show(index: int) -> None:
+            recording = read_recording(found[index])
+            session.views.drop_ghost()
+            film.show(recording)
+            session.takes = Takes(recording)
+            session.begin(film.start(0), "another recording")
+
+        def pictures() -> Tiles:
+            middles = (read_recording(path).episode.frames for path in found)
+            shown = [(f[len(f) // 2], path.name) for f, path in zip(middles, found, strict=True)]
+            return Tiles("Pick a recording by its number. B turns the page.", shown, show)
+
+        self._choose("browse", pictures)

@@ -127,6 +127,7 @@ def build(options: argparse.Namespace):
             options.world, seed, number, options.steps, options.device, bindings=bindings
         )
     opening.file, opening.fit = file, options.fit
+    opening.settle = options.headless is None  # without a window, bits matter more than speed
     follower, alone = Follower(), options.headless is not None
     return Session(
         opening,

@@ -45,6 +45,7 @@ class Opening:
     Attributes:
         file: a picture, a clip or an episode to begin with, instead of the seed's start.
         fit: how its pictures are fitted, "crop" or "letterbox".
+        settle: whether the number of threads that is fastest here is found on the way.
         place: the opened environment, after the last stage.
     """
 
@@ -69,6 +70,7 @@ class Opening:
         self.place: Place | None = None
         self.file: Path | None = None
         self.fit = "crop"
+        self.settle = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -105,9 +107,13 @@ class Opening:
         self.actions = self.place.actions = self.bindings.of(self.place.actions)
         yield Stage("going to the start", 0.6)
         self.place.reset(self.first_start(seed, spawn)[0])
-        for done in (0.8, 0.9):
-            yield Stage("making the first frames", done)
-            self.place.step(Move(0, self.place.steps))
+        yield Stage("making the first frames", 0.8)
+        self.place.step(Move(0, self.place.steps))
+        if self.settle and self.kwargs.get("device") == "cpu":
+            from worldsim.threads import settle_threads
+
+            yield Stage("finding the best number of threads", 0.9)
+            settle_threads(lambda: self.place.step(Move(0, self.place.steps)))
 
 
 class Opened(Opening):

@@ -131,7 +131,7 @@ class FARDynamics(nn.Module):
             latents = jump(latents, predicted, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
         # As noise to remember it with, the noise it was made of, channels reversed: another, and
         # still a function of the dream's seed.
-        seen = torch.lerp(latents, noise.flip(1), cfg.context_noise)
+        seen = latents * (1 - cfg.context_noise) + noise.flip(1) * cfg.context_noise
         return self._append(carry, arrival, latents, seen), latents
 
     def _told(self, d: float) -> int:

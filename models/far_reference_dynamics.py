@@ -190,7 +190,7 @@ class FARReferenceDynamics(nn.Module):
             remember(self.network, room, "fine", self._rows(carry.latents), looks[:-1], window)
         scale, shift = self.network.out_modulation(new).unsqueeze(2).chunk(2, dim=-1)
         own = of_frames(mods, slice(count, None))
-        return Ready(carry, looks[-1], own, Modulation(shift, scale, scale))
+        return Ready(carry, looks[-1], own, Modulation(shift, 1 + scale, scale))
 
     @torch.no_grad()
     def velocity(self, ready: Ready, x: Tensor, step: int) -> Tensor:

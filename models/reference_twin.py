@@ -83,7 +83,7 @@ class AsPublished:
         if self.cached and first:
             self._remembered = cut - 1
         scale, shift = net.out_modulation(condition).unsqueeze(2).chunk(2, dim=-1)
-        tokens = modulate(tokens, Modulation(shift, scale, scale))
+        tokens = modulate(tokens, Modulation(shift, 1 + scale, scale))
         net.out["coarse"](tokens[:, :split])
         made = net.out["fine"](tokens[:, split:])[:, -self._size("fine") :].transpose(1, 2)
         return unpatchify(made.float(), cfg.patch, x.shape[-2] // cfg.patch)

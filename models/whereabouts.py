@@ -28,9 +28,9 @@ class Where(NamedTuple):
     """Where tokens are, and their frames of reference.
 
     place `[B,N,PADDED]` is what values carry: x, y (cells), row, column (latent cells), cosine and
-    sine of each harmonic of the bearing, padded with zeros. Read as pairs, that is as complex
-    numbers, a mean place less `origin`, times `turn` (both `[B,N,1,PAIRS]`), is as the token sees
-    it.
+    sine of each harmonic of the bearing, padded with zeros. Read as pairs, a mean place less
+    `origin`, turned by the angles whose cosine and sine are `turn` (both `[B,N,1,PAIRS,2]`), is as
+    the token sees it.
     """
 
     place: Tensor
@@ -59,9 +59,10 @@ def whereabouts(poses: Tensor, grid: Tensor) -> Where:
         dim=-2,
     )
     place = F.pad(torch.cat((there, bearings), dim=-2).flatten(-2), (0, PADDED - NUMBERS))
-    origin = torch.view_as_complex(F.pad(there, (0, 0, 0, len(HARMONICS))))
-    back = torch.view_as_complex(bearings).conj()
-    turn = torch.cat((back[..., :1], torch.full_like(back[..., :1], 1 / 8), back), dim=-1)
+    origin = F.pad(there, (0, 0, 0, len(HARMONICS)))
+    back = bearings * bearings.new_tensor([1.0, -1.0])
+    scale = torch.tensor([1 / 8, 0.0], device=poses.device).expand_as(back[..., :1, :])
+    turn = torch.cat((back[..., :1, :], scale, back), dim=-2)
     return Where(*(part.flatten(1, 2) for part in (place, origin.unsqueeze(3), turn.unsqueeze(3))))
 
 
@@ -91,8 +92,10 @@ def seen_from(mean: Tensor, where: Where) -> Tensor:
     In order: ahead and left along the token's own bearing, rows and columns, and the harmonics of
     the bearings' difference. Distances are squashed to -1..1, most sensitive at the token itself.
     """
-    pairs = torch.view_as_complex(mean.float().unflatten(-1, (-1, 2)).contiguous())
-    seen = (pairs - where.origin) * where.turn
-    away = seen[..., :1]
-    squashed = away / (1 + away.abs())
-    return torch.view_as_real(torch.cat((squashed, seen[..., 1:]), dim=-1)).flatten(-2)
+    # Products and sums one by one, not of complex numbers: their last bits depend on the batch.
+    a, b = (mean.float().unflatten(-1, (-1, 2)) - where.origin).unbind(-1)
+    cos, sin = where.turn.unbind(-1)
+    seen = torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1)
+    away = seen[..., :1, :]
+    near = 1 + (away * away).sum(-1, keepdim=True).sqrt()
+    return torch.cat((away / near, seen[..., 1:, :]), dim=-2).flatten(-2)

@@ -47,9 +47,9 @@ def whereabouts(poses: Tensor, grid: Tensor) -> Where:
     and bearing.
     """
     shape = (*poses.shape[:2], len(grid))
-    angles = (poses[..., 2:] + grid[:, 2]).unsqueeze(-1) * torch.tensor(
-        HARMONICS, device=poses.device
-    )
+    # In float64, since the last bit of a float32 cosine may depend on where in a batch it stands.
+    bearing = poses[..., 2:].double() + grid[:, 2].double()
+    angles = bearing.unsqueeze(-1) * torch.tensor(HARMONICS, device=poses.device)
     bearings = torch.stack((angles.cos(), angles.sin()), dim=-1).float()
     there = torch.stack(
         (

@@ -131,7 +131,13 @@ def tiny_world(tmp_path_factory):
         EpisodeStore(folder / "spawns").append(episode)
     sizes = AutoencoderConfig(frame_size=16, patch=4, channels=8, width=16, blocks=1)
     shape = FARConfig(
-        actions=4, latent_channels=8, latent_size=4, coarse_patch=(4, 4), width=64, layers=2
+        actions=4,
+        latent_channels=8,
+        latent_size=4,
+        coarse_patch=(4, 4),
+        width=64,
+        head_size=32,
+        layers=2,
     )
     codec, network = PatchAutoencoder(sizes), FARNetwork(shape)
     generator = torch.Generator().manual_seed(0)

@@ -97,5 +97,5 @@ def seen_from(mean: Tensor, where: Where) -> Tensor:
     cos, sin = where.turn.unbind(-1)
     seen = torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1)
     away = seen[..., :1, :]
-    near = 1 + (away * away).sum(-1, keepdim=True).sqrt()
+    near = 1 + ((away * away).sum(-1, keepdim=True) + 1e-9).sqrt()  # slope at 0: none
     return torch.cat((away / near, seen[..., 1:, :]), dim=-2).flatten(-2)

@@ -7,7 +7,7 @@ every shape is tried once: where the batched product gives each row what it gets
 else rows are multiplied one by one.
 
 Attention and what works number by number give rows the same bits in any batch
-(tests/test_alone.py), attention where it has at least as many heads as there are threads;
+(tests/test_alone.py); models/whereabouts.py attends row by row where several threads share one;
 convolutions do not, so frames are decoded one by one. Knows nothing of dreams.
 """
 

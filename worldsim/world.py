@@ -24,9 +24,10 @@ from torch import Tensor
 
 from worldsim.actions import ActionSet, load_actions
 from worldsim.alone import decoded, rows_alone
-from worldsim.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights, write_whole
+from worldsim.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights
 from worldsim.paths import asset
 from worldsim.types import NULL_ACTION, Episode
+from worldsim.whole import write_whole
 
 BUILDERS = {
     "far": "models.build:build_far",

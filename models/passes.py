@@ -14,6 +14,7 @@ from models.cache import KV, MultiLevelCache
 from models.far import LANDMARK, FARNetwork, Frames, additive, coarse_sees_coarse
 from models.layers import QKV, Modulation, modulate
 from models.whereabouts import Where, attend_from, carried
+from worldsim.alone import attention
 
 Mods = tuple[Modulation, Modulation]
 Visible = tuple[Tensor, Tensor, Tensor | None]
@@ -108,7 +109,7 @@ def through(
         if layer == last and not to_the_end:
             break
         k, v, mask = see(layer, qkv)
-        found = attend_from(where, qkv.q, k, v, mask)
+        found = attend_from(where, qkv.q, k, v, mask, attention)
         x = block.finish(x, found, projections.out, mods)
     return x, KV(*(torch.stack(part) for part in zip(*kv, strict=True)))
 

@@ -75,27 +75,21 @@ def carried(qkv: QKV, where: Where) -> QKV:
     return QKV(F.pad(q, (0, PADDED)), F.pad(k, (0, PADDED)), torch.cat((v, place), dim=-1))
 
 
-def attend_from(where: Where, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def attend_from(
+    where: Where,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None,
+    attend: Callable[..., Tensor] = F.scaled_dot_product_attention,
+) -> Tensor:
     """Attention of carried queries that are at `where` -> `[B, N, D + H*NUMBERS]`: what was found,
-    and where it lies.
+    and where it lies. `attend` computes it.
     """
     size = q.shape[-1] - PADDED
-    found = _attended(q, k, v, mask, size**-0.5).transpose(1, 2)
+    found = attend(q, k, v, attn_mask=mask, scale=size**-0.5).transpose(1, 2)
     seen = seen_from(found[..., size : size + NUMBERS], where).to(found.dtype)
     return torch.cat((found[..., :size].flatten(2), seen.flatten(2)), dim=-1)
-
-
-def _attended(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """Attention; in play on a CPU row by row, since with several threads a row's last bits may
-    depend on the others, and a dream in a batch is the dream alone (worldsim/alone.py).
-    """
-    if len(q) == 1 or q.device.type != "cpu" or torch.is_grad_enabled():
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
-    masks = (mask,) * len(q) if mask is None or len(mask) == 1 else mask.split(1)
-    rows = zip(q.split(1), k.split(1), v.split(1), masks, strict=True)
-    return torch.cat(
-        [F.scaled_dot_product_attention(*row[:3], attn_mask=row[3], scale=scale) for row in rows]
-    )
 
 
 def seen_from(mean: Tensor, where: Where) -> Tensor:

@@ -40,17 +40,19 @@ def test_training_goes_as_before():
     assert layer.weight.grad is not None
 
 
-def test_attention_does_not_mind_company():
-    """It is left as it is; a library that changes this must be noticed here."""
+@pytest.mark.parametrize("masked", ["not", "alike", "each"])
+def test_attention_does_not_mind_company(masked):
     torch.manual_seed(0)
     q, k, v = (torch.randn(5, 4, n, 48) for n in (16, 488, 488))
-    mask = torch.zeros(5, 1, 1, 488)
-    mask[:, :, :, 300:] = float("-inf")
-    together = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    mask = None if masked == "not" else torch.zeros(5 if masked == "each" else 1, 1, 1, 488)
+    if mask is not None:
+        mask[:, :, :, 300:] = float("-inf")
+    together = alone.attention(q, k, v, attn_mask=mask)
     for row in range(5):
         part = slice(row, row + 1)
-        alone = F.scaled_dot_product_attention(q[part], k[part], v[part], attn_mask=mask[part])
-        assert torch.equal(together[part], alone)
+        own = mask[part] if masked == "each" else mask
+        single = F.scaled_dot_product_attention(q[part], k[part], v[part], attn_mask=own)
+        assert torch.equal(together[part], single)
 
 
 def test_dreams_at_different_frames_are_the_dreams_alone(tiny_world):

@@ -6,9 +6,9 @@ shapes are concerned depends on the processor, the library and the threads, not 
 every shape is tried once: where the batched product gives each row what it gets alone it is used,
 else rows are multiplied one by one.
 
-Attention and what works number by number give rows the same bits in any batch
-(tests/test_alone.py); models/whereabouts.py attends row by row where several threads share one;
-convolutions do not, so frames are decoded one by one. Knows nothing of dreams.
+Attention may do the same where several threads share one row, and convolutions do: rows attend one
+by one, and frames are decoded one by one. What works number by number gives rows the same bits in
+any batch (tests/test_alone.py). Knows nothing of dreams.
 """
 
 from typing import TYPE_CHECKING
@@ -55,6 +55,20 @@ def rows_alone(module: object) -> None:
         for part in module.modules():
             if type(part) is nn.Linear:
                 part.__class__ = RowLinear
+
+
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, scale: float | None = None
+) -> Tensor:
+    """Attention of rows `[B,H,N,d]`, the mask `[1 or B,...]`; on a CPU each row as it is alone."""
+    if len(q) == 1 or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, scale=scale)
+    one_for_all = attn_mask is None or len(attn_mask) == 1
+    masks = (attn_mask,) * len(q) if one_for_all else attn_mask.split(1)
+    rows = zip(q.split(1), k.split(1), v.split(1), masks, strict=True)
+    return torch.cat(
+        [F.scaled_dot_product_attention(*row[:3], attn_mask=row[3], scale=scale) for row in rows]
+    )
 
 
 def decoded(codec: "Codec", latents: Tensor) -> np.ndarray:

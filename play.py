@@ -39,6 +39,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="K",
         help="sampler steps a frame: more is finer, slower; by default what the pace allows",
     )
+    add("--policy", metavar="MODULE:FUNCTION", help="who else can drive: see worldsim rollout")
     add("--device", default="cpu", help="where the network runs: cpu or cuda")
     add = parser.add_argument_group("how it is shown").add_argument
     add("--zoom", type=natural, metavar="N", help="screen pixels a pixel")
@@ -113,6 +114,7 @@ def build(options: argparse.Namespace):
     from worldsim.runtime.opening import open_engine, open_world
     from worldsim.runtime.pace import Governor
     from worldsim.runtime.record import Recorder
+    from worldsim.runtime.roll import Calls, named_function
     from worldsim.runtime.saves import Saves
     from worldsim.runtime.session import Session
 
@@ -129,9 +131,11 @@ def build(options: argparse.Namespace):
     opening.file, opening.fit = file, options.fit
     opening.settle = options.headless is None  # without a window, bits matter more than speed
     follower, alone = Follower(), options.headless is not None
+    others = [Calls(named_function(options.policy), seed)] if options.policy else []
+    others.append(RandomWalk(seed))
     return Session(
         opening,
-        RandomWalk(seed) if alone else Drivers(Keyboard(), [follower, RandomWalk(seed)]),
+        others[0] if alone else Drivers(Keyboard(), [follower, *others]),
         seed=seed,
         spawn=number,
         fps=0.0 if options.fps is None and alone else options.fps,

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+from pathlib import Path
 
 import cv2
 import gymnasium
@@ -11,7 +13,8 @@ from players import Seen
 
 import worldsim  # noqa: F401  registers the ids
 from envs.world_model import WorldModelEnv
-from worldsim.runtime import replay
+from worldsim.data.video import read_video
+from worldsim.runtime import replay, takes
 from worldsim.runtime.bindings import Bindings
 from worldsim.runtime.control import Latch, RandomWalk
 from worldsim.runtime.export import export
@@ -121,6 +124,24 @@ def test_a_dream_beside_its_truth_and_dreamt_again(tiny_world, engine, tmp_path,
     assert truth.find_truth(showing.session.game.track.start, None) is None
 
 
+def test_a_take_that_fails_is_gone_and_the_film_goes_on(tiny_world, tmp_path, monkeypatch):
+    """It is asked for a frame while the window is told what to show: no place for an error."""
+    kwargs = {"world": str(tiny_world)}
+    env = gymnasium.make("FARDMLab-v0", **kwargs)
+    folder = record(env, "FARDMLab-v0", kwargs, tmp_path, frames=5)
+    showing = Showing(folder).key("home", "tab", "tab")
+    assert showing.shown.status.panes
+
+    def broken(self, number):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(takes.DreamtTake, "frame", broken)
+    showing.key("end")
+    assert showing.number == 5
+    assert showing.shown.status.panes == ()
+    assert "out of memory" in showing.shown.status.trouble
+
+
 def test_an_engines_recording_is_dreamt_in_another_world(engine, bundled_world, tmp_path):
     folder = record(gymnasium.make("Maze-v0"), "Maze-v0", {}, tmp_path, frames=7)
     showing = Showing(folder, world="dmlab").key("end", "tab")
@@ -180,22 +201,36 @@ def test_a_page_needs_nothing_else(fake, tmp_path):
         assert np.array_equal(found[..., ::-1], frame)
 
 
-def test_a_film_for_everyone_or_a_sentence(fake, tmp_path):
-    """mp4 needs an extra: with it every frame is there, without it one sentence names it."""
+@pytest.mark.parametrize("zoom", [4, 3])
+def test_a_film_for_everyone(fake, tmp_path, zoom):
+    """H.264 that browsers play: every frame, in its order, at the recording's pace."""
+    import av
+
     recording, path = read_recording(fake), tmp_path / "a.mp4"
-    try:
-        import av  # noqa: F401
-    except ImportError:
-        with pytest.raises(ValueError, match=r"pip install 'worldsim\[video\]'"):
-            export(recording, path)
-        assert list(tmp_path.glob("*.mp4")) == []
-    else:
-        export(recording, path, zoom=4)
-        video = cv2.VideoCapture(str(path))
-        frames = []
-        while (shot := video.read())[0]:
-            frames.append(shot[1])
-        assert np.stack(frames).shape == (25, 64, 64, 3)
+    export(recording, path, zoom=zoom)
+    with av.open(str(path)) as film:
+        (stream,) = film.streams
+        assert (stream.codec.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert float(stream.average_rate) == recording.fps
+    frames = read_video(path)
+    assert frames.shape == (25, 16 * zoom, 16 * zoom, 3)
+    true = recording.episode.frames.repeat(zoom, axis=1).repeat(zoom, axis=2).astype(int)
+    apart = [[np.abs(one - other).mean() for other in true] for one in frames[::6]]
+    assert np.argmin(apart, axis=1).tolist() == [0, 6, 12, 18, 24]
+
+
+def test_without_the_extra_a_film_is_one_sentence(fake, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ValueError, match=r"pip install 'worldsim\[video\]'"):
+        export(read_recording(fake), tmp_path / "a.mp4")
+    assert list(tmp_path.glob("*.mp4")) == []
+
+
+def test_what_cannot_be_written_is_one_sentence(fake):
+    """Not even root writes there."""
+    for name in ("a.mp4", "a.gif", "a.html"):
+        with pytest.raises(OSError, match="/proc"):
+            export(read_recording(fake), Path("/proc") / name)
 
 
 def test_an_unknown_kind_is_one_sentence(fake, tmp_path):

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -129,6 +130,16 @@ def test_a_recording_is_training_data_as_it_is(world, tmp_path):
     assert len(episode) == 3
     assert episode.meta.action_set == "dmlab"
     assert episode.meta.fps == 7.5
+
+
+def test_a_recording_has_a_preview_to_look_at(world, tmp_path):
+    play(world, tmp_path, [2, 0] * 150).close()
+    (folder,) = all_recordings(tmp_path)
+    read, preview = cv2.imreadanimation(str(folder / "preview.webp"))
+    assert read
+    assert len(preview.frames) == 151  # every other one of 301
+    assert preview.frames[0].shape[:2] == (16, 16)
+    assert preview.durations[0] == round(2 * 1000 / 7.5)
 
 
 def test_recording_from_the_middle_can_be_made_again(world, make_fake_world, tmp_path):

@@ -3,6 +3,8 @@
 No screen: keys go in by name, and what a sink is shown comes out.
 """
 
+import sys
+
 import cv2
 import numpy as np
 import players
@@ -17,8 +19,9 @@ from worldsim.runtime.drivers import Drivers, Follower
 from worldsim.runtime.keys import INTENTS, printed
 from worldsim.runtime.opening import Opened
 from worldsim.runtime.pace import Governor
-from worldsim.runtime.panes import Rect, along, grid
+from worldsim.runtime.panes import Rect, along, beside, grid
 from worldsim.runtime.place import Place
+from worldsim.runtime.roll import Calls, named_function
 from worldsim.runtime.saves import Saves
 from worldsim.runtime.session import State
 from worldsim.runtime.spawning import fitted
@@ -31,10 +34,10 @@ LEFT, RIGHT, FORWARD, STAND = range(4)
 class Played(players.Played):
     """A session on a world, with everybody who can drive."""
 
-    def __init__(self, world, place=None, bindings=None, **options):
+    def __init__(self, world, place=None, bindings=None, drivers=None, **options):
         place = place or Place(WorldModelEnv(world), "FARDMLab-v0", {"world": "fake"})
         follower = Follower()
-        drivers = Drivers(Keyboard(), [follower, RandomWalk(0)])
+        drivers = drivers or Drivers(Keyboard(), [follower, RandomWalk(0)])
         super().__init__(Opened(place, bindings), drivers, sinks=[follower], **options)
 
     def key(self, *names):
@@ -289,6 +292,15 @@ def test_a_dropped_picture_is_a_start(played, tmp_path):
     assert played.number == 1
 
 
+def test_a_dropped_picture_is_fitted_as_the_command_said(played, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((10, 40, 3), 200, np.uint8))
+    played.session.opening.fit = "letterbox"
+    played.keys.drop(str(tmp_path / "a.png"))
+    played.ticks(2)
+    assert not played.session.frame[0].any()
+    assert (played.session.frame[8] == 200).all()
+
+
 @pytest.mark.parametrize("shape", [(40, 90), (90, 40), (16, 16), (5, 3)])
 def test_a_picture_of_any_shape_fits(shape):
     picture = np.full((*shape, 3), 200, np.uint8)
@@ -436,6 +448,56 @@ def test_chance_drives_until_a_key_is_touched(played):
     assert len(played.seen.steps) == made
 
 
+POLICIES = """
+def turn(frame, actions, rng):
+    return "left"
+
+def broken(frame, actions, rng):
+    raise KeyError("goal")
+
+def strange(frame, actions, rng):
+    return 17
+"""
+
+
+@pytest.fixture
+def driven(world, tmp_path, monkeypatch):
+    """A session that a function of the player's can drive."""
+    (tmp_path / "mine.py").write_text(POLICIES)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+
+    def drive(name):
+        policy = Calls(named_function(f"mine:{name}"), seed=0)
+        drivers = Drivers(Keyboard(), [policy, RandomWalk(0)])
+        return Played(world, drivers=drivers)
+
+    return drive
+
+
+def test_a_policy_drives_until_a_key_is_touched_and_picks_no_picture(driven):
+    played = driven("turn").key("m")
+    assert played.seen.status.driver == "policy"
+    made = len(played.ticks(4).seen.actions)
+    assert set(played.seen.actions) == {LEFT}
+    played.key("b").ticks(12)
+    assert played.session.state is State.CHOOSING
+    assert len(played.seen.actions) == made
+    played.key("backspace", "w")
+    assert played.seen.actions[-1] == FORWARD
+    assert played.seen.status.driver == "you"
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("broken", "goal"), ("strange", "17")])
+def test_a_policy_that_fails_hands_over_and_play_goes_on(driven, name, sentence):
+    """Anybody's function must not take the window down."""
+    played = driven(name).key("m")
+    assert sentence in played.note
+    assert played.seen.status.driver == "you"
+    assert played.session.state is State.PAUSED
+    assert played.key("p", "w").seen.actions == [FORWARD]
+
+
 # ---- keys ----
 
 
@@ -443,10 +505,8 @@ def test_own_keys(world, tmp_path):
     path = tmp_path / "keys.yaml"
     path.write_text("intents: {pause: [space], rewind: r}\nactions: {forward: [z, up]}\n")
     played = Played(world, bindings=read_bindings(path))
-    assert [key for key, name in played.keys.actions.keys.items() if name == "forward"] == [
-        "z",
-        "up",
-    ]
+    keys = [key for key, name in played.keys.actions.keys.items() if name == "forward"]
+    assert [key for key in keys if not key.startswith("pad ")] == ["z", "up"]
     played.key("space")
     assert played.session.state is State.PAUSED
     assert "P does nothing here" in played.keys.down("p", 0.0)
@@ -480,14 +540,27 @@ def test_every_intent_of_the_table_can_be_fulfilled(played):
     wished = {intent.name for intent in INTENTS if intent.how not in ("view", "hold")} - {"quit"}
     assert wished <= set(played.session._wishes._table)
     assert printed(next(i for i in INTENTS if i.name == "save_slot")) == "Ctrl+1..9"
-    assert Bindings().of(played.place.actions) == played.place.actions
+    bound = Bindings().of(played.place.actions)
+    assert Bindings().of(bound) == bound
+    on_keys = {key: name for key, name in bound.keys.items() if not key.startswith("pad ")}
+    assert on_keys == played.place.actions.keys
+
+
+def overlap(one, other):
+    across = one.x < other.x + other.width and other.x < one.x + one.width
+    return across and one.y < other.y + other.height and other.y < one.y + one.height
 
 
 @pytest.mark.parametrize("room", [Rect(0, 0, 640, 480), Rect(10, 5, 300, 900), Rect(0, 0, 7, 3)])
 def test_panes_and_thumbnails_stay_inside(room):
     for count in (1, 2, 3, 4, 9, 24):
-        for cells in (grid(count, (16, 16), room), along(count, room)):
-            assert len(set(cells)) == count or min(room.width, room.height) < 9
+        ways = [grid(count, (16, 16), room), along(count, room), along(count, room, 12, True)]
+        if count > 1:
+            cells, figures = beside(count, (16, 16), room)
+            assert not any(overlap(figures, cell) for cell in cells)
+            ways.append([*cells, figures])
+        for cells in ways:
+            assert len(set(cells)) == len(cells) or min(room.width, room.height) < 9
             if min(room.width, room.height) > 9:
                 assert all(
                     room.x <= c.x

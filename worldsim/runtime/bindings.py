@@ -1,10 +1,12 @@
 """Which keys mean what, with the player's own changes: a YAML of names and keys.
 
     # my-keys.yaml, for `play.py --keys my-keys.yaml`
-    intents: {rewind: [backspace, r], pause: [space]}
-    actions: {forward: [w, up, z]}
+    intents: {rewind: [backspace, r], pause: [space, pad lb], fewer_steps: [z]}
+    actions: {forward: [w, up, q]}
 
-What is not named keeps its keys. Knows no screen.
+What is not named keeps its keys. A gamepad's controls are keys as well: pad a, b, x, y, lb, rb, lt,
+rt, back, start, left, right, up, down; they stay where they are unless they are named. Knows no
+screen.
 """
 
 import dataclasses
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from worldsim.actions import ActionSet
-from worldsim.runtime.keys import INTENTS, Intent, check_keys
+from worldsim.runtime.keys import INTENTS, PAD, PAD_MOVES, Intent, check_keys
 from worldsim.yaml12 import load_yaml
 
 
@@ -42,6 +44,13 @@ class Bindings:
         if unknown := [name for name in self.changed if name not in actions.names]:
             raise ValueError(f"{self.source}: {_no('action', unknown[0], actions.names)}")
         keys = {key: name for key, name in actions.keys.items() if name not in self.changed}
+        taken = {key for found in self.changed.values() for key in found}
+        taken |= {key for intent in self.intents for key in intent.keys}
+        keys |= {
+            control: actions.keys[key]
+            for control, key in PAD_MOVES.items()
+            if key in actions.keys and control not in taken
+        }
         for name, chosen in self.changed.items():
             for key in chosen:
                 if key in keys:
@@ -70,7 +79,7 @@ def read_bindings(path: str | Path) -> Bindings:
     if unknown := [name for name in chosen if name not in names]:
         raise ValueError(f"{path}: {_no('intent', unknown[0], names)}")
     intents = tuple(
-        dataclasses.replace(intent, keys=chosen.get(intent.name, intent.keys)) for intent in INTENTS
+        dataclasses.replace(intent, keys=_with_pads(intent, chosen)) for intent in INTENTS
     )
     seen: dict[str, str] = {}
     for intent in intents:
@@ -93,6 +102,16 @@ def _keys(path: str | Path, name: str, keys: Any) -> tuple[str, ...]:
     if name in ("save_slot", "pick") and len(found) != 9:
         raise ValueError(f"{path}: {name} needs nine keys, one a slot, got {len(found)}.")
     return found
+
+
+def _with_pads(intent: Intent, chosen: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """An intent's keys; those on a gamepad stay, unless they were given away."""
+    wanted = {key for keys in chosen.values() for key in keys}
+    kept = tuple(key for key in intent.keys if key.startswith(PAD) and key not in wanted)
+    if intent.name not in chosen:
+        return tuple(k for k in intent.keys if not k.startswith(PAD) or k in kept)
+    mine = chosen[intent.name]
+    return mine if any(key.startswith(PAD) for key in mine) else mine + kept
 
 
 def _no(kind: str, name: str, names: Any) -> str:

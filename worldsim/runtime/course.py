@@ -140,7 +140,8 @@ class Course(Loop):
             return False
         choice = None if self.game.ended else self._choice(run_on=self.runs_on)
         if choice is None:
-            self.state = State.WAITING
+            if self.state is State.RUNNING:
+                self.state = State.WAITING
             return False
         self.state = State.RUNNING
         self._make(choice)
@@ -166,7 +167,11 @@ class Course(Loop):
     def _choice(self, run_on: bool) -> Choice | None:
         if self.plan:
             return Choice(action=self.plan.popleft())
-        choice = self.controller.choose(self.frame)
+        try:
+            choice = self.controller.choose(self.frame)
+        except Exception as error:  # a policy of the player's own
+            self._fail(error)
+            return None
         actions = self.game.place.actions
         if choice is None and run_on and actions.idle is not None:
             return Choice(action=actions.id(actions.idle))

@@ -1,4 +1,5 @@
-"""Several who can drive, one at a time: you, chance, a recording. Touch a key, and you drive.
+"""Several who can drive, one at a time: you, a policy, a recording, chance. Touch a key, and you
+drive.
 
 Knows no screen.
 """
@@ -17,12 +18,12 @@ class Drivers(Controller):
     """A keyboard and others; a key of the player's takes over from whoever drives.
 
     Args:
-        keyboard: the player.
+        keyboard: the player; also where pictures are chosen from.
         others: who else can drive, in the order in which they are asked for.
     """
 
     def __init__(self, keyboard: Keyboard, others: Sequence[Controller]) -> None:
-        self._keyboard = keyboard
+        self.keyboard = keyboard
         self._all = [keyboard, *others]
         self._now: Controller = keyboard
         self.latch = keyboard.latch
@@ -45,12 +46,20 @@ class Drivers(Controller):
             one.meet(actions)
 
     def choose(self, frame: np.ndarray) -> Choice | None:
-        """The player's choice if there is one, else that of whoever drives."""
-        choice = self._keyboard.choose(frame)
+        """The player's choice if there is one, else that of whoever drives.
+
+        Raises:
+            Exception: whoever drove failed; from now on the player drives.
+        """
+        choice = self.keyboard.choose(frame)
         if choice is not None:
-            self._now = self._keyboard
+            self._now = self.keyboard
             return choice
-        return None if self._now is self._keyboard else self._now.choose(frame)
+        try:
+            return None if self._now is self.keyboard else self._now.choose(frame)
+        except Exception:  # a policy is anybody's function; the player goes on without it
+            self._now = self.keyboard
+            raise
 
     def forget(self) -> None:
         """Everybody drops what was asked for."""

@@ -107,6 +107,14 @@ def banner(status: Status, now: float) -> str:
     return f"{status.doing} {'.' * (1 + int(2 * now) % 3)}"
 
 
-def help_lines(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[str]:
-    """The help overlay, from the tables of keys: keys, a tab, their meaning."""
-    return [f"{keys}\t{meaning}" for keys, meaning in help_rows(actions, intents)]
+def help_lines(
+    actions: ActionSet, intents: tuple[Intent, ...] = INTENTS, pads: bool = False
+) -> list[str]:
+    """The help overlay, from the tables of keys: keys, a tab, their meaning.
+
+    Args:
+        actions: the world's.
+        intents: everything else.
+        pads: whether there is a gamepad, whose controls are listed too.
+    """
+    return [f"{keys}\t{meaning}" for keys, meaning in help_rows(actions, intents, pads)]

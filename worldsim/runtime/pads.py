@@ -1,67 +1,125 @@
-"""Gamepads as keys: what is pressed on one goes the same way as a key of the same name.
+"""Gamepads as keys: every control has a name, "pad a", and is pressed like a key of that name.
 
-They may come and go while it runs. Knows pygame's events and no window.
+What a control means is in the tables of keys (keys.py, bindings.py). They may come and go while it
+runs. Where SDL knows a gamepad, its letters and directions are those that are printed on it;
+another joystick's buttons are counted. Knows pygame's events and no window.
 """
 
-from worldsim.runtime.screen import pygame
+from worldsim.runtime.screen import pygame  # isort: split
+
+from pygame._sdl2 import controller  # after it, for what it sets before pygame is loaded
 
 BUTTONS = {
-    0: "w",  # A: forward
-    1: "backspace",  # B: back in time
-    2: "b",  # X: the fan
-    3: "g",  # Y: the ghost
-    4: "[",
-    5: "]",
-    6: "f5",
-    7: "p",
-    8: "f1",
+    pygame.CONTROLLER_BUTTON_A: "pad a",
+    pygame.CONTROLLER_BUTTON_B: "pad b",
+    pygame.CONTROLLER_BUTTON_X: "pad x",
+    pygame.CONTROLLER_BUTTON_Y: "pad y",
+    pygame.CONTROLLER_BUTTON_LEFTSHOULDER: "pad lb",
+    pygame.CONTROLLER_BUTTON_RIGHTSHOULDER: "pad rb",
+    pygame.CONTROLLER_BUTTON_BACK: "pad back",
+    pygame.CONTROLLER_BUTTON_START: "pad start",
+    pygame.CONTROLLER_BUTTON_DPAD_LEFT: "pad left",
+    pygame.CONTROLLER_BUTTON_DPAD_RIGHT: "pad right",
+    pygame.CONTROLLER_BUTTON_DPAD_UP: "pad up",
+    pygame.CONTROLLER_BUTTON_DPAD_DOWN: "pad down",
 }
-HATS = {(-1, 0): "left", (1, 0): "right", (0, 1): "up", (0, -1): "down"}
-AXES = {(0, -1): "left", (0, 1): "right", (1, -1): "up", (1, 1): "down"}
+COUNTED = ("pad a", "pad b", "pad x", "pad y", "pad lb", "pad rb", "pad back", "pad start")
+HATS = {(-1, 0): "pad left", (1, 0): "pad right", (0, 1): "pad up", (0, -1): "pad down"}
+# The first two axes are the left stick, of a joystick and of a gamepad alike.
+STICK = {(0, -1): "pad left", (0, 1): "pad right", (1, -1): "pad up", (1, 1): "pad down"}
+TRIGGERS = {
+    (pygame.CONTROLLER_AXIS_TRIGGERLEFT, 1): "pad lt",
+    (pygame.CONTROLLER_AXIS_TRIGGERRIGHT, 1): "pad rt",
+}
+FULL = 32767
 IN, OUT = 0.6, 0.4  # a stick must come back further than it went, so that it does not flutter
+
+Changes = list[tuple[str, bool]]
 
 
 class Pads:
-    """All the gamepads there are."""
+    """All the gamepads and joysticks there are."""
 
     def __init__(self) -> None:
         pygame.joystick.init()
-        self._pads: dict[int, pygame.joystick.JoystickType] = {}
-        self._down: dict[int, set[str]] = {}
+        controller.init()
+        self._open: dict[int, object] = {}  # kept, or they would be closed
+        self._known: set[int] = set()  # whose controls SDL knows by name
+        self._down: dict[int, set[tuple[str, str]]] = {}
 
-    def keys(self, event: "pygame.event.Event") -> list[tuple[str, bool]]:
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._open)
+
+    def keys(self, event: "pygame.event.Event") -> Changes:
         """The keys an event presses (True) and lets go (False)."""
         if event.type == pygame.JOYDEVICEADDED:
-            pad = pygame.joystick.Joystick(event.device_index)
-            self._pads[pad.get_instance_id()] = pad
+            self._add(event.device_index)
         elif event.type == pygame.JOYDEVICEREMOVED:
-            self._pads.pop(event.instance_id, None)
-            return [(key, False) for key in sorted(self._down.pop(event.instance_id, ()))]
-        elif event.type in (pygame.JOYBUTTONDOWN, pygame.JOYBUTTONUP):
-            key = BUTTONS.get(event.button)
-            if key is not None:
-                return self._set(event, {key: event.type == pygame.JOYBUTTONDOWN})
-        elif event.type == pygame.JOYHATMOTION:
-            x, y = event.value
-            held = {HATS.get((x, 0)), HATS.get((0, y))}
-            return self._set(event, {key: key in held for key in HATS.values()})
-        elif event.type == pygame.JOYAXISMOTION:
-            return self._axis(event)
+            return self._remove(event.instance_id)
+        elif event.type in (pygame.CONTROLLERBUTTONDOWN, pygame.CONTROLLERBUTTONUP):
+            is_down = event.type == pygame.CONTROLLERBUTTONDOWN
+            return self._button(event, BUTTONS.get(event.button), is_down)
+        elif event.type == pygame.CONTROLLERAXISMOTION:
+            return self._axis(event, event.value / FULL, STICK | TRIGGERS)
+        elif getattr(event, "instance_id", None) not in self._known:
+            return self._joystick(event)
         return []
 
-    def _axis(self, event: "pygame.event.Event") -> list[tuple[str, bool]]:
+    def _add(self, index: int) -> None:
+        if controller.is_controller(index):
+            pad = controller.Controller(index)
+            number = pad.as_joystick().get_instance_id()
+            self._known.add(number)
+        else:
+            pad = pygame.joystick.Joystick(index)
+            number = pad.get_instance_id()
+        self._open[number] = pad
+
+    def _remove(self, number: int) -> Changes:
+        """One was unplugged: nothing on it is down any more."""
+        self._open.pop(number, None)
+        self._known.discard(number)
+        held = {key for _, key in self._down.pop(number, ())}
+        return [(key, False) for key in sorted(held)]
+
+    def _joystick(self, event: "pygame.event.Event") -> Changes:
+        """One that SDL does not know."""
+        if event.type in (pygame.JOYBUTTONDOWN, pygame.JOYBUTTONUP):
+            name = COUNTED[event.button] if event.button < len(COUNTED) else None
+            return self._button(event, name, event.type == pygame.JOYBUTTONDOWN)
+        if event.type == pygame.JOYHATMOTION:
+            x, y = event.value
+            held = {HATS.get((x, 0)), HATS.get((0, y))}
+            return self._set(event, "hat", {key: key in held for key in HATS.values()})
+        if event.type == pygame.JOYAXISMOTION:
+            return self._axis(event, event.value, STICK)
+        return []
+
+    def _button(self, event: "pygame.event.Event", name: str | None, is_down: bool) -> Changes:
+        return [] if name is None else self._set(event, "button", {name: is_down})
+
+    def _axis(
+        self, event: "pygame.event.Event", value: float, names: dict[tuple[int, int], str]
+    ) -> Changes:
         wanted = {}
         for sign in (-1, 1):
-            key = AXES.get((event.axis, sign))
-            far = event.value * sign
+            key, far = names.get((event.axis, sign)), value * sign
             if key is not None and (far > IN or far < OUT):
                 wanted[key] = far > IN
-        return self._set(event, wanted)
+        return self._set(event, "axis", wanted)
 
-    def _set(self, event: "pygame.event.Event", wanted: dict[str, bool]) -> list[tuple[str, bool]]:
-        """What changes when these keys are to be down or not."""
+    def _set(self, event: "pygame.event.Event", part: str, wanted: dict[str, bool]) -> Changes:
+        """What changes when a part of a gamepad holds these keys, or does not; the stick and the
+        cross may hold the same one, and it is down until both let go.
+        """
         down = self._down.setdefault(event.instance_id, set())
-        changed = [(key, is_down) for key, is_down in wanted.items() if is_down != (key in down)]
-        for key, is_down in changed:
-            (down.add if is_down else down.discard)(key)
+        changed = []
+        for key, is_down in wanted.items():
+            before = any(held == key for _, held in down)
+            (down.add if is_down else down.discard)((part, key))
+            after = any(held == key for _, held in down)
+            if before != after:
+                changed.append((key, after))
         return changed

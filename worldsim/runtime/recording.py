@@ -4,6 +4,7 @@
     recordings/<name>/start.zip     numpy arrays: the context or seed it began from, and the moves
                                     between that start and its first frame
     recordings/<name>/meta.json     world, seed, sampler steps, versions, a hash for every frame
+    recordings/<name>/preview.webp  to look at; lossy, and nothing reads it
     recordings/<name>.journal       a recording that is being made, or that was cut short
 
 A folder appears whole or not at all. Each recording is one straight line of play, so that it can
@@ -27,6 +28,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from worldsim.data.store import EpisodeStore, read_episode
@@ -36,6 +38,7 @@ from worldsim.runtime.place import Identity
 from worldsim.types import Episode, EpisodeMeta
 
 EPISODE, START, META, JOURNAL = "episode.npz", "start.zip", "meta.json", ".journal"
+PREVIEW, PREVIEW_QUALITY, PREVIEW_FRAMES = "preview.webp", 80, 256
 _CUT_SHORT = {"ended": "cut short", "recovered": True, "dropped": 0}
 _STEP = struct.Struct("<iif?3f")  # action, sampler steps, reward, whether there is a pose, the pose
 
@@ -170,11 +173,25 @@ def _write_folder(
         for name in (START, META):
             with open(temporary / name, "rb+") as file:
                 os.fsync(file.fileno())
+        _write_preview(temporary / PREVIEW, episode)
         temporary.chmod(0o755)
         os.rename(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _write_preview(path: Path, episode: Episode) -> None:
+    """For file managers and browsers, in fewer frames where there are many: leaving must not wait
+    for it. A recording without one is whole too.
+    """
+    every = -(-len(episode.frames) // PREVIEW_FRAMES)
+    animation = cv2.Animation()
+    animation.frames = [np.ascontiguousarray(f[..., ::-1]) for f in episode.frames[::every]]
+    animation.durations = [round(1000 * every / episode.meta.fps)] * len(animation.frames)
+    quality = [cv2.IMWRITE_WEBP_QUALITY, PREVIEW_QUALITY]
+    if not cv2.imwriteanimation(str(path), animation, quality):
+        path.unlink(missing_ok=True)
 
 
 def recover(folder: Path) -> list[Path]:

@@ -42,7 +42,7 @@ class Plan:
 
 
 class Calls(Controller):
-    """A function that chooses; see rollout.py for how it is called."""
+    """A function that chooses; see rollout.py for how it is called. One that returns None waits."""
 
     name = "policy"
 
@@ -83,10 +83,15 @@ def controller(plan: Plan, actions: ActionSet, seed: int) -> Controller:
                 f"e.g. --actions {actions.names[0]}."
             )
         return Script(itertools.cycle([actions.id(name) for name in plan.script]))
-    return Calls(_named(plan.policy), seed)
+    return Calls(named_function(plan.policy), seed)
 
 
-def _named(policy: str) -> Callable:
+def named_function(policy: str) -> Callable:
+    """The function a policy names, as "module:function".
+
+    Raises:
+        ValueError: there is none.
+    """
     module, colon, name = policy.partition(":")
     if not colon:
         raise ValueError(f"--policy should be random, script or module:function, got {policy!r}.")

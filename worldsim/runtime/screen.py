@@ -7,22 +7,26 @@ import sys
 
 import numpy as np
 
-from worldsim.runtime.panes import Pane, Rect, Strip, along, grid
+from worldsim.runtime.panes import HEATED, Pane, Rect, Strip, along
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 # SDL would draw even plain pictures with OpenGL, and a thread that already draws an engine with it
 # then takes the whole process down (X_GLXMakeCurrent, BadAccess).
 os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
+# Windows would enlarge a window by itself, and blur it.
+os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")
 import pygame
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 INVISIBLE = ("dummy", "offscreen")
-WINDOW_PIXELS = 640  # the default zoom makes the window about this large
+WINDOW_PIXELS = 640  # the default zoom makes the window about this large, larger on a fine screen
 BLACK, TEXT, SHADE = (0, 0, 0), (255, 255, 255), (0, 0, 0, 150)
 # Okabe and Ito's palette: told apart by every kind of eye, and in grey.
 BAR, ALARM, MARK, HEAT = (0, 158, 115), (240, 228, 66), (86, 180, 233), (230, 159, 0)
+GRID = (90, 90, 90)
 CURVE_RANGE = (5.0, 35.0)  # dB
-FONT_PIXELS, SMALLEST_FONT, MARGIN = 20, 12, 8
+SMALLEST_FONT, LARGEST_FONT, MARGIN = 12, 60, 8
+FONT_SHARE = 32  # letters are this part of the window, so that they can be read on any screen
 
 
 class NoDisplay(ValueError):
@@ -43,14 +47,13 @@ class Screen:
 
     def __init__(self, title: str, size: tuple[int, int], zoom: int | None = None) -> None:
         _open_display()
-        zoom = zoom or max(1, WINDOW_PIXELS // max(size))
+        zoom = zoom or max(1, comfortable(pygame.display.get_desktop_sizes()) // max(size))
         pygame.display.set_caption(title)
         self._size = size[0] * zoom, size[1] * zoom
         self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
         self._full = False
         pygame.font.init()
         self._fonts: dict[int, pygame.font.Font] = {}
-        self._font = self._sized(FONT_PIXELS)
 
     def fullscreen(self) -> None:
         """Take the whole screen, or go back to a window of the size it had."""
@@ -67,85 +70,81 @@ class Screen:
         """All of it."""
         return Rect(0, 0, *self._surface.get_size())
 
-    def picture(self, frame: np.ndarray | None) -> None:
-        """Draw a frame (uint8 `[H,W,3]`) as large as whole pixels allow, in the middle."""
-        self._surface.fill(BLACK)
-        if frame is not None:
-            self._place(frame, self.room())
+    @property
+    def line(self) -> int:
+        """Pixels from one line of text to the next."""
+        return self._font.get_linesize()
 
-    def panes(self, panes: tuple[Pane, ...]) -> None:
-        """Draw pictures side by side, as large as whole pixels allow, a label under each."""
+    def clear(self) -> None:
+        """Begin a new picture."""
         self._surface.fill(BLACK)
-        size = next((p.frame.shape[1::-1] for p in panes if p.frame is not None), (1, 1))
-        for pane, cell in zip(panes, grid(len(panes), size, self.room()), strict=True):
+
+    def picture(self, frame: np.ndarray | None, room: Rect) -> None:
+        """Draw a frame (uint8 `[H,W,3]`) as large as whole pixels allow, in the middle."""
+        if frame is not None:
+            self._place(frame, room)
+
+    def panes(self, panes: tuple[Pane, ...], cells: list[Rect], low: bool = False) -> None:
+        """Draw pictures as large as whole pixels allow, each in its cell, a label on each, at its
+        top or low down.
+        """
+        for pane, cell in zip(panes, cells, strict=True):
             shown = cell if pane.frame is None else self._place(pane.frame, cell)
             if pane.marked:
                 pygame.draw.rect(self._surface, MARK, shown, 2)
-            label = self._font.render(pane.label, True, TEXT)
-            at = shown.x, shown.y + shown.height - label.get_height()
-            self._surface.fill(BLACK, (*at, min(label.get_width(), cell.width), label.get_height()))
-            self._surface.blit(label, at, (0, 0, cell.width, label.get_height()))
+            height = min(self._font.get_height(), shown.height)
+            self._label(pane.label, shown.less(top=low * (shown.height - height)))
 
     def strip(self, strip: Strip) -> int:
         """Draw thumbnails along the lower edge, heat above them; the pixels they take."""
-        cells = along(len(strip.panes), self.room())
-        most = max((pane.heat or 0.0 for pane in strip.panes), default=0.0)
-        top, before = cells[0].y, ""
-        for pane, cell in zip(strip.panes, cells, strict=True):
+        heats = [pane.heat or 0.0 for pane in strip.panes]
+        heated = any(pane.heat is not None for pane in strip.panes)
+        cells = along(len(strip.panes), self.room(), self.line, heated)
+        before, row = "", None
+        for pane, cell, heat in zip(strip.panes, cells, heats, strict=True):
             if pane.frame is not None:
                 self._place(pane.frame, cell, whole=False)
-            if pane.heat is not None and most:
-                height = round(cell.height * pane.heat / most)
-                bar = cell.x + 1, cell.y - height, cell.width - 2, height
+            if heat:
+                height = max(1, round(cell.height * HEATED * heat / max(heats)))
+                bar = cell.x + 1, cell.y - height, max(1, cell.width - 2), height
                 pygame.draw.rect(self._surface, HEAT, bar)
-            if pane.label != before:
-                pygame.draw.line(self._surface, TEXT, (cell.x, top), (cell.x, top + cell.height))
-                self._surface.blit(self._font.render(pane.label, True, TEXT), (cell.x + 2, top))
-                before = pane.label
-        return cells[0].height
-
-    def curve(self, values: tuple[float, ...], above: int) -> None:
-        """Draw values as a small curve at the lower right, so many pixels above the edge."""
+            if (pane.label, cell.y) != (before, row):
+                before, row = pane.label, cell.y
+                top = cell.y - self.line - heated * int(HEATED * cell.height)
+                pygame.draw.line(self._surface, TEXT, (cell.x, top), (cell.x, cell.y + cell.height))
+                self._surface.blit(self._font.render(pane.label, True, TEXT), (cell.x + 3, top))
         room = self.room()
-        box = pygame.Rect(0, 0, max(2, room.width // 3), max(2, room.height // 8))
-        box.bottomright = room.width - MARGIN, room.height - above - MARGIN
-        shade = pygame.Surface(box.size, pygame.SRCALPHA)
-        shade.fill(SHADE)
-        self._surface.blit(shade, box)
+        return room.height - (cells[0].y - self.line - heated * int(HEATED * cells[0].height))
+
+    def curve(self, values: tuple[float, ...], room: Rect) -> None:
+        """Draw values as a curve that fills the room."""
+        box = pygame.Rect(room)
+        self._shade(box)
         low, high = CURVE_RANGE
         points = [
             (
                 box.x + box.width * n / max(len(values) - 1, 1),
-                box.bottom - box.height * (min(max(v, low), high) - low) / (high - low),
+                box.bottom - 1 - (box.height - 2) * (min(max(v, low), high) - low) / (high - low),
             )
             for n, v in enumerate(values)
         ]
+        for level in (10, 20, 30):
+            y = box.bottom - 1 - (box.height - 2) * (level - low) / (high - low)
+            pygame.draw.line(self._surface, GRID, (box.x, y), (box.right - 1, y))
         if len(points) > 1:
             pygame.draw.lines(self._surface, MARK, False, points, 2)
-        told = self._font.render(f"{values[-1]:.1f} dB", True, TEXT)
-        self._surface.blit(told, (box.right - told.get_width(), box.y))
-
-    def _place(self, frame: np.ndarray, cell: Rect, whole: bool = True) -> Rect:
-        """Draw a frame in the middle of a cell; where it went."""
-        height, width, _ = frame.shape
-        size = fitted((width, height), cell[2:]) if whole else (cell.width, cell.height)
-        image = pygame.image.frombuffer(np.ascontiguousarray(frame), (width, height), "RGB")
-        at = cell.x + (cell.width - size[0]) // 2, cell.y + (cell.height - size[1]) // 2
-        self._surface.blit(pygame.transform.scale(image, size), at)
-        return Rect(*at, *size)
+        told = self._font.render(f"{values[-1]:.1f} dB, lines at 10, 20, 30", True, TEXT)
+        self._surface.blit(told, (box.x + 2, box.y), (0, 0, box.width, box.height))
 
     def text(
-        self, lines: list[str], bottom: bool = False, colour: tuple = TEXT, above: int = 0
+        self, lines: list[str], room: Rect, bottom: bool = False, colour: tuple = TEXT
     ) -> None:
-        """Write lines on a shade, at the top, or so many pixels above the bottom; a tab begins a
-        second column.
-        """
-        width, height = self._surface.get_size()
+        """Write lines on a shade, at the top or bottom of a room; a tab begins a second column."""
         font = self._font
-        for pixels in range(FONT_PIXELS, SMALLEST_FONT - 1, -1):  # so that all of it fits
+        for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):  # so that all of it fits
             font = self._sized(pixels)
-            rows = [row for line in lines for row in _wrapped(font, line, width - 3 * MARGIN)]
-            if font.get_linesize() * len(rows) + MARGIN <= height - above:
+            rows = [row for line in lines for row in _wrapped(font, line, room.width - 3 * MARGIN)]
+            if font.get_linesize() * len(rows) + MARGIN <= room.height:
                 break
         cells = [[font.render(cell, True, colour) for cell in row.split("\t")] for row in rows]
         second = 2 * MARGIN + max((row[0].get_width() for row in cells if row[1:]), default=0)
@@ -157,7 +156,28 @@ class Screen:
         for number, row in enumerate(cells):
             for place, image in enumerate(row):
                 shade.blit(image, (MARGIN + place * second, MARGIN // 2 + number * step))
-        self._surface.blit(shade, (0, height - above - size[1] if bottom else 0))
+        top = room.y + room.height - size[1] if bottom else room.y
+        self._surface.blit(shade, (room.x, top))
+
+    def _label(self, text: str, shown: Rect) -> None:
+        label = self._font.render(text, True, TEXT)
+        width = min(label.get_width(), shown.width)
+        self._surface.fill(BLACK, (shown.x, shown.y, width, label.get_height()))
+        self._surface.blit(label, (shown.x, shown.y), (0, 0, width, label.get_height()))
+
+    def _shade(self, box: "pygame.Rect") -> None:
+        shade = pygame.Surface(box.size, pygame.SRCALPHA)
+        shade.fill(SHADE)
+        self._surface.blit(shade, box)
+
+    def _place(self, frame: np.ndarray, cell: Rect, whole: bool = True) -> Rect:
+        """Draw a frame in the middle of a cell; where it went."""
+        height, width, _ = frame.shape
+        size = fitted((width, height), cell[2:]) if whole else (cell.width, cell.height)
+        image = pygame.image.frombuffer(np.ascontiguousarray(frame), (width, height), "RGB")
+        at = cell.x + (cell.width - size[0]) // 2, cell.y + (cell.height - size[1]) // 2
+        self._surface.blit(pygame.transform.scale(image, size), at)
+        return Rect(*at, *size)
 
     def bar(self, done: float) -> None:
         """Draw a progress bar along the lower edge."""
@@ -172,6 +192,14 @@ class Screen:
     def close(self) -> None:
         """Close the window."""
         pygame.display.quit()
+
+    @property
+    def _font(self) -> pygame.font.Font:
+        return self._sized(self._font_pixels())
+
+    def _font_pixels(self) -> int:
+        share = min(self._surface.get_size()) // FONT_SHARE
+        return min(max(share, SMALLEST_FONT), LARGEST_FONT)
 
     def _sized(self, pixels: int) -> pygame.font.Font:
         if pixels not in self._fonts:
@@ -217,6 +245,11 @@ def video_driver() -> str:
 
 
 _ADVICE = "Use --headless N to run N frames without one, or set DISPLAY."
+
+
+def comfortable(desktops: list[tuple[int, int]]) -> int:
+    """Pixels a side of a window of a good size: half of a fine screen, never tiny."""
+    return max(WINDOW_PIXELS, *(min(desktop) // 2 for desktop in desktops[:1]), 1)
 
 
 def fitted(size: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:

@@ -194,7 +194,8 @@ class Session(Course):
         if self.requests.holds.take():
             self.leave_tiles()
             return True
-        choice = self.controller.choose(self.frame) if self.tiles.by_action else None
+        player = getattr(self.controller, "keyboard", self.controller)  # no policy picks a picture
+        choice = player.choose(self.frame) if self.tiles.by_action else None
         try:
             if choice is not None:
                 self.tiles.pick(choice.action + 1)

@@ -1,6 +1,5 @@
 """Tells the sinks what is to be seen now, and the player what there is to say."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -49,7 +48,9 @@ class Teller:
     def status(self, session: "Session") -> Status:
         """The figures of this moment."""
         figures, wait = session.meter.figures(), session.wait
-        status = Status(
+        # First, for a ghost that fails here is a trouble to tell.
+        whereabouts = {} if session.game is None else _whereabouts(session)
+        return Status(
             title=session.opening.title,
             state=session.state.value,
             driver=session.controller.name,
@@ -64,8 +65,8 @@ class Teller:
             automatic=session.governor.on and session.steps > 0,
             doing=wait.doing if wait else "",
             progress=wait.progress if wait else None,
+            **whereabouts,
         )
-        return status if session.game is None else replace(status, **_whereabouts(session))
 
 
 def _whereabouts(session: "Session") -> dict[str, Any]:

@@ -4,7 +4,8 @@ Watching must not stop play: a ghost that fails is gone, and says why.
 """
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,17 +56,20 @@ class Views(Sink):
         if ghost is not None:
             ghost.close()
 
-    def _try(self, call) -> None:
+    def _try(self, call: Callable[[Any], Any]) -> Any:
         try:
-            call(self.ghost)
+            return call(self.ghost)
         except Exception as error:
             logger.error("The ghost failed.", exc_info=error)
             self.drop_ghost()
             self.trouble = f"The truth is lost: {error}"
+            return None
 
     def panes(self, number: int, frame: np.ndarray | None) -> tuple[Pane, ...]:
         """Truth, dream and difference at a frame's number; empty without a ghost."""
-        return () if self.ghost is None or frame is None else self.ghost.panes(number, frame)
+        if self.ghost is None or frame is None:
+            return ()
+        return self._try(lambda ghost: ghost.panes(number, frame)) or ()
 
     def curve(self, number: int) -> tuple[float, ...]:
         """dB of the newest frames up to a number."""

@@ -13,12 +13,19 @@ from typing import NamedTuple
 import numpy as np
 
 from worldsim.runtime.clock import Clock
-from worldsim.runtime.hud import Status, banner, help_lines, hud_lines
+from worldsim.runtime.hud import Status, help_lines, hud_lines
 from worldsim.runtime.keys import Intent
 from worldsim.runtime.line import Step
 from worldsim.runtime.pads import Pads
 from worldsim.runtime.requests import Keys
-from worldsim.runtime.screen import ALARM, TEXT, NoDisplay, Screen, fitted, pygame, video_driver
+from worldsim.runtime.scene import compose
+from worldsim.runtime.screen import (
+    NoDisplay,
+    Screen,
+    fitted,
+    pygame,
+    video_driver,
+)
 from worldsim.runtime.sinks import Sink
 
 __all__ = ["NoDisplay", "Viewer", "Window", "fitted", "video_driver"]
@@ -26,6 +33,7 @@ POLL_SECONDS = 0.004
 REDRAW_SECONDS = 0.1  # at least so often, so that waiting is seen to go on
 PATIENCE_SECONDS = 5.0  # for a network that does not come back when the player wants to leave
 HINT_SECONDS = 4.0
+BUSY_SECONDS, BUSY = 1.0, "One moment "  # a session that says nothing for so long is busy
 
 
 class Viewer:
@@ -47,7 +55,8 @@ class Viewer:
         """Show a frame (uint8 `[H,W,3]`); False once the user has closed the window."""
         if any(event.type == pygame.QUIT for event in pygame.event.get()):
             return False
-        self._screen.picture(frame)
+        self._screen.clear()
+        self._screen.picture(frame, self._screen.room())
         self._screen.flip()
         return True
 
@@ -105,6 +114,7 @@ class Window(Sink):
         self._shot = Shot(None, Status(title=title), None)
         self._drawn: Shot | None = None
         self._drawn_at = 0.0
+        self._heard_at = self._clock.now()
         self._pressed_at: float | None = None
         self._answered: float | None = None
         self._photon_ms: float | None = None
@@ -121,6 +131,7 @@ class Window(Sink):
     def show(self, frame: np.ndarray | None, status: Status) -> None:
         """Put the newest picture where the window finds it; what was not shown yet is gone."""
         self._shot = Shot(frame, status, self._pressed_at)
+        self._heard_at = self._clock.now()
 
     # ---- the main thread ----
 
@@ -198,38 +209,32 @@ class Window(Sink):
         shot, now = self._shot, self._clock.now()
         if shot is self._drawn and now < self._drawn_at + self._redraw:
             return
-        if shot.status.panes:
-            self._screen.panes(shot.status.panes)
-        else:
-            self._screen.picture(shot.frame)
-        self._write(shot.status, keys, now)
+        status = self._complete(shot.status, keys, now)
+        helped = []
+        if self._help and keys.actions is not None:
+            helped = help_lines(keys.actions, keys.intents, pads=self._pads.any)
+        compose(self._screen, shot.frame, status, self._figures(status), helped, now)
         self._screen.flip()
         self._count(shot)
         self._drawn, self._drawn_at = shot, now
         self.beats.append(self._clock.now())
 
-    def _write(self, status: Status, keys: Keys, now: float) -> None:
-        status = replace(
+    def _complete(self, status: Status, keys: Keys, now: float) -> Status:
+        """With what only the window knows."""
+        busy = now > self._heard_at + BUSY_SECONDS and status.progress is None
+        note = BUSY + "." * (1 + int(2 * now) % 3) if busy else status.note
+        return replace(
             status,
-            note=self._hint if now < self._hint_until else status.note,
+            note=self._hint if now < self._hint_until else note,
             held=keys.held(),
             fps_shown=self._fps_shown(),
             photon_ms=self._photon_ms,
         )
-        above = self._screen.strip(status.strip) if status.strip else 0
-        if status.curve:
-            self._screen.curve(status.curve, above)
-        if self._help and keys.actions is not None:
-            self._screen.text(help_lines(keys.actions, keys.intents))
-        elif self._hud and status.state != "choosing":  # it would hide what is chosen from
-            self._screen.text(hud_lines(status))
-        elif status.recording:
-            self._screen.text([status.recording])
-        if message := banner(status, now):
-            colour = ALARM if status.trouble else TEXT
-            self._screen.text([message], bottom=True, colour=colour, above=above)
-        if status.progress is not None:
-            self._screen.bar(status.progress)
+
+    def _figures(self, status: Status) -> list[str]:
+        if self._hud:
+            return hud_lines(status)
+        return [status.recording] if status.recording else []
 
     def _count(self, shot: Shot) -> None:
         """Take the time of what has just become visible."""

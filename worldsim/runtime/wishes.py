@@ -130,7 +130,8 @@ class Wishes:
         from worldsim.runtime.spawning import start_from
 
         session = self._session
-        start, said = start_from(Path(path), session.game.place, session.game.track.start.seed)
+        place, seed = session.game.place, session.game.track.start.seed
+        start, said = start_from(Path(path), place, seed, session.opening.fit)
         session.begin(start, "another start")
         session.teller.tell(said)
 
@@ -227,7 +228,7 @@ class Wishes:
     def _scrub(self, key: int) -> None:
         session = self._session
         session.state = State.PAUSED
-        frames = (-1, 1, -FAR_SCRUB, FAR_SCRUB, session.game.place.left)[key]
+        frames = (-1, 1, -FAR_SCRUB, FAR_SCRUB, session.game.place.left, -1, 1)[key]
         if frames < 0:
             session.rewind(-frames)
         else:
@@ -235,6 +236,7 @@ class Wishes:
 
     def _take(self, _: Any) -> None:
         views = self._session.views
+        views.trouble = ""
         views.drop_ghost()
         views.ghost = self._session.takes.turn()
 

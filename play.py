@@ -103,7 +103,9 @@ def main(argv: list[str] | None = None) -> int:
         session.close()
         for folder in recorder.made + recorder.recovered:
             print(f"recorded: {folder}", flush=True)
-    return 0
+    if recorder.trouble:
+        print(recorder.trouble, file=sys.stderr)
+    return 1 if recorder.trouble else 0
 
 
 def build(options: argparse.Namespace):

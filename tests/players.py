@@ -18,7 +18,7 @@ from worldsim.runtime.session import Session, State
 from worldsim.runtime.sinks import Sink
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 90  # until a thing must have happened; nothing takes so long
+SECONDS = 240  # until a thing must have happened; even on a busy machine nothing takes so long
 TOOLS = ("xdotool", "import")
 
 

@@ -105,13 +105,17 @@ def test_playing_a_dream_in_a_window(player, tiny_world, capsys):
 
 
 def test_losing_the_display_loses_no_frame(player, tiny_world):
-    """The X library ends the process without a word: the journal must be on the disk."""
+    """The X library would end the process in the middle of everything."""
     playing = player("--world", tiny_world)
     until(lambda: recorded_bytes(playing.folder) > 10_000)
     tool("xdotool", "windowkill", playing.window)
-    playing.process.communicate(timeout=SECONDS)
-    recorded = list(playing.folder.glob("*.journal")) or list(all_recordings(playing.folder))
-    assert len(read_recording(recorded[0]).episode) > 5
+    _, error = playing.process.communicate(timeout=SECONDS)
+    assert playing.process.returncode == 1
+    assert error.splitlines()[-1] == "The display is gone. What was recorded is kept."
+    (folder,) = all_recordings(playing.folder)
+    assert list(playing.folder.glob("*.journal")) == []
+    assert len(read_recording(folder).episode) > 5
+    assert replay.main([str(folder), "--verify"]) == 0
 
 
 def test_a_recording_is_shown_in_the_same_window(player, tiny_world, tmp_path):
@@ -172,6 +176,18 @@ def test_what_cannot_be_had_is_one_sentence(arguments, sentence, tiny_world, tmp
     with pytest.raises(ValueError, match=re.escape(sentence)):
         play.main([*arguments, "--headless", "3"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_that_cannot_be_kept_is_told_at_the_end(tiny_world, capsys):
+    """Without a window there is no banner: the status and a sentence must say it."""
+    status = play.main(
+        ["--world", str(tiny_world), "--headless", "3", "--record", "/proc/recordings"]
+    )
+    told = capsys.readouterr()
+    assert status == 1
+    assert "3 frames" in told.out
+    assert told.err.startswith("Recording stopped: ")
+    assert told.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--headless", "x"], ["--zoom", "1.5"]])

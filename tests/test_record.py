@@ -3,10 +3,12 @@
 import errno
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -319,28 +321,26 @@ def test_finishing_is_whole_or_not_at_all(world, tmp_path, monkeypatch):
 # ---- what goes wrong ----
 
 
-def test_a_full_disk_stops_the_recording_and_play_goes_on(world, tmp_path, monkeypatch):
-    write, room = os.write, 20_000
+@pytest.fixture
+def small_files():
+    """The kernel itself lets nobody here write more than so much into a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    def write_until_full(file, data):
-        nonlocal room
-        if threading.current_thread().name != "recorder":
-            return write(file, data)
-        if not room:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = write(file, data[:room])  # the last write of a filling disk is a short one
-        room -= written
-        return written
 
-    monkeypatch.setattr(journals.os, "write", write_until_full)
+def test_a_disk_that_refuses_stops_the_recording_and_play_goes_on(world, tmp_path, small_files):
+    """The last write of a filling disk is a short one: what is half written must go again."""
     session = play(world, tmp_path, [2] * 60)
     until(lambda: session.recorder.trouble)
     go_on(session, [0, 1, 2])
     assert session.made == 63
-    assert "No space left" in session.recorder.trouble
+    assert "File too large" in session.recorder.trouble
     assert session.recorder.label == ""
-    monkeypatch.undo()
+    small_files()
     session.close()
+    recover(tmp_path)
     (recording,) = read_all(tmp_path)
     assert 0 < len(recording.episode) < 60
     assert first_difference(recording, make_place(world)) is None
@@ -396,6 +396,31 @@ def start_play(folder, *arguments):
     return subprocess.Popen(
         [*command, "--seed", "1", "--record", folder, *arguments], stdout=subprocess.PIPE, text=True
     )
+
+
+@pytest.mark.parametrize("folder", ["/proc/recordings", "/dev/null/recordings"])
+def test_a_folder_that_refuses_even_root_is_told_and_play_goes_on(world, folder):
+    session = play(world, Path(folder), [2, 2], saves=Saves(Path(folder)))
+    until(lambda: session.recorder.trouble)
+    session.requests.ask("save")
+    go_on(session, [2])
+    assert session.made == 3
+    assert session.recorder.trouble.startswith("Recording stopped: ")
+    assert folder in session.teller.status(session).note
+    session.close()
+
+
+@pytest.mark.usefixtures("engine")
+def test_two_programs_at_once_in_one_folder(tmp_path):
+    """Neither takes the other's journal for a left-over, nor its name."""
+    programs = [start_play(tmp_path, "--fps", "100") for _ in range(2)]
+    until(lambda: len([j for j in tmp_path.glob("*.journal") if j.stat().st_size > 30_000]) == 2)
+    for program in programs:
+        program.terminate()
+        program.communicate(timeout=SECONDS)
+    assert [program.returncode for program in programs] == [0, 0]
+    assert not list(tmp_path.glob("*.journal"))
+    assert len(read_all(tmp_path)) == 2
 
 
 @pytest.mark.usefixtures("engine")

@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 
+import cv2
 import numpy as np
 import pytest
 from players import ROOT, SECONDS, TOOLS, screenshot, until, windows_of
@@ -212,6 +214,69 @@ def test_a_world_that_does_not_come_back_is_left(window, make_fake_world, monkey
     assert session.state is not State.CLOSED
     gate.set()
     until(lambda: session.state is State.CLOSED)
+
+
+def test_a_world_of_one_frame_a_second_is_waited_for_with_a_word(window, make_fake_world):
+    """The window answers within a moment, shows that it is alive, and is left at once."""
+    world = make_fake_world()
+    step = world.step
+    world.step = lambda *a: (time.sleep(1.5), step(*a))[1]
+    place = Place(WorldModelEnv(world), "FARDMLab-v0", {})
+    session = Session(Opened(place), Keyboard(), seed=0, fps=0, runs_on=True)
+
+    def play(driven):
+        until(lambda: session.made)
+        until(lambda: driven.picture()[-30:, :40].max() == 255)  # "One moment", in white
+        before = driven.window.beats[-1]
+        driven.key("key", "F1")
+        until(lambda: driven.window.beats[-1] > before)
+        until(lambda: driven.picture()[:60, :60].max() == 255)
+        driven.key("key", "Escape")
+        asked = time.monotonic()
+        until(lambda: session.state is State.CLOSED)
+        assert time.monotonic() - asked < 10
+
+    Driven(window, session, hud=False).run(play)
+
+
+def test_a_key_that_is_down_when_another_window_takes_over_is_let_go(window, session):
+    """Its release goes to the other window: the player would walk for ever."""
+
+    def play(driven):
+        until(lambda: session.game)
+        driven.key("keydown", "w")
+        until(lambda: session.made > 2)
+        xdotool("windowunmap", "--sync", driven.number)
+        until(lambda: not driven.keys.held())
+        until(lambda: session.state is State.WAITING)
+
+    try:
+        Driven(window, session).run(play)
+    finally:
+        xdotool("keyup", "w")
+
+
+def test_a_file_dropped_on_the_window_is_a_start(window, session, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1])
+
+    def play(driven):
+        until(lambda: session.game)
+        event = window.pygame.event.Event(window.pygame.DROPFILE, file=str(tmp_path / "a.png"))
+        window.pygame.event.post(event)
+        until(lambda: driven.shows(picture))
+
+    Driven(window, session, hud=False).run(play)
+
+
+@pytest.mark.parametrize(
+    ("desktop", "pixels"), [((1280, 1024), 640), ((1920, 1080), 640), ((3840, 2160), 1080)]
+)
+def test_a_fine_screen_gets_a_larger_window(window, desktop, pixels):
+    from worldsim.runtime.screen import comfortable
+
+    assert comfortable([desktop]) == pixels
+    assert comfortable([]) == 640
 
 
 def test_a_fault_of_the_session_reaches_the_caller(window):

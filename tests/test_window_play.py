@@ -11,6 +11,7 @@ import pytest
 from players import TOOLS, Program, until
 
 ZOOM = 24
+MARKED = (86, 180, 233)  # the colour of the frame around the dream, and of the curve
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def playing(display, engine, tiny_world, tmp_path, monkeypatch):
 
 
 def test_a_first_evening(playing, tmp_path):
-    """Move, rewind, save, load, fan, memory, record, help; the ghost is in test_wishes."""
+    """Move, rewind, save, load, fan, memory, ghost, record, help."""
     saves, recordings = tmp_path / "saves" / "tiny", tmp_path / "recordings"
     until(lambda: list(recordings.glob("*.journal")))  # it is open and runs on
     playing.keys("h", "p")
@@ -61,6 +62,23 @@ def test_a_first_evening(playing, tmp_path):
     strip = playing.until_shown(lambda now: now[-30:].max() > 0, "memory")
     assert strip[-30:].max() > 0
     playing.keys("i")
+
+    playing.keys("p", "g")
+    # A square window: truth and dream above, the difference and the figures below.
+    ghost = playing.until_shown(lambda now: (now[:half, half:] == MARKED).all(-1).any(), "ghost")
+    true, dream, apart = ghost[40:half, 10:half], ghost[40:half, half + 10 :], ghost[half + 40 :]
+    assert not np.array_equal(true[:, : dream.shape[1]], dream)
+    assert apart[:, 10:half].max() > 0
+    playing.down("a")
+    curve = (slice(half + half // 2, None), slice(half, None))
+    playing.until_shown(lambda now: (now[curve] == MARKED).all(-1).sum() > 20, "ghost walked")
+    playing.up("a")
+    playing.keys("x")
+    playing.until_shown(
+        lambda now: np.array_equal(now[60:half, 10:half], now[60:half, half + 10 :])
+    )
+    playing.keys("g", "p")
+    playing.until_shown(lambda now: not (now[:half, half:] == MARKED).all(-1).any())
 
     before = playing.picture()
     playing.keys("F1")

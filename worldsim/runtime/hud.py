@@ -101,7 +101,7 @@ def banner(status: Status, now: float) -> str:
         now: the clock's time; dots walk with it, so that a wait is seen to be alive.
     """
     if status.trouble or status.note:
-        return status.trouble or status.note
+        return status.note or status.trouble  # a note is gone soon, a trouble stays
     if status.progress is None:
         return ""
     return f"{status.doing} {'.' * (1 + int(2 * now) % 3)}"

@@ -54,7 +54,7 @@ def compose(
         screen.text(figures, told)
     if message := banner(status, now):
         waits = status.progress is not None
-        colour = ALARM if status.trouble else TEXT
+        colour = ALARM if message == status.trouble else TEXT
         low = room.less(bottom=2 * MARGIN * waits)
         screen.text([message], low, bottom=not is_choice, colour=colour)
     if status.progress is not None:

@@ -23,7 +23,7 @@ WINDOW_PIXELS = 640  # the default zoom makes the window about this large, large
 BLACK, TEXT, SHADE = (0, 0, 0), (255, 255, 255), (0, 0, 0, 150)
 # Okabe and Ito's palette: told apart by every kind of eye, and in grey.
 BAR, ALARM, MARK, HEAT = (0, 158, 115), (240, 228, 66), (86, 180, 233), (230, 159, 0)
-GRID = (90, 90, 90)
+GRID = (110, 110, 110)
 CURVE_RANGE = (5.0, 35.0)  # dB
 SMALLEST_FONT, LARGEST_FONT, MARGIN = 12, 60, 8
 FONT_SHARE = 32  # letters are this part of the window, so that they can be read on any screen
@@ -131,9 +131,11 @@ class Screen:
         for level in (10, 20, 30):
             y = box.bottom - 1 - (box.height - 2) * (level - low) / (high - low)
             pygame.draw.line(self._surface, GRID, (box.x, y), (box.right - 1, y))
+            mark = self._font.render(str(level), True, GRID)
+            self._surface.blit(mark, (box.right - mark.get_width(), y))
         if len(points) > 1:
             pygame.draw.lines(self._surface, MARK, False, points, 2)
-        told = self._font.render(f"{values[-1]:.1f} dB, lines at 10, 20, 30", True, TEXT)
+        told = self._font.render(f"{values[-1]:.1f} dB", True, TEXT)
         self._surface.blit(told, (box.x + 2, box.y), (0, 0, box.width, box.height))
 
     def text(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from worldsim.runtime.clock import Clock
+from worldsim.runtime.display_loss import on_display_loss
 from worldsim.runtime.hud import Status, help_lines, hud_lines
 from worldsim.runtime.keys import Intent
 from worldsim.runtime.line import Step
@@ -147,6 +148,12 @@ class Window(Sink):
         """
         worker = threading.Thread(target=self._guard, args=(play,), name="session", daemon=True)
         worker.start()
+
+        def finish() -> None:
+            keys.requests.stop()
+            worker.join(PATIENCE_SECONDS)
+
+        on_display_loss(finish)
         stopped_at = None
         while worker.is_alive():
             self._listen(keys)

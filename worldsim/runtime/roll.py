@@ -1,7 +1,6 @@
 """Plays the episodes of `worldsim rollout` (rollout.py) and records each; prints nothing."""
 
 import functools
-import importlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from worldsim.runtime.game import Game
 from worldsim.runtime.line import Move
 from worldsim.runtime.place import Place
 from worldsim.runtime.record import Recorder
+from worldsim.tasks import named_function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,21 +87,9 @@ def controller(plan: Plan, actions: ActionSet, seed: int) -> Controller:
 
 
 def _named(policy: str) -> Callable:
-    module, colon, name = policy.partition(":")
-    if not colon:
+    if ":" not in policy:
         raise ValueError(f"--policy should be random, script or module:function, got {policy!r}.")
-    try:
-        function = getattr(importlib.import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise ValueError(
-            f"there is no module {module!r} for --policy: run from its folder with PYTHONPATH=. "
-            f"or install it."
-        ) from error
-    if not callable(function):
-        raise ValueError(f"the module {module!r} has no function {name!r} for --policy.")
-    return function
+    return named_function(policy, "--policy")
 
 
 def roll_out(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[int]:

@@ -69,7 +69,7 @@ def write_state(path: str | Path, memory: "WorldState", frame: np.ndarray) -> No
     Raises:
         OSError: full disk, no permission.
     """
-    from worldsim.checkpoint import write_whole
+    from worldsim.whole import write_whole
 
     with tempfile.TemporaryDirectory() as folder:
         memory.save(Path(folder) / "memory")

@@ -25,10 +25,11 @@ from models.importing import autoencoder_shapes, fitting
 from models.perceptual import read_perceptual
 from models.published_data import shrunk
 from models.training import averaged, pick_precision
-from worldsim.checkpoint import load_training, save_training, write_whole
+from worldsim.checkpoint import load_training, save_training
 from worldsim.config import load_config, load_yaml
 from worldsim.data.store import EpisodeStore
 from worldsim.paths import asset
+from worldsim.whole import write_whole
 
 RECIPE = "autoencoder"
 SMOKE = ("training.steps=6", "training.batch=2", "training.discriminator_from=3")

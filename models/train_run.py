@@ -16,11 +16,12 @@ from models.export import export_world, in_memory, preview, world_size
 from models.far_dynamics import FARDynamics
 from models.far_loss import FARLoss
 from models.published_config import is_published
-from models.train_codec import prepare, take_codec, world_weights
+from models.train_codec import prepare, take_codec
 from models.train_loop import Run, start_folder
 from models.train_outcome import steps_of, train_outcome
 from models.train_published import train_published
 from models.training import TrainConfig, gather, optimisers, set_rate
+from models.transfer import dynamics_of
 from worldsim.actions import load_actions
 from worldsim.config import load_config, to_dict
 from worldsim.data.clips import Clip, ClipSampler
@@ -69,7 +70,7 @@ def train(args) -> int:
     codec, cache = prepare(cfg, out, device)
     run = DynamicsRun(cfg, codec, cache, out, device)
     if not run.resume() and args.origin:
-        run.begin_with(world_weights(args.origin, "dynamics."))
+        run.begin_with(dynamics_of(args.origin, run.recipe.actions))
     if not args.export:
         run.loop()
     if rank == 0:

@@ -7,6 +7,7 @@ import cv2
 import gymnasium
 import numpy as np
 import pytest
+from players import Seen
 
 import worldsim  # noqa: F401  registers the ids
 from envs.world_model import WorldModelEnv
@@ -22,13 +23,7 @@ from worldsim.runtime.record import Recorder
 from worldsim.runtime.recording import read_recording
 from worldsim.runtime.requests import Keys
 from worldsim.runtime.session import Session, State
-from worldsim.runtime.sinks import Sink
 from worldsim.runtime.takes import Takes
-
-
-class Shown(Sink):
-    def show(self, frame, status):
-        self.frame, self.status = frame, status
 
 
 def record(env, environment, kwargs, folder, frames=24):
@@ -47,7 +42,7 @@ class Showing:
     def __init__(self, folder, world=None):
         recording = read_recording(folder)
         self.frames = recording.episode.frames
-        film, self.shown = Film(recording, folder), Shown()
+        film, self.shown = Film(recording, folder), Seen()
         opening = Opened(film, Bindings(intents=FILM_INTENTS))
         self.session = Session(opening, Projector(film), seed=0, fps=0, sinks=[self.shown])
         self.session.takes = Takes(recording, world)

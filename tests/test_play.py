@@ -8,79 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from players import ROOT, SECONDS, TOOLS, Program, recorded_bytes, tool, until
 
 import play
 from worldsim.runtime import replay
 from worldsim.runtime.recording import META, all_recordings, read_recording
 
-ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 60  # until a thing must have happened; nothing takes so long
 ZOOM = 8
-
-
-def until(condition):
-    """Wait for another process; gives what the condition gave."""
-    deadline = time.monotonic() + SECONDS
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return value
-
-
-def tool(*words):
-    done = subprocess.run(list(map(str, words)), capture_output=True)
-    return done.stdout if done.returncode == 0 else b""
-
-
-class Player:
-    """A program's window on the display, and the keys to play it with."""
-
-    def __init__(self, folder, *arguments):
-        self.folder = folder
-        command = [sys.executable, *arguments, "--zoom", str(ZOOM)]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.window = until(lambda: self._alive() and self._search())[-1]
-        tool("xdotool", "windowfocus", "--sync", self.window)
-
-    def _search(self):
-        return tool("xdotool", "search", "--pid", self.process.pid).decode().split()
-
-    def _alive(self):
-        assert self.process.poll() is None, self.process.communicate()[1]
-        return True
-
-    def key(self, verb, name):
-        assert self._alive()
-        tool("xdotool", verb, name)
-
-    def picture(self):
-        """What is on the screen, one pixel for each of the frame's."""
-        assert self._alive()
-        png = tool("import", "-window", self.window, "png:-")
-        image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-        return image[ZOOM // 2 :: ZOOM, ZOOM // 2 :: ZOOM]
-
-    def recorded(self):
-        """Bytes that are on the disk already."""
-        return sum(path.stat().st_size for path in self.folder.glob("*.journal"))
-
-    def leave(self):
-        out, error = self.process.communicate(timeout=SECONDS)
-        assert self.process.returncode == 0, error
-        return out
 
 
 @pytest.fixture
 def player(display, tmp_path, monkeypatch):
     """Starts play.py, or another program, in a window; ends it when a test fails."""
-    for name in ("xdotool", "import"):
+    for name in TOOLS:
         if shutil.which(name) is None:
             pytest.skip(f"no {name}: install xdotool and imagemagick")
     monkeypatch.setenv("DISPLAY", display)
@@ -90,15 +33,13 @@ def player(display, tmp_path, monkeypatch):
         folder = tmp_path / "recordings"
         kept = ["--record", folder, "--saves", tmp_path / "saves"]
         program = program or ["play.py", "--seed", "3", "--no-hud", *kept]
-        started.append(Player(folder, *program, *map(str, arguments)))
+        started.append(Program(*program, *arguments, zoom=ZOOM))
+        started[-1].folder = folder
         return started[-1]
 
     yield start
     for one in started:
-        one.process.kill()
-        one.process.communicate()
-    # A key that is still down would be pressed in the next test's window too.
-    tool("xdotool", "keyup", "a", "w", "BackSpace")
+        one.end()
 
 
 def is_one_of(picture, frames):
@@ -110,18 +51,18 @@ def is_one_of(picture, frames):
 @pytest.mark.usefixtures("engine")
 def test_playing_the_engine_in_a_window(player, capsys):
     playing = player("--env", "Maze-v0")
-    until(lambda: playing.recorded() > 0)  # it runs on: it can stand
-    playing.key("keydown", "a")
-    first = playing.picture()
-    until(lambda: not np.array_equal(playing.picture(), first))
-    playing.key("keyup", "a")
-    playing.key("key", "F5")
-    playing.key("key", "p")
-    until(lambda: (one := playing.picture()) is not None and np.array_equal(one, still(playing)))
-    paused = playing.picture()
-    playing.key("key", "v")
+    until(lambda: recorded_bytes(playing.folder) > 0)  # it runs on: it can stand
+    playing.down("a")
+    first = playing.small()
+    until(lambda: not np.array_equal(playing.small(), first))
+    playing.up("a")
+    playing.keys("F5")
+    playing.keys("p")
+    until(lambda: (one := playing.small()) is not None and np.array_equal(one, still(playing)))
+    paused = playing.small()
+    playing.keys("v")
     until(lambda: list(all_recordings(playing.folder)))
-    playing.key("key", "Escape")
+    playing.keys("Escape")
     out = playing.leave()
 
     (folder,) = all_recordings(playing.folder)
@@ -139,20 +80,20 @@ def test_playing_the_engine_in_a_window(player, capsys):
 def still(playing):
     """A picture that is not about to change: longer than a frame later."""
     time.sleep(0.4)
-    return playing.picture()
+    return playing.small()
 
 
 def test_playing_a_dream_in_a_window(player, tiny_world, capsys):
     playing = player("--world", tiny_world, "--spawn", "1", "--steps", "2")
     context = np.load(sorted((tiny_world / "spawns").glob("*.npz"))[1])["frames"]
-    until(lambda: is_one_of(playing.picture(), context[-1:]))
-    until(lambda: playing.recorded() > 0)
-    playing.key("keydown", "w")
-    until(lambda: playing.recorded() > 10_000)
-    playing.key("keyup", "w")
-    shot = playing.picture()
-    playing.key("keydown", "BackSpace")
-    until(lambda: list(all_recordings(playing.folder)) or playing.key("keyup", "BackSpace"))
+    until(lambda: is_one_of(playing.small(), context[-1:]))
+    until(lambda: recorded_bytes(playing.folder) > 0)
+    playing.down("w")
+    until(lambda: recorded_bytes(playing.folder) > 10_000)
+    playing.up("w")
+    shot = playing.small()
+    playing.down("BackSpace")
+    until(lambda: list(all_recordings(playing.folder)) or playing.up("BackSpace"))
     playing.process.send_signal(signal.SIGTERM)
     playing.leave()
     parts = [read_recording(folder) for folder in all_recordings(playing.folder)]
@@ -166,7 +107,7 @@ def test_playing_a_dream_in_a_window(player, tiny_world, capsys):
 def test_losing_the_display_loses_no_frame(player, tiny_world):
     """The X library ends the process without a word: the journal must be on the disk."""
     playing = player("--world", tiny_world)
-    until(lambda: playing.recorded() > 10_000)
+    until(lambda: recorded_bytes(playing.folder) > 10_000)
     tool("xdotool", "windowkill", playing.window)
     playing.process.communicate(timeout=SECONDS)
     recorded = list(playing.folder.glob("*.journal")) or list(all_recordings(playing.folder))
@@ -179,13 +120,13 @@ def test_a_recording_is_shown_in_the_same_window(player, tiny_world, tmp_path):
     (folder,) = all_recordings(tmp_path / "recordings")
     frames = read_recording(folder).episode.frames
     replaying = player(folder, program=["-m", "worldsim", "replay"])
-    replaying.key("key", "h")  # the figures would hide so small a picture
-    until(lambda: is_one_of(replaying.picture(), frames[-1:]))
-    replaying.key("keydown", "BackSpace")
-    until(lambda: is_one_of(replaying.picture(), frames[:1]))
-    replaying.key("keyup", "BackSpace")
-    until(lambda: is_one_of(replaying.picture(), frames[-1:]))
-    replaying.key("key", "Escape")
+    replaying.keys("h")  # the figures would hide so small a picture
+    until(lambda: is_one_of(replaying.small(), frames[-1:]))
+    replaying.down("BackSpace")
+    until(lambda: is_one_of(replaying.small(), frames[:1]))
+    replaying.up("BackSpace")
+    until(lambda: is_one_of(replaying.small(), frames[-1:]))
+    replaying.keys("Escape")
     assert replaying.leave() == ""
 
 

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from players import ROOT, SECONDS, recorded_bytes, until
 
 from envs.world_model import WorldModelEnv
 from worldsim.data.store import EpisodeStore
@@ -27,9 +27,6 @@ from worldsim.runtime.recording import META, all_recordings, read_recording, rec
 from worldsim.runtime.replay import first_difference
 from worldsim.runtime.saves import Saves
 from worldsim.runtime.session import Session, State
-
-ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 60  # for another process to do its part; nothing takes so long
 
 
 def make_place(world):
@@ -68,14 +65,6 @@ def read_all(folder):
 
 def lengths(folder):
     return sorted(len(recording.episode) for recording in read_all(folder))
-
-
-def until(condition):
-    """Wait for another thread or process."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def written(folder):
@@ -396,10 +385,6 @@ def start_play(folder, *arguments):
     return subprocess.Popen(
         [*command, "--seed", "1", "--record", folder, *arguments], stdout=subprocess.PIPE, text=True
     )
-
-
-def recorded_bytes(folder):
-    return sum(path.stat().st_size for path in folder.glob("*.journal"))
 
 
 @pytest.mark.usefixtures("engine")

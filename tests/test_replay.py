@@ -7,6 +7,7 @@ import shutil
 import gymnasium
 import numpy as np
 import pytest
+from players import Seen
 
 import worldsim  # noqa: F401  registers the ids
 from envs.world_model import WorldModelEnv
@@ -19,15 +20,6 @@ from worldsim.runtime.place import Place
 from worldsim.runtime.record import Recorder
 from worldsim.runtime.recording import EPISODE, META, read_recording
 from worldsim.runtime.session import Session, State
-from worldsim.runtime.sinks import Sink
-
-
-class Shown(Sink):
-    def __init__(self):
-        self.frames = []
-
-    def show(self, frame, status):
-        self.frames.append(frame)
 
 
 def record(env, environment, kwargs, folder, frames=12):
@@ -104,7 +96,7 @@ def test_a_changed_action_is_found(maze, capsys):
 
 def test_a_recording_can_drive_its_world_again(fake, make_fake_world):
     recording = read_recording(fake)
-    place, shown = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {}), Shown()
+    place, shown = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {}), Seen()
     driver = Replay(recording.episode.actions)
     session = Session(Opened(place), driver, seed=4, fps=0, runs_on=False, sinks=[shown])
     for _ in range(20):
@@ -150,7 +142,7 @@ def test_meta_about_other_frames_is_refused(fake):
 
 def test_a_film_shows_the_recorded_frames_and_can_be_gone_through(fake):
     recording = read_recording(fake)
-    film, shown = Film(recording), Shown()
+    film, shown = Film(recording), Seen()
     session = Session(Opened(film), Projector(film), seed=4, fps=0, sinks=[shown])
     for _ in range(20):
         session.tick()

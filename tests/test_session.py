@@ -4,9 +4,11 @@ import itertools
 from types import SimpleNamespace
 
 import numpy as np
+import players
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from players import FakeClock, Seen
 
 from envs.world_model import WorldModelEnv
 from worldsim.actions import load_actions, parse_actions
@@ -16,52 +18,11 @@ from worldsim.runtime.hud import Status, hud_lines
 from worldsim.runtime.keys import INTENTS, Intent, check_keys, help_rows
 from worldsim.runtime.opening import Opened, Opening, Stage
 from worldsim.runtime.place import Place
-from worldsim.runtime.requests import Keys
 from worldsim.runtime.rewind import History, Moment
 from worldsim.runtime.saves import Saves
 from worldsim.runtime.session import Session, State
-from worldsim.runtime.sinks import Sink
 
 LEFT, RIGHT, FORWARD, STAND = range(4)
-
-
-class FakeClock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self):
-        self.time = 100.0
-
-    def now(self):
-        return self.time
-
-    def sleep(self, seconds):
-        self.time += seconds
-
-
-class Seen(Sink):
-    """A sink that remembers everything."""
-
-    def __init__(self):
-        self.steps, self.lines, self.ends, self.shown, self.closed = [], [], [], [], 0
-
-    def begin(self, point):
-        self.lines.append(point)
-
-    def step(self, step):
-        self.steps.append(step)
-
-    def end(self, why):
-        self.ends.append(why)
-
-    def show(self, frame, status):
-        self.shown.append((frame, status))
-
-    def close(self):
-        self.closed += 1
-
-    @property
-    def actions(self):
-        return [step.move.action for step in self.steps]
 
 
 def make_place(world, **changes):
@@ -82,48 +43,11 @@ def without_idle(world):
     return world
 
 
-class Played:
-    """A session on a fake world, a keyboard to press, and what was seen."""
+class Played(players.Played):
+    """A session on a fake world."""
 
     def __init__(self, world, controller=None, place=None, **options):
-        self.clock, self.seen = FakeClock(), Seen()
-        self.place = place or make_place(world)
-        opening = Opened(self.place)
-        self.session = Session(
-            opening,
-            controller or Keyboard(),
-            **{"seed": 0, "fps": 0, "runs_on": False, "clock": self.clock, "sinks": [self.seen]}
-            | options,
-        )
-        latch = getattr(self.session.controller, "latch", Latch())
-        self.keys = Keys(opening, latch, self.session.requests)
-        self.session.tick()
-
-    def press(self, key):
-        return self.keys.down(key, self.clock.now())
-
-    def tap(self, key):
-        answer = self.press(key)
-        self.keys.up(key)
-        return answer
-
-    def ticks(self, count=1):
-        for _ in range(count):
-            self.session.tick()
-        return self
-
-    def settle(self):
-        """Tick until a journey is over."""
-        for _ in range(200):
-            if self.session.state is not State.REWINDING:
-                return
-            self.session.tick()
-            self.clock.sleep(0.1)
-        raise AssertionError("it never arrives")
-
-    @property
-    def note(self):
-        return self.seen.shown[-1][1].note
+        super().__init__(Opened(place or make_place(world)), controller or Keyboard(), **options)
 
 
 @pytest.fixture

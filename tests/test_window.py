@@ -9,12 +9,10 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from players import ROOT, SECONDS, TOOLS, screenshot, until, windows_of
 
 from envs.world_model import WorldModelEnv
 from worldsim.runtime.control import Keyboard
@@ -23,15 +21,13 @@ from worldsim.runtime.place import Place
 from worldsim.runtime.requests import Keys
 from worldsim.runtime.session import Session, State
 
-ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 60  # until a thing must have happened; nothing takes so long
 ZOOM = 16
 
 
 @pytest.fixture
 def window(display, monkeypatch):
     """The module, on the display; its windows are closed afterwards."""
-    for tool in ("xdotool", "import"):
+    for tool in TOOLS:
         if shutil.which(tool) is None:
             pytest.skip(f"no {tool}: install xdotool and imagemagick")
     monkeypatch.setenv("DISPLAY", display)
@@ -43,35 +39,11 @@ def window(display, monkeypatch):
 
 
 def xdotool(*words):
-    return subprocess.run(
-        ["xdotool", *map(str, words)], check=True, capture_output=True, text=True
-    ).stdout.split()
-
-
-def screenshot(number):
-    """The pixels of a window, uint8 `[H,W,3]`."""
-    png = subprocess.run(["import", "-window", number, "png:-"], check=True, capture_output=True)
-    return cv2.imdecode(np.frombuffer(png.stdout, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-
-
-def until(condition):
-    """Wait for another thread or process; gives what the condition gave."""
-    deadline = time.monotonic() + SECONDS
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return value
+    return subprocess.run(["xdotool", *map(str, words)], check=True, capture_output=True)
 
 
 def find_window():
-    return until(lambda: quiet_search("--pid", os.getpid()))[-1]
-
-
-def quiet_search(*words):
-    try:
-        return xdotool("search", *words)
-    except subprocess.CalledProcessError:
-        return []
+    return until(lambda: windows_of(os.getpid()))[-1]
 
 
 class Driven:
@@ -109,7 +81,7 @@ class Driven:
         xdotool(verb, name)
 
     def picture(self):
-        return screenshot(self.number)
+        return screenshot(self.number)[0]
 
     def shows(self, frame):
         """Whether the frame is on the screen, apart from the text over it."""
@@ -259,7 +231,7 @@ def test_the_viewer_of_an_environment(window, make_fake_world):
     env.reset(seed=0)
     frame = env.step(2)[0]
     number = find_window()
-    small = screenshot(number)[ZOOM // 2 :: ZOOM, ZOOM // 2 :: ZOOM]
+    small = screenshot(number)[0][ZOOM // 2 :: ZOOM, ZOOM // 2 :: ZOOM]
     assert np.array_equal(small, frame)
     window.pygame.event.post(window.pygame.event.Event(window.pygame.QUIT))
     assert env.step(2)[3]

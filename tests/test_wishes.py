@@ -5,6 +5,7 @@ No screen: keys go in by name, and what a sink is shown comes out.
 
 import cv2
 import numpy as np
+import players
 import pytest
 
 from envs.world_model import WorldModelEnv
@@ -18,10 +19,8 @@ from worldsim.runtime.opening import Opened
 from worldsim.runtime.pace import Governor
 from worldsim.runtime.panes import Rect, along, grid
 from worldsim.runtime.place import Place
-from worldsim.runtime.requests import Keys
 from worldsim.runtime.saves import Saves
-from worldsim.runtime.session import Session, State
-from worldsim.runtime.sinks import Sink
+from worldsim.runtime.session import State
 from worldsim.runtime.spawning import fitted
 from worldsim.runtime.truth import EngineTruth
 from worldsim.types import Episode, EpisodeMeta
@@ -29,86 +28,25 @@ from worldsim.types import Episode, EpisodeMeta
 LEFT, RIGHT, FORWARD, STAND = range(4)
 
 
-class FakeClock:
-    """Time that passes only when somebody sleeps."""
-
-    time = 100.0
-
-    def now(self):
-        return self.time
-
-    def sleep(self, seconds):
-        self.time += seconds
-
-
-class Seen(Sink):
-    """The newest status, and every step."""
-
-    def __init__(self):
-        self.steps = []
-
-    def step(self, step):
-        self.steps.append(step)
-
-    def show(self, frame, status):
-        self.frame, self.status = frame, status
-
-
-class Played:
-    """A session on a world, keys to press, and what is shown."""
+class Played(players.Played):
+    """A session on a world, with everybody who can drive."""
 
     def __init__(self, world, place=None, bindings=None, **options):
-        self.clock, self.seen, self.follower = FakeClock(), Seen(), Follower()
-        self.place = place or Place(WorldModelEnv(world), "FARDMLab-v0", {"world": "fake"})
-        opening = Opened(self.place, bindings)
-        drivers = Drivers(Keyboard(), [self.follower, RandomWalk(0)])
-        self.session = Session(
-            opening,
-            drivers,
-            **{"seed": 0, "fps": 0, "runs_on": False, "clock": self.clock}
-            | options
-            | {"sinks": [self.follower, self.seen]},
-        )
-        self.keys = Keys(opening, drivers.latch, self.session.requests)
-        self.session.tick()
+        place = place or Place(WorldModelEnv(world), "FARDMLab-v0", {"world": "fake"})
+        follower = Follower()
+        drivers = Drivers(Keyboard(), [follower, RandomWalk(0)])
+        super().__init__(Opened(place, bindings), drivers, sinks=[follower], **options)
 
     def key(self, *names):
         """Tap keys, one after another, and give each time to work."""
         for name in names:
-            self.keys.down(name, self.clock.now())
-            self.keys.up(name.rpartition("+")[2])
-            self.session.tick()
-            self.session.tick()
+            self.tap(name)
+            self.ticks(2)
         return self
 
     def walk(self, *actions):
         self.session.go(actions)
         return self.ticks(len(actions) + 1)
-
-    def ticks(self, count):
-        for _ in range(count):
-            self.session.tick()
-        return self
-
-    def settle(self):
-        for _ in range(300):
-            if self.session.state is not State.REWINDING:
-                return self
-            self.session.tick()
-            self.clock.sleep(0.1)
-        raise AssertionError("it never arrives")
-
-    @property
-    def note(self):
-        return self.seen.status.note
-
-    @property
-    def panes(self):
-        return self.seen.status.panes
-
-    @property
-    def number(self):
-        return self.session.game.track.number
 
 
 @pytest.fixture
@@ -369,14 +307,20 @@ def clip_of(world, count=9):
     return np.stack([frame, *(env.step(int(action))[0] for action in actions)]), actions
 
 
-def test_an_episode_is_a_start_and_its_rest_the_truth(played, world, tmp_path):
+def open_clip(played, world, folder):
+    """Start from an episode of true frames; its frames and actions."""
     frames, actions = clip_of(world)
     meta = EpisodeMeta(source="Somewhere", action_set="dmlab", fps=7.5)
     rewards = np.zeros(9, np.float32)
     episode = Episode(frames=frames, actions=actions, rewards=rewards, meta=meta)
-    path = EpisodeStore(tmp_path / "data").append(episode)
+    path = EpisodeStore(folder / "data").append(episode)
     played.session.requests.ask("open", str(path))
     played.ticks(2)
+    return frames, actions
+
+
+def test_an_episode_is_a_start_and_its_rest_the_truth(played, world, tmp_path):
+    frames, actions = open_clip(played, world, tmp_path)
     start = played.session.game.track.start
     assert np.array_equal(start.context_frames, frames[:5])
     played.key("g", "m")
@@ -388,13 +332,8 @@ def test_an_episode_is_a_start_and_its_rest_the_truth(played, world, tmp_path):
 
 
 def test_taking_over_from_a_clip_ends_its_truth(played, world, tmp_path):
-    frames, actions = clip_of(world)
-    meta = EpisodeMeta(source="Somewhere", action_set="dmlab", fps=7.5)
-    rewards = np.zeros(9, np.float32)
-    episode = Episode(frames=frames, actions=actions, rewards=rewards, meta=meta)
-    path = EpisodeStore(tmp_path / "data").append(episode)
-    played.session.requests.ask("open", str(path))
-    played.ticks(2).key("g", "m")
+    _, actions = open_clip(played, world, tmp_path)
+    played.key("g", "m")
     other = {LEFT: "d", RIGHT: "a", FORWARD: "a", STAND: "a"}[int(actions[played.number + 4])]
     played.key(other)
     assert played.seen.status.driver == "you"

@@ -9,10 +9,7 @@ Nothing here runs code from a file.
 
 import hashlib
 import json
-import os
 import pickle
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,26 +17,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from worldsim.whole import write_whole
+
 CARD, WEIGHTS, MANIFEST = "card.json", "weights.safetensors", "manifest.json"
 
 
 class WorldError(ValueError):
     """A world folder or checkpoint that cannot be used; the message says what to do."""
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a scratch file beside `path`, flush it to the disk and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    try:
-        write(Path(scratch))
-        with open(scratch, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
 
 
 def save_training(path: Path, state: dict) -> None:

@@ -24,9 +24,10 @@ from torch import Tensor
 from worldsim.actions import ActionSet, load_actions
 from worldsim.alone import decoded, rows_alone
 from worldsim.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn
-from worldsim.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights, write_whole
+from worldsim.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights
 from worldsim.paths import asset
 from worldsim.types import NULL_ACTION
+from worldsim.whole import write_whole
 
 STEPS = (1, 2, 4, 8)
 

@@ -6,7 +6,6 @@ are lossless (store.py).
 """
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from worldsim.data.npz import MAX_BYTES
+from worldsim.whole import write_whole
 
 MAX_SIDE = 4096
 _HEAD = 12
@@ -111,30 +111,23 @@ def write_video(path: str | os.PathLike, frames: np.ndarray, fps: float) -> None
         OSError: what was written is not all there: a full disk, or no encoder.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    import cv2
-
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
         raise ValueError(f"a video is made of uint8 frames [T,H,W,3], got {frames.shape}.")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(prefix=".writing-", suffix=".mp4", dir=path.parent)
-    os.close(handle)
-    try:
-        size = (frames.shape[2], frames.shape[1])
-        writer = cv2.VideoWriter(scratch, cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
-        for frame in frames:
-            writer.write(np.ascontiguousarray(frame[..., ::-1]))
-        writer.release()
-        _check_written(scratch, path, frames)  # OpenCV loses frames without a word
-        with open(scratch, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+    write_whole(Path(path), lambda scratch: _write_mp4(scratch, Path(path), frames, fps))
 
 
-def _check_written(scratch: str, path: Path, frames: np.ndarray) -> None:
+def _write_mp4(scratch: Path, path: Path, frames: np.ndarray, fps: float) -> None:
+    import cv2
+
+    size = (frames.shape[2], frames.shape[1])
+    writer = cv2.VideoWriter(str(scratch), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+    for frame in frames:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+    _check_written(scratch, path, frames)  # OpenCV loses frames without a word
+
+
+def _check_written(scratch: Path, path: Path, frames: np.ndarray) -> None:
     try:
         there = read_video(scratch).shape
     except ValueError:

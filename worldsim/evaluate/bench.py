@@ -49,14 +49,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("world", help="a bundled world's name, or a world's folder")
     add = parser.add_argument
     add("--frames", type=_natural, default=1000, help="go this far at most (default: %(default)s)")
+    add("--batch", type=_natural, default=1, help="dreams at once (default: %(default)s)")
+    add("--rounds", type=_natural, default=20, help="frames a dream of --vector makes")
+    add("--steps", type=_numbers, default="1,2,4", help="sampler steps (default: %(default)s)")
     add(
         "--at",
         type=_numbers,
         default="100,1000,10000",
         help="look at these frames (default: %(default)s, those that --frames reaches)",
     )
-    add("--steps", type=_numbers, default="1,2,4", help="sampler steps (default: %(default)s)")
-    add("--batch", type=_natural, default=1, help="dreams at once (default: %(default)s)")
     add(
         "--vector",
         type=_numbers,
@@ -64,7 +65,6 @@ def _parser() -> argparse.ArgumentParser:
         const="1,4,16",
         help="only this: dreams in one batch, each at its own frame (default: %(const)s)",
     )
-    add("--rounds", type=_natural, default=20, help="frames a dream of --vector makes")
     add("--window", action="store_true", help="also play it with a window")
     add("--record", action="store_true", help="also play it while recording")
     add("--device", default="cpu", help="where the network runs: cpu or cuda")

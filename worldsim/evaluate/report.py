@@ -211,7 +211,7 @@ def plain(value: Any) -> Any:
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
     """Write the report as JSON, whole or not at all."""
-    from worldsim.checkpoint import write_whole
+    from worldsim.whole import write_whole
 
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
     write_whole(path, lambda scratch: scratch.write_text(text))

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from worldsim.checkpoint import write_whole
+from worldsim.whole import write_whole
 
 ZOOM = 3
 GAP = 2  # pixels between frames

@@ -4,33 +4,30 @@
     session.run()
 
 Everything happens in `tick()`, on one thread; other threads ask through `session.requests`. It
-knows no screen, no file and no network: it is given them. Sinks watch and change nothing. What a
-player may ask for besides moving is in wishes.py.
+knows no screen, no file and no network: it is given them. Sinks watch and change nothing. How
+frames are made and time is travelled is in course.py, what a player may ask for in wishes.py.
 """
 
-import logging
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from worldsim.runtime.clock import Clock, Pacer
-from worldsim.runtime.control import Choice, Controller
+from worldsim.runtime.control import Controller
+from worldsim.runtime.course import Course
 from worldsim.runtime.fan import Fan
 from worldsim.runtime.game import Game
 from worldsim.runtime.keys import check_keys
-from worldsim.runtime.line import Move, Start
-from worldsim.runtime.loop import Loop, State
+from worldsim.runtime.loop import State
 from worldsim.runtime.opening import Opening, Stage
 from worldsim.runtime.pace import Governor
 from worldsim.runtime.record import NoRecorder, Recorder
 from worldsim.runtime.requests import Ask
 from worldsim.runtime.saves import NoSaves, Saves
 from worldsim.runtime.sinks import Meter, Sink
-from worldsim.runtime.teller import Teller, sentence
+from worldsim.runtime.teller import sentence
 from worldsim.runtime.tiles import Tiles
-from worldsim.runtime.travel import Travel
 from worldsim.runtime.views import Views
 from worldsim.runtime.wishes import Wishes
 
@@ -38,12 +35,9 @@ if TYPE_CHECKING:
     from worldsim.runtime.takes import Takes
 
 ANYWHERE = ("new_start", "same_start", "load")  # can be asked for while time is travelled
-ENDED = "The episode is over: Enter for a new start, U for the same one, Backspace to go back."
-
-logger = logging.getLogger(__name__)
 
 
-class Session(Loop):
+class Session(Course):
     """A world being played.
 
     Args:
@@ -62,17 +56,10 @@ class Session(Loop):
         rewind_bytes: memory that going back may take; None for the usual.
 
     Attributes:
-        state: what it is doing.
-        requests: what was asked for from elsewhere.
-        game: what is played; None until the world is open.
-        frame: the frame to be seen now; None before the first.
-        steps: sampler steps of the next frame; 0 where the world has none.
-        tiles: pictures to choose from; None when there is nothing to choose.
-        plan: actions that were picked and are yet to be made.
         speed: the pace, as a multiple of the world's.
         views: who else shows pictures: a ghost, the memory.
         takes: what can be shown beside a recording; None where none is played.
-        runs_on: whether the world goes on when nothing is asked.
+        tiles_name: which tiles there are to choose from.
     """
 
     def __init__(
@@ -92,51 +79,24 @@ class Session(Loop):
         governor: Governor | None = None,
         rewind_bytes: int | None = None,
     ) -> None:
-        super().__init__(clock)
+        super().__init__(controller, clock, governor=governor, runs_on=runs_on, endless=endless)
         self.opening = opening
-        self.controller = controller
         self.recorder = recorder or NoRecorder()
         self.saves = saves or NoSaves()
         self.meter = Meter(clock=self.clock)
         self.views = Views()
         self.takes: Takes | None = None
-        self.governor = governor or Governor(on=False)
         self.sinks += [self.meter, self.recorder, self.governor, self.views, *sinks]
-        self.game: Game | None = None
         self.frame = opening.preview
-        self.steps = 0
-        self.runs_on = runs_on
-        self.tiles: Tiles | Fan | None = None
         self.tiles_name = ""
-        self.plan: deque[int] = deque()
         self.speed = 1.0
         self._rewind_bytes = rewind_bytes
         self._seed, self._seeds = seed, np.random.default_rng(seed)
-        self._spawn, self._fps, self._endless = spawn, fps, endless
+        self._spawn, self._fps = spawn, fps
         self._stages = opening.stages(seed, spawn)
         self._opening_stage: Stage | None = Stage("starting", 0.0)
-        self.teller = Teller(self.clock)
-        self._back_to = State.WAITING
-        self._travel: Travel | None = None
-        self.ticks |= {
-            State.WARMUP: self._tick_warmup,
-            State.WAITING: self._tick_play,
-            State.RUNNING: self._tick_play,
-            State.PAUSED: self._tick_paused,
-            State.REWINDING: self._tick_rewinding,
-            State.CHOOSING: self._tick_choosing,
-        }
+        self.ticks |= {State.WARMUP: self._tick_warmup, State.CHOOSING: self._tick_choosing}
         self._wishes = Wishes(self)
-
-    @property
-    def made(self) -> int:
-        """How many frames were made in all."""
-        return self.game.made if self.game is not None else 0
-
-    @property
-    def number(self) -> int:
-        """The number of the frame to be seen now, counted from the start."""
-        return self.game.track.number if self._travel is None else self._travel.cursor
 
     @property
     def wait(self) -> Stage | None:
@@ -145,21 +105,6 @@ class Session(Loop):
 
     # ---- what a player may ask for ----
 
-    def pause(self) -> None:
-        """Stop the world, or let it go on."""
-        self.state = State.WAITING if self.state is State.PAUSED else State.PAUSED
-
-    def one_step(self) -> None:
-        """Make one frame and pause: of the keys that are down, else of standing, else as before."""
-        self.state = State.PAUSED
-        choice = self._choice(run_on=True)
-        if choice is None and self.game.track.number:
-            choice = Choice(action=self.game.track.moves[self.game.track.number - 1].action)
-        if choice is None:
-            self.teller.tell("Hold the key of a move, and step.")
-        else:
-            self._make(choice)
-
     def new_start(self) -> None:
         """Begin elsewhere."""
         self.begin(self.game.place.start(self.draw_seed()), "new start")
@@ -167,21 +112,6 @@ class Session(Loop):
     def same_start(self) -> None:
         """Begin here again."""
         self.begin(self.game.track.start, "same start")
-
-    def begin(self, start: Start, why: str) -> None:
-        """Leave the line and begin another."""
-        try:
-            self.game.begin(start, why)
-        except Exception as error:
-            self._fail(error)
-        else:
-            self._arrive(State.WAITING)
-
-    def rewind(self, frames: int) -> None:
-        """Go back so many frames, or as far as is remembered; the next ticks bring it there."""
-        if self._set_off():
-            self._travel.back(frames)
-            self._travel.follow()
 
     def save(self, slot: int = 0) -> None:
         """Write a quick save, or a slot from 1 to 9.
@@ -195,15 +125,12 @@ class Session(Loop):
 
     def load(self, slot: int = 0) -> None:
         """Go to the newest quick save, or to a slot; the next ticks bring it there."""
-        back_to = State.PAUSED if self.state is State.PAUSED else State.WAITING
         way = self.saves.load(self.game.place, slot)
-        self._travel = Travel(self.game, self.requests.holds, self.clock)
-        self._travel.follow(self.game.load(way))
-        self.state, self._back_to = State.REWINDING, back_to
+        self._leave_for().follow(self.game.load(way))
 
     def choose_from(self, tiles: Tiles | Fan, name: str) -> None:
         """Show pictures to pick one of, until one is picked or they are left."""
-        self._back_to = State.PAUSED if self.state is State.PAUSED else State.WAITING
+        self._back_to = self._resting()
         self.tiles, self.tiles_name, self.state = tiles, name, State.CHOOSING
         self.controller.forget()
 
@@ -212,18 +139,6 @@ class Session(Loop):
         if self.tiles is not None:
             self.tiles, self.state = None, self._back_to
             self.controller.forget()
-
-    def go(self, actions: Sequence[int]) -> None:
-        """Make these moves next, whoever drives."""
-        self.state = State.WAITING
-        self.plan.extend(actions)
-
-    def leap(self, frames: int) -> None:
-        """Make so many frames at once, as far as the controller goes."""
-        for _ in range(frames):
-            choice = None if self.game.ended else self._choice(run_on=False)
-            if choice is not None:
-                self._make(choice)
 
     def draw_seed(self) -> int:
         """The seed of the next new start."""
@@ -275,21 +190,6 @@ class Session(Loop):
         self._arrive(State.WAITING)
         return True
 
-    def _tick_play(self) -> bool:
-        if self.requests.holds.take():
-            return self._start_scrub()
-        if self.game.ended and self._endless:
-            self.new_start()
-        if self.pacer.remaining():
-            return False
-        choice = None if self.game.ended else self._choice(run_on=self.runs_on)
-        if choice is None:
-            self.state = State.WAITING
-            return False
-        self.state = State.RUNNING
-        self._make(choice)
-        return True
-
     def _tick_choosing(self) -> bool:
         if self.requests.holds.take():
             self.leave_tiles()
@@ -305,21 +205,6 @@ class Session(Loop):
             self._fail(error)
             return True
 
-    def _tick_paused(self) -> bool:
-        self.controller.forget()
-        return bool(self.requests.holds.take()) and self._start_scrub()
-
-    def _tick_rewinding(self) -> bool:
-        try:
-            did = self._travel.tick()
-        except Exception as error:
-            self._fail(error)
-            return True
-        self.frame = self._travel.frame
-        if self._travel.arrived:
-            self._arrive(self._back_to)
-        return did
-
     def obey(self, ask: Ask) -> None:
         """Fulfil a wish, or say why not."""
         away = self.state is State.REWINDING and ask.name not in ANYWHERE
@@ -330,68 +215,3 @@ class Session(Loop):
             self._wishes.fulfil(ask)
         except (ValueError, OSError, ImportError) as error:
             self.teller.tell(sentence(error))
-
-    # ---- making frames ----
-
-    def _choice(self, run_on: bool) -> Choice | None:
-        if self.plan:
-            return Choice(action=self.plan.popleft())
-        choice = self.controller.choose(self.frame)
-        actions = self.game.place.actions
-        if choice is None and run_on and actions.idle is not None:
-            return Choice(action=actions.id(actions.idle))
-        return choice
-
-    def _make(self, choice: Choice) -> None:
-        if self.game.ended:
-            self.teller.tell(ENDED)
-            return
-        if self.game.lost:
-            self.rewind(0)
-            return
-        self.pacer.beat()
-        try:
-            self.game.make(Move(choice.action, self.steps), choice.pressed_at)
-        except Exception as error:
-            self._fail(error)
-            return
-        self.frame = self.game.frame
-        self.steps = self.governor.steps(self.steps, self.pacer.period)
-        if self.game.ended:
-            self.teller.tell(ENDED)
-
-    def _arrive(self, state: State) -> None:
-        self.state, self._travel, self.tiles = state, None, None
-        self.frame = self.game.frame
-        self.plan.clear()
-        self.controller.forget()
-
-    def _fail(self, error: Exception) -> None:
-        """The world could not go on. What was played stays, and so does the way back to it."""
-        if self._endless:
-            raise error
-        if not isinstance(error, ValueError):
-            logger.error("The world failed.", exc_info=error)
-        self.state, self._travel = State.PAUSED, None
-        self.plan.clear()
-        self.frame = self.game.frame
-        self.teller.tell(sentence(error))
-
-    # ---- going through time ----
-
-    def _start_scrub(self) -> bool:
-        """Go a frame back, and on while the key is down."""
-        if not self._set_off():
-            return False
-        self._travel.back(1)
-        return True
-
-    def _set_off(self) -> bool:
-        self.plan.clear()
-        if not self.game.place.rewinds:
-            self.teller.tell("This world cannot go back in time.")
-            return False
-        self._back_to = State.PAUSED if self.state is State.PAUSED else State.WAITING
-        self._travel = Travel(self.game, self.requests.holds, self.clock)
-        self.state = State.REWINDING
-        return True

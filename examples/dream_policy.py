@@ -1,7 +1,7 @@
 """Learn in the dream, walk in the engine: PPO that never sees the maze it is judged in.
 
     pip install -e '.[agents,maze]'
-    python examples/dream_policy.py --steps 20000
+    python examples/dream_policy.py
 
 The task: get as far as possible from where you start. Its reward is by how much a step raises the
 greatest distance from the start, in cells; in a dream by the dreamer's own dead reckoning, in the
@@ -35,6 +35,7 @@ from worldsim.world import WorldModel, load_world
 
 SIDE, STRIDE = 16, 0.38
 HELDOUT = 2**30  # no world is trained on mazes of seeds from here on
+JUDGED = HELDOUT + 10**6  # and no world's spawns are from here on
 BY_HAND = {"autoreset_mode": AutoresetMode.DISABLED}
 
 
@@ -228,7 +229,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Learn in the dream, walk in the engine.")
     add = parser.add_argument
     add("--world", default="dmlab")
-    add("--steps", type=int, default=20000, help="frames each policy learns from")
+    add("--steps", type=int, default=8192, help="frames each policy learns from")
     add("--dreams", type=int, default=16, help="dreams, or mazes, at once")
     add("--length", type=int, default=32, help="steps an episode has")
     add(
@@ -260,7 +261,7 @@ def main(argv: list[str] | None = None) -> int:
         seconds[name] = round(time.monotonic() - began, 1)
         policies[f"PPO, {name}"] = lambda seen, model=model: model.predict(seen)[0]
     found = {}
-    mazes = range(HELDOUT, HELDOUT + args.mazes)
+    mazes = range(JUDGED, JUDGED + args.mazes)
     print(f"cells from the start at best, in {args.length} steps; {args.mazes} mazes of the engine")
     print(f"{'':12}{'mean':>7}{'+-':>6}{'3 cells':>9}")
     for name, act in policies.items():

@@ -180,7 +180,7 @@ def _walk(make, seed):
     return np.stack(frames).tobytes()
 
 
-@pytest.mark.parametrize("name", ["Maze-v0", "FARDMLab-v0"])
+@pytest.mark.parametrize("name", ["Maze-v0", "Voxel-v0", "FARDMLab-v0"])
 def test_a_spec_is_pickled_and_made_again(name):
     spec = pickle.loads(pickle.dumps(gymnasium.spec(name)))
     assert spec == gymnasium.spec(name)

@@ -7,7 +7,6 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 
 def patch_discriminator(width: int = 64, layers: int = 3) -> nn.Sequential:
@@ -29,18 +28,6 @@ def patch_discriminator(width: int = 64, layers: int = 3) -> nn.Sequential:
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02)
     return model
-
-
-def spectral_discriminator(width: int = 32) -> nn.Sequential:
-    """A smaller one with spectral norms instead of batch norms (SN-GAN, arXiv 1802.05957), which
-    suits small batches: pictures `[B,3,H,W]` in -1..1 -> logits `[B,1,H/8,W/8]`.
-    """
-    sizes = [(3, width, 2), (width, 2 * width, 2), (2 * width, 4 * width, 2)]
-    net: list[nn.Module] = []
-    for a, b, stride in (*sizes, (4 * width, 4 * width, 1)):
-        kernel = 4 if stride == 2 else 3
-        net += [spectral_norm(nn.Conv2d(a, b, kernel, stride, 1)), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*net, spectral_norm(nn.Conv2d(4 * width, 1, 3, 1, 1)))
 
 
 def hinge_loss(real: Tensor, made: Tensor) -> Tensor:

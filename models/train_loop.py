@@ -204,6 +204,6 @@ def start_folder(out: Path, fresh: bool) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     if fresh:
-        for name in ("checkpoint.pt", "codec.pt", "painter.pt", "log.jsonl"):
+        for name in ("checkpoint.pt", "codec.pt", "log.jsonl"):
             if (out / name).exists():
                 (out / name).replace(out / f"{name}.old")

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from models import parallel
 from models.autoencoder import PatchAutoencoder
-from models.dreamt import dream_on
 from models.export import export_world, in_memory, preview, world_size
 from models.far_dynamics import FARDynamics
 from models.far_loss import FARLoss
@@ -20,14 +19,12 @@ from models.published_config import is_published
 from models.train_codec import prepare, take_codec
 from models.train_loop import Run, start_folder
 from models.train_outcome import steps_of, train_outcome
-from models.train_painter import Painter, paint, painted
 from models.train_published import train_published
 from models.training import TrainConfig, gather, optimisers, set_rate
 from models.transfer import dynamics_of
 from worldsim.actions import load_actions
 from worldsim.config import load_config, to_dict
 from worldsim.data.clips import Clip, ClipSampler
-from worldsim.data.latents import LatentCache
 from worldsim.data.store import EpisodeStore
 
 SMOKE = (
@@ -42,10 +39,6 @@ SMOKE = (
     "dynamics.layers=2",
     "loss.targets=6",
     "data.longest=80",
-    "painting.steps=4",
-    "painting.batch=2",
-    "painting.rollouts=1",
-    "painting.rows=2",
     "training.steps=12",
     "training.batch=2",
     "training.shortcuts_from=0.3",
@@ -55,7 +48,7 @@ SMOKE = (
 
 
 def train(args) -> int:
-    """Everything, in order: codec, latents, dynamics, painter, world."""
+    """Everything, in order."""
     rank, _ = parallel.start()
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -81,7 +74,6 @@ def train(args) -> int:
     if not args.export:
         run.loop()
     if rank == 0:
-        run.paint(cache, only_saved=args.export)
         run.export()
     return 0
 
@@ -189,18 +181,3 @@ class DynamicsRun(Run):
         self, cfg: TrainConfig, codec: PatchAutoencoder, cache, out: Path, device: torch.device
     ):
         super().__init__(SlidingRecipe(cfg, codec, cache, device), out, device)
-
-    def paint(self, cache: LatentCache, only_saved: bool = False) -> None:
-        """Teach the decoder to paint this dynamics' dreams (or take what was taught before)."""
-        recipe, path, seed = self.recipe, self.out / "painter.pt", self.recipe.cfg.seed
-        cfg, plan = recipe.cfg, recipe.cfg.painting
-        if plan.steps and not only_saved:
-            dynamics = FARDynamics(cfg.dynamics, recipe.actions.turns).to(self.device)
-            dynamics.network = self.average
-            store = EpisodeStore(cfg.data.train)
-            print(f"dreaming {plan.rollouts * plan.rows} times for the painter", flush=True)
-            dreams = dream_on(dynamics, cache, store, plan, seed, cfg.steps)
-            painter = Painter(recipe.codec, dreams, plan, path, self.device, seed)
-            recipe.codec = paint(painter, self.step)
-        elif plan.steps:
-            recipe.codec = painted(recipe.codec, path)

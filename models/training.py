@@ -40,23 +40,6 @@ class CodecTraining:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaintingTraining:
-    """How long the decoder learns to paint dreams (models/train_painter.py), and from how many.
-
-    Dreams are `rollouts` times `rows`; `adversarial` weighs the discriminator, and a frame dreamt
-    `faithful` frames after the context counts half as much as the first in the error.
-    """
-
-    steps: int = 0
-    batch: int = 16
-    lr: float = 1e-3
-    adversarial: float = 0.05
-    faithful: float = 8.0
-    rollouts: int = 6
-    rows: int = 12
-
-
-@dataclass(frozen=True, kw_only=True)
 class DynamicsTraining:
     """The main run. Shares are of `steps`; `save_minutes` and `sheet_minutes` are wall clock."""
 
@@ -106,7 +89,6 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     training: DynamicsTraining
     outcome_training: OutcomeTraining = field(default_factory=OutcomeTraining)
-    painting: PaintingTraining = field(default_factory=PaintingTraining)
     seed: int = 0
     steps: int = 1
 

@@ -116,9 +116,10 @@ def build(options: argparse.Namespace):
     from worldsim.runtime.opening import open_engine, open_world
     from worldsim.runtime.pace import Governor
     from worldsim.runtime.record import Recorder
-    from worldsim.runtime.roll import Calls, named_function
+    from worldsim.runtime.roll import Calls
     from worldsim.runtime.saves import Saves
     from worldsim.runtime.session import Session
+    from worldsim.tasks import named_function
 
     seed = draw_seed() if options.seed is None else options.seed
     bindings = read_bindings(options.keys) if options.keys else Bindings()
@@ -133,7 +134,7 @@ def build(options: argparse.Namespace):
     opening.file, opening.fit = file, options.fit
     opening.settle = options.headless is None  # without a window, bits matter more than speed
     follower, alone = Follower(), options.headless is not None
-    others = [Calls(named_function(options.policy), seed)] if options.policy else []
+    others = [Calls(named_function(options.policy, "--policy"), seed)] if options.policy else []
     others.append(RandomWalk(seed))
     return Session(
         opening,

@@ -1,5 +1,6 @@
-"""How sure a dream is of its next frame: the same step with several noises, in one batch."""
+"""How sure dreams are of their next frames: the same step with several noises, in one batch."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,25 +10,29 @@ if TYPE_CHECKING:
 
 
 def step_with_others(
-    world: "WorldModel", state: "WorldState", action: int, steps: int, others: int
-) -> tuple["WorldState", np.ndarray, float]:
-    """Step one dream, and beside it the same dream with other noises.
+    world: "WorldModel", state: "WorldState", actions: Sequence[int], steps: int, others: int
+) -> tuple["WorldState", np.ndarray, np.ndarray]:
+    """Step dreams, and beside each the same dream with other noises.
 
     Args:
         world: who dreams.
-        state: one dream; used up.
-        action: what is done.
+        state: N dreams; used up.
+        actions: what is done, one a dream.
         steps: sampler steps.
         others: how many other noises.
 
     Returns:
-        The dream's next state and frame uint8 `[H,W,3]`, on a CPU bit for bit what it would have
-        been alone; and the standard deviation of the frames over the noises, in levels of grey, as
-        a mean over all pixels.
+        The dreams' next state and frames uint8 `[N,H,W,3]`, on a CPU bit for bit what they would
+        have been alone; and float64 `[N]`, the standard deviation of the frames over the noises, in
+        levels of grey, as a mean over all pixels.
     """
-    batch = state.select([0] * (others + 1))
+    each = others + 1
+    batch = state.select([row for row in range(state.batch) for _ in range(each)])
     # Far from seeds that dreams are given, and another for every noise.
-    batch.seeds = [state.seeds[0], *(-1 - state.seeds[0] - 2**31 * i for i in range(others))]
-    batch, frames = world.step(batch, [action] * batch.batch, steps)
-    spread = frames.astype(np.float32).std(axis=0).mean()
-    return batch.select([0]), frames[0], float(spread)
+    batch.seeds = [
+        seed if i == 0 else -1 - seed - 2**31 * (i - 1) for seed in state.seeds for i in range(each)
+    ]
+    batch, frames = world.step(batch, np.repeat(actions, each), steps)
+    told = range(0, batch.batch, each)
+    spread = [frames[row : row + each].astype(np.float32).std(axis=0).mean() for row in told]
+    return batch.select(told), frames[::each].copy(), np.array(spread, np.float64)

@@ -1,4 +1,5 @@
-"""Where a dream starts: one of the world's spawns, or true frames that the caller gives.
+"""Where a dream starts: one of the world's spawns, a walk in the engine it was learnt from, or true
+frames that the caller gives.
 
 Taking in a spawn's frames takes about a second, so what the network remembers of one is kept: the
 next start from it is instant, in any environment of the same world.
@@ -12,7 +13,8 @@ import numpy as np
 if TYPE_CHECKING:
     from worldsim.world import WorldModel, WorldState
 
-OPTIONS = ("spawn", "frames", "actions")
+OPTIONS = ("spawn", "engine_seed", "frames", "actions")
+WALK = 64  # steps of the engine's own walker, as in the spawns that worlds come with
 _remembered: "WeakKeyDictionary[WorldModel, dict[int, WorldState]]" = WeakKeyDictionary()
 
 
@@ -35,19 +37,25 @@ def choose_context(world: "WorldModel", options: dict[str, Any], drawn: float) -
 
     Args:
         world: the world that is reset.
-        options: `{"spawn": i}`, `{"frames": ..., "actions": ...}`, or nothing.
+        options: `{"spawn": i}`, `{"engine_seed": n}`, `{"frames": ..., "actions": ...}`, or
+            nothing.
         drawn: in [0, 1), chooses the spawn when the options are silent.
 
     Raises:
         ValueError: an option is unknown, or does not fit the world.
+        ImportError: what the engine needs is not installed.
     """
     for name in options:
         if name not in OPTIONS:
             raise ValueError(f"reset knows the options {', '.join(OPTIONS)}, got {name!r}.")
-    if "spawn" in options:
-        if len(options) > 1:
-            raise ValueError("reset takes a spawn, or frames and actions, not both.")
-        return _spawn(world, options["spawn"])
+    chosen = [name for name in ("spawn", "engine_seed") if name in options]
+    if chosen and len(options) > 1:
+        raise ValueError(
+            f"reset takes a spawn, an engine_seed, or frames and actions, got {', '.join(options)}."
+        )
+    if chosen:
+        start = _spawn if chosen == ["spawn"] else _walk
+        return start(world, options[chosen[0]])
     if options:
         return _own(world, options)
     return _spawn(world, int(drawn * len(world.spawns)))
@@ -72,6 +80,22 @@ def _spawn(world: "WorldModel", number: Any) -> Context:
         raise ValueError(f"spawn should be a number from 0 to {count - 1}, got {number!r}.")
     spawn = world.spawns[number]
     return Context(spawn.frames, spawn.actions, int(number))
+
+
+def _walk(world: "WorldModel", seed: Any) -> Context:
+    """What the engine's own walker sees in the place of a seed."""
+    from worldsim.data.collect import Plan, play_episode
+    from worldsim.evaluate.truth import open_engine
+
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"engine_seed should be a whole number from 0, got {seed!r}.")
+    engine = open_engine(world.card)
+    try:
+        plan = Plan(env="", options={}, steps=WALK, folder=None, split="", seeds=())
+        episode = play_episode(engine, int(seed), plan)
+    finally:
+        engine.close()
+    return Context(episode.frames, episode.actions)
 
 
 def _own(world: "WorldModel", options: dict[str, Any]) -> Context:

@@ -53,6 +53,16 @@ class DreamState:
             )
 
 
+def outcomes(state: "WorldState") -> tuple[np.ndarray, np.ndarray]:
+    """What the newest step of N dreams gained, float64 `[N]`, and whether it ended them, bool
+    `[N]`: nothing and no, unless the world has learnt rewards and ends.
+    """
+    told = state.outcomes
+    if told is None:
+        return np.zeros(state.batch), np.zeros(state.batch, bool)
+    return told[:, 0].astype(np.float64), told[:, 1] > 0.5
+
+
 def write_state(path: str | Path, memory: "WorldState", frame: np.ndarray) -> None:
     """Write a moment to a file, whole or not at all.
 

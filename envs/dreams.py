@@ -10,7 +10,7 @@ Every dream is at a frame of its own. Knows no network.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
@@ -18,8 +18,9 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.dream_doubt import step_with_others
 from envs.dream_start import begin, choose_context
-from envs.dream_state import DreamState
+from envs.dream_state import DreamState, outcomes
 from envs.world_model import WorldModelEnv
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class DreamVectorEnv(VectorEnv):
         render_mode: str | None = None,
         steps: int | None = None,
         device: str = "cpu",
+        uncertainty: int = 0,
     ) -> None:
         """Load the world, once per process.
 
@@ -56,6 +58,8 @@ class DreamVectorEnv(VectorEnv):
             render_mode: None or "rgb_array".
             steps: sampler steps a frame, 1, 2, 4 or 8; None for the world's own number.
             device: where the network runs, "cpu" or "cuda".
+            uncertainty: how many other noises each step is dreamt with, as in the single
+                environment; `info["uncertainty"]` tells it of the dreams that stepped.
 
         Raises:
             ValueError: no such world, or an argument out of range.
@@ -65,8 +69,10 @@ class DreamVectorEnv(VectorEnv):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode should be None or 'rgb_array', got {render_mode!r}.")
         # One single environment checks the arguments, and says what a single dream is.
-        one = WorldModelEnv(world, render_mode=render_mode, steps=steps, device=device)
-        self.num_envs, self.world = num_envs, one.world
+        one = WorldModelEnv(
+            world, render_mode=render_mode, steps=steps, device=device, uncertainty=uncertainty
+        )
+        self.num_envs, self.world, self.uncertainty = num_envs, one.world, one.uncertainty
         self.actions, self.steps = one.actions, one.steps
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
@@ -107,9 +113,9 @@ class DreamVectorEnv(VectorEnv):
 
         Args:
             seed: dream i gets seed + i, or its own of a list; None goes on from the last seed.
-            options: those of the single environment for all dreams; `"spawn"` may be a list of one
-                number a dream; `"reset_mask"`, bool `[N]`, says which dreams start anew, the
-                others are left alone.
+            options: those of the single environment for all dreams; `"spawn"` or
+                `"engine_seed"` may be a list of one number a dream; `"reset_mask"`, bool `[N]`,
+                says which dreams start anew, the others are left alone.
 
         Returns:
             Frames uint8 `[N,H,W,3]`, and info of the dreams that were started.
@@ -140,12 +146,17 @@ class DreamVectorEnv(VectorEnv):
         return mask
 
     def _per_dream(self, options: dict[str, Any]) -> list[dict[str, Any]]:
-        spawn = options.get("spawn")
-        if not isinstance(spawn, list | tuple | np.ndarray):
-            return [options] * self.num_envs
-        if len(spawn) != self.num_envs:
-            raise ValueError(f"{len(spawn)} spawns for {self.num_envs} dreams: give one a dream.")
-        return [options | {"spawn": number} for number in spawn]
+        each = [options] * self.num_envs
+        for name in ("spawn", "engine_seed"):
+            given = options.get(name)
+            if not isinstance(given, list | tuple | np.ndarray):
+                continue
+            if len(given) != self.num_envs:
+                raise ValueError(
+                    f"{len(given)} {name}s for {self.num_envs} dreams: give one a dream."
+                )
+            each = [one | {name: number} for one, number in zip(each, given, strict=True)]
+        return each
 
     def _reseed(self, seeds: list[int | None], rows: np.ndarray) -> None:
         for row in rows:
@@ -181,8 +192,8 @@ class DreamVectorEnv(VectorEnv):
         """Dream one frame in every dream.
 
         Returns:
-            Frames uint8 `[N,H,W,3]`, rewards float64 `[N]` (zeros), terminated and truncated bool
-            `[N]`, and info.
+            Frames uint8 `[N,H,W,3]`, rewards float64 `[N]`, terminated and truncated bool `[N]`
+            (zeros and False unless the world has learnt them), and info.
 
         Raises:
             ValueError: not one action a dream; nothing has changed.
@@ -196,39 +207,47 @@ class DreamVectorEnv(VectorEnv):
                 f"the dreams {np.flatnonzero(over).tolist()} are over: reset them with a "
                 f"reset_mask."
             )
-        if not over.all():
-            self._dream(chosen)
+        told = self._dream(chosen, ~over)
         if over.any():  # NEXT_STEP: this step of theirs is their reset
             self._begin(np.flatnonzero(over), [{}] * self.num_envs)
         truncated = (self.lengths > 0) & (self._elapsed >= self.lengths)
-        infos = self._after(truncated)
-        nothing = np.zeros(self.num_envs)
-        return self._frames.copy(), nothing, np.zeros(self.num_envs, bool), truncated, infos
+        infos = self._after(told, truncated)
+        return self._frames.copy(), told.rewards, told.terminated, truncated, infos
 
     def _valid(self, actions: Any) -> list[int]:
-        if np.shape(actions) != (self.num_envs,):
+        if not isinstance(actions, list | tuple | np.ndarray) or len(actions) != self.num_envs:
             raise ValueError(f"actions should be {self.num_envs}, one a dream, got {actions!r}.")
         return [self.actions.valid(action) for action in actions]
 
-    def _dream(self, actions: list[int]) -> None:
+    def _dream(self, actions: list[int], live: np.ndarray) -> "_Told":
+        """Step all dreams; what is told of those that live."""
+        told = _Told(np.zeros(self.num_envs), np.zeros(self.num_envs, bool), None, live)
+        if not live.any():
+            return told
         state, self._state = self._state, None  # stepping uses it up, also when it fails
-        self._state, self._frames = self.world.step(state, np.array(actions), self.steps)
+        if self.uncertainty:
+            stepped = step_with_others(self.world, state, actions, self.steps, self.uncertainty)
+            self._state, self._frames, unsure = stepped
+            told = told._replace(unsure=unsure)
+        else:
+            self._state, self._frames = self.world.step(state, np.array(actions), self.steps)
         self._elapsed += 1
+        rewards, ended = outcomes(self._state)
+        return told._replace(rewards=np.where(live, rewards, 0.0), terminated=ended & live)
 
-    def _after(self, truncated: np.ndarray) -> dict[str, Any]:
-        everyone = np.ones(self.num_envs, bool)
-        if self.autoreset_mode != AutoresetMode.SAME_STEP:
-            self._over = truncated.copy()
-            return self._info(everyone)
-        if not truncated.any():
-            return self._info(everyone)
-        last, frames = self._info(truncated), np.full(self.num_envs, None, object)
-        rows = np.flatnonzero(truncated)
+    def _after(self, told: "_Told", truncated: np.ndarray) -> dict[str, Any]:
+        everyone, ended = np.ones(self.num_envs, bool), told.terminated | truncated
+        if self.autoreset_mode != AutoresetMode.SAME_STEP or not ended.any():
+            self._over = ended
+            return self._info(everyone) | told.doubt(everyone)
+        last = self._info(ended) | told.doubt(ended)
+        frames, rows = np.full(self.num_envs, None, object), np.flatnonzero(ended)
         for row in rows:
             frames[row] = self._frames[row].copy()
         self._begin(rows, [{}] * self.num_envs)
-        ended = {"final_obs": frames, "final_info": last}
-        return self._info(everyone) | ended | {f"_{name}": truncated.copy() for name in ended}
+        final = {"final_obs": frames, "final_info": last}
+        masks = {f"_{name}": ended.copy() for name in final}
+        return self._info(everyone) | told.doubt(~ended) | final | masks
 
     # ---- states ----
 
@@ -261,7 +280,8 @@ class DreamVectorEnv(VectorEnv):
         from worldsim.snapshot import recall
 
         self._check_open()
-        states = [states] * self.num_envs if isinstance(states, DreamState) else list(states)
+        if not isinstance(states, list | tuple):
+            states = [states] * self.num_envs
         if len(states) != self.num_envs:
             raise ValueError(f"{len(states)} states for {self.num_envs} dreams: give one a dream.")
         for state in states:
@@ -305,6 +325,24 @@ class DreamVectorEnv(VectorEnv):
         self._check_open()
         if self._state is None:
             raise ResetNeeded("there are no dreams to go on with: call reset() first.")
+
+
+class _Told(NamedTuple):
+    """What a step tells besides frames: rewards float64, terminated bool, and the uncertainty
+    (float64, or None), all `[N]`; and which dreams truly stepped.
+    """
+
+    rewards: np.ndarray
+    terminated: np.ndarray
+    unsure: np.ndarray | None
+    live: np.ndarray
+
+    def doubt(self, mask: np.ndarray) -> dict[str, Any]:
+        """The info of the uncertainty of some dreams, as Gymnasium writes it."""
+        mask = mask & self.live
+        if self.unsure is None or not mask.any():
+            return {}
+        return {"uncertainty": np.where(mask, self.unsure, 0.0), "_uncertainty": mask}
 
 
 def _lengths(steps: int | Sequence[int] | None, count: int) -> np.ndarray:

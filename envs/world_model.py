@@ -5,8 +5,10 @@
     frame, info = env.reset(seed=0)                 # uint8 [64, 64, 3], the end of a true context
     frame, reward, terminated, truncated, info = env.step(2)
 
-A dream has no reward and no end. All its chance comes from the reset's seed: the same seed, start
-and actions give the same frames. Knows no network: `worldsim.world` loads one by name.
+A dream has no reward and no end, unless the world has learnt them from its data. All its chance
+comes from the reset's seed: the same seed, start and actions give the same frames.
+
+Knows no network: `worldsim.world` loads one by name.
 """
 
 import time
@@ -20,7 +22,7 @@ from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 
 from envs.dream_doubt import step_with_others
 from envs.dream_start import Context, begin, choose_context
-from envs.dream_state import DreamState, read_state, write_state
+from envs.dream_state import DreamState, outcomes, read_state, write_state
 from envs.keys import keys_to_action
 from worldsim.runtime.clock import Pacer
 
@@ -76,7 +78,8 @@ class WorldModelEnv(gymnasium.Env):
             raise ValueError(f"render_mode should be None or one of {known}, got {render_mode!r}.")
         if isinstance(zoom, bool) or not isinstance(zoom, int) or zoom < 1:
             raise ValueError(f"zoom should be a whole number from 1, got {zoom!r}.")
-        if isinstance(uncertainty, bool) or not isinstance(uncertainty, int) or uncertainty < 0:
+        whole = isinstance(uncertainty, int) and not isinstance(uncertainty, bool)
+        if not whole or uncertainty < 0:
             raise ValueError(f"uncertainty should be a whole number from 0, got {uncertainty!r}.")
         self.uncertainty = uncertainty
         self.world = _loaded(str(world), device) if isinstance(world, str | Path) else world
@@ -118,8 +121,9 @@ class WorldModelEnv(gymnasium.Env):
 
         Args:
             seed: fixes the start and all noise; None goes on from the last seed.
-            options: `{"spawn": i}` for one of the world's starts, or `{"frames": uint8
-                [T,H,W,3], "actions": int [T-1]}` for one's own, where action t led to frame t+1.
+            options: `{"spawn": i}` for one of the world's starts; `{"engine_seed": n}` for what the
+                engine's own walker sees there; or `{"frames": uint8 [T,H,W,3], "actions": int
+                [T-1]}` for one's own, where action t led to frame t+1.
 
         Raises:
             ValueError: an option is unknown or does not fit the world.
@@ -137,7 +141,8 @@ class WorldModelEnv(gymnasium.Env):
         """Dream the frame an action leads to.
 
         Returns:
-            The frame; reward 0; terminated never; truncated when the window was closed; info.
+            The frame; reward and terminated, 0 and False unless the world has learnt them;
+            truncated when the window was closed; info.
 
         Raises:
             ValueError: not an action of this world.
@@ -149,15 +154,16 @@ class WorldModelEnv(gymnasium.Env):
         self._state = None  # stepping uses it up, also when it fails
         unsure = None
         if self.uncertainty:
-            self._state, frame, unsure = step_with_others(
-                self.world, state, action, self.steps, self.uncertainty
+            self._state, (frame,), (unsure,) = step_with_others(
+                self.world, state, [action], self.steps, self.uncertainty
             )
         else:
             self._state, (frame,) = self.world.step(state, np.array([action]), self.steps)
         self._frame = frame
-        info = self._info() | ({} if unsure is None else {"uncertainty": unsure})
+        info = self._info() | ({} if unsure is None else {"uncertainty": float(unsure)})
+        (reward,), (terminated,) = outcomes(self._state)
         truncated = not self._show()
-        return frame.copy(), 0.0, False, truncated, info
+        return frame.copy(), float(reward), bool(terminated), truncated, info
 
     def render(self) -> np.ndarray | None:
         """The frame that is shown now, as a fresh array; None without "rgb_array"."""

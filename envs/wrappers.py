@@ -9,12 +9,13 @@
 They work on any environment of frames; an engine needs `world=`, whose codec tells pictures apart.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
+
+from worldsim.tasks import Happened, Judge, verdict
 
 if TYPE_CHECKING:
     from worldsim.world import WorldModel
@@ -144,15 +145,6 @@ class Novelty(gymnasium.Wrapper):
         return frame, float(reward) + float(np.sqrt(apart.min())), terminated, truncated, info
 
 
-class Happened(NamedTuple):
-    """What a step was: frames uint8 `[H,W,3]` before and after it, its action and its info."""
-
-    before: np.ndarray
-    action: int
-    frame: np.ndarray
-    info: dict[str, Any]
-
-
 class Task(gymnasium.Wrapper):
     """A reward, and an end, that a function gives.
 
@@ -161,9 +153,7 @@ class Task(gymnasium.Wrapper):
         judge: called with what happened; returns the reward, or the reward and whether it is over.
     """
 
-    def __init__(
-        self, env: gymnasium.Env, judge: Callable[[Happened], float | tuple[float, bool]]
-    ) -> None:
+    def __init__(self, env: gymnasium.Env, judge: Judge) -> None:
         super().__init__(env)
         self._judge = judge
         self._before: np.ndarray | None = None
@@ -181,12 +171,10 @@ class Task(gymnasium.Wrapper):
             ValueError: the function returned something else.
         """
         frame, reward, terminated, truncated, info = self.env.step(action)
-        verdict = self._judge(Happened(self._before, int(action), frame.copy(), info))
-        gained, over = verdict if isinstance(verdict, tuple) else (verdict, False)
-        if not np.isfinite(gained):
-            raise ValueError(f"the task's function gave the reward {gained!r}: give a number.")
+        happened = Happened(self._before, int(action), frame.copy(), info)
+        gained, over = verdict(self._judge, happened)
         self._before = frame.copy()
-        return frame, float(reward) + float(gained), bool(terminated or over), truncated, info
+        return frame, float(reward) + gained, bool(terminated or over), truncated, info
 
 
 class EndWhenUnsure(gymnasium.Wrapper):

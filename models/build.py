@@ -12,24 +12,31 @@ from models.far import FARConfig
 from models.far_dynamics import FARDynamics
 from models.far_reference import FARReferenceConfig, FARReferenceNetwork
 from models.far_reference_dynamics import FARReferenceDynamics, ReferencePlay
+from models.outcome import JudgedDynamics, OutcomeConfig, OutcomeHead
 from worldsim.actions import load_actions
 from worldsim.checkpoint import WorldError
 from worldsim.config import from_dict
 from worldsim.world import Parts, WorldCard
 
 
-def far_settings(codec: AutoencoderConfig, dynamics: FARConfig) -> dict[str, Any]:
+def far_settings(
+    codec: AutoencoderConfig, dynamics: FARConfig, head: OutcomeHead | None = None
+) -> dict[str, Any]:
     """What a card must say so that `build_far` can build."""
-    return {"codec": dataclasses.asdict(codec), "dynamics": dataclasses.asdict(dynamics)}
+    settings = {"codec": dataclasses.asdict(codec), "dynamics": dataclasses.asdict(dynamics)}
+    return settings if head is None else settings | {"outcome": dataclasses.asdict(head.cfg)}
 
 
-def far_weights(codec: PatchAutoencoder, network: torch.nn.Module) -> dict[str, Tensor]:
-    """Weights of both networks under one roof; matrices in float16 (half the download, no visible
-    difference).
+def far_weights(
+    codec: PatchAutoencoder, network: torch.nn.Module, head: OutcomeHead | None = None
+) -> dict[str, Tensor]:
+    """Weights of all networks under one roof; the dynamics' matrices in float16 (half the download,
+    no visible difference).
     """
+    own = {} if head is None else {f"outcome.{k}": v for k, v in head.state_dict().items()}
     named = {f"codec.{name}": tensor for name, tensor in codec.state_dict().items()}
     named |= {f"dynamics.{name}": tensor for name, tensor in network.state_dict().items()}
-    return {
+    return own | {
         name: tensor.half() if _is_matrix(name, tensor) else tensor
         for name, tensor in named.items()
     }
@@ -50,6 +57,8 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
         dynamics = FARDynamics(
             from_dict(FARConfig, card.settings["dynamics"]), load_actions(card.action_set).turns
         )
+        told = card.settings.get("outcome")  # only where the data had rewards or ends
+        head = None if told is None else OutcomeHead(from_dict(OutcomeConfig, told))
     except (KeyError, ValueError) as error:
         raise WorldError(
             f"the card of {card.name} does not describe a network ({error}): fetch the world again"
@@ -57,7 +66,10 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
     _fill(codec, "codec.", card, weights, device)
     _fill(dynamics.network, "dynamics.", card, weights, device)
     dynamics.to(device)
-    return Parts(codec, dynamics)
+    if head is None:
+        return Parts(codec, dynamics)
+    _fill(head, "outcome.", card, weights, device)
+    return Parts(codec, JudgedDynamics(dynamics, head))
 
 
 def build_far_reference(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:

@@ -12,6 +12,7 @@ from models.autoencoder import PatchAutoencoder
 from models.build import far_settings, far_weights
 from models.far import FARNetwork
 from models.far_dynamics import FARDynamics
+from models.outcome import OutcomeHead
 from models.training import TrainConfig
 from worldsim.actions import load_actions
 from worldsim.checkpoint import check_world, save_world
@@ -26,7 +27,7 @@ SPAWNS = 8
 SPAWN_FRAMES = 65
 
 
-def card_of(cfg: TrainConfig, trained: dict) -> WorldCard:
+def card_of(cfg: TrainConfig, trained: dict, head: OutcomeHead | None = None) -> WorldCard:
     """What the training knows about its world."""
     return WorldCard(
         name=cfg.name,
@@ -38,7 +39,7 @@ def card_of(cfg: TrainConfig, trained: dict) -> WorldCard:
         licence=cfg.licence,
         builder="far",
         steps=cfg.steps,
-        settings=far_settings(cfg.codec, cfg.dynamics),
+        settings=far_settings(cfg.codec, cfg.dynamics, head),
         training=trained | {"config": _settings(cfg)},
         figures={},
     )
@@ -61,13 +62,18 @@ def in_memory(cfg: TrainConfig, codec: PatchAutoencoder, network: FARNetwork) ->
 
 
 def export_world(
-    cfg: TrainConfig, codec: PatchAutoencoder, network: FARNetwork, folder: Path, trained: dict
+    cfg: TrainConfig,
+    codec: PatchAutoencoder,
+    network: FARNetwork,
+    folder: Path,
+    trained: dict,
+    head: OutcomeHead | None = None,
 ) -> str:
     """Write the world folder and give its hash. `trained` says what went into it."""
     heldout = EpisodeStore(cfg.data.heldout)
     write_spawns(heldout, folder / "spawns")
-    card = vars(card_of(cfg, trained)).copy()
-    save_world(folder, json.loads(json.dumps(card)), far_weights(codec, network))
+    card = vars(card_of(cfg, trained, head)).copy()
+    save_world(folder, json.loads(json.dumps(card)), far_weights(codec, network, head))
     return check_world(folder)
 
 

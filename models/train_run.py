@@ -18,6 +18,7 @@ from models.far_loss import FARLoss
 from models.published_config import is_published
 from models.train_codec import prepare, take_codec
 from models.train_loop import Run, start_folder
+from models.train_outcome import steps_of, train_outcome
 from models.train_published import train_published
 from models.training import TrainConfig, gather, optimisers, set_rate
 from models.transfer import dynamics_of
@@ -113,6 +114,8 @@ class SlidingRecipe:
         self.far_loss = FARLoss(cfg.dynamics, cfg.loss)
         seed = cfg.seed + 1000 * parallel.rank()
         self.rng = torch.Generator(device).manual_seed(seed)
+        # Read now: the folder may have grown when the training is done.
+        self.judged = steps_of(EpisodeStore(cfg.data.train), cache)
         self.sampler = ClipSampler(
             cache,
             self.actions,
@@ -162,8 +165,12 @@ class SlidingRecipe:
 
     def export(self, average: nn.Module, folder: Path, step: int) -> str:
         """Write the world folder."""
-        trained = {"steps": step, "episodes": len(self.sampler.cache)}
-        world_hash = export_world(self.cfg, self.codec, average, folder, trained)
+        cache = self.sampler.cache
+        trained = {"steps": step, "episodes": len(cache)}
+        plan, count = self.cfg.outcome_training, len(self.actions)
+        head, told = train_outcome(self.judged, cache, count, plan, self.cfg.seed)
+        trained |= {"outcome": told} if head else {}
+        world_hash = export_world(self.cfg, self.codec, average, folder, trained, head)
         return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
 
 

@@ -14,6 +14,7 @@ from models.autoencoder import AutoencoderConfig
 from models.far import FARConfig
 from models.far_loss import LossConfig, Stage
 from models.muon import Muon
+from models.train_outcome import OutcomeTraining
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,7 @@ class TrainConfig:
     dynamics: FARConfig
     loss: LossConfig = field(default_factory=LossConfig)
     training: DynamicsTraining
+    outcome_training: OutcomeTraining = field(default_factory=OutcomeTraining)
     seed: int = 0
     steps: int = 1
 

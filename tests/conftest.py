@@ -99,6 +99,13 @@ def minari():
 
 
 @pytest.fixture(scope="session")
+def agents():
+    """Makes sure that a policy can learn here."""
+    if importlib.util.find_spec("stable_baselines3") is None:
+        _lacking("no stable-baselines3: pip install -e '.[test]'")
+
+
+@pytest.fixture(scope="session")
 def bundled_world():
     """The world that ships with the project, loaded."""
     from worldsim.paths import asset
@@ -152,6 +159,8 @@ def tiny_world(tmp_path_factory):
 
 class FakeState:
     """A dream whose whole memory is a row of numbers."""
+
+    outcomes = None
 
     def __init__(self, history, frame_count, seeds):
         self.history, self.frame_count, self.seeds = history, frame_count, seeds

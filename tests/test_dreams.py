@@ -43,16 +43,17 @@ def assert_same(these, those, where=""):
         assert np.array_equal(these, those), where
 
 
+@pytest.mark.parametrize("uncertainty", [0, 2])
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-def test_it_is_gymnasiums_own_vector_of_single_ones(world, mode):
+def test_it_is_gymnasiums_own_vector_of_single_ones(world, mode, uncertainty):
     """All that is returned, types and infos included, with dreams that end at different steps."""
-    lengths = [4, 6, 3]
+    lengths, doubting = [4, 6, 3], {"uncertainty": uncertainty}
 
     def one(length):
-        return lambda: gymnasium.wrappers.TimeLimit(WorldModelEnv(world), length)
+        return lambda: gymnasium.wrappers.TimeLimit(WorldModelEnv(world, **doubting), length)
 
     sync = SyncVectorEnv([one(length) for length in lengths], autoreset_mode=mode)
-    dreams = DreamVectorEnv(N, world, max_episode_steps=lengths, autoreset_mode=mode)
+    dreams = DreamVectorEnv(N, world, lengths, mode, **doubting)
     assert dreams.observation_space == sync.observation_space
     assert dreams.action_space == sync.action_space
     assert_same(dreams.reset(seed=5), sync.reset(seed=5))
@@ -92,6 +93,25 @@ def test_without_autoreset_a_dream_that_is_over_wants_a_reset(world):
 def test_every_dream_has_its_spawn(dreams, world):
     frames, _ = dreams.reset(seed=0, options={"spawn": [2, 0, 1]})
     assert np.array_equal(frames, [world.spawns[number].frames[-1] for number in (2, 0, 1)])
+
+
+def test_the_engine_makes_a_start(engine, bundled_world, monkeypatch):
+    """Both kinds of environment start where the engine's own walker goes from a seed."""
+    monkeypatch.setattr("envs.dream_start.WALK", 4)  # a second less
+    dreams, one = DreamVectorEnv(2, bundled_world), WorldModelEnv(bundled_world)
+    frames, _ = dreams.reset(seed=1, options={"engine_seed": [2**30, 2**30 + 1]})
+    assert not np.array_equal(*frames)
+    frame, _ = one.reset(seed=1, options={"engine_seed": 2**30})
+    assert np.array_equal(frame, frames[0])
+    env = gymnasium.make("Maze-v0").unwrapped
+    env.reset(seed=2**30)
+    for action in one.context.actions:
+        truth = env.step(action)[0]
+    assert np.array_equal(frame, truth)
+    with pytest.raises(ValueError, match="engine_seed should be"):
+        one.reset(options={"engine_seed": -1})
+    with pytest.raises(ValueError, match="takes a spawn, an engine_seed, or"):
+        one.reset(options={"engine_seed": 1, "spawn": 2})
 
 
 def test_frames_of_ones_own_start_every_dream(dreams, world):

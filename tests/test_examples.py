@@ -1,10 +1,10 @@
 """The examples run, on the bundled world and the engine; what they find is no test's business."""
 
-import json
 import runpy
 from pathlib import Path
 
 import pytest
+from commands import told
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -12,9 +12,22 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 @pytest.mark.slow
 def test_planning_prints_its_table(bundled_world, engine, capsys):
     main = runpy.run_path(str(EXAMPLES / "plan.py"))["main"]
-    assert main(["--tasks", "1", "--moves", "2", "--dreams", "4", "--depth", "2"]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    report = json.loads(printed[-1])
+    few = ["--tasks", "1", "--moves", "2", "--dreams", "4", "--depth", "2"]
+    status, printed, report = told(capsys, main, *few)
+    assert status == 0
     assert set(report["means"]) == {"planned", "random", "standing"}
     assert report["means"]["standing"]["after"] == report["means"]["standing"]["before"]
     assert any(line.startswith("planned") for line in printed)
+
+
+@pytest.mark.slow
+def test_a_policy_of_the_dream_is_judged_in_the_engine(bundled_world, engine, agents, capsys):
+    main = runpy.run_path(str(EXAMPLES / "dream_policy.py"))["main"]
+    few = ["--steps", "8", "--dreams", "2", "--length", "4", "--mazes", "3", "--after", "3,4"]
+    status, printed, report = told(capsys, main, *few)
+    assert status == 0
+    assert set(report["found"]) == {"random", "walk on", "PPO, dream", "PPO, engine"}
+    # Four steps of 0.38 cells at most, and the one that walks on takes the first of them.
+    assert all(0 <= row["mean"] <= 4 * 0.38 + 1e-6 for row in report["found"].values())
+    assert report["found"]["walk on"]["mean"] > 0.1
+    assert any(line.startswith("PPO, dream") for line in printed)

@@ -307,3 +307,12 @@ def test_rests_are_a_few_percent_and_some_are_long(env):
     assert lengths.max() > 10
     assert np.median(lengths) == 1
     assert walker.kind == "random+rests"
+
+
+def test_a_walkers_kind_is_known_before_it_walks(env):
+    """Whoever wants one kind looks through the seeds; were it wrong, it would get another."""
+    env.reset(seed=0)
+    kinds = [env.walker_kind(np.random.default_rng(seed)) for seed in range(40)]
+    assert kinds == [env.walker(np.random.default_rng(seed)).kind for seed in range(40)]
+    assert set(kinds) == {"goal", "goal+rests", "random", "random+rests"}
+    assert env.published_walker in kinds

@@ -1,11 +1,9 @@
 """The benchmark of the published layout: what is timed agrees; how fast is no test's business."""
 
-import json
-
 import pytest
+from commands import refused, told
 
 from models.reference_bench import WAYS
-from worldsim.cli import main as cli
 from worldsim.evaluate.bench import main
 
 PRESET = """
@@ -27,9 +25,7 @@ def bench(tmp_path, capsys):
 
     def run(*options):
         kind = ["--kind", str(tmp_path / "tiny.yaml")]
-        status = main(["--reference-layout", *kind, "--frames", "3", *options])
-        printed = capsys.readouterr().out.splitlines()
-        return status, printed, json.loads(printed[-1])
+        return told(capsys, main, "--reference-layout", *kind, "--frames", "3", *options)
 
     return run
 
@@ -84,5 +80,5 @@ def test_a_difference_fails(bench, monkeypatch):
     ],
 )
 def test_bad_options_get_one_sentence(capsys, options, sentence):
-    assert cli(["bench", "--reference-layout", "--layers", "1", *options]) == 2
-    assert sentence in capsys.readouterr().err
+    said = refused(capsys, "bench", "--reference-layout", "--layers", "1", *options)
+    assert sentence in said

@@ -3,15 +3,13 @@ global batch, and what comes out is a world.
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from published_clips import published_tree
+from torchrun import torchrun
 
 import play
 from models.far_reference import FARReferenceConfig, FARReferenceNetwork
@@ -275,17 +273,7 @@ def train(out, trees, *more, processes=1):
     arguments += settings("dmlab", trees, *more)
     if processes == 1:
         return main(arguments)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(processes), str(ROOT / "train_world.py"), *arguments]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    torchrun(*arguments, processes=processes)
     return 0
 
 

@@ -1,15 +1,13 @@
 """Training from data to world, and what must hold when it is interrupted or shared out."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torchrun import torchrun
 
 from models.train_codec import prepare
 from models.train_run import SMOKE, DynamicsRun
@@ -113,26 +111,10 @@ def test_two_processes_train_together(smoke, tmp_path):
         *(f"data.{n}={smoke / 'data' / n}" for n in ("train", "heldout")),
     ]
     settings.append(f"data.cache={smoke / 'latents'}")
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-    ]
-    command += [str(ROOT / "train_world.py"), CONFIG, "--out", str(tmp_path), "--threads", "1"]
-    for setting in settings:
-        command += ["--set", setting]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    torchrun(
+        *(CONFIG, "--out", str(tmp_path), "--threads", "1"),
+        *(f"--set={setting}" for setting in settings),
     )
-    assert done.returncode == 0, done.stderr[-2000:]
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 3
     assert len(state["processes"]) == 2

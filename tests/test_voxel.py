@@ -20,7 +20,14 @@ from envs.voxel.engine import VoxelEnv
 from envs.voxel.link import EngineError
 from envs.voxel.screen import Screen
 from envs.voxel.textures import compass, compass_degree, write_textures
-from envs.voxel.walker import FORWARD_MOST, REPEAT, PublishedWalker, Wanderer, make_walker
+from envs.voxel.walker import (
+    FORWARD_MOST,
+    REPEAT,
+    PublishedWalker,
+    Wanderer,
+    draw_kind,
+    make_walker,
+)
 from worldsim.actions import load_actions
 from worldsim.data.collect import main as collect
 from worldsim.data.store import EpisodeStore
@@ -129,6 +136,20 @@ def test_eighteen_turns_are_a_full_circle(env):
     assert (seen[-1] == start).all()
     assert all((frame != start).any() for frame in seen[:-1])
     assert np.allclose(env._info()["pose"], info["pose"])
+
+
+def test_going_back_nearby_is_quick_and_shows_the_same(env):
+    """Coming from far away takes seconds, and each window that is moved back in time pays them."""
+    env.reset(seed=3)
+    kept = []
+    for action in [FORWARD] * 6 + [LEFT] * 3 + [FORWARD] * 6 + [RIGHT] * 3:
+        kept.append((env.step(action)[0], env.clone_state()))
+    loads = env._engine.loads
+    for frame, state in (kept[2], kept[12], kept[7], kept[16]):
+        shown, info = env.restore_state(state)
+        assert (shown == frame).all()
+        assert info["height"] == state.feet[1] - state.start[1]
+    assert env._engine.loads == loads
 
 
 def test_forward_goes_where_the_pose_says(env):
@@ -341,5 +362,6 @@ def test_the_wanderer_does_not_stay_stuck():
 def test_episodes_get_both_walkers_and_some_rest():
     kinds = [make_walker(ACTIONS, np.random.default_rng(seed)).kind for seed in range(60)]
     assert set(kinds) == {"published", "wanderer", "wanderer+rests"}
+    assert kinds == [draw_kind(np.random.default_rng(seed)) for seed in range(60)]
     resting = Wanderer(ACTIONS, np.random.default_rng(0), rests=True)
     assert set(played(resting, 2000)[0]) == {STAND, FORWARD, LEFT, RIGHT}

@@ -73,11 +73,12 @@ def test_a_first_evening(playing, tmp_path):
     curve = (slice(half + half // 2, None), slice(half, None))
     playing.until_shown(lambda now: (now[curve] == MARKED).all(-1).sum() > 20, "ghost walked")
     playing.up("a")
-    playing.keys("x")
+    playing.keys("t", "x")  # the world waits, so that it stays where it is put
+    inside, both = slice(10, half - 10), slice(60, half - 10)
     playing.until_shown(
-        lambda now: np.array_equal(now[60:half, 10:half], now[60:half, half + 10 :])
+        lambda now: np.array_equal(now[both, inside], now[both, half:][:, inside]), "grounded"
     )
-    playing.keys("g", "p")
+    playing.keys("g")
     playing.until_shown(lambda now: not (now[:half, half:] == MARKED).all(-1).any())
 
     before = playing.picture()

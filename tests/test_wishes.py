@@ -21,11 +21,12 @@ from worldsim.runtime.opening import Opened
 from worldsim.runtime.pace import Governor
 from worldsim.runtime.panes import Rect, along, beside, grid
 from worldsim.runtime.place import Place
-from worldsim.runtime.roll import Calls, named_function
+from worldsim.runtime.roll import Calls
 from worldsim.runtime.saves import Saves
 from worldsim.runtime.session import State
 from worldsim.runtime.spawning import fitted
 from worldsim.runtime.truth import EngineTruth
+from worldsim.tasks import named_function
 from worldsim.types import Episode, EpisodeMeta
 
 LEFT, RIGHT, FORWARD, STAND = range(4)
@@ -468,7 +469,7 @@ def driven(world, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "mine", raising=False)
 
     def drive(name):
-        policy = Calls(named_function(f"mine:{name}"), seed=0)
+        policy = Calls(named_function(f"mine:{name}", "--policy"), seed=0)
         drivers = Drivers(Keyboard(), [policy, RandomWalk(0)])
         return Played(world, drivers=drivers)
 

@@ -24,6 +24,7 @@ class EpisodeMeta:
         seed: the environment's seed, None where unknown.
         world: name of the world model, None for an engine.
         world_hash: hash of that world's weights, None for an engine.
+        terminated: whether the last action ended it, as tasks end; not so where it was cut.
         extra: anything else, JSON values only.
     """
 
@@ -33,6 +34,7 @@ class EpisodeMeta:
     seed: int | None = None
     world: str | None = None
     world_hash: str | None = None
+    terminated: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -1,7 +1,7 @@
 """A world model: a codec and a dynamics behind one small interface, and the state of the dreams it
 is dreaming.
 
-Knows no network: a world's card names a builder in BUILDERS, loaded by that name. Knows no window,
+Knows no network: a world's card names a builder (card.py), loaded by that name. Knows no window,
 engine or environment.
 
     world = load_world("dmlab")
@@ -14,9 +14,8 @@ import hashlib
 import importlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,16 +23,12 @@ from torch import Tensor
 
 from worldsim.actions import ActionSet, load_actions
 from worldsim.alone import decoded, rows_alone
+from worldsim.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn
 from worldsim.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights
 from worldsim.paths import asset
-from worldsim.types import NULL_ACTION, Episode
+from worldsim.types import NULL_ACTION
 from worldsim.whole import write_whole
 
-BUILDERS = {
-    "far": "models.build:build_far",
-    "far-reference": "models.build:build_far_reference",
-}
-FORMAT = 1
 STEPS = (1, 2, 4, 8)
 
 
@@ -78,43 +73,11 @@ class Dynamics(Protocol):
         """Inverse of `Carry.tensors`."""
 
 
-class Spawn(NamedTuple):
-    """A place to start: frames uint8 `[T,H,W,3]`, actions int64 `[T-1]`, and a name; `origin` says
-    how an engine finds the first frame again (`{"engine": id, "engine_seed": n}`), where known.
-    """
-
-    frames: np.ndarray
-    actions: np.ndarray
-    name: str
-    origin: dict[str, Any] | None = None
-
-
 class Parts(NamedTuple):
     """What a builder makes of a card and weights."""
 
     codec: Codec
     dynamics: Dynamics
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorldCard:
-    """What a world is. `fps` frames a second; `steps` sampler steps a frame unless told otherwise;
-    `builder` a key of BUILDERS.
-    """
-
-    name: str
-    title: str
-    fps: float
-    frame_size: int
-    action_set: str
-    engine: str
-    licence: str
-    builder: str
-    steps: int
-    settings: dict[str, Any]
-    training: dict[str, Any]
-    figures: dict[str, Any]
-    format: int = FORMAT
 
 
 class WorldState:
@@ -140,6 +103,14 @@ class WorldState:
         """
         poses = getattr(self.carry, "poses", None)
         return None if poses is None else poses.cpu().numpy().copy()
+
+    @property
+    def outcomes(self) -> np.ndarray | None:
+        """float32 `[B,2]` what the newest step gained, and the chance (0 to 1) that it ended the
+        episode; None where the world has not learnt it.
+        """
+        outcomes = getattr(self.carry, "outcomes", None)
+        return None if outcomes is None else outcomes.cpu().numpy().copy()
 
     def fork(self, seeds: Sequence[int] | None = None) -> "WorldState":
         """An independent copy: both continue with the same frames under the same actions.
@@ -202,7 +173,7 @@ class WorldModel:
     def spawns(self) -> list[Spawn]:
         """The starts that came with the world."""
         if self._spawns is None:
-            self._spawns = [_read_spawn(path) for path in self._spawn_paths]
+            self._spawns = [read_spawn(path) for path in self._spawn_paths]
         return self._spawns
 
     def reset(self, frames: np.ndarray, actions: np.ndarray, seeds: Sequence[int]) -> WorldState:
@@ -367,35 +338,3 @@ def load_world(path_or_name: str | Path, device: str = "cpu") -> WorldModel:
     build = getattr(importlib.import_module(module), function)
     parts = build(card, load_weights(folder / WEIGHTS), device)
     return WorldModel(card, parts, world_hash, sorted((folder / "spawns").glob("*.npz")), device)
-
-
-def read_card(path: Path) -> WorldCard:
-    """Read a world's card.
-
-    Raises:
-        WorldError: not a card, or one of a version or builder that is not known here.
-    """
-    try:
-        card = WorldCard(**json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise WorldError(f"{path} is no world card ({error}): fetch the world again") from error
-    if card.format != FORMAT:
-        raise WorldError(
-            f"{path} has format {card.format}, this program reads {FORMAT}: upgrade worldsim"
-        )
-    if card.builder not in BUILDERS:
-        raise WorldError(
-            f"{path} wants the builder {card.builder!r}, known are {', '.join(BUILDERS)}: upgrade "
-            f"worldsim"
-        )
-    return card
-
-
-def _read_spawn(path: Path) -> Spawn:
-    from worldsim.data.store import read_episode
-
-    episode: Episode = read_episode(path)
-    meta = episode.meta
-    known = meta.seed is not None and meta.world is None
-    origin = {"engine": meta.source, "engine_seed": meta.seed} if known else None
-    return Spawn(np.asarray(episode.frames), np.asarray(episode.actions), path.stem, origin)

@@ -20,6 +20,7 @@ LOOK_AGAIN = 0.5
 NOISE = 0.06
 GOAL_SHARE = 0.75
 RESTING_SHARE = 0.8
+RESTS = "+rests"
 _STUCK_AFTER = 25  # steps without a new cell
 
 
@@ -34,9 +35,16 @@ class Walker(Protocol):
 
 def make_walker(layout: Layout, actions: ActionSet, rng: np.random.Generator) -> Walker:
     """Draw one of the walkers by its share of episodes."""
-    goal, rests = rng.random() < GOAL_SHARE, rng.random() < RESTING_SHARE
+    kind, _, rests = draw_kind(rng).partition("+")
+    goal = kind == GoalWalker.kind
     walker = GoalWalker(layout, actions, rng) if goal else RandomWalker(actions, rng)
     return Resting(walker, actions, rng) if rests else walker
+
+
+def draw_kind(rng: np.random.Generator) -> str:
+    """The kind of the walker that `make_walker` draws from the same generator."""
+    kind = GoalWalker.kind if rng.random() < GOAL_SHARE else RandomWalker.kind
+    return kind + RESTS * (rng.random() < RESTING_SHARE)
 
 
 class GoalWalker:
@@ -142,7 +150,7 @@ class Resting:
     _STEP, _LONG, _LENGTHS = 0.02, 0.002, (5, 31)
 
     def __init__(self, walker: Walker, actions: ActionSet, rng: np.random.Generator) -> None:
-        self.kind = f"{walker.kind}+rests"
+        self.kind = walker.kind + RESTS
         self._walker, self._rng = walker, rng
         self._stand = actions.id("stand")
         self._rest = 0

@@ -133,15 +133,16 @@ class Engine:
             self._point(x, y, z, 90)
             self._point(x, y, z, 180)
             if before[0] == "S" and before == self._mesh_thread():
-                return
+                break
+        self._shown = None  # see look
 
     def look(self, x: float, y: float, z: float, heading: float) -> np.ndarray:
         """The picture from a place of the feet, as a fresh uint8 `[size, size, 3]`.
 
         Place and heading travel in one message, so a picture that shows a new heading shows the new
         place. Where the heading stays, or turns by so little that the engine would keep its list of
-        visible blocks for a while, it is first shown another one: that makes a picture a function
-        of place and heading alone.
+        visible blocks for a while, and where it comes from far, it is first shown another one close
+        by: that makes a picture a function of place and heading alone.
 
         Args:
             x: blocks to the east.
@@ -149,8 +150,8 @@ class Engine:
             z: blocks to the north.
             heading: whole degrees, 0 is north, counter-clockwise.
         """
-        turn = 180 if self._shown is None else abs((heading - self._shown + 180) % 360 - 180)
-        if turn < 15:
+        turn = 0 if self._shown is None else abs((heading - self._shown + 180) % 360 - 180)
+        if not 15 < turn <= 30:
             self._point(x, y, z, heading + 30)
         frame = self._point(x, y, z, heading)
         self._run(False)

@@ -18,6 +18,7 @@ FORWARD_SHARE = 0.9
 FORWARD_MOST = 50
 WANDERER_SHARE = 0.75
 RESTING_SHARE = 0.5
+WANDERER, RESTS = "wanderer", "+rests"
 _AHEAD = 0.1  # blocks a step forward that count as getting ahead
 
 
@@ -32,10 +33,16 @@ class Walker(Protocol):
 
 def make_walker(actions: ActionSet, rng: np.random.Generator) -> Walker:
     """Draw one of the walkers by its share of episodes."""
-    wanders, rests = rng.random() < WANDERER_SHARE, rng.random() < RESTING_SHARE
-    if not wanders:
+    kind, _, rests = draw_kind(rng).partition("+")
+    if kind == PublishedWalker.kind:
         return PublishedWalker(actions, rng)
-    return Wanderer(actions, rng, rests=rests)
+    return Wanderer(actions, rng, rests=bool(rests))
+
+
+def draw_kind(rng: np.random.Generator) -> str:
+    """The kind of the walker that `make_walker` draws from the same generator."""
+    wanders, rests = rng.random() < WANDERER_SHARE, rng.random() < RESTING_SHARE
+    return WANDERER + RESTS * rests if wanders else PublishedWalker.kind
 
 
 class PublishedWalker:
@@ -64,7 +71,7 @@ class Wanderer:
     """Walks on, turns away from what stops it, looks around, turns back at times, and may rest."""
 
     def __init__(self, actions: ActionSet, rng: np.random.Generator, rests: bool = False) -> None:
-        self.kind = "wanderer+rests" if rests else "wanderer"
+        self.kind = WANDERER + RESTS * rests
         self._rng, self._rests = rng, rests
         self._forward, self._stand = actions.id("forward"), actions.id("stand")
         self._turns = actions.id("left"), actions.id("right")

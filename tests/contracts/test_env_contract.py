@@ -10,10 +10,12 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from first_of_two import FirstOfTwo
 from gymnasium.utils.env_checker import check_env
 
 import worldsim  # noqa: F401  registers the environments
 from envs.world_model import WorldModelEnv
+from worldsim.world import load_world
 
 # What each needs; those with a space in their name are ours under test, and have no id.
 ENVIRONMENTS = {
@@ -22,6 +24,7 @@ ENVIRONMENTS = {
     "FARDMLab-v0": "bundled_world",
     "a tiny dream": "tiny_world",
     "a fake dream": "make_fake_world",
+    "the first of two dreams": "tiny_world",
 }
 ACTIONS = [0, 1, 2, 2, 1, 0, 2, 3, 2, 1]
 NO_ACTIONS = [-1, 4, 1000, 1.0, 1.5, "left", None, True, [0], np.array([0, 1]), np.float32(1), b"0"]
@@ -40,7 +43,9 @@ def make(name, request):
     made = []
 
     def make_one(**kwargs):
-        if " " in name:
+        if name == "the first of two dreams":
+            made.append(FirstOfTwo(load_world(world), **kwargs))
+        elif " " in name:
             made.append(WorldModelEnv(world, **kwargs))
         else:
             made.append(gymnasium.make(name, **kwargs).unwrapped)
@@ -139,7 +144,7 @@ def test_rendering_shows_the_newest_frame(make):
     assert_same([env.reset(seed=1)[0]], [env.render()])
     assert_same([env.step(0)[0]], [env.render()])
     with pytest.raises(ValueError, match="render_mode") as caught:
-        type(env)(render_mode="ascii")
+        make(render_mode="ascii")
     assert_sentence(caught)
 
 

@@ -11,6 +11,7 @@ import threading
 import gymnasium
 import numpy as np
 import pytest
+from first_of_two import FirstOfTwo
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,7 +30,12 @@ from worldsim.evaluate.timing import resident_mb
 from worldsim.world import load_world
 
 ACTIONS = st.integers(0, 3)
-KINDS = {"Maze-v0": "engine", "a tiny dream": "tiny_world", "a fake dream": "make_fake_world"}
+KINDS = {
+    "Maze-v0": "engine",
+    "a tiny dream": "tiny_world",
+    "a fake dream": "make_fake_world",
+    "the first of two dreams": "tiny_world",
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -39,7 +45,8 @@ def make(request):
     if request.param == "Maze-v0":
         return lambda: gymnasium.make("Maze-v0").unwrapped
     world = need() if request.param == "a fake dream" else load_world(need)
-    return lambda: WorldModelEnv(world)
+    kind = FirstOfTwo if request.param == "the first of two dreams" else WorldModelEnv
+    return lambda: kind(world)
 
 
 def machine(make):
@@ -173,7 +180,7 @@ def _walk(make, seed):
     return np.stack(frames).tobytes()
 
 
-@pytest.mark.parametrize("name", ["Maze-v0", "FARDMLab-v0"])
+@pytest.mark.parametrize("name", ["Maze-v0", "Voxel-v0", "FARDMLab-v0"])
 def test_a_spec_is_pickled_and_made_again(name):
     spec = pickle.loads(pickle.dumps(gymnasium.spec(name)))
     assert spec == gymnasium.spec(name)

@@ -38,6 +38,8 @@ class Plan:
         folder: the split's folder.
         split: "train" or "heldout".
         seeds: one episode each.
+        task: `module:function` that judges every step (worldsim/tasks.py); None for the
+            environment's own rewards alone.
     """
 
     env: str
@@ -46,6 +48,7 @@ class Plan:
     folder: Path
     split: str
     seeds: tuple[int, ...]
+    task: str | None = None
 
 
 def episode_seeds(split: str, first: int, episodes: int) -> tuple[int, ...]:
@@ -73,18 +76,24 @@ def play_episode(env: Any, seed: int, plan: Plan) -> "Episode":
     """
     import numpy as np
 
+    from worldsim.tasks import Happened, named_function, nothing, verdict
     from worldsim.types import Episode, EpisodeMeta
 
     frame, info = env.reset(seed=seed)
     rng = np.random.default_rng([seed, 1])  # not the stream the maze was drawn from
     walker = env.walker(rng) if hasattr(env, "walker") else RandomActions(len(env.actions), rng)
+    judge = named_function(plan.task, "--task") if plan.task else nothing
     frames, poses, actions, rewards = [frame], [info.get("pose")], [], []
+    terminated = False
     for _ in range(plan.steps):
         actions.append(walker.act(info.get("pose")))
         frame, reward, terminated, truncated, info = env.step(actions[-1])
+        step = Happened(frames[-1].copy(), actions[-1], frame.copy(), info)
+        gained, over = verdict(judge, step)
+        terminated = bool(terminated or over)
         frames.append(frame)
         poses.append(info.get("pose"))
-        rewards.append(reward)
+        rewards.append(reward + gained)
         if terminated or truncated:
             break
     return Episode(
@@ -97,7 +106,9 @@ def play_episode(env: Any, seed: int, plan: Plan) -> "Episode":
             action_set=env.actions.name,
             fps=env.metadata["render_fps"],
             seed=seed,
-            extra={"walker": walker.kind, "split": plan.split, "options": plan.options},
+            terminated=terminated,
+            extra={"walker": walker.kind, "split": plan.split, "options": plan.options}
+            | ({"task": plan.task} if plan.task else {}),
         ),
     )
 
@@ -188,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--out", type=Path, required=True, help="folder; the split goes below it")
     parser.add_argument("--split", choices=tuple(SEED_RANGES), default="train")
+    parser.add_argument("--task", help="module:function that judges steps; see worldsim/tasks.py")
     parser.add_argument("--seed", type=int, default=0, help="number of the split's first seed")
     return parser
 
@@ -209,6 +221,7 @@ def main(argv: list[str] | None = None) -> int:
         folder=args.out / args.split,
         split=args.split,
         seeds=seeds,
+        task=args.task,
     )
     try:
         _run(plan, args.workers)

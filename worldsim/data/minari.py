@@ -55,14 +55,14 @@ def export(name: str, episodes: Sequence[Episode], actions: int) -> Any:
 
 
 def _buffer(kind: type, number: int, episode: Episode) -> Any:
-    over = np.zeros(len(episode), bool)
-    over[-1] = True  # where a recording stops, the world does not end
+    last = np.arange(len(episode)) == len(episode) - 1
+    ended = last & episode.meta.terminated  # where a recording merely stops, the world goes on
     return kind(
         id=number,
         seed=episode.meta.seed,
         observations=list(episode.frames),
         actions=list(episode.actions),
         rewards=[float(reward) for reward in episode.rewards],
-        terminations=[False] * len(episode),
-        truncations=over.tolist(),
+        terminations=ended.tolist(),
+        truncations=(last & ~ended).tolist(),
     )

@@ -94,6 +94,12 @@ class EpisodeStore:
         path = self.folder / self._names[index]
         return len(read_arrays(path, _ARRAYS, _OPTIONAL, only=("actions",))["actions"]) + 1
 
+    def outcome(self, index: int) -> tuple[np.ndarray, bool]:
+        """Rewards float32 `[T]` of an episode and whether it was terminated, without its frames."""
+        path = self.folder / self._names[index]
+        arrays = read_arrays(path, _ARRAYS, _OPTIONAL, only=("rewards", "meta"))
+        return arrays["rewards"], _parse_meta(path, arrays["meta"]).terminated
+
     def seeds(self) -> set[int]:
         """The seeds that are here already, told from the file names."""
         stems = (name.removesuffix(".npz").split("-")[0] for name in self._names)

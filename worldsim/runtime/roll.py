@@ -1,7 +1,6 @@
 """Plays the episodes of `worldsim rollout` (rollout.py) and records each; prints nothing."""
 
 import functools
-import importlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from worldsim.runtime.game import Game
 from worldsim.runtime.line import Move
 from worldsim.runtime.place import Place
 from worldsim.runtime.record import Recorder
+from worldsim.tasks import named_function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,30 +83,13 @@ def controller(plan: Plan, actions: ActionSet, seed: int) -> Controller:
                 f"e.g. --actions {actions.names[0]}."
             )
         return Script(itertools.cycle([actions.id(name) for name in plan.script]))
-    return Calls(named_function(plan.policy), seed)
+    return Calls(_named(plan.policy), seed)
 
 
-def named_function(policy: str) -> Callable:
-    """The function a policy names, as "module:function".
-
-    Raises:
-        ValueError: there is none.
-    """
-    module, colon, name = policy.partition(":")
-    if not colon:
+def _named(policy: str) -> Callable:
+    if ":" not in policy:
         raise ValueError(f"--policy should be random, script or module:function, got {policy!r}.")
-    try:
-        function = getattr(importlib.import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise ValueError(
-            f"there is no module {module!r} for --policy: run from its folder with PYTHONPATH=. "
-            f"or install it."
-        ) from error
-    if not callable(function):
-        raise ValueError(f"the module {module!r} has no function {name!r} for --policy.")
-    return function
+    return named_function(policy, "--policy")
 
 
 def roll_out(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[int]:

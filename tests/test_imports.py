@@ -21,7 +21,7 @@ MAY_IMPORT = {
 OURS = set(MAY_IMPORT)
 # Heavy or delicate packages, each behind one door.
 ONLY_IN = {
-    "pygame": ("worldsim/runtime/screen.py",),
+    "pygame": ("worldsim/runtime/screen.py", "worldsim/runtime/pads.py"),
     "mujoco": ("envs/maze/",),
     "labmaze": ("envs/maze/",),
     "diffusers": ("models/dcae.py",),

@@ -10,16 +10,20 @@ import numpy as np
 import pytest
 from players import TOOLS, Program, until
 
-ZOOM = 24
+ZOOM, GHOST_ZOOM = 24, 8
 MARKED = (86, 180, 233)  # the colour of the frame around the dream, and of the curve
 
 
 @pytest.fixture
-def playing(display, engine, tiny_world, tmp_path, monkeypatch):
+def screen(display, monkeypatch):
     for name in TOOLS:
         if shutil.which(name) is None:
             pytest.skip(f"no {name}: install xdotool and imagemagick")
     monkeypatch.setenv("DISPLAY", display)
+
+
+@pytest.fixture
+def playing(screen, engine, tiny_world, tmp_path):
     kept = ["--record", tmp_path / "recordings", "--saves", tmp_path / "saves"]
     started = Program("play.py", "--world", tiny_world, "--seed", 3, "--spawn", 0, *kept, zoom=ZOOM)
     yield started
@@ -27,7 +31,7 @@ def playing(display, engine, tiny_world, tmp_path, monkeypatch):
 
 
 def test_a_first_evening(playing, tmp_path):
-    """Move, rewind, save, load, fan, memory, ghost, record, help."""
+    """Move, rewind, save, load, fan, memory, record, help; the ghost comes after."""
     saves, recordings = tmp_path / "saves" / "tiny", tmp_path / "recordings"
     until(lambda: list(recordings.glob("*.journal")))  # it is open and runs on
     playing.keys("h", "p")
@@ -63,24 +67,6 @@ def test_a_first_evening(playing, tmp_path):
     assert strip[-30:].max() > 0
     playing.keys("i")
 
-    playing.keys("p", "g")
-    # A square window: truth and dream above, the difference and the figures below.
-    ghost = playing.until_shown(lambda now: (now[:half, half:] == MARKED).all(-1).any(), "ghost")
-    true, dream, apart = ghost[40:half, 10:half], ghost[40:half, half + 10 :], ghost[half + 40 :]
-    assert not np.array_equal(true[:, : dream.shape[1]], dream)
-    assert apart[:, 10:half].max() > 0
-    playing.down("a")
-    curve = (slice(half + half // 2, None), slice(half, None))
-    playing.until_shown(lambda now: (now[curve] == MARKED).all(-1).sum() > 20, "ghost walked")
-    playing.up("a")
-    playing.keys("t", "x")  # the world waits, so that it stays where it is put
-    inside, both = slice(10, half - 10), slice(60, half - 10)
-    playing.until_shown(
-        lambda now: np.array_equal(now[both, inside], now[both, half:][:, inside]), "grounded"
-    )
-    playing.keys("g")
-    playing.until_shown(lambda now: not (now[:half, half:] == MARKED).all(-1).any())
-
     before = playing.picture()
     playing.keys("F1")
     helped = playing.until_shown(lambda now: not np.array_equal(now, before), "help")
@@ -94,3 +80,41 @@ def test_a_first_evening(playing, tmp_path):
     until(lambda: playing.size() == before)
     playing.keys("Escape")
     assert "recorded:" in playing.leave()
+
+
+@pytest.fixture
+def dreaming(screen, engine, bundled_world, tmp_path):
+    """The world that ships with the project: the maze it was learnt from draws no smaller ones."""
+    started = Program(
+        "play.py", "--seed", 3, "--no-hud", "--saves", tmp_path / "saves", zoom=GHOST_ZOOM
+    )
+    yield started
+    started.end()
+
+
+def test_the_ghost_beside_the_dream(dreaming):
+    """Truth and dream above, the difference and the curve below; X puts them together again."""
+    half = dreaming.size()[0] // 2
+    inside, below = slice(60, half - 10), slice(half + half // 2, None)
+
+    def marked(part):
+        return (part == MARKED).all(-1).sum()
+
+    def panes(now):
+        return now[inside, 10 : half - 10], now[inside, half + 10 : 2 * half - 10]
+
+    first = dreaming.picture()
+    dreaming.until_shown(lambda now: not np.array_equal(now[:half], first[:half]))  # it is open
+    dreaming.keys("t", "g")  # the world waits for keys, so that everything stays to be looked at
+    dreaming.until_shown(lambda now: marked(now[:half, half:]) > half, "ghost")
+    dreaming.keys("a", "a")
+    dreaming.until_shown(lambda now: marked(now[below, half:]) > 20, "ghost walked")
+    true, dream = panes(dreaming.picture())
+    assert not np.array_equal(true, dream)
+    assert np.abs(true.astype(int) - dream).mean() < 60  # it is the same place
+    dreaming.keys("x")
+    dreaming.until_shown(lambda now: np.array_equal(*panes(now)), "grounded")
+    dreaming.keys("g")
+    dreaming.until_shown(lambda now: not marked(now[:half, half:]))
+    dreaming.keys("Escape")
+    dreaming.leave()

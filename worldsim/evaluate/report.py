@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--context", type=int, help="frames that are given (default: 144)")
     parser.add_argument("--predicted", type=int, help="frames that are dreamt (default: 156)")
     parser.add_argument("--device", default="cpu", help="where the network runs: cpu or cuda")
+    parser.add_argument(
+        "--card", action="store_true", help="write the figures into the world's card (new hash)"
+    )
     return parser
 
 
@@ -51,10 +54,11 @@ def main(argv: list[str] | None = None) -> int:
         ValueError: an argument out of range, or no such world.
     """
     args = _parser().parse_args(argv)
+    from worldsim.evaluate.card import write_figures
     from worldsim.evaluate.protocol import Protocol, quick
     from worldsim.evaluate.sheet import write_picture
     from worldsim.evaluate.table import lines
-    from worldsim.world import STEPS, load_world
+    from worldsim.world import STEPS, load_world, world_folder
 
     full = Protocol(episodes=args.episodes, long=args.frames_long, steps=args.steps)
     protocol = quick(args.steps) if args.quick else full
@@ -75,6 +79,9 @@ def main(argv: list[str] | None = None) -> int:
     write_report(folder / "evaluation.json", report)
     print("\n".join(lines(report)))
     print(f"\n{folder / 'evaluation.json'}, " + ", ".join(f"{name}.png" for name in sheets))
+    if args.card:
+        place = world_folder(args.world)
+        print(f"{place / 'card.json'} has the figures; hash {write_figures(place, report)[:12]}")
     return int(any("failed" in report[part] for part in PARTS if part in report))
 
 

@@ -2,6 +2,7 @@
 
     python play.py                        the bundled dream of a maze
     python play.py --env Maze-v0          the engine it was learnt from, in the same window
+    python play.py --env Voxel-v0         a land of blocks
     python play.py --headless 100         no window: make 100 frames, print how fast
 
 F1 in the window shows the keys. This file parses, builds and runs; the work is in worldsim.runtime.
@@ -17,7 +18,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Open a window on a world and play it.")
     add = parser.add_argument_group("which world").add_argument
     add("--world", default="dmlab", metavar="NAME_OR_PATH", help="a bundled world, or a folder")
-    add("--env", metavar="ID", help="play an engine instead, e.g. Maze-v0")
+    add("--env", metavar="ID", help="play an engine instead, e.g. Maze-v0 or Voxel-v0")
     add(
         "--seed", type=natural, metavar="N", help="of the first start; drawn and shown if not given"
     )

@@ -84,15 +84,13 @@ def _spawn(world: "WorldModel", number: Any) -> Context:
 
 def _walk(world: "WorldModel", seed: Any) -> Context:
     """What the engine's own walker sees in the place of a seed."""
-    from worldsim.data.collect import Plan, play_episode
-    from worldsim.evaluate.truth import open_engine
+    from worldsim.truth import open_engine, play
 
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"engine_seed should be a whole number from 0, got {seed!r}.")
     engine = open_engine(world.card)
     try:
-        plan = Plan(env="", options={}, steps=WALK, folder=None, split="", seeds=())
-        episode = play_episode(engine, int(seed), plan)
+        episode = play(engine, int(seed), WALK, split="").episode
     finally:
         engine.close()
     return Context(episode.frames, episode.actions)

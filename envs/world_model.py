@@ -1,7 +1,7 @@
-"""FARDMLab-v0: any world that a network dreams, as a Gymnasium environment.
+"""FARDMLab-v0, FARMinecraft-v0: any world that a network dreams, as a Gymnasium environment.
 
     import gymnasium, worldsim
-    env = gymnasium.make("FARDMLab-v0")
+    env = gymnasium.make("FARDMLab-v0")             # or make("FARDMLab-v0", world=FOLDER)
     frame, info = env.reset(seed=0)                 # uint8 [64, 64, 3], the end of a true context
     frame, reward, terminated, truncated, info = env.step(2)
 
@@ -55,7 +55,7 @@ class WorldModelEnv(gymnasium.Env):
         world: "str | Path | WorldModel" = "dmlab",
         render_mode: str | None = None,
         steps: int | None = None,
-        zoom: int = 8,
+        zoom: int | None = None,
         device: str = "cpu",
         uncertainty: int = 0,
     ) -> None:
@@ -65,7 +65,7 @@ class WorldModelEnv(gymnasium.Env):
             world: the name of a bundled world, a world's folder, or a world that is loaded.
             render_mode: None, "rgb_array", or "human": a window of its own.
             steps: sampler steps a frame, 1, 2, 4 or 8; None for the world's own number.
-            zoom: screen pixels a pixel in the window.
+            zoom: screen pixels a pixel in the window; None for a window of a comfortable size.
             device: where the network runs, "cpu" or "cuda".
             uncertainty: how many other noises each step is dreamt with, in the same batch; how
                 much the frames differ becomes `info["uncertainty"]`. The dream stays the same.
@@ -76,7 +76,8 @@ class WorldModelEnv(gymnasium.Env):
         if render_mode not in (None, *self.metadata["render_modes"]):
             known = ", ".join(self.metadata["render_modes"])
             raise ValueError(f"render_mode should be None or one of {known}, got {render_mode!r}.")
-        if isinstance(zoom, bool) or not isinstance(zoom, int) or zoom < 1:
+        whole = isinstance(zoom, int) and not isinstance(zoom, bool)
+        if zoom is not None and not (whole and zoom >= 1):
             raise ValueError(f"zoom should be a whole number from 1, got {zoom!r}.")
         whole = isinstance(uncertainty, int) and not isinstance(uncertainty, bool)
         if not whole or uncertainty < 0:

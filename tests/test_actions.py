@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from worldsim.actions import load_actions, parse_actions
+from worldsim.actions import load_actions, parse_actions, renumbered
 from worldsim.paths import asset
 
 
@@ -72,6 +72,15 @@ def test_a_table_that_contradicts_itself_is_refused(table, sentence):
     """Two actions on one key would let the later one win silently."""
     with pytest.raises(ValueError, match=sentence):
         parse_actions("test", table)
+
+
+def test_actions_of_another_table_are_found_by_name():
+    """Published Minecraft clips have no stand, so each of their ids is another action in ours."""
+    published, ours = load_actions("minecraft"), load_actions("voxel")
+    ids = renumbered(published, ours)
+    assert [ours.names[i] for i in ids] == list(published.names)
+    with pytest.raises(ValueError, match="no action 'stand' in minecraft"):
+        renumbered(ours, published)
 
 
 def test_assets_are_inside_the_assets_folder():

@@ -11,6 +11,7 @@ import players
 import pytest
 
 from envs.world_model import WorldModelEnv
+from worldsim.actions import load_actions
 from worldsim.data.store import EpisodeStore
 from worldsim.runtime import ghost as ghosts
 from worldsim.runtime.bindings import Bindings, read_bindings
@@ -221,6 +222,24 @@ def test_the_ghost_goes_back_too(haunted):
     haunted.settle().ticks(1)
     assert np.array_equal(haunted.panes[0].frame, was)
     assert haunted.seen.status.curve == curve
+
+
+def test_the_ghost_walks_among_blocks_too(make_fake_world, voxel_engine, monkeypatch):
+    """An engine that is a program of its own, and goes back by other means."""
+    monkeypatch.setattr(ghosts, "CONTEXT", 4)
+    world = make_fake_world(size=128)
+    world.card.engine, world.card.action_set = "Voxel-v0", "voxel"
+    world.actions = load_actions("voxel")
+    played = Played(world).key("g").walk(1, 2, 1)
+    assert played.panes[0].label == "truth (Voxel-v0)"
+    was = played.panes[0].frame
+    played.walk(1, 3)
+    assert not np.array_equal(played.panes[0].frame, was)
+    played.session.rewind(2)
+    played.settle().ticks(1)
+    assert np.array_equal(played.panes[0].frame, was)
+    played.key("g")
+    assert played.panes == ()
 
 
 def test_grounding_puts_the_dream_into_the_true_frames(haunted):

@@ -94,6 +94,15 @@ def load_actions(name: str) -> ActionSet:
     return parse_actions(name, load_yaml(path))
 
 
+def renumbered(source: ActionSet, target: ActionSet) -> np.ndarray:
+    """The id in one table of each action of another, by its name: int64 `[len(source)]`.
+
+    Raises:
+        ValueError: an action that the target does not have.
+    """
+    return np.array([target.id(name) for name in source.names], np.int64)
+
+
 def parse_actions(name: str, table: dict) -> ActionSet:
     """Build an ActionSet from a parsed table; see `assets/actions/dmlab.yaml` for its keys.
 

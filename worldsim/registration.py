@@ -10,21 +10,44 @@ import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
+from worldsim.paths import asset
+
+DREAM = "FARDMLab-v0"  # the id to make a dream of any world by
 ENVIRONMENTS = {
     "Maze-v0": ("envs.maze.engine:MazeEnv", {}),
     "Voxel-v0": ("envs.voxel.engine:VoxelEnv", {}),
-    "FARDMLab-v0": ("envs.world_model:WorldModelEnv", {"world": "dmlab"}),
+    "Paired-v0": ("worldsim.paired:PairedEnv", {}),
+    DREAM: ("envs.world_model:WorldModelEnv", {"world": "dmlab"}),
+    "FARMinecraft-v0": ("envs.world_model:WorldModelEnv", {"world": "minecraft"}),
 }
 # What makes many of an entry point's environments in one batch.
 VECTORS = {"envs.world_model:WorldModelEnv": "envs.dreams:DreamVectorEnv"}
+
+
+def environments() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Entry point and arguments by id; a world that is not bundled has no id."""
+    return {
+        name: made
+        for name, made in ENVIRONMENTS.items()
+        if name == DREAM
+        or "world" not in made[1]
+        or asset("worlds", made[1]["world"], "card.json").is_file()
+    }
+
+
+def bundled_dreams() -> dict[str, str]:
+    """The worlds that are bundled, by the id of their environment."""
+    made = environments().items()
+    return {name: kwargs["world"] for name, (_, kwargs) in made if "world" in kwargs}
 
 
 def register_environments() -> None:
     """Register every id that Gymnasium does not know yet."""
     import gymnasium
 
-    for name, (entry_point, kwargs) in ENVIRONMENTS.items():
+    for name, (entry_point, kwargs) in environments().items():
         if name not in gymnasium.registry:
             together = VECTORS.get(entry_point)
             gymnasium.register(

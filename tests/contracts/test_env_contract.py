@@ -15,15 +15,18 @@ from gymnasium.utils.env_checker import check_env
 
 import worldsim  # noqa: F401  registers the environments
 from envs.world_model import WorldModelEnv
+from worldsim.paired import PairedEnv
+from worldsim.registration import bundled_dreams
 from worldsim.world import load_world
 
 # What each needs; those with a space in their name are ours under test, and have no id.
 ENVIRONMENTS = {
     "Maze-v0": "engine",
     "Voxel-v0": "voxel_engine",
-    "FARDMLab-v0": "bundled_world",
+    **dict.fromkeys(bundled_dreams(), None),
     "a tiny dream": "tiny_world",
     "a fake dream": "make_fake_world",
+    "a fake pair": "paired_world",
     "the first of two dreams": "tiny_world",
 }
 ACTIONS = [0, 1, 2, 2, 1, 0, 2, 3, 2, 1]
@@ -36,14 +39,24 @@ def name(request):
 
 
 @pytest.fixture
+def paired_world(engine, make_fake_world):
+    """A fake world that has an engine."""
+    world = make_fake_world(size=64)
+    world.card.engine = "Maze-v0"
+    return world
+
+
+@pytest.fixture
 def make(name, request):
     """Makes new environments of the kind, and closes them."""
-    need = request.getfixturevalue(ENVIRONMENTS[name])
-    world = need() if name == "a fake dream" else need
+    world = request.getfixturevalue(ENVIRONMENTS[name]) if ENVIRONMENTS[name] else None
+    world = world() if name == "a fake dream" else world
     made = []
 
     def make_one(**kwargs):
-        if name == "the first of two dreams":
+        if name == "a fake pair":
+            made.append(PairedEnv(world, context=3, **kwargs))
+        elif name == "the first of two dreams":
             made.append(FirstOfTwo(load_world(world), **kwargs))
         elif " " in name:
             made.append(WorldModelEnv(world, **kwargs))
@@ -59,7 +72,8 @@ def make(name, request):
 @pytest.fixture(params=[name for name in ENVIRONMENTS if " " not in name])
 def registered(request):
     """The ids."""
-    request.getfixturevalue(ENVIRONMENTS[request.param])
+    if ENVIRONMENTS[request.param]:
+        request.getfixturevalue(ENVIRONMENTS[request.param])
     return request.param
 
 

@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 import worldsim  # noqa: F401  registers the environments
 from envs.world_model import WorldModelEnv
 from worldsim.evaluate.timing import resident_mb
+from worldsim.registration import bundled_dreams
 from worldsim.world import load_world
 
 ACTIONS = st.integers(0, 3)
@@ -180,7 +181,7 @@ def _walk(make, seed):
     return np.stack(frames).tobytes()
 
 
-@pytest.mark.parametrize("name", ["Maze-v0", "Voxel-v0", "FARDMLab-v0"])
+@pytest.mark.parametrize("name", ["Maze-v0", "Voxel-v0", "Paired-v0", *bundled_dreams()])
 def test_a_spec_is_pickled_and_made_again(name):
     spec = pickle.loads(pickle.dumps(gymnasium.spec(name)))
     assert spec == gymnasium.spec(name)

@@ -13,7 +13,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,9 @@ def episode_seeds(split: str, first: int, episodes: int) -> tuple[int, ...]:
     return tuple(seeds[first : first + episodes])
 
 
-def play_episode(env: Any, seed: int, plan: Plan) -> "Episode":
+def play_episode(
+    env: Any, seed: int, plan: Plan, seen: Callable[[int], None] = lambda number: None
+) -> "Episode":
     """Play one episode; a pure function of the environment, the seed and the steps.
 
     Args:
@@ -73,6 +75,7 @@ def play_episode(env: Any, seed: int, plan: Plan) -> "Episode":
             plays where it has one, else actions are drawn at random.
         seed: of the environment and of the walker.
         plan: steps, names.
+        seen: called with the number of every frame while the engine stands there.
     """
     import numpy as np
 
@@ -85,7 +88,8 @@ def play_episode(env: Any, seed: int, plan: Plan) -> "Episode":
     judge = named_function(plan.task, "--task") if plan.task else nothing
     frames, poses, actions, rewards = [frame], [info.get("pose")], [], []
     terminated = False
-    for _ in range(plan.steps):
+    seen(0)
+    for number in range(1, plan.steps + 1):
         actions.append(walker.act(info.get("pose")))
         frame, reward, terminated, truncated, info = env.step(actions[-1])
         step = Happened(frames[-1].copy(), actions[-1], frame.copy(), info)
@@ -94,6 +98,7 @@ def play_episode(env: Any, seed: int, plan: Plan) -> "Episode":
         frames.append(frame)
         poses.append(info.get("pose"))
         rewards.append(reward + gained)
+        seen(number)
         if terminated or truncated:
             break
     return Episode(

@@ -5,6 +5,7 @@ maze has its own colours, and a held key shows one wall for ever, so no other da
 measure. Judged is the second half of a dream against the engine's whole run.
 """
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ SHOWN = 11  # columns of the contact sheet
 
 
 def measure(
-    world: WorldModel, env: Any, made: list[Start], protocol: Protocol
+    world: WorldModel, made: list[Start], protocol: Protocol
 ) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Dream long, all kinds of keys in one batch.
 
@@ -53,7 +54,7 @@ def measure(
             ours.see(frames)
     except DreamError as error:
         figures["failed"] = str(error)
-    theirs = _engine(world, env, start, rows, actions, shown)
+    theirs = _engine(world, start, rows, actions, shown)
     figures |= _figures(ours.features(), theirs.features(), protocol) if ours.seen else {}
     return figures, _sheet_rows(ours, theirs, protocol.long_rows)
 
@@ -83,14 +84,13 @@ class _Watch:
         return {name: np.stack([one[name] for one in self.seen]) for name in self.seen[0]}
 
 
-def _engine(world, env, start: Start, rows: list[int], actions: np.ndarray, shown) -> _Watch:
+def _engine(world, start: Start, rows: list[int], actions: np.ndarray, shown) -> _Watch:
     """The engine's runs under the same keys, watched like the dream's."""
     alone = []
     for row, chosen in zip(rows, actions, strict=True):
         watch = _Watch(world, shown)
-        start.places[row]()
-        for action in chosen:
-            watch.see(env.step(int(action))[0][None])
+        for frame, _ in itertools.islice(start.truths[row].walk(chosen), 1, None):
+            watch.see(frame[None])
         alone.append(watch)
     both = _Watch(world, shown)
     both.kept = [np.concatenate(frames) for frames in zip(*(w.kept for w in alone), strict=True)]

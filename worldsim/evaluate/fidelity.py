@@ -1,8 +1,8 @@
 """Fidelity: dreamt frames beside the engine's under the same actions, after a long context.
 
-Beside the dream stand two that know nothing of mazes: the last true frame repeated, and the most
-similar of the context's frames, chosen with hindsight. Above them stands the codec, which has seen
-the very frame.
+Beside the dream stand two that know nothing of the world: the last true frame repeated, and the
+most similar of the context's frames, chosen with hindsight. Above them stands the codec, which has
+seen the very frame.
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ def measure(
         for name, pictures in _contestants(world, start, truth, dreamt):
             figures.setdefault(name, []).append(_scored(pictures, truth))
         if poses[0] is not None and start.episodes[0].poses is not None:
-            figures["dream"][-1]["cells off"] = _cells_off(start, np.stack(poses, axis=1))
+            figures["dream"][-1]["off place"] = _off_place(start, np.stack(poses, axis=1))
         rows += _sheet_rows(start, truth, dreamt, protocol)
     return {name: _summary(parts, protocol) for name, parts in figures.items()}, rows
 
@@ -56,7 +56,7 @@ def _scored(pictures: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _cells_off(start: Start, believed: np.ndarray) -> np.ndarray:
+def _off_place(start: Start, believed: np.ndarray) -> np.ndarray:
     """How far from the true place `[B,T]` a dreamer believes to be, by its poses `[B,T,3]`.
 
     A dreamer's own poses are told in the frame of its first context frame.

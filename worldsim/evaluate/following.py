@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from worldsim.actions import ActionSet
-from worldsim.evaluate import truth
+from worldsim.data.collect import SEED_RANGES
 from worldsim.evaluate.fidelity import reconstructed
 from worldsim.evaluate.metrics import horizontal_shift
 from worldsim.evaluate.probe import Probe, augmented, decidable, guess, pairs_of, train_probe
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.rollout import Start, dream
+from worldsim.evaluate.routes import long_keys
+from worldsim.truth import EngineTruth
 from worldsim.world import WorldModel
 
 SEED = 17
@@ -26,7 +28,7 @@ def measure(world: WorldModel, env: Any, made: list[Start], protocol: Protocol) 
     if made[0].episodes[0].poses is None:
         return {"skipped": NO_POSES}
     probe = _probe(world, env, protocol)
-    parts = [_followed(world, env, start, protocol) for start in made]
+    parts = [_followed(world, start, protocol) for start in made]
     dreamt, real, poses, actions = (np.concatenate(part) for part in zip(*parts, strict=True))
     counted = decidable(poses, actions, world.actions)
     figures = {"transitions": int(counted.sum())}
@@ -41,29 +43,30 @@ def measure(world: WorldModel, env: Any, made: list[Start], protocol: Protocol) 
 
 
 def _probe(world: WorldModel, env: Any, protocol: Protocol) -> Probe:
-    played = truth.episodes(env, protocol.probe_episodes, protocol.probe_steps, "train")
-    pairs = pairs_of(played, world.actions)
+    pairs = pairs_of(*_random_runs(world, env, protocol), world.actions)
     seen = augmented(pairs, world.actions, lambda frames: reconstructed(world, frames))
     return train_probe(seen, len(world.actions), protocol.probe_epochs)
 
 
-def _followed(world: WorldModel, env: Any, start: Start, protocol: Protocol) -> tuple:
+def _random_runs(world: WorldModel, env: Any, protocol: Protocol) -> tuple[np.ndarray, ...]:
+    """Frames `[N,T+1,H,W,3]`, poses and actions under random keys, on seeds that were trained on.
+
+    Walkers' episodes would do for the views, but hardly ever stand, and walk more than they turn.
+    """
+    seeds = SEED_RANGES["train"][: protocol.probe_episodes]
+    keys = [long_keys(world.actions, "random", seed, protocol.probe_steps) for seed in seeds]
+    ran = [EngineTruth(env, seed, []).run(way) for seed, way in zip(seeds, keys, strict=True)]
+    return *map(np.stack, zip(*ran, strict=True)), np.stack(keys)
+
+
+def _followed(world: WorldModel, start: Start, protocol: Protocol) -> tuple:
     """Dreamt and true frames `[B,T+1,H,W,3]`, true poses `[B,T+1,3]` and actions `[B,T]`."""
     rows = [row for row in range(len(start.episodes)) for _ in range(protocol.forks)]
     rng = np.random.default_rng([SEED, *(episode.meta.seed for episode in start.episodes)])
-    idle = world.actions.idle
-    moves = [i for i, name in enumerate(world.actions.names) if name != idle]
-    actions = rng.choice(moves, size=(len(rows), protocol.follow))
+    actions = rng.integers(len(world.actions), size=(len(rows), protocol.follow))
     last = start.last_frames()[rows]
     dreamt = [last, *dream(world, start.memory.select(rows), actions, protocol.steps)]
-    real, poses = [], []
-    for row, episode in enumerate(start.episodes):
-        for chosen in actions[[number for number, source in enumerate(rows) if source == row]]:
-            start.places[row]()
-            frames, places = truth.run(env, chosen)
-            real.append(np.concatenate((episode.frames[start.context - 1][None], frames)))
-            poses.append(np.concatenate((episode.poses[start.context - 1][None], places)))
-    return np.stack(dreamt, axis=1), np.stack(real), np.stack(poses), actions
+    return np.stack(dreamt, axis=1), *start.runs(rows, actions), actions
 
 
 def _shares(
@@ -71,9 +74,7 @@ def _shares(
 ) -> dict[str, Any]:
     """The share that is right, of all that count and of each action; None where none counts."""
     named = {"all": counted} | {
-        name: counted & (actions == number)
-        for number, name in enumerate(table.names)
-        if name != table.idle
+        name: counted & (actions == number) for number, name in enumerate(table.names)
     }
     return {
         name: float(right[those].mean()) if those.any() else None for name, those in named.items()

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from worldsim.evaluate import truth
 from worldsim.evaluate.metrics import psnr
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.rollout import Start, dream
@@ -37,7 +36,7 @@ def measure(
         if any(plan is None for plan in plans):
             figures[name] = {"skipped": "the engine cannot go back to a state, or tells no poses"}
             continue
-        runs = [_both(world, env, s, plan, protocol) for s, plan in zip(made, plans, strict=True)]
+        runs = [_both(world, s, plan, protocol) for s, plan in zip(made, plans, strict=True)]
         home = len(turn) if name == "turn" else protocol.away
         figures[name] = {"frames": home} | _figures(runs, home)
         groups.append(_sheet_rows(runs[0], home))
@@ -45,20 +44,16 @@ def measure(
 
 
 def _ways(env: Any, start: Start, full: float, length: int) -> np.ndarray | None:
-    ways = [out_and_back(env, back, full, length) for back in start.places]
+    ways = [out_and_back(env, truth.start, full, length) for truth in start.truths]
     return None if any(way is None for way in ways) else np.stack(ways)
 
 
 def _both(
-    world: WorldModel, env: Any, start: Start, actions: np.ndarray, protocol: Protocol
+    world: WorldModel, start: Start, actions: np.ndarray, protocol: Protocol
 ) -> dict[str, np.ndarray]:
     """Frames `[B,T+1,H,W,3]` of the engine, of the dream, and of the dream that forgets."""
-    true = []
-    for back, chosen in zip(start.places, actions, strict=True):
-        back()
-        true.append(truth.run(env, chosen)[0])
     last = start.last_frames()
-    runs = {"engine": np.concatenate((last[:, None], np.stack(true)), axis=1)}
+    runs = {"engine": start.runs(range(len(start.episodes)), actions)[0]}
     hooks = {"dream": lambda state: None}
     if hasattr(start.memory.carry, "forget_coarse"):
         hooks["dream without long memory"] = _forget

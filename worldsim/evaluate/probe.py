@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldsim.actions import ActionSet
-from worldsim.types import Episode
 
 SIDE = 32  # pixels a side it looks at
 REACH = 12  # columns of shift, either way
@@ -90,16 +89,10 @@ def decidable(poses: np.ndarray, chosen: np.ndarray, actions: ActionSet) -> np.n
     return seen | (chosen == actions.id(actions.idle)) & (moved < 1e-3)
 
 
-def pairs_of(episodes: Sequence[Episode], actions: ActionSet) -> Pairs:
-    """The decidable pairs of successive frames of episodes whose poses are known."""
-    good = decidable(
-        np.stack([e.poses for e in episodes]), np.stack([e.actions for e in episodes]), actions
-    )
-    return Pairs(
-        np.concatenate([e.frames[:-1][g] for e, g in zip(episodes, good, strict=True)]),
-        np.concatenate([e.frames[1:][g] for e, g in zip(episodes, good, strict=True)]),
-        np.concatenate([e.actions[g] for e, g in zip(episodes, good, strict=True)]),
-    )
+def pairs_of(frames: np.ndarray, poses: np.ndarray, chosen: np.ndarray, table: ActionSet) -> Pairs:
+    """The decidable pairs of successive frames `[N,T+1,H,W,3]`, by poses and actions `[N,T]`."""
+    good = decidable(poses, chosen, table)
+    return Pairs(frames[:, :-1][good], frames[:, 1:][good], chosen[good])
 
 
 def augmented(

@@ -17,6 +17,8 @@ class Protocol:
         predicted: frames it then dreams under the true actions.
         horizons: which of the predicted are listed one by one, counted from 1.
         sheet: frames on the contact sheet; 0 is the last true one.
+        walker: kind of the walker that plays them; None for the one that plays as the published
+            data was made, where the engine has one.
         batch: dreams in one batch.
         steps: sampler steps a frame; None for the world's own number.
         probe_episodes: training episodes that the probe of actions learns from.
@@ -35,6 +37,7 @@ class Protocol:
     predicted: int = 156
     horizons: tuple[int, ...] = (1, 16, 64, 156)
     sheet: tuple[int, ...] = (0, 1, 2, 4, 8, 16, 32, 64, 100, 156)
+    walker: str | None = None
     batch: int = 8
     steps: int | None = None
     probe_episodes: int = 48

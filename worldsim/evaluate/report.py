@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--context", type=int, help="frames that are given (default: 144)")
     parser.add_argument("--predicted", type=int, help="frames that are dreamt (default: 156)")
+    parser.add_argument(
+        "--walker", help="kind of walker whose episodes are dreamt (default: as published)"
+    )
     parser.add_argument("--device", default="cpu", help="where the network runs: cpu or cuda")
     parser.add_argument(
         "--card", action="store_true", help="write the figures into the world's card (new hash)"
@@ -62,8 +65,8 @@ def main(argv: list[str] | None = None) -> int:
 
     full = Protocol(episodes=args.episodes, long=args.frames_long, steps=args.steps)
     protocol = quick(args.steps) if args.quick else full
-    counts = {name: getattr(args, name) for name in ("context", "predicted")}
-    protocol = dataclasses.replace(protocol, **{k: n for k, n in counts.items() if n is not None})
+    chosen = {name: getattr(args, name) for name in ("context", "predicted", "walker")}
+    protocol = dataclasses.replace(protocol, **{k: n for k, n in chosen.items() if n is not None})
     world = load_world(args.world, args.device)
     # Published FAR takes any number of Euler steps, our own worlds have learnt some jumps.
     known = STEPS if world.card.builder == "far" else range(1, 1001)
@@ -93,16 +96,17 @@ def evaluate(
     Returns:
         The report, JSON values only, and contact sheets (uint8 `[H,W,3]`) by name.
     """
-    from worldsim.evaluate import truth
     from worldsim.evaluate.rollout import DreamError, starts
     from worldsim.evaluate.verdict import verdicts
+    from worldsim.truth import open_engine, plays
 
-    env = truth.open_engine(world.card)
-    report, sheets = _heading(world, protocol), {}
-    length = protocol.context + protocol.predicted - 1
-    played = truth.episodes(env, protocol.episodes, length, "heldout", truth.GOAL)
+    env = open_engine(world.card)
+    walker = protocol.walker or getattr(env, "published_walker", None)
+    report, sheets = _heading(world, protocol) | {"walker": walker}, {}
+    length, last = protocol.context + protocol.predicted - 1, protocol.context - 1
+    played = list(plays(env, protocol.episodes, length, "heldout", walker, last))
     _say(f"{len(played)} held-out episodes are played")
-    made = starts(world, env, played, protocol.context, protocol.batch)
+    made = starts(world, played, protocol.context, protocol.batch)
     _say("the dreams have seen their context")
     for part in parts:
         began = time.monotonic()
@@ -124,8 +128,10 @@ def evaluate_recorded(
     """The same beside recorded or imported episodes: only fidelity can be told from them.
 
     Raises:
-        ValueError: no episodes in the folder, or none of the world's size that is long enough.
+        ValueError: no episodes in the folder, none of the world's size that is long enough, or
+            one with an action that the world does not know.
     """
+    from worldsim.actions import load_actions, renumbered
     from worldsim.data.store import EpisodeStore
     from worldsim.evaluate.rollout import DreamError, recorded_starts
     from worldsim.evaluate.verdict import verdicts
@@ -134,7 +140,8 @@ def evaluate_recorded(
     recorded = []
     for episode in EpisodeStore(folder):
         if len(episode.frames) >= length and episode.frames.shape[1:] == (size, size, 3):
-            recorded.append(episode)
+            ids = renumbered(load_actions(episode.meta.action_set), world.actions)
+            recorded.append(dataclasses.replace(episode, actions=ids[episode.actions]))
         if len(recorded) == protocol.episodes:
             break
     if not recorded:
@@ -191,7 +198,7 @@ def _drift(world, env, made, protocol):
     from worldsim.evaluate.drift import measure
     from worldsim.evaluate.sheet import contact_sheet
 
-    figures, rows = measure(world, env, made, protocol)
+    figures, rows = measure(world, made, protocol)
     return figures, {"drift": contact_sheet(rows, group=2)}
 
 

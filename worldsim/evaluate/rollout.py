@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from worldsim.evaluate.truth import bookmark
+from worldsim.truth import EngineTruth, Played
 from worldsim.types import Episode
 from worldsim.world import WorldModel, WorldState
 
@@ -21,13 +20,13 @@ class Start:
 
     Attributes:
         episodes: where they come from; row i of the state is episode i.
-        places: for each a function that brings the engine to where the dream begins.
+        truths: for each the engine from where the dream begins; none for recorded episodes.
         context: how many frames were seen.
         memory: the dreams' memory; never stepped itself, see `state`.
     """
 
     episodes: list[Episode]
-    places: list[Callable[[], dict[str, Any]]]
+    truths: list[EngineTruth]
     context: int
     memory: WorldState
 
@@ -39,19 +38,28 @@ class Start:
         """The last frame that was seen, uint8 `[B,H,W,3]`."""
         return np.stack([episode.frames[self.context - 1] for episode in self.episodes])
 
+    def runs(self, rows: Sequence[int], actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the engine shows under actions `[B,T]` from the starts of some of the episodes.
 
-def starts(
-    world: WorldModel, env: Any, played: Sequence[Episode], context: int, batch: int
-) -> list[Start]:
-    """Show every episode's first frames to a dream, `batch` dreams at a time."""
+        Returns:
+            Frames uint8 `[B,T+1,H,W,3]`, the start's first, and poses float32 `[B,T+1,3]` (of
+            None where the engine tells none).
+        """
+        ran = [self.truths[row].run(way) for row, way in zip(rows, actions, strict=True)]
+        frames, poses = zip(*ran, strict=True)
+        return np.stack(frames), np.stack(poses)
+
+
+def starts(world: WorldModel, played: Sequence[Played], context: int, batch: int) -> list[Start]:
+    """Show every episode's first frames to a dream, `batch` dreams at a time.
+
+    The truths are those of the last frame that is shown.
+    """
     made = []
     for at in range(0, len(played), batch):
-        rows = list(played[at : at + batch])
-        frames = np.stack([episode.frames[:context] for episode in rows])
-        actions = np.stack([episode.actions[: context - 1] for episode in rows])
-        state = world.reset(frames, actions, [episode.meta.seed for episode in rows])
-        places = [bookmark(env, episode, context - 1) for episode in rows]
-        made.append(Start(rows, places, context, state))
+        rows, truths = map(list, zip(*played[at : at + batch], strict=True))
+        state = _seen(world, rows, context, [episode.meta.seed for episode in rows])
+        made.append(Start(rows, truths, context, state))
     return made
 
 
@@ -62,11 +70,17 @@ def recorded_starts(
     made = []
     for at in range(0, len(recorded), batch):
         rows = list(recorded[at : at + batch])
-        frames = np.stack([episode.frames[:context] for episode in rows])
-        actions = np.stack([episode.actions[: context - 1] for episode in rows])
-        state = world.reset(frames, actions, range(at, at + len(rows)))
+        state = _seen(world, rows, context, range(at, at + len(rows)))
         made.append(Start(rows, [], context, state))
     return made
+
+
+def _seen(
+    world: WorldModel, rows: Sequence[Episode], context: int, seeds: Sequence[int]
+) -> WorldState:
+    frames = np.stack([episode.frames[:context] for episode in rows])
+    actions = np.stack([episode.actions[: context - 1] for episode in rows])
+    return world.reset(frames, actions, seeds)
 
 
 def dream(

@@ -46,16 +46,16 @@ def full_step(episodes: Sequence[Episode]) -> float:
 
 
 def out_and_back(
-    env: Any, back: Callable[[], dict[str, Any]], full: float, length: int
+    env: Any, back: Callable[[], tuple[np.ndarray, dict[str, Any]]], full: float, length: int
 ) -> np.ndarray | None:
     """Actions that lead from a place out and back to the very same pose.
 
     The way back is the way out in reverse, between two half turns; it holds because only full steps
-    are taken, that touch no wall.
+    are taken, that touch no wall and stay level.
 
     Args:
         env: the engine.
-        back: brings it to the place, and gives its info there.
+        back: brings it to the place, and gives its frame and info there.
         full: length of a step that touches nothing, see `full_step`.
         length: of the whole way, in frames.
 
@@ -66,7 +66,7 @@ def out_and_back(
         return None
     left, right = _turning(env.actions, +1), _turning(env.actions, -1)
     half = np.repeat(left, _in_circle(env.actions) // 2)
-    home = back()["pose"]
+    home = back()[1]["pose"]
     out = np.array(_way_out(env, home, full, length // 2 - len(half)), np.int64)
     undone = out[::-1].copy()
     undone[out[::-1] == left], undone[out[::-1] == right] = right, left
@@ -79,7 +79,7 @@ def _way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:
     far = 0.0
     while True:
         here = env.clone_state()
-        gain, leg = max(_legs(env, home, full, length - len(way)), default=(0.0, []))
+        gain, leg = max(_legs(env, home, full, length - len(way), far), default=(0.0, []))
         env.restore_state(here)
         if gain <= far:
             return way + [_turning(env.actions, +1)] * (length - len(way))
@@ -89,22 +89,38 @@ def _way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:
         way += leg
 
 
-def _legs(env: Any, home: np.ndarray, full: float, most: int) -> Iterator[tuple[float, list[int]]]:
-    """For every heading how far from home a straight leg without touching walls can lead."""
+def _legs(
+    env: Any, home: np.ndarray, full: float, most: int, far: float
+) -> Iterator[tuple[float, list[int]]]:
+    """How far from home straight legs of at most so many steps lead that touch and fall off
+    nothing; headings are left out where no leg could lead farther than `far`, or than another did.
+    """
     left, right = _turning(env.actions, +1), _turning(env.actions, -1)
     forward, circle = _forward(env.actions), _in_circle(env.actions)
+    state, aside = env.clone_state(), 0
+    info = env.restore_state(state)[1]
+    away = math.dist(info["pose"][:2], home[:2])
     for turns in range(circle):
         leg = [left] * turns if turns <= circle // 2 else [right] * (circle - turns)
-        here = env.clone_state()
-        pose = env.restore_state(here)[1]["pose"]
-        while len(leg) < most:
-            start, pose = pose, env.step(forward)[-1]["pose"]
-            if abs(math.dist(pose[:2], start[:2]) - full) > 1e-3:
-                break
-            leg.append(forward)
-            yield math.dist(pose[:2], home[:2]), list(leg)
-        env.restore_state(here)
-        env.step(left)
+        if away + (most - len(leg)) * full > far - 1e-6:
+            for _ in range(turns - aside):
+                info = env.step(left)[-1]
+            state, aside, there = env.clone_state(), turns, info
+            while len(leg) < most:
+                before, there = there, env.step(forward)[-1]
+                if not _is_full(before, there, full):
+                    break
+                leg.append(forward)
+                gain = math.dist(there["pose"][:2], home[:2])
+                far = max(far, gain)
+                yield gain, list(leg)
+            env.restore_state(state)
+
+
+def _is_full(before: dict[str, Any], after: dict[str, Any], full: float) -> bool:
+    """Whether a step touched nothing and stayed level, so that it can be walked back."""
+    level = before.get("height", 0) == after.get("height", 0)
+    return level and abs(math.dist(before["pose"][:2], after["pose"][:2]) - full) < 1e-3
 
 
 def _forward(actions: ActionSet) -> int:

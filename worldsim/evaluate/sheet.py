@@ -8,24 +8,24 @@ import numpy as np
 
 from worldsim.whole import write_whole
 
-ZOOM = 3
+WIDE = 192  # pixels of the sheet that a small frame is enlarged to, about
 GAP = 2  # pixels between frames
 GROUP_GAP = 10  # pixels between groups of rows
 PAPER = 255
 
 
-def contact_sheet(rows: Sequence[np.ndarray], group: int = 1, zoom: int = ZOOM) -> np.ndarray:
+def contact_sheet(rows: Sequence[np.ndarray], group: int = 1, zoom: int = 0) -> np.ndarray:
     """Lay frames out.
 
     Args:
         rows: for each row its frames, uint8 `[N,H,W,3]`; all of one size.
         group: how many rows belong together.
-        zoom: pixels of the sheet a pixel.
+        zoom: pixels of the sheet a pixel; 0 for as many as make a frame large enough.
 
     Returns:
         uint8 `[height, width, 3]`.
     """
-    lines = []
+    lines, zoom = [], zoom or max(WIDE // rows[0].shape[2], 1)
     for number, frames in enumerate(rows):
         large = frames.repeat(zoom, axis=1).repeat(zoom, axis=2)
         line = np.concatenate([_framed(frame) for frame in large], axis=1)

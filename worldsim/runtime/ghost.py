@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from worldsim.data.collect import SEED_RANGES
 from worldsim.evaluate.metrics import psnr
 from worldsim.runtime.line import Point, Start, Step
 from worldsim.runtime.panes import Pane
 from worldsim.runtime.place import Place
 from worldsim.runtime.track import Track
-from worldsim.runtime.truth import KEPT, Truth, engine_options, find_truth
+from worldsim.runtime.truth import Truth, engine_options, find_truth
+from worldsim.truth import KEPT, open_engine, play
 
 GAIN = 2  # of the difference, so that small ones are seen
 CONTEXT = 64  # true frames of a new start
@@ -59,14 +61,9 @@ class Ghost:
         Raises:
             ValueError: there is no engine.
         """
-        from worldsim.data.collect import SEED_RANGES, Plan, play_episode
-
         heldout = SEED_RANGES["heldout"]
         chosen = heldout[seed % len(heldout)]
-        plan = Plan(
-            env="", options={}, steps=CONTEXT, folder=None, split="heldout", seeds=(chosen,)
-        )
-        episode = play_episode(self._engine(), chosen, plan)
+        episode = play(self._engine(), chosen, CONTEXT, "heldout").episode
         return Start(
             seed=seed,
             options=engine_options(self._place.base.world.card.engine, chosen, []),
@@ -159,8 +156,6 @@ class Ghost:
 
     def _engine(self) -> Any:
         if self._env is None:
-            from worldsim.evaluate.truth import open_engine
-
             self._env = open_engine(self._place.base.world.card)
         return self._env
 

@@ -14,11 +14,11 @@ import numpy as np
 from worldsim.actions import ActionSet, load_actions
 from worldsim.data.store import read_episode
 from worldsim.paths import asset
+from worldsim.registration import DREAM
 from worldsim.runtime.bindings import Bindings
 from worldsim.runtime.line import Move, Start
 from worldsim.runtime.place import Place, spawn_of
 
-DREAM = "FARDMLab-v0"
 TORCH = ("worldsim.world",)
 SIZE = (64, 64)
 

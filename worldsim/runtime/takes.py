@@ -194,7 +194,7 @@ class Takes:
         import gymnasium
 
         import worldsim  # noqa: F401  registers the ids
-        from worldsim.runtime.opening import DREAM
+        from worldsim.registration import DREAM
 
         identity = self._recording.identity
         environment = identity.environment if identity.world_hash else DREAM

@@ -1,4 +1,4 @@
-"""What would really be seen: the engine a dream was learnt from, or the rest of a true clip.
+"""The truth of a start: the engine a dream was learnt from, or the rest of a true clip.
 
 A truth is asked for the frame after a number of actions since the start. Knows no dream.
 """
@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from worldsim.evaluate.metrics import psnr
 from worldsim.runtime.line import Start
+from worldsim.truth import EngineTruth
 
-KEPT = 2048  # true frames that are remembered
-STATES = 32  # actions between two states of an engine that are kept
+ALIKE = 30  # dB from which on two pictures are of one place, drawn by other versions of a renderer
 
 
 class Truth(Protocol):
@@ -20,62 +21,6 @@ class Truth(Protocol):
 
     def frame(self, actions: list[int]) -> np.ndarray | None:
         """The frame uint8 `[H,W,3]` after these actions; None where nobody knows it."""
-
-
-class EngineTruth:
-    """A real engine that does what the dreamer does.
-
-    Args:
-        env: the engine, unwrapped.
-        seed: what it is reset with.
-        before: actions from the reset to the start's last context frame.
-    """
-
-    def __init__(self, env: Any, seed: int, before: list[int]) -> None:
-        self.name = f"truth ({env.spec.id if env.spec else type(env).__name__})"
-        self._env, self._seed, self._before = env, seed, before
-        self._done: list[int] = []
-        self._frames: dict[int, np.ndarray] = {}
-        self._states: dict[int, Any] = {}
-        self._rewinds = hasattr(env, "clone_state")
-        self._reset()
-
-    def frame(self, actions: list[int]) -> np.ndarray:
-        """Go to where the actions lead; a way that begins alike is not gone again."""
-        same = _alike(self._done, actions)
-        if same < len(self._done) or same not in self._frames:
-            self._back(same)
-        for action in actions[len(self._done) :]:
-            self._step(action)
-        return self._frames[len(actions)]
-
-    def _reset(self) -> None:
-        frame, _ = self._env.reset(seed=self._seed)
-        for action in self._before:
-            frame = self._env.step(int(action))[0]
-        self._done, self._frames, self._states = [], {}, {}
-        self._keep(frame)
-
-    def _back(self, number: int) -> None:
-        """Go to the number, or to a state before it."""
-        found = max((at for at in self._states if at <= number), default=None)
-        if found is None:
-            self._reset()
-            return
-        self._env.restore_state(self._states[found])
-        self._done = self._done[:found]
-
-    def _step(self, action: int) -> None:
-        frame = self._env.step(int(action))[0]
-        self._done.append(action)
-        self._keep(frame)
-
-    def _keep(self, frame: np.ndarray) -> None:
-        number = len(self._done)
-        self._frames[number] = frame
-        self._frames.pop(number - KEPT, None)
-        if self._rewinds and number % STATES == 0:
-            self._states[number] = self._env.clone_state()
 
 
 class ClipTruth:
@@ -93,10 +38,8 @@ class ClipTruth:
 
     def frame(self, actions: list[int]) -> np.ndarray | None:
         """The clip's frame, or None once another way was taken or the clip is over."""
-        known = len(actions) <= len(self._actions) and _alike(self._actions, actions) == len(
-            actions
-        )
-        return self._frames[len(actions)] if known else None
+        number = len(actions)
+        return self._frames[number] if actions == self._actions[:number] else None
 
 
 def engine_options(engine: str, seed: int, before: list[int]) -> dict[str, Any]:
@@ -121,14 +64,6 @@ def find_truth(start: Start, env: Any) -> Truth | None:
     if env is not None and options.get("engine") == env.spec.id:
         before = [*options.get("engine_before", ()), *start.context_actions.tolist()]
         truth = EngineTruth(env, options["engine_seed"], before)
-        if np.array_equal(truth.frame([]), start.context_frames[-1]):
+        if psnr(truth.frame([]), start.context_frames[-1]) > ALIKE:
             return truth
     return None if start.future is None else ClipTruth(*start.future)
-
-
-def _alike(one: list[int], other: list[int]) -> int:
-    """How many first items are the same."""
-    for number, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return number
-    return min(len(one), len(other))

@@ -43,13 +43,13 @@ class Viewer:
     Args:
         title: what the window is called.
         size: width and height of the frames in pixels.
-        zoom: screen pixels a pixel.
+        zoom: screen pixels a pixel; None for a window of a comfortable size.
 
     Raises:
         NoDisplay: there is no display.
     """
 
-    def __init__(self, title: str, size: tuple[int, int], zoom: int) -> None:
+    def __init__(self, title: str, size: tuple[int, int], zoom: int | None = None) -> None:
         self._screen = Screen(title, size, zoom)
 
     def show(self, frame: np.ndarray) -> bool:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from players import TOOLS, Program, until
 
-ZOOM = 24
+ZOOM, GHOST_ZOOM = 24, 8
+MARKED = (86, 180, 233)  # the colour of the frame around the dream, and of the curve
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def playing(screen, engine, tiny_world, tmp_path):
 
 
 def test_a_first_evening(playing, tmp_path):
-    """Move, rewind, save, load, fan, memory, record, help; the ghost is in test_wishes."""
+    """Move, rewind, save, load, fan, memory, record, help; the ghost comes after."""
     saves, recordings = tmp_path / "saves" / "tiny", tmp_path / "recordings"
     until(lambda: list(recordings.glob("*.journal")))  # it is open and runs on
     playing.keys("h", "p")
@@ -79,3 +80,40 @@ def test_a_first_evening(playing, tmp_path):
     until(lambda: playing.size() == before)
     playing.keys("Escape")
     assert "recorded:" in playing.leave()
+
+
+@pytest.fixture
+def dreaming(screen, engine, bundled_world, tmp_path):
+    """The world that ships with the project: the maze it was learnt from draws no smaller ones."""
+    started = Program(
+        "play.py", "--seed", 3, "--no-hud", "--record", tmp_path / "recordings", zoom=GHOST_ZOOM
+    )
+    until(lambda: list((tmp_path / "recordings").glob("*.journal")))  # it is open and runs on
+    yield started
+    started.end()
+
+
+def test_the_ghost_beside_the_dream(dreaming):
+    """Truth and dream above, the difference and the curve below; X puts them together again."""
+    half = dreaming.size()[0] // 2
+    inside, below = slice(60, half - 10), slice(half + half // 2, None)
+
+    def marked(part):
+        return (part == MARKED).all(-1).sum()
+
+    def panes(now):
+        return now[inside, 10 : half - 10], now[inside, half + 10 : 2 * half - 10]
+
+    dreaming.keys("t", "g")  # the world waits for keys, so that everything stays to be looked at
+    dreaming.until_shown(lambda now: marked(now[:half, half:]) > half, "ghost")
+    dreaming.keys("a", "a")
+    dreaming.until_shown(lambda now: marked(now[below, half:]) > 20, "ghost walked")
+    true, dream = panes(dreaming.picture())
+    assert not np.array_equal(true, dream)
+    assert np.abs(true.astype(int) - dream).mean() < 60  # it is the same place
+    dreaming.keys("x")
+    dreaming.until_shown(lambda now: np.array_equal(*panes(now)), "grounded")
+    dreaming.keys("g")
+    dreaming.until_shown(lambda now: not marked(now[:half, half:]))
+    dreaming.keys("Escape")
+    dreaming.leave()

@@ -1,10 +1,17 @@
 """Episodes played without a window are recordings like the window's, the same for any workers."""
 
+import gymnasium
 import numpy as np
 import pytest
 from commands import refused
 
+from envs.wrappers import Task
 from worldsim.cli import main as cli
+from worldsim.runtime.clock import Clock
+from worldsim.runtime.game import Game
+from worldsim.runtime.line import Move
+from worldsim.runtime.place import Place
+from worldsim.runtime.record import Recorder
 from worldsim.runtime.recording import META, read_recording
 from worldsim.runtime.replay import main as replay
 
@@ -104,3 +111,32 @@ def test_minari_loads_what_was_rolled_out(tiny_world, tmp_path, monkeypatch, min
         )
     again = command(tiny_world, tmp_path / "out", *options)
     assert "already exists" in refused(capsys, *again)
+
+
+def test_an_episode_that_its_task_ended_is_recorded_as_terminated(tiny_world, tmp_path):
+    """One that was merely cut is not: an agent that learns from it must know the difference."""
+    for number, steps in enumerate((3, 2)):
+        task = Task(gymnasium.make("FARDMLab-v0", world=str(tiny_world)), TaskOfThreeSteps().judge)
+        place = Place(task, "FARDMLab-v0", {"world": str(tiny_world)})
+        recorder = Recorder(tmp_path / str(number), on=True)
+        recorder.describe(place, place.fps)
+        game = Game(place, place.start(0), [recorder], Clock())
+        for _ in range(steps):
+            game.make(Move(0, place.steps))
+        assert game.ended == (steps == 3)
+        recorder.close()
+        task.close()
+        (one,) = recordings(tmp_path / str(number))
+        assert one.episode.meta.terminated == (steps == 3)
+        assert one.episode.rewards.tolist() == [1.0] * steps
+
+
+class TaskOfThreeSteps:
+    """Worth one a step; the third is the last."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def judge(self, step):
+        self.steps += 1
+        return 1.0, self.steps == 3

@@ -71,6 +71,7 @@ class Game:
             pose=outcome.pose,
             seconds=seconds,
             pressed_at=pressed_at,
+            terminated=outcome.terminated,
         )
         for sink in self._sinks:
             sink.step(step)

@@ -102,6 +102,7 @@ class Step:
         pose: float32 `[3]` or None.
         seconds: how long the environment took.
         pressed_at: when the key of the action was pressed, on the session's clock; or None.
+        terminated: whether the move ended the episode, as tasks end.
     """
 
     number: int
@@ -111,6 +112,7 @@ class Step:
     pose: np.ndarray | None
     seconds: float
     pressed_at: float | None = None
+    terminated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

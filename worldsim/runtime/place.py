@@ -24,12 +24,14 @@ class Outcome:
         frame: uint8 `[H,W,3]`.
         reward: 0 after a reset.
         ended: whether the episode is over.
+        terminated: whether that is because its task ended, not because it was cut.
         pose: float32 `[3]`, or None where unknown.
     """
 
     frame: np.ndarray
     reward: float = 0.0
     ended: bool = False
+    terminated: bool = False
     pose: np.ndarray | None = None
 
 
@@ -175,7 +177,13 @@ class Place:
         with self.watch:
             frame, reward, terminated, truncated, info = self.env.step(move.action)
         ended = bool(terminated or truncated)
-        return Outcome(frame=frame, reward=float(reward), ended=ended, pose=info.get("pose"))
+        return Outcome(
+            frame=frame,
+            reward=float(reward),
+            ended=ended,
+            terminated=bool(terminated),
+            pose=info.get("pose"),
+        )
 
     def clone(self) -> Any:
         """The state now."""

@@ -5,6 +5,7 @@ becomes a recording's folder on yet another. What cannot be written is said: see
 `dropped` in the meta.
 """
 
+import dataclasses
 import itertools
 import queue
 import threading
@@ -53,10 +54,12 @@ class _Line:
         self.steps = 0  # in the part that is open
         self.open = False  # whether a journal was begun
         self.dropped = 0
+        self.terminated = False
 
     def add(self, step: Step) -> None:
         self._moves.append(step.move)
         self._frame, self._pose = step.frame, step.pose
+        self.terminated = step.terminated and not self.dropped
 
     def point(self) -> Point:
         lead_in = self._moves.array()
@@ -65,8 +68,11 @@ class _Line:
 
 @dataclass(frozen=True)
 class _End:
-    why: str
+    """What a recording's meta says of its end."""
+
+    ended: str
     dropped: int = 0
+    terminated: bool = False
 
 
 class Recorder(Sink):
@@ -152,8 +158,10 @@ class Recorder(Sink):
 
     def end(self, why: str) -> None:
         """The line is over: its journal becomes a recording."""
-        if self._line is not None and self._line.open:
-            self._queue.put_nowait(_End(why, self._line.dropped))  # `_put` kept a place for it
+        line = self._line
+        if line is not None and line.open:
+            # `_put` kept a place for it
+            self._queue.put_nowait(_End(why, line.dropped, line.terminated))
         self._line = None
 
     def close(self) -> None:
@@ -248,7 +256,7 @@ class Recorder(Sink):
     def _finish(self, journal: Journal, end: _End) -> None:
         try:
             journal.sync()
-            folder = finish(journal.path, {"ended": end.why, "dropped": end.dropped})
+            folder = finish(journal.path, dataclasses.asdict(end))
             if folder is not None:
                 self.made.append(folder)
         except (OSError, ValueError) as error:

@@ -39,7 +39,7 @@ from worldsim.types import Episode, EpisodeMeta
 
 EPISODE, START, META, JOURNAL = "episode.npz", "start.zip", "meta.json", ".journal"
 PREVIEW, PREVIEW_QUALITY, PREVIEW_FRAMES = "preview.webp", 80, 256
-_CUT_SHORT = {"ended": "cut short", "recovered": True, "dropped": 0}
+_CUT_SHORT = {"ended": "cut short", "recovered": True, "dropped": 0, "terminated": False}
 _STEP = struct.Struct("<iif?3f")  # action, sampler steps, reward, whether there is a pose, the pose
 
 
@@ -132,7 +132,8 @@ def finish(journal: Path, facts: dict[str, Any]) -> Path | None:
     point, header = unpack(first, str(journal))
     rows = [_unpack_step(record, point.frame.shape) for record in records]
     if rows:
-        _write_folder(folder, first, _episode(point, header, rows), rows, {**header, **facts})
+        header |= facts
+        _write_folder(folder, first, _episode(point, header, rows), rows, header)
     journal.unlink(missing_ok=True)
     return folder if rows else None
 
@@ -152,6 +153,7 @@ def _episode(point: Point, header: dict[str, Any], rows: list[_Row]) -> Episode:
             seed=point.start.seed,
             world=header["world"],
             world_hash=header["world_hash"],
+            terminated=header["terminated"],
         ),
     )
 

@@ -10,7 +10,7 @@ They work on any environment of frames; an engine needs `world=`, whose codec te
 """
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -56,7 +56,40 @@ class Sight:
         return float(np.sqrt(np.mean((one - other) ** 2)))
 
 
-class GoalPicture(gymnasium.Wrapper):
+class Moment(NamedTuple):
+    """A state of the environment below, and what a wrapper itself remembers."""
+
+    below: Any
+    own: Any
+
+
+class Restorable(gymnasium.Wrapper):
+    """A wrapper whose states include what it remembers, and what wrappers below it do."""
+
+    def clone_state(self) -> Moment:
+        """The moment now; it stays good however often it is restored."""
+        return Moment(self.env.get_wrapper_attr("clone_state")(), self._remembered())
+
+    def restore_state(self, state: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """Go on from a moment of this wrapper's, or from a state of the environment alone, after
+        which the wrapper begins anew.
+
+        Returns:
+            The frame there and its info.
+        """
+        below, own = state if isinstance(state, Moment) else (state, None)
+        frame, info = self.env.get_wrapper_attr("restore_state")(below)
+        return frame, info | self._begin(frame, own)
+
+    def _remembered(self) -> Any:
+        """What has to be kept of this moment; not None if it matters."""
+
+    def _begin(self, frame: np.ndarray, own: Any) -> dict[str, Any]:
+        """Begin at a frame, with what was remembered there, if anything; what to add to info."""
+        raise NotImplementedError
+
+
+class GoalPicture(Restorable):
     """Rewards coming nearer to a picture, and ends there.
 
     The reward is how much the latent distance to the picture fell in the step, so an episode's sum
@@ -86,8 +119,7 @@ class GoalPicture(gymnasium.Wrapper):
     def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """As the environment's."""
         frame, info = self.env.reset(**kwargs)
-        self._before = self._distance(frame)
-        return frame, info | {"distance": self._before}
+        return frame, info | self._begin(frame, None)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """As the environment's, with the reward added to its own."""
@@ -98,17 +130,15 @@ class GoalPicture(gymnasium.Wrapper):
         self._before = now
         return frame, reward, bool(terminated or arrived), truncated, info | {"distance": now}
 
-    def restore_state(self, state: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """As the environment's; distances are counted from there."""
-        frame, info = self.env.unwrapped.restore_state(state)
+    def _begin(self, frame: np.ndarray, own: Any) -> dict[str, Any]:
         self._before = self._distance(frame)
-        return frame, info | {"distance": self._before}
+        return {"distance": self._before}
 
     def _distance(self, frame: np.ndarray) -> float:
         return self.sight.distance(self.sight.latent(frame), self.goal)
 
 
-class Novelty(gymnasium.Wrapper):
+class Novelty(Restorable):
     """Rewards pictures that are unlike all of the episode so far: the latent distance to the
     nearest of them.
 
@@ -133,8 +163,7 @@ class Novelty(gymnasium.Wrapper):
     def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """As the environment's; forgets what was seen."""
         frame, info = self.env.reset(**kwargs)
-        self._seen = [self.sight.latent(frame)]
-        return frame, info
+        return frame, info | self._begin(frame, None)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """As the environment's, with the reward added to its own."""
@@ -144,8 +173,15 @@ class Novelty(gymnasium.Wrapper):
         self._seen = [*self._seen[-self._memory + 1 :], latent][-self._memory :]
         return frame, float(reward) + float(np.sqrt(apart.min())), terminated, truncated, info
 
+    def _remembered(self) -> list[np.ndarray]:
+        return self._seen  # never changed in place
 
-class Task(gymnasium.Wrapper):
+    def _begin(self, frame: np.ndarray, own: Any) -> dict[str, Any]:
+        self._seen = [self.sight.latent(frame)] if own is None else own
+        return {}
+
+
+class Task(Restorable):
     """A reward, and an end, that a function gives.
 
     Args:
@@ -161,8 +197,7 @@ class Task(gymnasium.Wrapper):
     def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """As the environment's."""
         frame, info = self.env.reset(**kwargs)
-        self._before = frame.copy()
-        return frame, info
+        return frame, info | self._begin(frame, None)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """As the environment's, with the reward added to its own.
@@ -176,8 +211,12 @@ class Task(gymnasium.Wrapper):
         self._before = frame.copy()
         return frame, float(reward) + gained, bool(terminated or over), truncated, info
 
+    def _begin(self, frame: np.ndarray, own: Any) -> dict[str, Any]:
+        self._before = frame.copy()
+        return {}
 
-class EndWhenUnsure(gymnasium.Wrapper):
+
+class EndWhenUnsure(Restorable):
     """Truncates a dream that drifts: its uncertainty was above a level for several steps.
 
     Args:
@@ -209,6 +248,13 @@ class EndWhenUnsure(gymnasium.Wrapper):
         self._unsure = self._unsure + 1 if info["uncertainty"] > self._above else 0
         drifts = self._unsure >= self._patience
         return frame, reward, terminated, bool(truncated or drifts), info
+
+    def _remembered(self) -> int:
+        return self._unsure
+
+    def _begin(self, frame: np.ndarray, own: Any) -> dict[str, Any]:
+        self._unsure = own or 0
+        return {}
 
 
 def _sight(env: gymnasium.Env, world: "WorldModel | str | None") -> Sight:

@@ -91,6 +91,26 @@ def test_a_function_judges(env):
         bad.step(0)
 
 
+def test_a_moment_holds_what_every_wrapper_remembers(world):
+    """Also what was seen and how long the dream has been unsure: the same steps, the same words."""
+    dream = WorldModelEnv(world, uncertainty=2)
+    task = Task(Novelty(GoalPicture(dream, world.spawns[1].frames[0])), lambda step: step.action)
+    env = EndWhenUnsure(task, above=1e-9, patience=3)
+    env.reset(seed=0)
+    env.step(2)
+    moment = env.clone_state()
+    first = [env.step(action) for action in (0, 2)]
+    for _ in range(2):
+        _, info = env.restore_state(moment)
+        assert "distance" in info
+        again = [env.step(action) for action in (0, 2)]
+        assert [step[1:4] for step in again] == [step[1:4] for step in first]
+        assert np.array_equal(again[1][0], first[1][0])
+    assert first[1][3]  # unsure for the third time, the first of them before the moment
+    env.restore_state(moment.below.below.below.below)
+    assert not any(env.step(action)[3] for action in (0, 2))  # begun anew
+
+
 def test_doubt_does_not_change_the_dream(world):
     plain, doubting = WorldModelEnv(world), WorldModelEnv(world, uncertainty=3)
     assert np.array_equal(plain.reset(seed=4)[0], doubting.reset(seed=4)[0])

@@ -15,7 +15,7 @@ import worldsim  # noqa: F401  registers the ids
 from envs.world_model import WorldModelEnv
 from worldsim.data.video import read_video
 from worldsim.runtime import replay, takes
-from worldsim.runtime.bindings import Bindings
+from worldsim.runtime.bindings import Bindings, read_bindings
 from worldsim.runtime.control import Latch, RandomWalk
 from worldsim.runtime.export import export
 from worldsim.runtime.film import Film, Projector
@@ -244,3 +244,18 @@ def test_the_command_exports_and_lists(fake, tmp_path, capsys):
     assert path.is_file()
     assert replay.main([str(fake.parent), "--headless"]) == 0
     assert f"{fake.name}: 25 frames" in capsys.readouterr().out
+
+
+def test_own_keys_serve_films_too(tmp_path):
+    """One file names keys of playing and of films; each takes what it knows."""
+    path = tmp_path / "keys.yaml"
+    path.write_text("intents: {pause: [k], take: [y], ghost: [z]}\nactions: {forward: [i]}\n")
+    found = {intent.name: intent.keys for intent in read_bindings(path, FILM_INTENTS).intents}
+    assert found["pause"][0] == "k"
+    assert found["take"][0] == "y"
+    assert found["browse"] == next(i.keys for i in FILM_INTENTS if i.name == "browse")
+    assert "ghost" not in found
+    assert "take" not in {intent.name for intent in read_bindings(path).intents}
+    path.write_text("intents: {browse: [u]}\n")
+    with pytest.raises(ValueError, match="'u' means both 'same_start' and 'browse'"):
+        read_bindings(path, FILM_INTENTS)

@@ -1,6 +1,6 @@
 """Which keys mean what, with the player's own changes: a YAML of names and keys.
 
-    # my-keys.yaml, for `play.py --keys my-keys.yaml`
+    # my-keys.yaml, for `play.py --keys my-keys.yaml` and `worldsim replay --keys my-keys.yaml`
     intents: {rewind: [backspace, r], pause: [space, pad lb], fewer_steps: [z]}
     actions: {forward: [w, up, q]}
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from worldsim.actions import ActionSet
-from worldsim.runtime.keys import INTENTS, PAD, PAD_MOVES, Intent, check_keys
+from worldsim.runtime.keys import FILM_INTENTS, INTENTS, PAD, PAD_MOVES, Intent, check_keys
 from worldsim.yaml12 import load_yaml
 
 
@@ -64,8 +64,9 @@ class Bindings:
         return bound
 
 
-def read_bindings(path: str | Path) -> Bindings:
-    """The player's own keys.
+def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bindings:
+    """The player's own keys, for playing or (FILM_INTENTS) for looking at recordings: one file may
+    name the intents of both.
 
     Raises:
         ValueError: not such a YAML, a name that does not exist, or a key that means two things.
@@ -74,12 +75,12 @@ def read_bindings(path: str | Path) -> Bindings:
     table = load_yaml(Path(path))
     if not isinstance(table, dict) or not set(table) <= {"intents", "actions"}:
         raise ValueError(f"{path} should have the keys intents and actions, and no others.")
-    names = [intent.name for intent in INTENTS]
+    names = list(dict.fromkeys(intent.name for intent in (*INTENTS, *FILM_INTENTS)))
     chosen = {name: _keys(path, name, keys) for name, keys in (table.get("intents") or {}).items()}
     if unknown := [name for name in chosen if name not in names]:
         raise ValueError(f"{path}: {_no('intent', unknown[0], names)}")
     intents = tuple(
-        dataclasses.replace(intent, keys=_with_pads(intent, chosen)) for intent in INTENTS
+        dataclasses.replace(intent, keys=_with_pads(intent, chosen)) for intent in intents
     )
     seen: dict[str, str] = {}
     for intent in intents:

@@ -46,6 +46,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--device", help="where the network runs; by default where it ran")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
     add("--zoom", type=int, metavar="N", help="screen pixels a pixel")
+    add("--keys", metavar="YAML", help="your own keys, as for playing")
     add("--headless", action="store_true", help="no window: read it through, print what it is")
     return parser.parse_args(argv)
 
@@ -155,7 +156,7 @@ def _verify(recording: "Recording", options: argparse.Namespace) -> int:
 
 
 def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> None:
-    from worldsim.runtime.bindings import Bindings
+    from worldsim.runtime.bindings import Bindings, read_bindings
     from worldsim.runtime.control import Latch
     from worldsim.runtime.film import Film, Projector
     from worldsim.runtime.keys import FILM_INTENTS
@@ -165,10 +166,14 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
     from worldsim.runtime.takes import Takes
     from worldsim.runtime.window import Window
 
+    bindings = Bindings(intents=FILM_INTENTS)
+    if options.keys:  # a film has no actions, so what was chosen for them does not matter
+        intents = read_bindings(options.keys, FILM_INTENTS).intents
+        bindings = Bindings(intents=intents, source=options.keys)
     film = Film(recording, folder)
     height, width, _ = recording.episode.frames.shape[1:]
     window = Window(recording.name, (width, height), zoom=options.zoom)
-    opening = Opened(film, Bindings(intents=FILM_INTENTS))
+    opening = Opened(film, bindings)
     fps = recording.fps if options.fps is None else options.fps
     seed = recording.point.start.seed
     session = Session(opening, Projector(film), seed=seed, fps=fps, sinks=[window])

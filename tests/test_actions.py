@@ -77,10 +77,12 @@ def test_a_table_that_contradicts_itself_is_refused(table, sentence):
 def test_actions_of_another_table_are_found_by_name():
     """Published Minecraft clips have no stand, so each of their ids is another action in ours."""
     published, ours = load_actions("minecraft"), load_actions("voxel")
-    ids = renumbered(published, ours)
+    ids = renumbered(np.arange(len(published)), published, ours)
     assert [ours.names[i] for i in ids] == list(published.names)
+    back = renumbered(ids, ours, published)  # ours has stand besides, which nobody took
+    assert back.tolist() == list(range(len(published)))
     with pytest.raises(ValueError, match="no action 'stand' in minecraft"):
-        renumbered(ours, published)
+        renumbered(np.array([ours.id("stand")]), ours, published)
 
 
 def test_assets_are_inside_the_assets_folder():

@@ -94,13 +94,16 @@ def load_actions(name: str) -> ActionSet:
     return parse_actions(name, load_yaml(path))
 
 
-def renumbered(source: ActionSet, target: ActionSet) -> np.ndarray:
-    """The id in one table of each action of another, by its name: int64 `[len(source)]`.
+def renumbered(taken: np.ndarray, source: ActionSet, target: ActionSet) -> np.ndarray:
+    """Actions `[T]` that were taken by one table's ids, by another's: int64 `[T]`.
 
     Raises:
-        ValueError: an action that the target does not have.
+        ValueError: one of them is an action that the target does not have.
     """
-    return np.array([target.id(name) for name in source.names], np.int64)
+    ids = np.full(len(source), -1, np.int64)
+    for action in np.unique(taken):
+        ids[action] = target.id(source.names[action])
+    return ids[taken]
 
 
 def parse_actions(name: str, table: dict) -> ActionSet:

@@ -140,8 +140,9 @@ def evaluate_recorded(
     recorded = []
     for episode in EpisodeStore(folder):
         if len(episode.frames) >= length and episode.frames.shape[1:] == (size, size, 3):
-            ids = renumbered(load_actions(episode.meta.action_set), world.actions)
-            recorded.append(dataclasses.replace(episode, actions=ids[episode.actions]))
+            theirs = load_actions(episode.meta.action_set)
+            actions = renumbered(episode.actions, theirs, world.actions)
+            recorded.append(dataclasses.replace(episode, actions=actions))
         if len(recorded) == protocol.episodes:
             break
     if not recorded:

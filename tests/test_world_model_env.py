@@ -96,7 +96,7 @@ FRAMES = np.zeros((3, 16, 16, 3), np.uint8)
         ({"spawn": 0.5}, "spawn should be a number"),
         ({"spawn": "first"}, "spawn should be a number"),
         ({"spawns": 0}, "knows the options spawn, engine_seed, frames, actions, got 'spawns'"),
-        ({"spawn": 0, "frames": FRAMES}, "a spawn, an engine_seed, or frames and actions, got spawn, fr"),
+        ({"spawn": 0, "frames": FRAMES}, "a spawn, an engine_seed, or frames and actions, got"),
         ({"frames": FRAMES}, "needs both options"),
         ({"actions": [0, 1]}, "needs both options"),
         ({"frames": FRAMES.astype(float), "actions": [0, 1]}, "frames should be uint8"),

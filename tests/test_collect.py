@@ -97,7 +97,7 @@ def command(folder, episodes, *arguments):
     return [sys.executable, "-c", code, *options, *arguments]
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=180):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
@@ -150,7 +150,7 @@ def test_ctrl_c_ends_it_with_a_sentence(tmp_path):
     )
     wait_for(lambda: len(stored(tmp_path)) >= 2)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "goes on from here" in out
     assert err == ""

@@ -7,11 +7,19 @@ import torch
 
 from models.autoencoder import PatchAutoencoder, decoder_loss
 from models.training import TrainConfig
-from worldsim.checkpoint import WEIGHTS, check_world, load_training, load_weights, save_training
+from worldsim.card import read_card
+from worldsim.checkpoint import (
+    CARD,
+    WEIGHTS,
+    check_world,
+    load_training,
+    load_weights,
+    save_training,
+)
 from worldsim.config import to_dict
 from worldsim.data.latents import cached_latents
 from worldsim.data.store import EpisodeStore
-from worldsim.world import read_card, world_folder
+from worldsim.world import world_folder
 
 
 def prepare(cfg: TrainConfig, out: Path, device: torch.device):
@@ -88,7 +96,7 @@ def take_codec(cfg: TrainConfig, world: str, out: Path) -> None:
     """The codec of another world, if it is shaped as asked for: its latents are what that world's
     dynamics knows. Else the training finds its own, and the dynamics learns a new alphabet.
     """
-    theirs = read_card(world_folder(world) / "card.json").settings["codec"]
+    theirs = read_card(world_folder(world) / CARD).settings["codec"]
     if theirs == to_dict(cfg.codec) and not (out / "codec.pt").exists():
         codec = PatchAutoencoder(cfg.codec)
         codec.load_state_dict(world_weights(world, "codec."))

@@ -1,12 +1,12 @@
 """To begin a training with another world's dynamics, though its actions have other numbers."""
 
-import json
-
 import torch
 from torch import Tensor
 
 from models.train_codec import world_weights
 from worldsim.actions import ActionSet, load_actions
+from worldsim.card import read_card
+from worldsim.checkpoint import CARD
 from worldsim.world import world_folder
 
 # What belongs to actions -> how many numbers of the first dimension each of them has.
@@ -15,8 +15,7 @@ _OF_ACTIONS = {"embed_action.weight": 1, "odometry.5.weight": 2, "odometry.5.bia
 
 def dynamics_of(world: str, actions: ActionSet) -> dict[str, Tensor]:
     """The float32 dynamics weights of a world, its actions put in the order of `actions`."""
-    card = json.loads((world_folder(world) / "card.json").read_text(encoding="utf-8"))
-    theirs = load_actions(card["action_set"])
+    theirs = load_actions(read_card(world_folder(world) / CARD).action_set)
     return reordered(world_weights(world, "dynamics."), theirs, actions)
 
 

@@ -61,6 +61,11 @@ def save_world(folder: Path, card: dict, weights: dict[str, Tensor]) -> None:
             {name: tensor.contiguous() for name, tensor in weights.items()}, scratch
         ),
     )
+    write_card(folder, card)
+
+
+def write_card(folder: Path, card: dict) -> None:
+    """Write the card of a world whose other files are there, and the manifest."""
     write_whole(
         folder / CARD, lambda scratch: scratch.write_text(json.dumps(card, indent=2) + "\n")
     )

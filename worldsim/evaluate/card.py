@@ -10,8 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from worldsim.checkpoint import CARD, check_world, write_manifest
-from worldsim.whole import write_whole
+from worldsim.checkpoint import CARD, check_world, write_card
 
 
 def summary(report: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +52,5 @@ def write_figures(folder: Path, report: dict[str, Any]) -> str:
             f"evaluate this one"
         )
     card = json.loads((folder / CARD).read_text(encoding="utf-8")) | {"figures": summary(report)}
-    text = json.dumps(card, indent=2) + "\n"
-    write_whole(folder / CARD, lambda scratch: scratch.write_text(text, encoding="utf-8"))
-    write_manifest(folder)
+    write_card(folder, card)
     return check_world(folder)

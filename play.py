@@ -40,6 +40,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="K",
         help="sampler steps a frame: more is finer, slower; by default what the pace allows",
     )
+    add(
+        "--context-noise",
+        type=float,
+        metavar="X",
+        help="noise that dreamt frames are remembered with, from 0 to below 1",
+    )
     add("--policy", metavar="MODULE:FUNCTION", help="who else can drive: see worldsim rollout")
     add("--device", default="cpu", help="where the network runs: cpu or cuda")
     add = parser.add_argument_group("how it is shown").add_argument
@@ -130,7 +136,13 @@ def build(options: argparse.Namespace):
         opening = open_engine(options.env, bindings)
     else:
         opening = open_world(
-            options.world, seed, number, options.steps, options.device, bindings=bindings
+            options.world,
+            seed,
+            number,
+            options.steps,
+            options.device,
+            bindings=bindings,
+            context_noise=options.context_noise,
         )
     opening.file, opening.fit = file, options.fit
     opening.settle = options.headless is None  # without a window, bits matter more than speed

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
 
 def step_with_others(
-    world: "WorldModel", state: "WorldState", actions: Sequence[int], steps: int, others: int
+    world: "WorldModel",
+    state: "WorldState",
+    actions: Sequence[int],
+    steps: int,
+    others: int,
+    context_noise: float | None = None,
 ) -> tuple["WorldState", np.ndarray, np.ndarray]:
     """Step dreams, and beside each the same dream with other noises.
 
@@ -20,6 +25,7 @@ def step_with_others(
         actions: what is done, one a dream.
         steps: sampler steps.
         others: how many other noises.
+        context_noise: as `WorldModel.step` takes it.
 
     Returns:
         The dreams' next state and frames uint8 `[N,H,W,3]`, on a CPU bit for bit what they would
@@ -32,7 +38,7 @@ def step_with_others(
     batch.seeds = [
         seed if i == 0 else -1 - seed - 2**31 * (i - 1) for seed in state.seeds for i in range(each)
     ]
-    batch, frames = world.step(batch, np.repeat(actions, each), steps)
+    batch, frames = world.step(batch, np.repeat(actions, each), steps, context_noise)
     told = range(0, batch.batch, each)
     spread = [frames[row : row + each].astype(np.float32).std(axis=0).mean() for row in told]
     return batch.select(told), frames[::each].copy(), np.array(spread, np.float64)

@@ -46,6 +46,7 @@ class DreamVectorEnv(VectorEnv):
         steps: int | None = None,
         device: str = "cpu",
         uncertainty: int = 0,
+        context_noise: float | None = None,
     ) -> None:
         """Load the world, once per process.
 
@@ -60,6 +61,7 @@ class DreamVectorEnv(VectorEnv):
             device: where the network runs, "cpu" or "cuda".
             uncertainty: how many other noises each step is dreamt with, as in the single
                 environment; `info["uncertainty"]` tells it of the dreams that stepped.
+            context_noise: as in the single environment.
 
         Raises:
             ValueError: no such world, or an argument out of range.
@@ -70,10 +72,16 @@ class DreamVectorEnv(VectorEnv):
             raise ValueError(f"render_mode should be None or 'rgb_array', got {render_mode!r}.")
         # One single environment checks the arguments, and says what a single dream is.
         one = WorldModelEnv(
-            world, render_mode=render_mode, steps=steps, device=device, uncertainty=uncertainty
+            world,
+            render_mode=render_mode,
+            steps=steps,
+            device=device,
+            uncertainty=uncertainty,
+            context_noise=context_noise,
         )
         self.num_envs, self.world, self.uncertainty = num_envs, one.world, one.uncertainty
         self.actions, self.steps = one.actions, one.steps
+        self.context_noise = one.context_noise
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**one.metadata, "autoreset_mode": self.autoreset_mode}
@@ -226,11 +234,15 @@ class DreamVectorEnv(VectorEnv):
             return told
         state, self._state = self._state, None  # stepping uses it up, also when it fails
         if self.uncertainty:
-            stepped = step_with_others(self.world, state, actions, self.steps, self.uncertainty)
+            stepped = step_with_others(
+                self.world, state, actions, self.steps, self.uncertainty, self.context_noise
+            )
             self._state, self._frames, unsure = stepped
             told = told._replace(unsure=unsure)
         else:
-            self._state, self._frames = self.world.step(state, np.array(actions), self.steps)
+            self._state, self._frames = self.world.step(
+                state, np.array(actions), self.steps, self.context_noise
+            )
         self._elapsed += 1
         rewards, ended = outcomes(self._state)
         return told._replace(rewards=np.where(live, rewards, 0.0), terminated=ended & live)

@@ -58,6 +58,7 @@ class WorldModelEnv(gymnasium.Env):
         zoom: int | None = None,
         device: str = "cpu",
         uncertainty: int = 0,
+        context_noise: float | None = None,
     ) -> None:
         """Load the world, once per process.
 
@@ -69,6 +70,8 @@ class WorldModelEnv(gymnasium.Env):
             device: where the network runs, "cpu" or "cuda".
             uncertainty: how many other noises each step is dreamt with, in the same batch; how
                 much the frames differ becomes `info["uncertainty"]`. The dream stays the same.
+            context_noise: how much noise dreamt frames are remembered with, from 0 to below 1;
+                None for the world's own.
 
         Raises:
             ValueError: no such world, or an argument out of range.
@@ -84,7 +87,7 @@ class WorldModelEnv(gymnasium.Env):
             raise ValueError(f"uncertainty should be a whole number from 0, got {uncertainty!r}.")
         self.uncertainty = uncertainty
         self.world = _loaded(str(world), device) if isinstance(world, str | Path) else world
-        self.steps = steps
+        self.steps, self.context_noise = steps, context_noise
         self.actions = self.world.actions
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": self.world.card.fps}
@@ -114,6 +117,18 @@ class WorldModelEnv(gymnasium.Env):
         if not known or steps not in (*STEPS, self.world.card.steps):
             raise ValueError(f"steps should be 1, 2, 4, 8 or None, got {steps!r}.")
         self._steps = steps
+
+    @property
+    def context_noise(self) -> float | None:
+        """How much noise dreamt frames are remembered with; set it to None for the world's own.
+        None where the world takes none.
+        """
+        return self._context_noise
+
+    @context_noise.setter
+    def context_noise(self, noise: float | None) -> None:
+        own = self.world.context_noise
+        self._context_noise = own if noise is None else self.world.checked_noise(noise)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -156,10 +171,12 @@ class WorldModelEnv(gymnasium.Env):
         unsure = None
         if self.uncertainty:
             self._state, (frame,), (unsure,) = step_with_others(
-                self.world, state, [action], self.steps, self.uncertainty
+                self.world, state, [action], self.steps, self.uncertainty, self.context_noise
             )
         else:
-            self._state, (frame,) = self.world.step(state, np.array([action]), self.steps)
+            self._state, (frame,) = self.world.step(
+                state, np.array([action]), self.steps, self.context_noise
+            )
         self._frame = frame
         info = self._info() | ({} if unsure is None else {"uncertainty": float(unsure)})
         (reward,), (terminated,) = outcomes(self._state)

@@ -85,6 +85,11 @@ class FARDynamics(nn.Module):
         """C, h, w."""
         return self.cfg.latent_channels, self.cfg.latent_size, self.cfg.latent_size
 
+    @property
+    def context_noise(self) -> float:
+        """How much noise dreamt frames are remembered with."""
+        return self.cfg.context_noise
+
     def initial(self, batch: int) -> FARCarry:
         """A dream that has seen nothing."""
         weight = self.network.out.weight
@@ -113,14 +118,20 @@ class FARDynamics(nn.Module):
 
     @torch.no_grad()
     def imagine(
-        self, carry: FARCarry, actions: Tensor, noise: Tensor, steps: int
+        self,
+        carry: FARCarry,
+        actions: Tensor,
+        noise: Tensor,
+        steps: int,
+        context_noise: float | None = None,
     ) -> tuple[FARCarry, Tensor]:
         """Make and take in the next frames: latents `[B,C,h,w]` from noise of that shape in `steps`
-        jumps. Changes `carry` and gives it back.
+        jumps, remembered with `context_noise`. Changes `carry` and gives it back.
         """
-        cfg, cache, net = self.cfg, carry.cache, self.network
+        cache, net = carry.cache, self.network
+        blur = self.context_noise if context_noise is None else context_noise
         jumps = list(times(steps))
-        arrival = self._arrive(carry, actions, jumps)
+        arrival = self._arrive(carry, actions, jumps, blur)
         self._recall(carry, arrival)
         see = among(cache, arrival.ids, with_landmarks=True)
         latents = noise
@@ -131,7 +142,7 @@ class FARDynamics(nn.Module):
             latents = jump(latents, predicted, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
         # As noise to remember it with, the noise it was made of, channels reversed: another, and
         # still a function of the dream's seed.
-        seen = latents * (1 - cfg.context_noise) + noise.flip(1) * cfg.context_noise
+        seen = latents * (1 - blur) + noise.flip(1) * blur
         return self._append(carry, arrival, latents, seen), latents
 
     def _told(self, d: float) -> int:
@@ -148,14 +159,20 @@ class FARDynamics(nn.Module):
         return motions, displace(carry.poses, motions, self.turns[known] * acted.squeeze(1))
 
     def _arrive(
-        self, carry: FARCarry, actions: Tensor, jumps: Sequence[tuple[float, float]] = ()
+        self,
+        carry: FARCarry,
+        actions: Tensor,
+        jumps: Sequence[tuple[float, float]] = (),
+        blur: float = 0.0,
     ) -> Arrival:
-        """Everything about the next frame but its picture; without jumps it is a true one."""
+        """Everything about the next frame but its picture, remembered with noise `blur`; without
+        jumps it is a true one.
+        """
         motions, poses = self._moved(carry, actions)
         passes = [(NOISY, t, self._told(d)) for t, d in jumps]
         passes += [
             (LANDMARK, 0.0, NO_JUMP),
-            (CLEAN, self.cfg.context_noise if jumps else 0.0, NO_JUMP),
+            (CLEAN, blur, NO_JUMP),
             (COARSE, 0.0, NO_JUMP),
         ]
         return arrive(self.network, carry.frame, poses, actions, motions, passes)

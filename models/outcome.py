@@ -117,6 +117,11 @@ class JudgedDynamics(nn.Module):
         """The one that dreams."""
         return self.dynamics.network
 
+    @property
+    def context_noise(self) -> float | None:
+        """The dreaming dynamics' own."""
+        return getattr(self.dynamics, "context_noise", None)
+
     def initial(self, batch: int) -> JudgedCarry:
         """Dreams that have seen nothing."""
         cfg, at = self.head.cfg, self.head.scale.device
@@ -129,10 +134,10 @@ class JudgedDynamics(nn.Module):
         return JudgedCarry(inner, latents.float(), torch.zeros_like(carry.outcomes))
 
     def imagine(
-        self, carry: JudgedCarry, actions: Tensor, noise: Tensor, steps: int
+        self, carry: JudgedCarry, actions: Tensor, noise: Tensor, steps: int, **how: float
     ) -> tuple[JudgedCarry, Tensor]:
         """Make and take in the next frames, and judge them."""
-        inner, latents = self.dynamics.imagine(carry.carry, actions, noise, steps)
+        inner, latents = self.dynamics.imagine(carry.carry, actions, noise, steps, **how)
         judged = self.head.judge(carry.latents, actions, latents)
         return JudgedCarry(inner, latents, judged), latents
 

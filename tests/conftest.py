@@ -145,6 +145,7 @@ def tiny_world(tmp_path_factory):
         width=64,
         head_size=32,
         layers=2,
+        context_noise=0.3,
     )
     codec, network = PatchAutoencoder(sizes), FARNetwork(shape)
     generator = torch.Generator().manual_seed(0)
@@ -202,7 +203,11 @@ class FakeState:
 
 
 class FakeWorld:
-    """A WorldModel without a network: a frame is noise from seed, frame number and all actions."""
+    """A WorldModel without a network: a frame is noise from seed, frame number, all actions and all
+    context noise, as whole per cents.
+    """
+
+    context_noise = 0.4
 
     def __init__(self, size=16, spawns=3, name="fake"):
         self.actions = load_actions("dmlab")
@@ -231,12 +236,16 @@ class FakeWorld:
         history = frames.sum((1, 2, 3, 4)).astype(np.int64)
         return FakeState(history, np.zeros(len(frames), np.int64), np.array(seeds))
 
-    def step(self, state, actions, steps=None):
+    def checked_noise(self, noise):
+        return noise
+
+    def step(self, state, actions, steps=None, context_noise=None):
         assert state.alive, "a state that was stepped is used again"
         assert actions.shape == (state.batch,)
         self.steps_asked.append(steps)
         state.alive = False
-        history = (state.history * 5 + actions + 1) % 1_000_003
+        noise = next(n for n in (context_noise, self.context_noise, 0) if n is not None)
+        history = (state.history * 5 + actions + 1 + round(700 * noise)) % 1_000_003
         stepped = FakeState(history, state.frame_count + 1, state.seeds)
         size = self.card.frame_size
         draws = [

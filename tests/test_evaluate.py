@@ -61,7 +61,7 @@ class TrueWorld:
         self.env, self.runs_away_at = env, runs_away_at
         self.card = SimpleNamespace(**card, steps=1)
         self.actions, self.codec, self.device = env.actions, PixelCodec(), torch.device("cpu")
-        self.hash = "0" * 64
+        self.hash, self.context_noise = "0" * 64, None
 
     def reset(self, frames, actions, seeds):
         return TrueDream([self._seen(*row) for row in zip(frames, actions, seeds, strict=True)])
@@ -74,7 +74,7 @@ class TrueWorld:
             np.testing.assert_array_equal(frame, true, "the context is not what the actions led to")
         return self.env.clone_state()
 
-    def step(self, state, actions, steps=None):
+    def step(self, state, actions, steps=None, context_noise=None):
         state.made += 1
         if state.made == self.runs_away_at:
             raise ValueError("the dream ran away to numbers that are not finite")

@@ -23,6 +23,7 @@ from worldsim.runtime import journal as journals
 from worldsim.runtime import recording as recordings
 from worldsim.runtime.control import RandomWalk, Script
 from worldsim.runtime.journal import Journal, read_journal
+from worldsim.runtime.line import Moves
 from worldsim.runtime.opening import Opened
 from worldsim.runtime.place import Place
 from worldsim.runtime.record import Recorder
@@ -111,6 +112,7 @@ def test_a_recording_does_not_need_the_worlds_spawns(world, make_fake_world, tmp
 def test_the_meta_says_how_it_was_made(world, tmp_path):
     session = play(world, tmp_path, [2, 2])
     session.requests.ask("more_steps")
+    session.requests.ask("less_noise")
     go_on(session, [0])
     session.close()
     (folder,) = all_recordings(tmp_path)
@@ -118,6 +120,7 @@ def test_the_meta_says_how_it_was_made(world, tmp_path):
     assert meta["seed"] == 3
     assert (meta["world"], meta["world_hash"]) == ("fake", world.hash)
     assert meta["steps"] == [1, 1, 2]
+    assert meta["context_noise"] == [40, 40, 30]
     assert len(meta["sha256"]) == meta["frames"] == 4
     assert meta["ended"] == "closed"
     assert meta["dropped"] == 0
@@ -203,7 +206,8 @@ def test_two_recorders_at_once_never_collide(world, make_fake_world, tmp_path):
     assert lengths(tmp_path) == [1, 2, 3]
 
 
-ASKS = ("new_start", "same_start", "rewind", "save", "load", "record", "one_step", "more_steps")
+ASKS = ("new_start", "same_start", "rewind", "save", "load", "record", "one_step")
+ASKS += ("more_steps", "more_noise", "less_noise")
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -226,8 +230,8 @@ def test_whatever_is_played_every_recording_is_exact(make_fake_world, tmp_path_f
     for recording in read_all(folder):
         assert first_difference(recording, place) is None
     frame = place.reset(end.start).frame
-    for action, steps in end.lead_in.tolist():
-        frame = place.step(session.game.track.moves[0]._replace(action=action, steps=steps)).frame
+    for move in Moves(end.lead_in):
+        frame = place.step(move).frame
     assert np.array_equal(frame, end.frame)
 
 

@@ -62,11 +62,12 @@ def test_a_maze_is_verified(maze, capsys):
 
 
 def test_a_dream_is_verified(tiny_world, tmp_path, capsys):
-    kwargs = {"world": str(tiny_world), "steps": 2, "device": "cpu"}
+    kwargs = {"world": str(tiny_world), "steps": 2, "context_noise": 0.5, "device": "cpu"}
     folder = record(gymnasium.make("FARDMLab-v0", **kwargs), "FARDMLab-v0", kwargs, tmp_path)
     assert replay.main([str(folder), "--verify"]) == 0
     assert capsys.readouterr().out == "13 frames, all equal\n"
-    assert set(read_recording(folder).steps) == {2}
+    recording = read_recording(folder)
+    assert (set(recording.steps), set(recording.noise)) == ({2}, {50})
 
 
 def test_a_dream_whose_world_was_moved_is_found(tiny_world, tmp_path, capsys):

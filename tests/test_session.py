@@ -431,7 +431,7 @@ def test_a_world_that_forgets_says_so(world):
 
 def test_a_world_that_is_not_deterministic_is_found_out(world):
     played = scripted(world, [2] * 7)
-    world.step = lambda state, actions, steps: (state, np.zeros((1, 16, 16, 3), np.uint8))
+    world.step = lambda state, actions, *how: (state, np.zeros((1, 16, 16, 3), np.uint8))
     played.session.rewind(1)
     played.settle()
     played.ticks()
@@ -554,11 +554,11 @@ def failing(world, at):
     """A world that fails once, at its step number `at`."""
     count, step = itertools.count(1), world.step
 
-    def step_or_fail(state, actions, steps=None):
+    def step_or_fail(state, actions, *how):
         if next(count) == at:
             state.alive = False
             raise ValueError("the dream ran away")
-        return step(state, actions, steps)
+        return step(state, actions, *how)
 
     world.step = step_or_fail
     return world

@@ -18,6 +18,7 @@ from worldsim.runtime.bindings import Bindings, read_bindings
 from worldsim.runtime.control import Keyboard, RandomWalk
 from worldsim.runtime.drivers import Drivers, Follower
 from worldsim.runtime.keys import INTENTS, printed
+from worldsim.runtime.line import NO_NOISE
 from worldsim.runtime.opening import Opened
 from worldsim.runtime.pace import Governor
 from worldsim.runtime.panes import Rect, along, beside, grid
@@ -453,9 +454,30 @@ def test_choosing_a_number_switches_the_governor_off(world):
 
 def test_the_pace_can_be_changed(world):
     played = Played(world, fps=10.0)
-    assert "5 frames a second" in played.key("-").note
-    assert "20 frames a second" in played.key("=", "=").note
+    assert "5 frames a second" in played.key("ctrl+-").note
+    assert "20 frames a second" in played.key("ctrl+=", "ctrl+=").note
     assert played.session.pacer.period == pytest.approx(0.05)
+
+
+def test_context_noise_goes_down_and_up_in_tens(world):
+    """The next frame has it, and tells it: what is dreamt after it is another dream."""
+    played = Played(world, runs_on=True).ticks(1)
+    assert "30 % noise" in played.key("-").note
+    played.ticks(1)
+    played.key("=", "=", "=").ticks(1)
+    noises = [step.move.noise for step in played.seen.steps]
+    assert (noises[0], min(noises), noises[-1]) == (40, 30, 60)
+    assert played.seen.status.noise == 60
+    assert "0 % noise" in played.key(*"-------").note
+    assert "90 % noise" in played.key(*"==========").note
+
+
+def test_a_world_without_context_noise_says_so(world):
+    world.context_noise = None
+    played = Played(world)
+    assert "as they are" in played.key("=").note
+    played.key("w").ticks(1)
+    assert {step.move.noise for step in played.seen.steps} == {NO_NOISE}
 
 
 def test_chance_drives_until_a_key_is_touched(played):

@@ -122,6 +122,28 @@ def test_a_world_without_spawns_wants_a_context(make_fake_world):
     env.reset(seed=0, options={"frames": FRAMES, "actions": [0, 1]})
 
 
+def test_context_noise_is_asked_of_the_world(tiny_world):
+    """It changes what is dreamt after the frame, and not the frame itself."""
+
+    def frames(noise, changed=None):
+        env = WorldModelEnv(str(tiny_world), context_noise=noise)
+        env.reset(seed=0)
+        first = env.step(0)[0]
+        env.context_noise = changed if changed is not None else env.context_noise
+        return first, env.step(0)[0], env.step(0)[0]
+
+    own, clean, late = frames(None), frames(0.0), frames(None, 0.0)
+    assert np.array_equal(own[0], clean[0])
+    assert not np.array_equal(own[1], clean[1])
+    assert np.array_equal(own[1], late[1])
+    assert not np.array_equal(own[2], late[2])
+    env = WorldModelEnv(str(tiny_world))
+    assert env.context_noise == env.world.context_noise > 0
+    for noise in (-0.1, 1, "0", True, float("nan")):
+        with pytest.raises(ValueError, match="context_noise should be"):
+            env.context_noise = noise
+
+
 def test_sampler_steps_are_asked_of_the_world(world):
     env = WorldModelEnv(world, steps=2)
     env.reset(seed=0)

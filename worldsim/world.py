@@ -56,7 +56,11 @@ class Carry(Protocol):
 
 
 class Dynamics(Protocol):
-    """What happens next, in latents."""
+    """What happens next, in latents.
+
+    One whose frames can be remembered with noise has `context_noise` (0 to 1), how much it is
+    without being told, and `imagine` takes another by that name.
+    """
 
     def initial(self, batch: int) -> Carry:
         """Dreams that have seen nothing."""
@@ -176,6 +180,28 @@ class WorldModel:
             self._spawns = [read_spawn(path) for path in self._spawn_paths]
         return self._spawns
 
+    @property
+    def context_noise(self) -> float | None:
+        """How much noise dreamt frames are remembered with, 0 to 1; None where none can be."""
+        return getattr(self.dynamics, "context_noise", None)
+
+    def checked_noise(self, context_noise: float) -> float:
+        """A context noise that this world takes.
+
+        Raises:
+            ValueError: out of range, or the world takes none.
+        """
+        if self.context_noise is None:
+            raise ValueError(
+                f"{self.card.name} remembers its frames as they are: leave context_noise None"
+            )
+        number = isinstance(context_noise, int | float) and not isinstance(context_noise, bool)
+        if not number or not 0 <= context_noise < 1:
+            raise ValueError(
+                f"context_noise should be a number from 0 to below 1, got {context_noise!r}"
+            )
+        return float(context_noise)
+
     def reset(self, frames: np.ndarray, actions: np.ndarray, seeds: Sequence[int]) -> WorldState:
         """Start dreams from true frames.
 
@@ -200,13 +226,24 @@ class WorldModel:
         return WorldState(carry, [int(seed) for seed in seeds], [0] * len(frames), self.hash)
 
     def step(
-        self, state: WorldState, actions: Sequence[int], steps: int | None = None
+        self,
+        state: WorldState,
+        actions: Sequence[int],
+        steps: int | None = None,
+        context_noise: float | None = None,
     ) -> tuple[WorldState, np.ndarray]:
         """Dream one frame a row. Consumes `state`; gives it back advanced, and frames uint8
         `[B,H,W,3]` (fresh).
 
+        Args:
+            state: the dreams.
+            actions: one a dream.
+            steps: sampler steps; None for the world's own number.
+            context_noise: how much noise the frames are remembered with; None for the world's own.
+
         Raises:
-            ValueError: bad actions, steps, or a dream that ran away to numbers that are not finite.
+            ValueError: bad actions, steps or noise, or a dream that ran away to numbers that are
+                not finite.
         """
         chosen = [self.actions.valid(action) for action in actions]
         if len(chosen) != state.batch:
@@ -220,8 +257,9 @@ class WorldModel:
             ]
         )
         ids = torch.as_tensor(chosen, dtype=torch.long, device=self.device)
+        how = {} if context_noise is None else {"context_noise": self.checked_noise(context_noise)}
         carry, latents = self.dynamics.imagine(
-            state.carry, ids, noise.to(self.device), steps or self.card.steps
+            state.carry, ids, noise.to(self.device), steps or self.card.steps, **how
         )
         if not bool(latents.isfinite().all()):
             raise ValueError(

@@ -12,7 +12,7 @@ from worldsim.runtime.clock import Clock
 from worldsim.runtime.control import Choice, Controller
 from worldsim.runtime.fan import Fan
 from worldsim.runtime.game import Game
-from worldsim.runtime.line import Move, Start
+from worldsim.runtime.line import NO_NOISE, Move, Start
 from worldsim.runtime.loop import Loop, State
 from worldsim.runtime.pace import Governor
 from worldsim.runtime.teller import Teller, sentence
@@ -58,7 +58,7 @@ class Course(Loop):
         self.governor = governor or Governor(on=False)
         self.game: Game | None = None
         self.frame: np.ndarray | None = None
-        self.steps = 0
+        self.steps, self.noise = 0, NO_NOISE
         self.runs_on = runs_on
         self.tiles: Tiles | Fan | None = None
         self.plan: deque[int] = deque()
@@ -186,7 +186,7 @@ class Course(Loop):
             return
         self.pacer.beat()
         try:
-            self.game.make(Move(choice.action, self.steps), choice.pressed_at)
+            self.game.make(Move(choice.action, self.steps, self.noise), choice.pressed_at)
         except Exception as error:
             self._fail(error)
             return

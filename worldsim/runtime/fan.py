@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from worldsim.runtime.clock import Clock, Pacer
-from worldsim.runtime.line import Move
+from worldsim.runtime.line import NO_NOISE, Move
 from worldsim.runtime.panes import Pane
 from worldsim.runtime.place import Place
 
@@ -27,22 +27,24 @@ class Ways(Protocol):
 class DreamtWays:
     """All ways as rows of one batch."""
 
-    def __init__(self, place: Place, steps: int) -> None:
-        self._world, self._steps = place.base.world, steps
+    def __init__(self, place: Place, how: Move) -> None:
+        self._world, self._how = place.base.world, how
         self._actions = np.arange(len(place.actions))
         self._state = place.base.memory.select([0] * len(self._actions))
 
     def advance(self) -> np.ndarray:
         """One batched forward."""
-        self._state, frames = self._world.step(self._state, self._actions, self._steps)
+        noise = None if self._how.noise == NO_NOISE else self._how.noise / 100
+        how = self._how.steps, noise
+        self._state, frames = self._world.step(self._state, self._actions, *how)
         return frames
 
 
 class WalkedWays:
     """All ways one after another in one engine, which is put back where it was."""
 
-    def __init__(self, place: Place, steps: int) -> None:
-        self._place, self._steps = place, steps
+    def __init__(self, place: Place, how: Move) -> None:
+        self._place, self._how = place, how
         self._states: list[Any] = [place.clone()] * len(place.actions)
 
     def advance(self) -> np.ndarray:
@@ -52,7 +54,7 @@ class WalkedWays:
         try:
             for action, state in enumerate(self._states):
                 place.restore(state)
-                frames.append(place.step(Move(action, self._steps)).frame)
+                frames.append(place.step(self._how._replace(action=action)).frame)
                 self._states[action] = place.clone()
         finally:
             place.restore(here)
@@ -64,7 +66,7 @@ class Fan:
 
     Args:
         place: where the moment is.
-        steps: sampler steps a frame.
+        how: a move, whose sampler steps and noise all ways have.
         clock: the session's.
         picked: what to do with the actions of the way that was picked.
 
@@ -75,13 +77,13 @@ class Fan:
     by_action = True
 
     def __init__(
-        self, place: Place, steps: int, clock: Clock, picked: Callable[[list[int]], None]
+        self, place: Place, how: Move, clock: Clock, picked: Callable[[list[int]], None]
     ) -> None:
         if not place.rewinds:
             raise ValueError("This world cannot try ways out: it has no states to come back to.")
         self.title = "Pick a way: its number, or its key. B or Backspace leaves."
         self._names, self._picked = place.actions.names, picked
-        self._ways: Ways = (DreamtWays if place.dreams else WalkedWays)(place, steps)
+        self._ways: Ways = (DreamtWays if place.dreams else WalkedWays)(place, how)
         self._frames: list[np.ndarray] = [self._ways.advance()]
         self._shown = 0
         self._pacer = Pacer(place.fps, clock)

@@ -7,7 +7,7 @@ import numpy as np
 
 from worldsim.actions import load_actions
 from worldsim.runtime.control import Choice, Controller
-from worldsim.runtime.line import Move, Start
+from worldsim.runtime.line import NO_NOISE, Move, Start
 from worldsim.runtime.place import Outcome
 from worldsim.runtime.recording import Recording, all_recordings
 
@@ -23,7 +23,7 @@ class Film:
         ValueError: its action set is not known here.
     """
 
-    rewinds, saves_state, samples, steps = True, False, False, 0
+    rewinds, saves_state, samples, steps, noise = True, False, False, 0, NO_NOISE
     dreams, spawns = False, ()
     budget = 1 << 40  # the frames are in memory anyway
 

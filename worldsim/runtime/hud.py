@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.keys import INTENTS, Intent, help_rows
+from worldsim.runtime.line import NO_NOISE
 from worldsim.runtime.panes import NO_STRIP, Pane, Strip
 
 
@@ -27,6 +28,7 @@ class Status:
         p99_ms: what 99 of 100 frames stay below.
         photon_ms: from the key press to its picture on the screen; None before the first.
         steps: sampler steps a frame (K); 0 where the world has none.
+        noise: noise that frames are remembered with, in per cent; NO_NOISE where there is none.
         seed: the seed of this start; None while the world is not open yet.
         runs_on: whether the world goes on when no key is pressed.
         recording: e.g. "REC 12"; empty when nothing is recorded.
@@ -55,6 +57,7 @@ class Status:
     p99_ms: float = 0.0
     photon_ms: float | None = None
     steps: int = 0
+    noise: int = NO_NOISE
     seed: int | None = None
     runs_on: bool = False
     recording: str = ""
@@ -78,10 +81,11 @@ def hud_lines(status: Status) -> list[str]:
     photon = "-" if status.photon_ms is None else f"{status.photon_ms:.0f}"
     automatic = " by the pace" if status.automatic else ""
     steps = f"  K {status.steps}{automatic}" if status.steps else ""
+    noise = f"  noise {status.noise} %" if status.noise != NO_NOISE else ""
     waits = "runs on" if status.runs_on else "waits for a key"
     lines = [
         f"{status.title}  {status.state}, {waits}",
-        f"frame {status.number}  seed {status.seed}{steps}",
+        f"frame {status.number}  seed {status.seed}{steps}{noise}",
         f"{status.fps:.1f} fps made  {status.fps_shown:.1f} shown",
         f"{status.p50_ms:.0f} ms p50  {status.p99_ms:.0f} p99  key to picture {photon} ms",
         f"{status.driver}: {status.action or '-'}  {' '.join(status.held)}".rstrip(),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MAGIC = b"worldsim journal 1\n"
+MAGIC = b"worldsim journal 2\n"
 _HEAD = struct.Struct("<II")
 _MOST = 1 << 30
 

@@ -43,8 +43,8 @@ INTENTS = (
     Intent(name="one_step", keys=("n", "e"), help="one frame, then pause"),
     Intent(name="rewind", keys=("backspace", "pad b"), help="hold to go back in time", how="hold"),
     Intent(name="run_on", keys=("t",), help="run on, or wait for a key", how="toggle"),
-    Intent(name="slower", keys=("-",), help="a slower pace"),
-    Intent(name="faster", keys=("=",), help="a faster pace"),
+    Intent(name="slower", keys=("ctrl+-",), help="a slower pace"),
+    Intent(name="faster", keys=("ctrl+=",), help="a faster pace"),
     Intent(name="fan", keys=("b", "pad x"), help="imagine every action at once, to pick one"),
     Intent(name="ghost", keys=("g", "pad y"), help="truth, dream and difference, side by side"),
     Intent(name="ground", keys=("x",), help="put the dream back into the true frames"),
@@ -58,6 +58,8 @@ INTENTS = (
     Intent(name="fewer_steps", keys=("[", "page down", "pad lb"), help="fewer sampler steps"),
     Intent(name="more_steps", keys=("]", "page up", "pad rb"), help="more sampler steps, finer"),
     Intent(name="auto_steps", keys=("\\",), help="as many sampler steps as the pace allows"),
+    Intent(name="less_noise", keys=("-",), help="remember frames with less noise: livelier"),
+    Intent(name="more_noise", keys=("=",), help="with more noise: steadier, trusting old views"),
     Intent(name="memory", keys=("i",), help="what the dream remembers", how="toggle"),
     Intent(name="attention", keys=("o",), help="what its newest frame looked at", how="toggle"),
     Intent(name="hud", keys=("h",), help="figures on or off", how="view"),
@@ -66,7 +68,9 @@ INTENTS = (
 )
 
 FILM_INTENTS = (
-    *(i for i in INTENTS if i.name in ("quit", "pause", "one_step", "rewind", "slower", "faster")),
+    *(i for i in INTENTS if i.name in ("quit", "pause", "one_step", "rewind")),
+    Intent(name="slower", keys=("-", "ctrl+-"), help="a slower pace"),
+    Intent(name="faster", keys=("=", "ctrl+="), help="a faster pace"),
     Intent(name="same_start", keys=("u", "home"), help="from the beginning"),
     Intent(name="scrub", keys=SCRUBS, help="back, on; with Ctrl ten frames; to the end"),
     Intent(name="take", keys=("tab", "g", "pad y"), help="beside it the truth, or dreamt again"),

@@ -26,11 +26,19 @@ _DTYPES = {
 _OPTIONAL = ("pose", "context_frames", "context_actions")
 
 
+NO_NOISE = -1
+"""The context noise of a move in a world that takes none."""
+
+
 class Move(NamedTuple):
-    """One step of a line: the action's id and the sampler steps (0 where the world has none)."""
+    """One step of a line: the action's id, the sampler steps (0 where the world has none), and the
+    noise that the frame is remembered with, in per cent (NO_NOISE where the world takes none, or
+    gives its own).
+    """
 
     action: int
     steps: int
+    noise: int = NO_NOISE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +62,17 @@ class Start:
 
 
 class Moves:
-    """A growing list of moves that stays small: two numbers each, never objects."""
+    """A growing list of moves that stays small: three numbers each, never objects.
+
+    Args:
+        moves: int `[N,3]`, or `[N,2]` from before there was noise; None for no moves.
+    """
 
     def __init__(self, moves: "np.ndarray | None" = None) -> None:
-        self._array = np.zeros((64, 2), np.int32)
+        self._array = np.zeros((64, len(Move._fields)), np.int32)
         self._count = 0
-        for action, steps in moves if moves is not None else ():
-            self.append(Move(int(action), int(steps)))
+        for move in moves if moves is not None else ():
+            self.append(Move(*map(int, move)))
 
     def __len__(self) -> int:
         return self._count
@@ -86,7 +98,7 @@ class Moves:
         self._count = count
 
     def array(self) -> np.ndarray:
-        """A copy: int32 `[N,2]`, action and sampler steps."""
+        """A copy: int32 `[N,3]`, action, sampler steps and noise."""
         return self._array[: self._count].copy()
 
 
@@ -96,7 +108,7 @@ class Step:
 
     Attributes:
         number: how many moves since the line's start, this one included.
-        move: the action and the sampler steps that led to the frame.
+        move: what led to the frame.
         frame: uint8 `[H,W,3]`; nobody writes into it.
         reward: what the environment gave.
         pose: float32 `[3]` or None.
@@ -121,7 +133,7 @@ class Point:
 
     Attributes:
         start: how the line began.
-        lead_in: int32 `[N,2]`: the moves from the start to here.
+        lead_in: int32 `[N,3]`: the moves from the start to here.
         frame: uint8 `[H,W,3]`, the frame that is shown here.
         pose: float32 `[3]` or None.
     """

@@ -108,12 +108,12 @@ class Opening:
         yield Stage("going to the start", 0.6)
         self.place.reset(self.first_start(seed, spawn)[0])
         yield Stage("making the first frames", 0.8)
-        self.place.step(Move(0, self.place.steps))
+        self.place.step(Move(0, self.place.steps, self.place.noise))
         if self.settle and self.kwargs.get("device") == "cpu":
             from worldsim.threads import settle_threads
 
             yield Stage("finding the best number of threads", 0.9)
-            settle_threads(lambda: self.place.step(Move(0, self.place.steps)))
+            settle_threads(lambda: self.place.step(Move(0, self.place.steps, self.place.noise)))
 
 
 class Opened(Opening):
@@ -143,6 +143,7 @@ def open_world(
     steps: int | None = None,
     device: str = "cpu",
     bindings: Bindings | None = None,
+    context_noise: float | None = None,
 ) -> Opening:
     """Opens a world that a network dreams.
 
@@ -155,6 +156,7 @@ def open_world(
         steps: sampler steps a frame; None for the world's own number.
         device: where the network runs.
         bindings: the player's keys.
+        context_noise: noise that frames are remembered with, 0 to below 1; None for the world's.
 
     Raises:
         ValueError: its keys collide with the table of intents.
@@ -162,6 +164,8 @@ def open_world(
     is_folder = (Path(world) / "card.json").is_file()
     kwargs = {"world": str(Path(world).resolve()) if is_folder else world}
     kwargs |= {"steps": steps, "device": device}
+    if context_noise is not None:
+        kwargs |= {"context_noise": context_noise}
     try:
         folder = Path(world) if is_folder else asset("worlds", world)
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ they come late, more when there is time to spare, never more than the world's ow
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from worldsim.runtime.line import Step
 from worldsim.runtime.sinks import Sink
 
 STEPS = (1, 2, 4, 8)  # sampler steps that can be chosen
+NOISE = range(0, 100, 10)  # context noise that can be chosen, in per cent
 LOOKED_AT = 16  # frames before it judges
 LATE, EARLY = 0.95, 0.7  # of the time between two frames
 PATIENCE = 64  # frames before a number that was too slow is tried again; doubles every time
@@ -69,5 +71,14 @@ class Governor(Sink):
 
 def next_steps(now: int, direction: int) -> int:
     """The next higher (+1) or lower (-1) number of sampler steps, or the same at the end."""
-    wanted = [k for k in STEPS if (k - now) * direction > 0]
+    return _next(STEPS, now, direction)
+
+
+def next_noise(now: int, direction: int) -> int:
+    """The next higher (+1) or lower (-1) context noise in per cent, or the same at the end."""
+    return _next(NOISE, now, direction)
+
+
+def _next(known: Iterable[int], now: int, direction: int) -> int:
+    wanted = [k for k in known if (k - now) * direction > 0]
     return min(wanted, key=lambda k: abs(k - now), default=now)

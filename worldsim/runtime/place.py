@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from worldsim.runtime.line import Move, Start
+from worldsim.runtime.line import NO_NOISE, Move, Start
 from worldsim.runtime.rewind import BUDGET
 
 
@@ -126,6 +126,17 @@ class Place:
         if self.samples and steps:
             self.base.steps = steps
 
+    @property
+    def noise(self) -> int:
+        """Noise that frames are remembered with, in per cent; NO_NOISE where there is none."""
+        noise = getattr(self.base, "context_noise", None)
+        return NO_NOISE if noise is None else round(100 * noise)
+
+    @noise.setter
+    def noise(self, noise: int) -> None:
+        if self.noise != NO_NOISE:
+            self.base.context_noise = None if noise == NO_NOISE else noise / 100
+
     def start(self, seed: int, spawn: int | None = None) -> Start:
         """A start: in an engine the seed says all, in a dream also a context of true frames.
 
@@ -173,7 +184,7 @@ class Place:
 
     def step(self, move: Move) -> Outcome:
         """Make a move."""
-        self.steps = move.steps
+        self.steps, self.noise = move.steps, move.noise
         with self.watch:
             frame, reward, terminated, truncated, info = self.env.step(move.action)
         ended = bool(terminated or truncated)

@@ -33,14 +33,14 @@ import numpy as np
 
 from worldsim.data.store import EpisodeStore, read_episode
 from worldsim.runtime.journal import claimed, read_journal
-from worldsim.runtime.line import Move, Point, Step, unpack
+from worldsim.runtime.line import NO_NOISE, Move, Point, Step, unpack
 from worldsim.runtime.place import Identity
 from worldsim.types import Episode, EpisodeMeta
 
 EPISODE, START, META, JOURNAL = "episode.npz", "start.zip", "meta.json", ".journal"
 PREVIEW, PREVIEW_QUALITY, PREVIEW_FRAMES = "preview.webp", 80, 256
 _CUT_SHORT = {"ended": "cut short", "recovered": True, "dropped": 0, "terminated": False}
-_STEP = struct.Struct("<iif?3f")  # action, sampler steps, reward, whether there is a pose, the pose
+_STEP = struct.Struct("<iiif?3f")  # the move, reward, whether there is a pose, the pose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ class Recording:
         episode: frames and actions.
         point: where it began, and the way there.
         steps: int `[T]`, sampler steps of each frame.
+        noise: int `[T]`, the noise each frame is remembered with, in per cent.
         identity: the world.
         hashes: sha256 of each frame.
         fps: its pace.
@@ -61,6 +62,7 @@ class Recording:
     episode: Episode
     point: Point
     steps: np.ndarray
+    noise: np.ndarray
     identity: Identity
     hashes: tuple[str, ...]
     fps: float
@@ -70,8 +72,8 @@ class Recording:
     @cached_property
     def moves(self) -> list[Move]:
         """The moves that led from the first frame to the last."""
-        pairs = zip(self.episode.actions.tolist(), self.steps.tolist(), strict=True)
-        return [Move(*pair) for pair in pairs]
+        columns = (self.episode.actions, self.steps, self.noise)
+        return [Move(*row) for row in np.stack(columns, axis=1).tolist()]
 
 
 def frame_hash(frame: np.ndarray) -> str:
@@ -95,13 +97,13 @@ class _Row:
 
 
 def _unpack_step(data: bytes, shape: tuple[int, ...]) -> _Row:
-    action, steps, reward, posed, *pose = _STEP.unpack_from(data)
+    *move, reward, posed = (found := _STEP.unpack_from(data))[:5]
     pixels = zlib.decompress(data[_STEP.size :])
     frame = np.frombuffer(pixels, np.uint8).reshape(shape)
     return _Row(
-        move=Move(action, steps),
+        move=Move(*move),
         reward=reward,
-        pose=np.array(pose, np.float32) if posed else None,
+        pose=np.array(found[5:], np.float32) if posed else None,
         frame=frame,
     )
 
@@ -164,6 +166,7 @@ def _write_folder(
     meta = header | {
         "frames": len(episode.frames),
         "steps": [row.move.steps for row in rows],
+        "context_noise": [row.move.noise for row in rows],
         "sha256": [frame_hash(frame) for frame in episode.frames],
     }
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -227,10 +230,13 @@ def read_recording(folder: Path) -> Recording:
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
         point, _ = unpack((folder / START).read_bytes(), str(folder / START))
+        steps = np.array(meta["steps"], np.int64)
+        noise = meta.get("context_noise", [NO_NOISE] * len(steps))  # older recordings have none
         recording = Recording(
             episode=read_episode(folder / EPISODE),
             point=point,
-            steps=np.array(meta["steps"], np.int64),
+            steps=steps,
+            noise=np.array(noise, np.int64),
             identity=Identity.from_json(meta),
             hashes=tuple(meta["sha256"]),
             fps=float(meta["fps"]),
@@ -247,7 +253,8 @@ def read_recording(folder: Path) -> Recording:
     ) as error:
         raise ValueError(f"the recording {folder} is damaged: {error!r}.") from error
     frames = len(recording.episode.frames)
-    if len(recording.steps) != frames - 1 or len(recording.hashes) != frames:
+    lengths = {len(recording.steps) + 1, len(recording.noise) + 1, len(recording.hashes)}
+    if lengths != {frames}:
         raise ValueError(f"the recording {folder} is damaged: its meta is about other frames.")
     return recording
 

@@ -139,6 +139,6 @@ def _play(plan: Plan, place: Place, recorder: Recorder, seed: int) -> int:
         choice = driver.choose(game.frame)
         if choice is None:
             break
-        game.make(Move(choice.action, place.steps))
+        game.make(Move(choice.action, place.steps, place.noise))
     recorder.close()  # the recording is on the disk when the episode counts as played
     return game.made + 1

@@ -56,6 +56,7 @@ class Session(Course):
         rewind_bytes: memory that going back may take; None for the usual.
 
     Attributes:
+        noise: noise that frames are remembered with, in per cent; NO_NOISE where there is none.
         speed: the pace, as a multiple of the world's.
         views: who else shows pictures: a ghost, the memory.
         takes: what can be shown beside a recording; None where none is played.
@@ -177,7 +178,7 @@ class Session(Course):
         place = self.opening.place
         check_keys(place.actions, self.opening.bindings.intents)
         self.controller.meet(place.actions)
-        self.steps = place.steps
+        self.steps, self.noise = place.steps, place.noise
         self.runs_on = self.runs_on is not False and place.actions.idle is not None
         if self._rewind_bytes is not None:
             place.budget = self._rewind_bytes

@@ -10,7 +10,7 @@ import numpy as np
 
 from worldsim.evaluate.metrics import psnr
 from worldsim.runtime.ghost import difference
-from worldsim.runtime.line import Move, Moves, Point, Start, Step
+from worldsim.runtime.line import NO_NOISE, Move, Moves, Point, Start, Step
 from worldsim.runtime.panes import Pane
 from worldsim.runtime.place import Place
 from worldsim.runtime.recording import Recording
@@ -99,7 +99,8 @@ class DreamtTake:
         while len(self._frames) <= number:
             move = self._moves[len(self._frames) - 1]
             steps = move.steps or self._place.steps
-            self._frames.append(self._place.step(Move(move.action, steps)).frame)
+            noise = self._place.noise if move.noise == NO_NOISE else move.noise
+            self._frames.append(self._place.step(Move(move.action, steps, noise)).frame)
         return self._frames[number]
 
 

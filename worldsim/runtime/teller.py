@@ -58,6 +58,7 @@ class Teller:
             p50_ms=figures.p50_ms,
             p99_ms=figures.p99_ms,
             steps=session.steps,
+            noise=session.noise,
             runs_on=bool(session.runs_on),
             recording=session.recorder.label,
             note=self._note if self._clock.now() < self._note_until else _title(session),

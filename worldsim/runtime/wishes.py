@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worldsim.runtime.fan import Fan
+from worldsim.runtime.line import NO_NOISE, Move
 from worldsim.runtime.loop import State
-from worldsim.runtime.pace import next_steps
+from worldsim.runtime.pace import next_noise, next_steps
 from worldsim.runtime.requests import Ask
 from worldsim.runtime.saves import SLOTS
 from worldsim.runtime.tiles import Tiles
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from worldsim.runtime.session import Session
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-KEEP_TILES = ("pick", "gallery", "slots", "fan", "browse", "record", "slower", "faster")
+PACE = ("slower", "faster")
+KEEP_TILES = ("pick", "gallery", "slots", "fan", "browse", "record", *PACE)
 FAR_SCRUB = 10
 
 
@@ -53,6 +55,8 @@ class Wishes:
             "fewer_steps": lambda _: self._steps(-1),
             "more_steps": lambda _: self._steps(+1),
             "auto_steps": self._auto_steps,
+            "less_noise": lambda _: self._noise(-1),
+            "more_noise": lambda _: self._noise(+1),
             "memory": self._memory,
             "attention": self._attention,
             "scrub": self._scrub,
@@ -123,7 +127,8 @@ class Wishes:
             session.leave_tiles()
             session.go(actions)
 
-        self._choose("fan", lambda: Fan(game.place, session.steps, session.clock, go))
+        how = Move(0, session.steps, session.noise)
+        self._choose("fan", lambda: Fan(game.place, how, session.clock, go))
 
     def _open(self, path: str) -> None:
         """Start from a picture, a clip or an episode."""
@@ -162,6 +167,13 @@ class Wishes:
         session.governor.on = False
         session.steps = next_steps(session.steps, direction)
         session.teller.tell(f"{session.steps} sampler steps a frame.")
+
+    def _noise(self, direction: int) -> None:
+        session = self._session
+        if session.noise == NO_NOISE:
+            raise ValueError("This world remembers its frames as they are, without noise.")
+        session.noise = next_noise(session.noise, direction)
+        session.teller.tell(f"Frames are remembered with {session.noise} % noise.")
 
     def _auto_steps(self, _: Any) -> None:
         session = self._session

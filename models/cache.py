@@ -17,7 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.far import NO_FRAME, FARConfig, fine_sees_coarse, fine_sees_fine
+from models.far import NO_FRAME, FARConfig
+from models.sight import fine_sees_coarse, fine_sees_fine
 from models.whereabouts import PADDED
 
 

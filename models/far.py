@@ -31,7 +31,9 @@ from models.layers import (
     timestep_embedding,
     unpatchify,
 )
+from models.refiner import Refiner
 from models.rope import far_long_frequencies, kernel_bias, rotation
+from models.sight import Masks, masks_of
 from models.whereabouts import NUMBERS, Where, attend_from, carried, whereabouts
 
 NO_FRAME = -1
@@ -48,6 +50,7 @@ class FARConfig:
     short-term window, so that it leans on what it truly saw.
     `shortcuts`: whether play tells the network how long a jump is; a network whose shortcuts were
     trained too little is better told that every jump is the shortest (docs/LOG.md).
+    `refiner`: width of the convolutions over what the tokens predict; 0 for none.
     """
 
     actions: int
@@ -67,6 +70,7 @@ class FARConfig:
     field_of_view: float = 73.0
     shortcuts: bool = True
     context_noise: float = 0.0
+    refiner: int = 0
 
     def __post_init__(self):
         if self.width % self.head_size:
@@ -126,41 +130,6 @@ class Prediction(NamedTuple):
     motions: Tensor
 
 
-def fine_sees_coarse(now: Tensor, then: Tensor, cfg: FARConfig) -> Tensor:
-    """Whether fine frames `now` see coarse frames `then` (broadcast ids)."""
-    age = now - cfg.window - then
-    near = (age >= 0) & (age < cfg.ring)
-    return (then >= 0) & (
-        near | ((age >= cfg.ring) & (age < cfg.span) & (then % cfg.dilation == 0))
-    )
-
-
-def coarse_sees_coarse(now: Tensor, then: Tensor, cfg: FARConfig) -> Tensor:
-    """Whether coarse frames `now` see older coarse frames `then`."""
-    age = now - then
-    return (then >= 0) & (age > 0) & (age < cfg.span) & (then % cfg.dilation == 0)
-
-
-def fine_sees_fine(now: Tensor, then: Tensor, cfg: FARConfig) -> Tensor:
-    """Whether fine frames `now` see older clean frames `then` of their window."""
-    return (then >= 0) & (then < now) & (then > now - cfg.window)
-
-
-def additive(visible: Tensor) -> Tensor:
-    """Attention mask `[..., 1, :, :]` of zeros and minus infinities."""
-    return (
-        torch.zeros(visible.shape)
-        .masked_fill_(~visible.cpu(), float("-inf"))
-        .to(visible.device)
-        .unsqueeze(-3)
-    )
-
-
-def spread(visible: Tensor, rows: int, columns: int) -> Tensor:
-    """From frames `[B,F,G]` to tokens `[B, F*rows, G*columns]`."""
-    return visible.repeat_interleave(rows, dim=-2).repeat_interleave(columns, dim=-1)
-
-
 class FARNetwork(nn.Module):
     """The weights, and the forward over whole clips."""
 
@@ -194,6 +163,7 @@ class FARNetwork(nn.Module):
             nn.ReLU(),
             nn.Linear(hidden, 2 * cfg.actions),
         )
+        self.refiner = Refiner(cfg.latent_channels, cfg.refiner) if cfg.refiner else None
         for table in (self.embed_action, self.embed_jump, self.embed_kind):
             nn.init.normal_(table.weight, std=0.02)
         for layer in (self.out_modulation, self.out):
@@ -281,10 +251,11 @@ class FARNetwork(nn.Module):
             self.rotations(frames.ids, frames.poses, coarse),
         )
 
-    def predict(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Clean latents from the last hidden state x `[B,F,S,D]`."""
+    def predict(self, x: Tensor, condition: Tensor, noisy: Tensor) -> Tensor:
+        """Clean latents `[B,F,C,h,w]` from the last hidden state x `[B,F,S,D]` of noisy ones."""
         scale, shift = self.out_modulation(condition).unsqueeze(2).chunk(2, dim=-1)
-        return self.unpatchify(self.out(modulate(x, Modulation(shift, 1 + scale, scale)))).float()
+        clean = self.unpatchify(self.out(modulate(x, Modulation(shift, 1 + scale, scale))))
+        return (clean if self.refiner is None else self.refiner(clean, noisy)).float()
 
     def predict_motions(self, x: Tensor) -> Tensor:
         """Odometry `[B,F,A,2]` from the hidden state of clean frames before the last block
@@ -305,7 +276,7 @@ class FARNetwork(nn.Module):
         fine_where = self.whereabouts(torch.cat([frames.poses for frames, _ in kinds], dim=1))
         y, coarse_condition, coarse_rotations = self.enter(coarse, COARSE)
         coarse_where = self.whereabouts(coarse.poses, True)
-        masks = self._masks(coarse, clean, landmarks, noisy)
+        masks = masks_of(cfg, coarse, clean, landmarks, noisy)
         marks = [frames.ids.shape[1] for frames, _ in kinds]
         motions = None
         for block in self.blocks[:-1]:
@@ -330,10 +301,10 @@ class FARNetwork(nn.Module):
         newest_where = fine_where.each(lambda part: part[:, tokens])
         attended = attend_from(newest_where, fine.q[:, :, tokens], k, v, masks.noisy)
         x = block.finish(x[:, newest:], attended, block.fine.out, mods)
-        return Prediction(self.predict(x, fine_condition[:, newest:]), motions)
+        return Prediction(self.predict(x, fine_condition[:, newest:], noisy.latents), motions)
 
     def _attend_fine(
-        self, fine: QKV, mem: QKV, where: Where, marks: list[int], masks: "Masks"
+        self, fine: QKV, mem: QKV, where: Where, marks: list[int], masks: Masks
     ) -> Tensor:
         """Attention of [clean | landmarks | noisy] queries, each over what it may see."""
         s = self.cfg.fine_tokens
@@ -356,45 +327,3 @@ class FARNetwork(nn.Module):
         at = where.each(lambda part: part[:, edge:noisy_edge].unflatten(1, (-1, s)).flatten(0, 1))
         landmarks = attend_from(at, *own, None).unflatten(0, (-1, marks[1])).flatten(1, 2)
         return torch.cat((clean, landmarks, noisy), dim=1)
-
-    def _masks(self, coarse: Frames, clean: Frames, landmarks: Frames, noisy: Frames) -> "Masks":
-        s, m = self.cfg.fine_tokens, self.cfg.coarse_tokens
-
-        def pairs(now: Frames, then: Frames) -> tuple[Tensor, Tensor]:
-            return now.ids.unsqueeze(2), then.ids.unsqueeze(1)
-
-        def own(frames: Frames) -> Tensor:
-            return torch.eye(
-                frames.ids.shape[1], dtype=torch.bool, device=frames.ids.device
-            ).expand(len(frames.ids), -1, -1)
-
-        coarse_own = coarse_sees_coarse(*pairs(coarse, coarse), self.cfg) | own(coarse)
-        clean_coarse = fine_sees_coarse(*pairs(clean, coarse), self.cfg)
-        clean_own = fine_sees_fine(*pairs(clean, clean), self.cfg) | own(clean)
-        noisy_coarse = fine_sees_coarse(*pairs(noisy, coarse), self.cfg)
-        noisy_clean = fine_sees_fine(*pairs(noisy, clean), self.cfg)
-        now, then = pairs(noisy, landmarks)
-        noisy_landmarks = (then >= 0) & (then <= now - self.cfg.window)
-        return Masks(
-            additive(spread(coarse_own, m, m)),
-            additive(torch.cat((spread(clean_coarse, s, m), spread(clean_own, s, s)), 2)),
-            additive(
-                torch.cat(
-                    (
-                        spread(noisy_coarse, s, m),
-                        spread(torch.cat((noisy_clean, noisy_landmarks, own(noisy)), 2), s, s),
-                    ),
-                    2,
-                )
-            ),
-        )
-
-
-class Masks(NamedTuple):
-    """Additive attention masks `[B,1,queries,keys]`: keys of `noisy` are [coarse | clean |
-    landmarks | noisy], of `clean` [coarse | clean].
-    """
-
-    coarse: Tensor
-    clean: Tensor
-    noisy: Tensor

@@ -138,7 +138,8 @@ class FARDynamics(nn.Module):
         for turn, (t, d) in enumerate(jumps):
             x = arrival.enter(net.embed(latents.unsqueeze(1)), turn)
             x, _ = through(net, x, see, to_the_end=True)
-            predicted = net.predict(x, arrival.condition[:, turn : turn + 1])[:, 0]
+            condition = arrival.condition[:, turn : turn + 1]
+            predicted = net.predict(x, condition, latents.unsqueeze(1))[:, 0]
             latents = jump(latents, predicted, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
         # As noise to remember it with, the noise it was made of, channels reversed: another, and
         # still a function of the dream's seed.

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from models.cache import KV, MultiLevelCache
-from models.far import LANDMARK, FARNetwork, Frames, additive, coarse_sees_coarse
+from models.far import LANDMARK, FARNetwork, Frames
 from models.layers import QKV, Modulation, modulate
+from models.sight import additive, coarse_sees_coarse
 from models.whereabouts import Where, attend_from, carried
 from worldsim.alone import attention
 

@@ -70,7 +70,7 @@ def train(args) -> int:
     codec, cache = prepare(cfg, out, device)
     run = DynamicsRun(cfg, codec, cache, out, device)
     if not run.resume() and args.origin:
-        run.begin_with(dynamics_of(args.origin, run.recipe.actions))
+        run.begin_with(dynamics_of(args.origin, run.recipe.actions, run.network))
     if not args.export:
         run.loop()
     if rank == 0:

@@ -1,7 +1,9 @@
-"""To begin a training with another world's dynamics, though its actions have other numbers."""
+"""To begin a training with another world's dynamics, though its actions have other numbers or it
+has no refiner.
+"""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.train_codec import world_weights
 from worldsim.actions import ActionSet, load_actions
@@ -13,10 +15,19 @@ from worldsim.world import world_folder
 _OF_ACTIONS = {"embed_action.weight": 1, "odometry.5.weight": 2, "odometry.5.bias": 2}
 
 
-def dynamics_of(world: str, actions: ActionSet) -> dict[str, Tensor]:
-    """The float32 dynamics weights of a world, its actions put in the order of `actions`."""
+def dynamics_of(world: str, actions: ActionSet, network: nn.Module) -> dict[str, Tensor]:
+    """The float32 dynamics weights of a world as `network`'s: its actions put in the order of
+    `actions`, and a refiner that it does not have as it is in the network.
+    """
     theirs = load_actions(read_card(world_folder(world) / CARD).action_set)
-    return reordered(world_weights(world, "dynamics."), theirs, actions)
+    given = reordered(world_weights(world, "dynamics."), theirs, actions)
+    refined = "refiner.first.weight" in given
+    added = {
+        name: weight
+        for name, weight in network.state_dict().items()
+        if name.startswith("refiner.") and not refined
+    }
+    return given | added
 
 
 def reordered(weights: dict[str, Tensor], theirs: ActionSet, ours: ActionSet) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ def small(**changes) -> FARConfig:
         "head_size": 32,
         "layers": 3,
     }
-    base |= {"window": 3, "ring": 4, "dilation": 2, "dilated": 3, "landmarks": 2}
+    base |= {"window": 3, "ring": 4, "dilation": 2, "dilated": 3, "landmarks": 2, "refiner": 8}
     return FARConfig(**base | changes)
 
 

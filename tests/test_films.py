@@ -3,13 +3,14 @@
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import cv2
 import gymnasium
 import numpy as np
 import pytest
-from players import Seen
+from players import SECONDS, Seen
 
 import worldsim  # noqa: F401  registers the ids
 from envs.world_model import WorldModelEnv
@@ -63,6 +64,14 @@ class Showing:
         self.session.tick()
         return self
 
+    def beside(self):
+        """Recording, take and difference, once the take has come so far."""
+        deadline = time.monotonic() + SECONDS
+        while len(self.shown.status.panes) != 3:
+            self.session.publish()
+            assert time.monotonic() < deadline
+        return self.shown.status.panes
+
     @property
     def number(self):
         return self.session.number
@@ -115,13 +124,32 @@ def test_a_dream_beside_its_truth_and_dreamt_again(tiny_world, engine, tmp_path,
     showing = Showing(folder).key("end", "tab")
     assert "Nobody knows the truth" in showing.shown.status.note
     showing.key("tab")
-    recorded, again, apart = showing.shown.status.panes
+    recorded, again, apart = showing.beside()
     assert again.label == "dreamt again"
     assert np.array_equal(again.frame, recorded.frame)
     assert not apart.frame.any()
     assert showing.shown.status.curve == pytest.approx([58.92], abs=0.01)
     assert showing.key("tab").shown.status.panes == ()
     assert truth.find_truth(showing.session.game.track.start, None) is None
+
+
+def test_a_late_take_is_made_in_slices(tiny_world, tmp_path, monkeypatch):
+    """Asked for at the end of a recording, it tells how far it is, and holds up nothing."""
+    kwargs = {"world": str(tiny_world)}
+    env = gymnasium.make("FARDMLab-v0", **kwargs)
+    folder = record(env, "FARDMLab-v0", kwargs, tmp_path, frames=12)
+    monkeypatch.setattr(takes, "SLICE", 1e-9)  # one frame a slice
+    showing = Showing(folder).key("end", "tab", "tab")
+    behind = []
+    while not behind or behind[-1] != "dreamt again":
+        behind.append(showing.shown.status.panes[1].label)
+        showing.session.publish()
+        assert len(behind) < 99
+    counts = [int(label.split()[2]) for label in behind[:-1]]
+    assert counts == sorted(counts, reverse=True)
+    assert len(counts) >= 6
+    recorded, again, _ = showing.beside()
+    assert np.array_equal(again.frame, recorded.frame)
 
 
 def test_a_take_that_fails_is_gone_and_the_film_goes_on(tiny_world, tmp_path, monkeypatch):
@@ -145,7 +173,7 @@ def test_a_take_that_fails_is_gone_and_the_film_goes_on(tiny_world, tmp_path, mo
 def test_an_engines_recording_is_dreamt_in_another_world(engine, bundled_world, tmp_path):
     folder = record(gymnasium.make("Maze-v0"), "Maze-v0", {}, tmp_path, frames=7)
     showing = Showing(folder, world="dmlab").key("end", "tab")
-    recorded, dreamt, _ = showing.shown.status.panes
+    recorded, dreamt, _ = showing.beside()
     assert np.array_equal(recorded.frame, showing.frames[-1])
     assert dreamt.frame.shape == (64, 64, 3)
     assert not np.array_equal(dreamt.frame, recorded.frame)

@@ -8,11 +8,14 @@ import sys
 import cv2
 import numpy as np
 import players
+import published_clips
 import pytest
 
 from envs.world_model import WorldModelEnv
 from worldsim.actions import load_actions
+from worldsim.data.layouts import LAYOUTS
 from worldsim.data.store import EpisodeStore
+from worldsim.data.teco import read_clip
 from worldsim.runtime import ghost as ghosts
 from worldsim.runtime.bindings import Bindings, read_bindings
 from worldsim.runtime.control import Keyboard, RandomWalk
@@ -372,6 +375,28 @@ def test_taking_over_from_a_clip_ends_its_truth(played, world, tmp_path):
     assert played.seen.status.driver == "you"
     assert played.panes[0].frame is None
     assert "Nobody knows" in played.key("x").note
+
+
+@pytest.mark.parametrize("kind", ["dmlab", "minecraft"])
+def test_a_published_clip_brings_its_actions_and_its_truth(make_fake_world, tmp_path, kind):
+    """As it was downloaded, without an import; its actions have other numbers than the world's."""
+    world = make_fake_world(size=64 if kind == "dmlab" else 128)
+    world.actions = load_actions("dmlab" if kind == "dmlab" else "voxel")
+    write = published_clips.write_dmlab if kind == "dmlab" else published_clips.write_minecraft
+    suffix = ".npz" if kind == "dmlab" else ".mp4"
+    path = min((write(tmp_path, clips=1) / "0").glob(f"*{suffix}"))
+    led = read_clip(path, LAYOUTS[kind])
+    names = [load_actions(led.meta.action_set).names[action] for action in led.actions]
+    played = Played(world)
+    played.session.requests.ask("open", str(path))
+    played.ticks(2).key("g", "m")
+    assert played.seen.status.driver == "the recording"
+    played.ticks(16)
+    start = played.session.game.track.start
+    taken = [*start.context_actions, *played.seen.actions]
+    assert [world.actions.names[action] for action in taken] == names
+    assert len(names) >= 12
+    assert np.array_equal(played.panes[0].frame, led.frames[-1])
 
 
 def test_a_clip_without_actions_gets_the_worlds_own_guess(played, tmp_path):

@@ -2,15 +2,18 @@
 
     start, said = start_from(Path("holiday.jpg"), place, seed=0)
 
-A picture is one frame of context. An episode brings its actions; a clip has none, so the world
-itself guesses them: of all actions, the one whose imagined frame is nearest to the true one.
+A picture is one frame of context. An episode brings its actions, and so does a clip of a published
+data set; any other clip has none, so the world itself guesses them: of all actions, the one whose
+imagined frame is nearest to the true one.
 """
 
+import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from worldsim.actions import ActionSet, load_actions
 from worldsim.evaluate.metrics import psnr
 from worldsim.runtime.line import Start
 from worldsim.runtime.place import Place
@@ -31,7 +34,7 @@ def start_from(path: Path, place: Place, seed: int, fit: str = "crop") -> tuple[
     """Where a dream starts from a file.
 
     Args:
-        path: a picture, a clip, an episode's file, or a recording's folder.
+        path: a picture, a clip, an episode's or a published clip's file, or a recording's folder.
         place: a dream's.
         seed: of the noise.
         fit: "crop" cuts the longer side, "letterbox" keeps all of it between black bars.
@@ -49,8 +52,9 @@ def start_from(path: Path, place: Place, seed: int, fit: str = "crop") -> tuple[
         raise ValueError(f"there is no {path} to start from.")
     size = place.base.world.card.frame_size
     name, kind = path.name, path.suffix.lower()
-    if path.is_dir() or kind == ".npz":
-        start, said = _from_episode(_episode(path), place, seed, fit), ""
+    published = _published(path, place)
+    if published is not None or path.is_dir() or kind == ".npz":
+        start, said = _from_episode(published or _episode(path), place, seed, fit), ""
     elif kind in PICTURES:
         frames = fitted(_read_picture(path), size, fit)[None]
         start = _start(seed, name, frames, np.zeros(0, np.int64))
@@ -129,15 +133,9 @@ def _start(seed: int, name: str, frames: np.ndarray, actions: np.ndarray) -> Sta
 
 def _from_episode(episode: Episode, place: Place, seed: int, fit: str) -> Start:
     """The first frames as context, the rest as the truth to come."""
-    meta = episode.meta
-    if meta.action_set != place.actions.name:
-        raise ValueError(
-            f"the episode has the actions {meta.action_set!r}, this world has "
-            f"{place.actions.name!r}: give an episode of this kind of world."
-        )
+    meta, actions = episode.meta, _renumbered(episode, place.actions)
     size = place.base.world.card.frame_size
     frames = np.stack([fitted(frame, size, fit) for frame in episode.frames])
-    actions = episode.actions
     given = min(CONTEXT, (len(frames) + 1) // 2)
     options = {"from": meta.source}
     if meta.world is None and meta.seed is not None:
@@ -149,6 +147,42 @@ def _from_episode(episode: Episode, place: Place, seed: int, fit: str) -> Start:
         context_actions=actions[: given - 1],
         future=(frames[given - 1 :], actions[given - 1 :]),
     )
+
+
+def _renumbered(episode: Episode, ours: ActionSet) -> np.ndarray:
+    """An episode's actions as this world numbers them."""
+    name = episode.meta.action_set
+    theirs = {} if name == ours.name else dict(enumerate(load_actions(name).names))
+    taken = np.unique(episode.actions).tolist()
+    if any(theirs and theirs[action] not in ours.names for action in taken):
+        raise ValueError(
+            f"the episode has the actions {name!r}, this world has {ours.name!r}: give an episode "
+            "of this kind of world."
+        )
+    table = {action: ours.id(theirs[action]) if theirs else action for action in taken}
+    return np.array([table[action] for action in episode.actions.tolist()], np.int64)
+
+
+def _published(path: Path, place: Place) -> Episode | None:
+    """A clip of the published data set that has this world's actions; None where it is none."""
+    from worldsim.data.layouts import LAYOUTS
+    from worldsim.data.teco import read_clip
+
+    names = (layout for layout in LAYOUTS.values() if place.actions.name in layout.exported)
+    layout, kind = next(names, None), path.suffix.lower()
+    beside = path.with_suffix(".npz")
+    holds = "video" if kind == ".npz" else "actions"
+    if layout is None or kind not in (".npz", ".mp4") or not _has_array(beside, holds):
+        return None
+    return read_clip(path, layout)
+
+
+def _has_array(path: Path, name: str) -> bool:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return f"{name}.npy" in file.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _episode(path: Path) -> Episode:

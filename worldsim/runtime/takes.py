@@ -1,10 +1,12 @@
 """A recording beside another take of the same: the truth, or dreamt again.
 
-A take gives the frame of a number; it is made when it is first asked for, and kept.
+A take gives the frame of a number; it is made when it is first asked for, and kept. Frames are made
+in slices of time, so that a take which begins late in a long recording holds nobody up.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -17,18 +19,45 @@ from worldsim.runtime.recording import Recording
 from worldsim.runtime.truth import find_truth
 
 CONTEXT = 64  # true frames an engine's recording gives a dream, at most
+SLICE = 0.05  # seconds that making frames may hold up the window's figures
+NOT_YET = np.zeros(0, np.uint8)  # stands for no frame while a take goes to the recording's first
 
 
-class Take(Protocol):
-    """Other frames of the same moves."""
+class Take:
+    """Other frames of the same moves.
 
-    name: str
+    Attributes:
+        name: what they are called.
+        behind: how many frames are to be made before the one that was asked for; 0 once it is.
+    """
+
+    name = ""
+
+    def __init__(self) -> None:
+        self.behind = 0
+        self._frames: list[np.ndarray | None] = []
+        self._making = self.make()
+
+    def make(self) -> Iterator[np.ndarray | None]:
+        """The frames one after another; NOT_YET for work that makes none."""
+        raise NotImplementedError
 
     def frame(self, number: int) -> np.ndarray | None:
-        """The frame uint8 `[H,W,3]` of a number of the recording; None where there is none."""
+        """The frame uint8 `[H,W,3]` of a number of the recording; None where there is none, or
+        where it is not made yet (`behind`).
+        """
+        until = time.monotonic() + SLICE
+        while len(self._frames) <= number:
+            made = next(self._making)
+            if made is not NOT_YET:
+                self._frames.append(made)
+            if time.monotonic() >= until:
+                break
+        self.behind = max(number + 1 - len(self._frames), 0)
+        return None if self.behind else self._frames[number]
 
 
-class TrueTake:
+class TrueTake(Take):
     """What the engine shows where a dream was recorded.
 
     Args:
@@ -48,13 +77,16 @@ class TrueTake:
         lead_in = recording.point.lead_in[:, 0].tolist()
         self._actions = lead_in + recording.episode.actions.tolist()
         self._before = len(lead_in)
+        super().__init__()
 
-    def frame(self, number: int) -> np.ndarray | None:
-        """The engine's frame."""
-        return self._truth.frame(self._actions[: self._before + number])
+    def make(self) -> Iterator[np.ndarray | None]:
+        """The engine's frames."""
+        for count in range(len(self._actions) + 1):
+            frame = self._truth.frame(self._actions[:count])
+            yield NOT_YET if count < self._before else frame
 
 
-class DreamtTake:
+class DreamtTake(Take):
     """The same moves dreamt again, in the same world or in another.
 
     A dream's recording begins where it began; an engine's gives its first frames as the context,
@@ -78,30 +110,32 @@ class DreamtTake:
         if episode.frames.shape[1:] != (size, size, 3):
             raise ValueError(f"{place.identity} dreams {size} pixels, the recording has others.")
         self._place, self._moves = place, recording.moves
-        start, lead_in = recording.point.start, Moves(recording.point.lead_in)
-        self._frames: list[np.ndarray] = []
-        if start.context_frames is None:
+        self._start, self._lead_in = recording.point.start, Moves(recording.point.lead_in)
+        self._given: list[np.ndarray] = []
+        if self._start.context_frames is None:
             given = min(CONTEXT, (len(episode.frames) + 1) // 2)
-            self._frames = list(episode.frames[: given - 1])
-            start = Start(
-                seed=start.seed,
+            self._given = list(episode.frames[: given - 1])
+            self._start = Start(
+                seed=self._start.seed,
                 context_frames=episode.frames[:given],
                 context_actions=episode.actions[: given - 1],
             )
-            lead_in = Moves()
-        frame = place.reset(start).frame
-        for move in lead_in:
-            frame = place.step(move).frame
-        self._frames.append(frame)
+            self._lead_in = Moves()
+        super().__init__()
 
-    def frame(self, number: int) -> np.ndarray:
-        """The dreamt frame."""
-        while len(self._frames) <= number:
-            move = self._moves[len(self._frames) - 1]
-            steps = move.steps or self._place.steps
-            noise = self._place.noise if move.noise == NO_NOISE else move.noise
-            self._frames.append(self._place.step(Move(move.action, steps, noise)).frame)
-        return self._frames[number]
+    def make(self) -> Iterator[np.ndarray | None]:
+        """The dreamt frames."""
+        place = self._place
+        yield from self._given
+        frame = place.reset(self._start).frame
+        for move in self._lead_in:
+            yield NOT_YET
+            frame = place.step(move).frame
+        yield frame
+        for move in self._moves[len(self._given) :]:
+            steps = move.steps or place.steps
+            noise = place.noise if move.noise == NO_NOISE else move.noise
+            yield place.step(Move(move.action, steps, noise)).frame
 
 
 def _names(recording: Recording) -> list[str]:
@@ -133,7 +167,9 @@ class Beside:
         """The recording, the take and their difference."""
         other = self._take.frame(number)
         if other is None:
-            return Pane(frame, "recording", marked=True), Pane(None, f"{self._take.name}: unknown")
+            behind = self._take.behind
+            why = f"{behind} frames to go" if behind else "unknown"
+            return Pane(frame, "recording", marked=True), Pane(None, f"{self._take.name}: {why}")
         decibels = self._decibels.setdefault(number, float(psnr(other, frame)))
         return (
             Pane(frame, "recording", marked=True),

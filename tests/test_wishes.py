@@ -335,6 +335,26 @@ def test_a_picture_of_any_shape_fits(shape):
     assert (boxed == 200).mean() == pytest.approx(share, abs=0.1)
 
 
+def test_a_picture_is_turned_to_and_walked_into(world):
+    """So that a gamepad, which has no numbers, reaches every picture too."""
+    played = Played(world).key("tab")
+    marks = lambda: [pane.marked for pane in played.panes]  # noqa: E731
+    assert marks() == [True, False, False]
+    played.key("d", "d", "a")
+    assert marks() == [False, True, False]
+    played.key("a", "a")
+    assert marks() == [False, False, True]
+    played.key("w")
+    assert played.session.game.track.start.options["spawn"] == 2
+    assert played.session.state is State.WAITING
+
+
+def test_an_empty_slot_is_walked_into_in_vain(played):
+    played.key("ctrl+1", "f6", "d", "w")
+    assert "no picture 2" in played.note
+    assert played.session.state is State.CHOOSING
+
+
 def clip_of(world, count=9):
     """True frames of a dream, its actions, and how they are found again."""
     env = WorldModelEnv(world)

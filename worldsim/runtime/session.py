@@ -196,16 +196,31 @@ class Session(Course):
             self.leave_tiles()
             return True
         player = getattr(self.controller, "keyboard", self.controller)  # no policy picks a picture
-        choice = player.choose(self.frame) if self.tiles.by_action else None
+        choice = player.choose(self.frame)
         try:
-            if choice is not None:
+            if choice is not None and self.tiles.by_action:
                 self.tiles.pick(choice.action + 1)
+                return True
+            if choice is not None and choice.pressed_at is not None:  # a held key turns once
+                self._steer(choice.action)
                 return True
             return self.tiles.tick()
         except Exception as error:
             self.leave_tiles()
             self._fail(error)
             return True
+
+    def _steer(self, action: int) -> None:
+        """Among pictures, a turn goes to the next one, and any other move picks it."""
+        actions = self.game.place.actions
+        turn = actions.turns[action]
+        if turn:
+            self.tiles.turn(-1 if turn > 0 else 1)
+        elif actions.names[action] != actions.idle:
+            try:
+                self.tiles.pick_marked()
+            except ValueError as error:  # an empty slot, and the others are still there
+                self.teller.tell(sentence(error))
 
     def obey(self, ask: Ask) -> None:
         """Fulfil a wish, or say why not."""

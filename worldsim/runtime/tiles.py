@@ -31,12 +31,29 @@ class Tiles:
     ) -> None:
         self.title = title
         self._pictures, self._picked = list(pictures), picked
-        self._first = 0
+        self._first = self._at = 0
 
     def panes(self) -> tuple[Pane, ...]:
-        """The pictures of this page."""
-        shown = self._pictures[self._first : self._first + PAGE]
-        return tuple(Pane(frame, f"{n} {label}") for n, (frame, label) in enumerate(shown, 1))
+        """The pictures of this page, the one that is stood at marked."""
+        return tuple(
+            Pane(frame, f"{n + 1} {label}", marked=n == self._at)
+            for n, (frame, label) in enumerate(self._page())
+        )
+
+    def _page(self) -> list[tuple[np.ndarray | None, str]]:
+        return self._pictures[self._first : self._first + PAGE]
+
+    def turn(self, by: int) -> None:
+        """Stand at the next picture of this page (+1), or at the one before (-1)."""
+        self._at = (self._at + by) % len(self._page())
+
+    def pick_marked(self) -> None:
+        """Pick the one that is stood at.
+
+        Raises:
+            ValueError: there is no picture.
+        """
+        self.pick(self._at + 1)
 
     def tick(self) -> bool:
         """Do a little work; False when there is none just now."""
@@ -44,7 +61,7 @@ class Tiles:
 
     def more(self) -> bool:
         """Turn the page; False when this was the last."""
-        self._first += PAGE
+        self._first, self._at = self._first + PAGE, 0
         return self._first < len(self._pictures)
 
     def pick(self, number: int) -> None:

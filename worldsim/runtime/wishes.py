@@ -105,7 +105,7 @@ class Wishes:
             session.begin(start, "another start")
 
         pictures = [(spawn.frames[-1], spawn.name) for spawn in spawns]
-        title = "Pick a start by its number. Tab turns the page, Backspace leaves."
+        title = "Pick a start: its number, or turn to it and walk. Tab turns the page."
         self._choose("gallery", lambda: Tiles(title, pictures, begin))
 
     def _slots(self, _: Any) -> None:
@@ -114,7 +114,7 @@ class Wishes:
         if not found:
             raise ValueError("All slots are empty: Ctrl+1 saves in the first.")
         pictures = [(found.get(slot), "" if slot in found else "empty") for slot in SLOTS]
-        title = "Pick a slot by its number. Backspace leaves."
+        title = "Pick a slot: its number, or turn to it and walk. Backspace leaves."
         self._choose("slots", lambda: Tiles(title, pictures, lambda index: session.load(index + 1)))
 
     def _fan(self, _: Any) -> None:

@@ -3,12 +3,15 @@
 One program is driven through everything a player would try in the first minutes.
 """
 
+import os
 import shutil
 import time
 
+import cv2
 import numpy as np
 import pytest
-from players import TOOLS, Program, until
+from players import SECONDS, TOOLS, Program, until
+from x11_drop import Dropper
 
 ZOOM, GHOST_ZOOM = 24, 8
 MARKED = (86, 180, 233)  # the colour of the frame around the dream, and of the curve
@@ -93,8 +96,10 @@ def dreaming(screen, engine, bundled_world, tmp_path):
     started.end()
 
 
-def test_the_ghost_beside_the_dream(dreaming):
-    """Truth and dream above, the difference and the curve below; X puts them together again."""
+def test_the_ghost_beside_the_dream(dreaming, tmp_path):
+    """Truth and dream above, the difference and the curve below; X puts them together again. A
+    picture that another program drops is a start.
+    """
     half = dreaming.size()[0] // 2
     inside, below = slice(60, half - 10), slice(half + half // 2, None)
 
@@ -115,5 +120,12 @@ def test_the_ghost_beside_the_dream(dreaming):
     dreaming.until_shown(lambda now: np.array_equal(*panes(now)), "grounded")
     dreaming.keys("g")
     dreaming.until_shown(lambda now: not marked(now[:half, half:]))
+    picture = tmp_path / "half red.png"
+    halves = np.array([[[0, 0, 255], [0, 255, 0]]], np.uint8)
+    cv2.imwrite(str(picture), np.kron(halves, np.ones((64, 32, 1), np.uint8)))
+    dropper = Dropper(os.environ["DISPLAY"], int(dreaming.window))
+    assert dropper.drop(picture, SECONDS)
+    dropper.close()
+    dreaming.until_shown(lambda now: (now[half, [9, -9]] == [[255, 0, 0], [0, 255, 0]]).all())
     dreaming.keys("Escape")
     dreaming.leave()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LAYOUT = "--reference-layout"
 LAYOUT_BENCH = "models.reference_bench"  # by name: this package knows no network
+LIVELY = 300  # frames beside which the window draws all the time
 
 
 def _numbers(text: str) -> list[int]:
@@ -140,10 +141,14 @@ def _runs(world: Any, args: argparse.Namespace, points: list[int], steps: int) -
         from worldsim.evaluate.playing import time_session
 
         _say(f"{steps} sampler steps, played")
-        played = time_session(args.world, points, steps, args.device, args.window, args.record)
+        how = (args.device, args.window, args.record)
+        played = time_session(args.world, points, steps, *how)
         name = "played" + " in a window" * args.window + " and recorded" * args.record
         run = {"run": name, "steps": steps, "batch": 1} | summary(played.points)
-        runs.append(run | ({"window": played.window} if played.window else {}))
+        runs.append(run)
+        if args.window:  # how alive it is beside a world that works: a run of its own
+            busy = time_session(args.world, [min(points[-1], LIVELY)], steps, *how, busy=True)
+            run["window"] = busy.window
     return runs
 
 

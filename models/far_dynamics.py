@@ -28,7 +28,7 @@ from models.far import (
 from models.flow import jump, times
 from models.layers import Modulation
 from models.passes import Arrival, Entered, after, among, arrive, itself, through
-from models.places import choose_landmarks, displace, distance
+from models.places import displace, distance, nearest_landmarks
 
 BANK = 256
 NOVEL = 0.1
@@ -215,7 +215,7 @@ class FARDynamics(nn.Module):
         """
         cfg, cache, poses = self.cfg, carry.cache, arrival.poses
         usable = (carry.bank_ids >= 0) & (carry.bank_ids <= (carry.frame - cfg.window).unsqueeze(1))
-        index = choose_landmarks(poses.unsqueeze(1), carry.bank_poses, usable, cfg.landmarks)
+        index = nearest_landmarks(poses, carry.bank_poses, usable, cfg.landmarks)
         wanted = torch.where(index >= 0, carry.bank_ids.gather(1, index.clamp(min=0)), NO_FRAME)
         held = cache.level_ids("landmarks")
         stale = ~(held.unsqueeze(2) == wanted.unsqueeze(1)).any(dim=2)

@@ -9,7 +9,13 @@ import torch
 from models.autoencoder import AutoencoderConfig, PatchAutoencoder, decoder_loss
 from models.flow import jump, mix, shortcut_target, times
 from models.muon import orthogonalised
-from models.places import choose_landmarks, displace, motions_between, relative_to_first
+from models.places import (
+    choose_landmarks,
+    displace,
+    motions_between,
+    nearest_landmarks,
+    relative_to_first,
+)
 from models.rope import far_long_frequencies, rotate, rotation
 from worldsim.actions import load_actions
 from worldsim.data.clips import ClipSampler, mirrored_ids
@@ -117,6 +123,19 @@ def test_landmarks_are_near_and_not_alike():
     assert chosen.tolist() == [[0, 2, 4]]
     nothing = choose_landmarks(torch.zeros(1, 1, 3), places, ~usable, 2)
     assert nothing.tolist() == [[-1, -1]]
+
+
+@pytest.mark.parametrize("room", [3.0, 0.3, 0.05])
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.03])
+def test_the_fast_choice_of_landmarks_is_the_slow_one(room, share):
+    """In wide and in narrow places, with few and with many usable ones, with some seen twice."""
+    torch.manual_seed(0)
+    for _ in range(8):
+        targets, places = torch.randn(3, 3) * room, torch.randn(3, 256, 3) * room
+        places[:, 200:] = places[:, :56]
+        usable = torch.rand(3, 256) < share
+        slow = choose_landmarks(targets.unsqueeze(1), places, usable, 12)
+        assert torch.equal(nearest_landmarks(targets, places, usable, 12), slow)
 
 
 def test_attention_depends_on_differences_of_position():

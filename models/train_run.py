@@ -124,6 +124,7 @@ class SlidingRecipe:
             longest=cfg.data.longest,
             short_length=cfg.data.short_length,
             short=cfg.data.short,
+            rests=cfg.data.rests,
             mirror=codec.mirror,
             seed=seed,
         )

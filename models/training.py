@@ -19,7 +19,7 @@ from models.train_outcome import OutcomeTraining
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Folders of episodes, and how clips are cut from them."""
+    """Folders of episodes, and how clips are cut from them (ClipSampler)."""
 
     train: str
     heldout: str
@@ -27,6 +27,7 @@ class DataConfig:
     longest: int = 300
     short_length: int = 40
     short: float = 0.3
+    rests: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -196,9 +196,31 @@ def test_clips_stay_inside_an_episode_and_keep_actions_with_frames():
             assert (clip.actions[row, 1:length].numpy() == cache.actions[numbers[1:]]).all()
 
 
+def test_rests_show_the_same_frame_under_the_idle_action():
+    """All else is as it was walked: the other steps keep their actions and frames."""
+    cache, dmlab, shares = cache_of([200]), load_actions("dmlab"), []
+    how = {"batch": 8, "shortest": 60, "longest": 60, "short": 0.0}
+    sampler = ClipSampler(cache, dmlab, **how, rests=0.2)
+    for _ in range(20):
+        clip = sampler.draw()
+        numbers = clip.latents[:, :, 0, 0, 0].int().numpy()
+        steps = np.diff(numbers)
+        assert set(np.unique(steps)) == {0, 1}
+        led = clip.actions[:, 1:].numpy()
+        assert (led[steps == 0] == dmlab.id(dmlab.idle)).all()
+        assert (led[steps == 1] == cache.actions[numbers[:, 1:]][steps == 1]).all()
+        assert (clip.poses[..., 0].numpy() == numbers).all()
+        shares.append((steps == 0).mean())
+    assert np.mean(shares) == pytest.approx(0.2, abs=0.05)
+    with pytest.raises(ValueError, match="no action that stands still"):
+        ClipSampler(cache, load_actions("minecraft"), **how, rests=0.2)
+
+
 def test_sampler_continues_where_it_stood():
     one, two = (
-        ClipSampler(cache_of([60]), load_actions("dmlab"), batch=2, shortest=8, longest=40)
+        ClipSampler(
+            cache_of([60]), load_actions("dmlab"), batch=2, shortest=8, longest=40, rests=0.1
+        )
         for _ in range(2)
     )
     one.draw()

@@ -16,6 +16,8 @@ from worldsim.actions import ActionSet
 from worldsim.data.latents import LatentCache
 from worldsim.types import NULL_ACTION
 
+REST = 3.0  # steps that a rest lasts, on average
+
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
@@ -50,7 +52,12 @@ class ClipSampler:
     mirror).
 
     A share `short` of the clips is at most `short_length` frames, so that dreams learn to begin;
-    the others reach up to `longest`.
+    the others reach up to `longest`. At a share `rests` of the steps the walker is made to stand,
+    for a while each: the same frame again under the idle action. That is true only of worlds in
+    which nothing moves by itself.
+
+    Raises:
+        ValueError: no episode is long enough, or rests in a world that knows no standing still.
     """
 
     def __init__(
@@ -63,9 +70,16 @@ class ClipSampler:
         longest: int,
         short_length: int = 40,
         short: float = 0.3,
+        rests: float = 0.0,
         mirror: Callable[[Tensor], Tensor] | None = None,
         seed: int = 0,
     ):
+        if rests and actions.idle is None:
+            raise ValueError(
+                f"rests is {rests}, but {actions.name} has no action that stands still: set it to 0"
+            )
+        self.rests = rests
+        self.idle = None if actions.idle is None else actions.id(actions.idle)
         self.cache, self.batch, self.mirror = cache, batch, mirror
         self.shortest, self.longest, self.short_length, self.short = (
             shortest,
@@ -117,12 +131,23 @@ class ClipSampler:
             most = min(most, self.short_length)
         length = int(self.rng.integers(self.shortest, most + 1))
         first = int(self.rng.integers(start, end - length + 1))
-        here = slice(first, first + length)
-        actions = self.cache.actions[here].copy()
+        here = first + self._walk(length)
+        actions = self.cache.actions[here]
+        if self.rests:
+            actions[1:][np.diff(here) == 0] = self.idle
         actions[0] = NULL_ACTION
         posed = bool(self.cache.posed[episode])
         poses = self.cache.poses[here] if posed else self._headings_only(actions)
         return self.cache.latents[here], actions, poses, posed
+
+    def _walk(self, length: int) -> np.ndarray:
+        """Which frame of a stretch is seen at each of `length` steps; one that stays is a rest."""
+        frames = np.arange(length)
+        if not self.rests:
+            return frames
+        begins = self.rests / (1 - self.rests) / REST
+        stays = self.rng.geometric(1 / REST, length) * (self.rng.random(length) < begins)
+        return np.repeat(frames, 1 + stays)[:length]
 
     def _headings_only(self, actions: np.ndarray) -> np.ndarray:
         turns = np.where(actions >= 0, self.turns[actions], 0)

@@ -12,12 +12,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from worldsim.arguments import hundredths, natural
+
+WORLD = "dmlab"
+DREAMS_ONLY = ("world", "steps", "context_noise", "device")
+
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line as options."""
     parser = argparse.ArgumentParser(description="Open a window on a world and play it.")
     add = parser.add_argument_group("which world").add_argument
-    add("--world", default="dmlab", metavar="NAME_OR_PATH", help="a bundled world, or a folder")
+    add("--world", metavar="NAME_OR_PATH", help=f"a bundled world ({WORLD}), or a folder")
     add("--env", metavar="ID", help="play an engine instead, e.g. Maze-v0 or Voxel-v0")
     add(
         "--seed", type=natural, metavar="N", help="of the first start; drawn and shown if not given"
@@ -42,12 +47,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add(
         "--context-noise",
-        type=float,
+        type=hundredths,
         metavar="X",
-        help="noise that dreamt frames are remembered with, from 0 to below 1",
+        help="noise that dreamt frames are remembered with, 0 to 0.99",
     )
     add("--policy", metavar="MODULE:FUNCTION", help="who else can drive: see worldsim rollout")
-    add("--device", default="cpu", help="where the network runs: cpu or cuda")
+    add("--device", help="where the network runs: cpu (the default) or cuda")
     add = parser.add_argument_group("how it is shown").add_argument
     add("--zoom", type=natural, metavar="N", help="screen pixels a pixel")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
@@ -61,18 +66,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--rewind-mb",
         type=natural,
-        default=512,
+        default=256,
         metavar="MB",
         help="memory for going back in time (default: %(default)s)",
     )
     return parser.parse_args(argv)
-
-
-def natural(text: str) -> int:
-    """A whole number from 0; argparse says so when it is not."""
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
-    return int(text)
 
 
 def spawn(text: str) -> "int | Path":
@@ -132,15 +130,19 @@ def build(options: argparse.Namespace):
     bindings = read_bindings(options.keys) if options.keys else Bindings()
     file = options.spawn if isinstance(options.spawn, Path) else None
     number = None if file else options.spawn
+    asked = [name for name in DREAMS_ONLY if getattr(options, name) is not None]
+    if options.env and asked:
+        option = "--" + asked[0].replace("_", "-")
+        raise ValueError(f"{option} is for a dream, --env plays {options.env}: leave one out.")
     if options.env:
         opening = open_engine(options.env, bindings)
     else:
         opening = open_world(
-            options.world,
+            options.world or WORLD,
             seed,
             number,
             options.steps,
-            options.device,
+            options.device or "cpu",
             bindings=bindings,
             context_noise=options.context_noise,
         )

@@ -96,4 +96,8 @@ def read_state(path: str | Path, world: "WorldModel") -> tuple["WorldState", np.
         raise ValueError(f"{path} is damaged: its frame is {list(arrays['frame'].shape)}.")
     with tempfile.TemporaryDirectory() as folder:
         arrays["memory"].tofile(Path(folder) / "memory")
-        return world.load_state(Path(folder) / "memory"), arrays["frame"]
+        try:
+            return world.load_state(Path(folder) / "memory"), arrays["frame"]
+        except ValueError as error:
+            told = str(error).replace(str(Path(folder) / "memory"), str(path))
+            raise type(error)(told) from error

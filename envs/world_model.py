@@ -25,13 +25,12 @@ from envs.dream_start import Context, begin, choose_context
 from envs.dream_state import DreamState, outcomes, read_state, write_state
 from envs.keys import keys_to_action
 from worldsim.runtime.clock import Pacer
+from worldsim.types import STEPS
 
 if TYPE_CHECKING:
     from worldsim.runtime.window import Viewer
     from worldsim.snapshot import Snapshot
     from worldsim.world import WorldModel, WorldState
-
-STEPS = (1, 2, 4, 8)
 
 
 class WorldModelEnv(gymnasium.Env):

@@ -107,7 +107,7 @@ def test_memory_is_a_number_where_it_is_known():
         (["--steps", "3"], "--steps should be of (1, 2, 4, 8), got [3]"),
         (["--steps", "two"], "expected numbers like 1,2,4, got 'two'"),
         (["--at", "0"], "expected numbers from 1, got '0'"),
-        (["--batch", "1,2"], "expected one number, got '1,2'"),
+        (["--batch", "1,2"], "whole number from 1, got '1,2'"),
     ],
 )
 def test_bad_options_get_one_sentence(tiny_world, capsys, options, sentence):

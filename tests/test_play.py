@@ -168,6 +168,9 @@ def test_without_a_display_one_sentence_names_the_flag(tiny_world):
         (["--world", "TINY", "--steps", "3"], "steps should be 1, 2, 4"),
         (["--world", "TINY", "--fps", "-1"], "fps should be 0"),
         (["--env", "CartPole-v1"], "no `actions` table"),
+        (["--env", "Maze-v0", "--steps", "2"], "--steps is for a dream, --env plays Maze-v0"),
+        (["--env", "Maze-v0", "--context-noise", "0.2"], "--context-noise is for a dream"),
+        (["--device", "abacus"], "there is no device 'abacus' here"),
     ],
 )
 def test_what_cannot_be_had_is_one_sentence(arguments, sentence, tiny_world, tmp_path, monkeypatch):

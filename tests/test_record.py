@@ -20,6 +20,7 @@ from players import ROOT, SECONDS, recorded_bytes, until
 from envs.world_model import WorldModelEnv
 from worldsim.data.store import EpisodeStore
 from worldsim.runtime import journal as journals
+from worldsim.runtime import record
 from worldsim.runtime import recording as recordings
 from worldsim.runtime.control import RandomWalk, Script
 from worldsim.runtime.journal import Journal, read_journal
@@ -187,6 +188,25 @@ def test_a_line_without_a_step_leaves_nothing(world, tmp_path):
     session.new_start()
     session.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_part_that_becomes_whole_just_now_keeps_its_name(world, tmp_path, monkeypatch):
+    """Its folder appears, then its journal goes: the next part must not take the name in between."""
+    made = []
+
+    def late(path):
+        if not made:
+            (path.with_suffix("") / META).mkdir(parents=True)
+        made.append(Journal(path))
+        return made[-1]
+
+    monkeypatch.setattr(record, "Journal", late)
+    session = play(world, tmp_path, [2, 0])
+    session.close()
+    assert len(made) == 2
+    (folder,) = (path for path in tmp_path.iterdir() if (path / META).is_file())
+    assert len(read_recording(folder).episode) == 2
+    assert not list(tmp_path.glob("*.journal"))
 
 
 def test_a_long_recording_is_split_into_parts(world, make_fake_world, tmp_path):
@@ -461,7 +481,12 @@ def test_a_signal_to_end_finishes_the_recording(tmp_path):
 def test_memory_is_flat_over_many_frames(world, tmp_path):
     """Ten thousand frames must not cost more than a thousand."""
     session = Session(
-        Opened(make_place(world)), RandomWalk(0), seed=0, fps=0, recorder=Recorder(tmp_path)
+        Opened(make_place(world)),
+        RandomWalk(0),
+        seed=0,
+        fps=0,
+        recorder=Recorder(tmp_path),
+        rewind_bytes=1 << 19,
     )
     session.run(frames=3000)
     assert len(session.game.track.history._moments) < 1200

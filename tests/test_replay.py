@@ -13,7 +13,7 @@ import worldsim  # noqa: F401  registers the ids
 from envs.world_model import WorldModelEnv
 from worldsim.data.store import EpisodeStore, read_episode
 from worldsim.runtime import replay
-from worldsim.runtime.control import RandomWalk, Replay
+from worldsim.runtime.control import RandomWalk, Script
 from worldsim.runtime.film import Film, Projector
 from worldsim.runtime.opening import Opened
 from worldsim.runtime.place import Place
@@ -98,7 +98,7 @@ def test_a_changed_action_is_found(maze, capsys):
 def test_a_recording_can_drive_its_world_again(fake, make_fake_world):
     recording = read_recording(fake)
     place, shown = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {}), Seen()
-    driver = Replay(recording.episode.actions)
+    driver = Script(recording.episode.actions)
     session = Session(Opened(place), driver, seed=4, fps=0, runs_on=False, sinks=[shown])
     for _ in range(20):
         session.tick()

@@ -13,7 +13,7 @@ from players import FakeClock, Seen
 from envs.world_model import WorldModelEnv
 from worldsim.actions import load_actions, parse_actions
 from worldsim.runtime.clock import Pacer
-from worldsim.runtime.control import Idle, Keyboard, Latch, RandomWalk, Script
+from worldsim.runtime.control import Keyboard, Latch, RandomWalk, Script
 from worldsim.runtime.hud import Status, hud_lines
 from worldsim.runtime.keys import INTENTS, Intent, check_keys, help_rows
 from worldsim.runtime.opening import Opened, Opening, Stage
@@ -82,7 +82,7 @@ def test_the_preview_is_shown_while_the_world_opens(world):
             self.place = make_place(world)
 
     opening = Slow("FARDMLab-v0", preview=preview)
-    session = Session(opening, Idle(), seed=0, sinks=[seen], clock=FakeClock())
+    session = Session(opening, Script([]), seed=0, sinks=[seen], clock=FakeClock())
     session.tick()
     frame, status = seen.shown[-1]
     assert np.array_equal(frame, preview)
@@ -307,7 +307,7 @@ def test_a_strange_pace_is_refused(fps):
 
 
 def test_sampler_steps_go_to_the_world_from_the_next_frame_on(world):
-    played = Played(world, Idle(), runs_on=True).ticks(1)
+    played = Played(world, Script([]), runs_on=True).ticks(1)
     played.session.requests.ask("more_steps")
     played.ticks(1)
     played.session.requests.ask("more_steps")
@@ -316,6 +316,20 @@ def test_sampler_steps_go_to_the_world_from_the_next_frame_on(world):
     played.ticks(1)
     assert world.steps_asked == [1, 2, 4, 2]
     assert [step.move.steps for step in played.seen.steps] == [1, 2, 4, 2]
+
+
+def test_a_pause_does_not_count_as_time_between_frames(world):
+    played = Played(world, Script([2] * 40), fps=10)
+    for _ in range(400):
+        if not played.session.tick():
+            played.clock.sleep(0.005)
+    before = played.seen.status.fps
+    played.clock.sleep(60)
+    for _ in range(300):
+        if not played.session.tick():
+            played.clock.sleep(0.005)
+    assert before == pytest.approx(10, abs=1)
+    assert played.seen.status.fps == pytest.approx(10, abs=1)
 
 
 # ---- starts ----
@@ -441,7 +455,8 @@ def test_a_world_that_is_not_deterministic_is_found_out(world):
 @given(st.data())
 def test_history_finds_a_near_state_and_stays_small(data):
     """Flat memory: neither moments nor states may grow with the hours."""
-    history = History(0, Moment(frame=None), "state 0", sparse=8, dense=2, keyframes=3)
+    how = {"sparse": 8, "dense": 2, "budget": 8, "weigh": lambda state: 1}
+    history = History(0, Moment(frame=None), "state 0", **how)
     last = data.draw(st.integers(0, 200))
     for number in range(1, last + 1):
         state = f"state {number}" if history.wants_state(number) else None
@@ -646,7 +661,7 @@ def test_a_session_that_fails_to_open_closes_its_sinks(world):
             raise ValueError("no such world")
 
     seen = Seen()
-    session = Session(Broken("X-v0"), Idle(), seed=0, sinks=[seen], clock=FakeClock())
+    session = Session(Broken("X-v0"), Script([]), seed=0, sinks=[seen], clock=FakeClock())
     with pytest.raises(ValueError, match="no such world"):
         session.run()
     assert seen.closed == 1

@@ -355,6 +355,68 @@ def test_an_empty_slot_is_walked_into_in_vain(played):
     assert played.session.state is State.CHOOSING
 
 
+def test_leaving_pictures_does_not_go_back_in_time(played):
+    """The key is still down in the ticks after."""
+    played.walk(*[2] * 6).key("tab")
+    played.press("backspace")
+    played.ticks(20)
+    played.keys.up("backspace")
+    assert played.session.state is State.WAITING
+    assert played.number == 6
+
+
+def test_a_key_held_since_before_picks_nothing(world):
+    played = Played(world)
+    played.press("w")
+    played.ticks(3)
+    played.key("b").ticks(12)
+    assert played.session.state is State.CHOOSING
+    played.keys.up("w")
+    played.key("w")
+    assert played.session.state is not State.CHOOSING
+
+
+def test_a_wish_that_fails_badly_is_a_sentence_and_play_goes_on(world, monkeypatch):
+    """Out of memory in the fan, a dead engine beside the ghost: no reason to lose an evening."""
+    played = Played(world).walk(2, 2)
+
+    def broken(*args, **how):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(world, "step", broken)
+    assert "out of memory" in played.key("b").note
+    monkeypatch.undo()
+    made = len(played.seen.steps)
+    assert len(played.key("w").seen.steps) > made
+
+
+def test_a_start_that_fails_is_not_told_as_one(world, tmp_path, monkeypatch):
+    played = Played(world)
+    picture = tmp_path / "p.png"
+    cv2.imwrite(str(picture), np.zeros((16, 16, 3), np.uint8))
+
+    def broken(*args, **how):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(world, "reset", broken)
+    played.session.requests.ask("open", str(picture))
+    assert "out of memory" in played.ticks(2).note
+
+
+def test_grounding_late_asks_the_truth_for_few_frames(played, world, tmp_path, monkeypatch):
+    frames, actions = open_clip(played, world, tmp_path)
+    played.key("g", "m").ticks(12)
+    truth, asked = played.session.views.ghost._truth, []
+    known = truth.frame
+    monkeypatch.setattr(
+        truth, "frame", lambda actions: asked.append(len(actions)) or known(actions)
+    )
+    played.key("x")
+    assert np.array_equal(played.session.game.track.start.context_frames, frames[-5:])
+    assert np.array_equal(played.session.game.track.start.context_actions, actions[-4:])
+    assert min(asked[1:]) >= 5 - 4
+
+
 def clip_of(world, count=9):
     """True frames of a dream, its actions, and how they are found again."""
     env = WorldModelEnv(world)
@@ -612,6 +674,8 @@ def test_own_keys(world, tmp_path):
         ("keys: {}", "should have the keys intents and actions"),
         ("intents: {pause: {}}", "should have a list of keys"),
         ("intents: {pick: [z]}", "needs nine keys"),
+        ("intents: {scrub: [j, k]}", "scrub needs five keys"),
+        ("intents: [a]", "intents should have names"),
     ],
 )
 def test_conflicting_keys_are_reported(world, tmp_path, text, sentence):

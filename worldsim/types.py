@@ -13,6 +13,10 @@ NULL_ACTION = -1
 """The action before the first frame: nobody pressed anything yet."""
 
 
+STEPS = (1, 2, 4, 8)
+"""Sampler steps a frame that can be chosen; a world's own number may be another."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EpisodeMeta:
     """Where an episode came from.

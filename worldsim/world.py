@@ -29,8 +29,6 @@ from worldsim.paths import asset
 from worldsim.types import NULL_ACTION
 from worldsim.whole import write_whole
 
-STEPS = (1, 2, 4, 8)
-
 
 class Codec(Protocol):
     """Pixels <-> latents."""
@@ -140,7 +138,12 @@ class WorldState:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file that `WorldModel.load_state` reads."""
+        """Write a safetensors file that `WorldModel.load_state` reads.
+
+        Raises:
+            OSError: full disk, no permission.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         meta = {
@@ -150,7 +153,10 @@ class WorldState:
             "kind": "worldsim state",
         }
         tensors = {name: tensor.contiguous() for name, tensor in self.carry.tensors().items()}
-        write_whole(Path(path), lambda scratch: save_file(tensors, scratch, metadata=meta))
+        try:
+            write_whole(Path(path), lambda scratch: save_file(tensors, scratch, metadata=meta))
+        except SafetensorError as error:  # how it tells of a full disk
+            raise OSError(f"{path} cannot be written: {error}") from error
 
 
 class WorldModel:
@@ -369,6 +375,10 @@ def load_world(path_or_name: str | Path, device: str = "cpu") -> WorldModel:
     Raises:
         WorldError: in one sentence, what is wrong with it.
     """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise WorldError(f"there is no device {device!r} here ({error}): use cpu") from error
     folder = world_folder(path_or_name)
     world_hash = check_world(folder)
     card = read_card(folder / CARD)

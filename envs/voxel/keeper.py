@@ -29,6 +29,9 @@ def main(folder: str, display: str, engine: str) -> None:
     running = {}
     try:
         running["Xvfb"], number = start_display(json.loads(display))
+        if not number:
+            say(ended="Xvfb")
+            return
         command, variables = json.loads(engine)
         running["minetest"] = start(command, {**variables, "DISPLAY": f":{number}"})
         say(engine=running["minetest"].pid)

@@ -16,6 +16,8 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
+from worldsim.arguments import counted
+
 if TYPE_CHECKING:
     from worldsim.evaluate.timing import Point
 
@@ -35,13 +37,6 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
-def _natural(text: str) -> int:
-    numbers = _numbers(text)
-    if len(numbers) > 1:
-        raise argparse.ArgumentTypeError(f"expected one number, got {text!r}")
-    return numbers[0]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="worldsim bench",
@@ -49,9 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("world", help="a bundled world's name, or a world's folder")
     add = parser.add_argument
-    add("--frames", type=_natural, default=1000, help="go this far at most (default: %(default)s)")
-    add("--batch", type=_natural, default=1, help="dreams at once (default: %(default)s)")
-    add("--rounds", type=_natural, default=20, help="frames a dream of --vector makes")
+    add("--frames", type=counted, default=1000, help="go this far at most (default: %(default)s)")
+    add("--batch", type=counted, default=1, help="dreams at once (default: %(default)s)")
+    add("--rounds", type=counted, default=20, help="frames a dream of --vector makes")
     add("--steps", type=_numbers, default="1,2,4", help="sampler steps (default: %(default)s)")
     add(
         "--at",
@@ -88,7 +83,8 @@ def main(argv: list[str] | None = None) -> int:
         given.remove(LAYOUT)
         return importlib.import_module(LAYOUT_BENCH).main(given)
     args = _parser().parse_args(given)
-    from worldsim.world import STEPS, load_world
+    from worldsim.types import STEPS
+    from worldsim.world import load_world
 
     if not set(args.steps) <= set(STEPS):
         raise ValueError(f"--steps should be of {STEPS}, got {args.steps}.")

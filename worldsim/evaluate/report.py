@@ -61,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     from worldsim.evaluate.protocol import Protocol, quick
     from worldsim.evaluate.sheet import write_picture
     from worldsim.evaluate.table import lines
-    from worldsim.world import STEPS, load_world, world_folder
+    from worldsim.types import STEPS
+    from worldsim.world import load_world, world_folder
 
     full = Protocol(episodes=args.episodes, long=args.frames_long, steps=args.steps)
     protocol = quick(args.steps) if args.quick else full

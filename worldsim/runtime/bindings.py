@@ -75,6 +75,8 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
     table = load_yaml(Path(path))
     if not isinstance(table, dict) or not set(table) <= {"intents", "actions"}:
         raise ValueError(f"{path} should have the keys intents and actions, and no others.")
+    if bad := [name for name, part in table.items() if not isinstance(part, dict | None)]:
+        raise ValueError(f"{path}: {bad[0]} should have names with their keys, one a line.")
     names = list(dict.fromkeys(intent.name for intent in (*INTENTS, *FILM_INTENTS)))
     chosen = {name: _keys(path, name, keys) for name, keys in (table.get("intents") or {}).items()}
     if unknown := [name for name in chosen if name not in names]:
@@ -102,6 +104,12 @@ def _keys(path: str | Path, name: str, keys: Any) -> tuple[str, ...]:
     found = tuple(str(key).lower() for key in keys)
     if name in ("save_slot", "pick") and len(found) != 9:
         raise ValueError(f"{path}: {name} needs nine keys, one a slot, got {len(found)}.")
+    plain = [key for key in found if not key.startswith(PAD)]
+    if name == "scrub" and not (len(plain) == 5 and found[:5] == tuple(plain) and len(found) < 8):
+        raise ValueError(
+            f"{path}: scrub needs five keys: back, on, far back, far on, to the end; and at most "
+            f"two of a gamepad after them, got {', '.join(found)}."
+        )
     return found
 
 

@@ -157,12 +157,6 @@ class Script(Controller):
         return None if action is None else Choice(action=int(action))
 
 
-class Replay(Script):
-    """Takes the actions of a recording, then waits."""
-
-    name = "replay"
-
-
 class RandomWalk(Controller):
     """Takes actions by chance, a few times the same one, so that it gets somewhere.
 
@@ -188,13 +182,3 @@ class RandomWalk(Controller):
         if self._random.random() >= self._stick:
             self._last = int(self._random.integers(self._count))
         return Choice(action=self._last)
-
-
-class Idle(Controller):
-    """Never asks for anything."""
-
-    name = "nobody"
-
-    def choose(self, frame: np.ndarray) -> Choice | None:
-        """Nothing."""
-        return None

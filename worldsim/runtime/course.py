@@ -19,8 +19,6 @@ from worldsim.runtime.teller import Teller, sentence
 from worldsim.runtime.tiles import Tiles
 from worldsim.runtime.travel import Travel
 
-ENDED = "The episode is over: Enter for a new start, U for the same one, Backspace to go back."
-
 logger = logging.getLogger(__name__)
 
 
@@ -94,7 +92,11 @@ class Course(Loop):
     def one_step(self) -> None:
         """Make one frame and pause: of the keys that are down, else of standing, else as before."""
         self.state = State.PAUSED
-        choice = self._choice(run_on=True)
+        try:
+            choice = self._asked(run_on=True)
+        except Exception as error:  # a policy of the player's own
+            self._fail(error)
+            return
         if choice is None and self.game.track.number:
             choice = Choice(action=self.game.track.moves[self.game.track.number - 1].action)
         if choice is None:
@@ -102,14 +104,15 @@ class Course(Loop):
         else:
             self._make(choice)
 
-    def begin(self, start: Start, why: str) -> None:
-        """Leave the line and begin another."""
+    def begin(self, start: Start, why: str) -> bool:
+        """Leave the line and begin another; False where the world failed."""
         try:
             self.game.begin(start, why)
         except Exception as error:
             self._fail(error)
-        else:
-            self._arrive(State.WAITING)
+            return False
+        self._arrive(State.WAITING)
+        return True
 
     def rewind(self, frames: int) -> None:
         """Go back so many frames, or as far as is remembered; the next ticks bring it there."""
@@ -165,13 +168,16 @@ class Course(Loop):
     # ---- making frames ----
 
     def _choice(self, run_on: bool) -> Choice | None:
-        if self.plan:
-            return Choice(action=self.plan.popleft())
         try:
-            choice = self.controller.choose(self.frame)
+            return self._asked(run_on)
         except Exception as error:  # a policy of the player's own
             self._fail(error)
             return None
+
+    def _asked(self, run_on: bool) -> Choice | None:
+        if self.plan:
+            return Choice(action=self.plan.popleft())
+        choice = self.controller.choose(self.frame)
         actions = self.game.place.actions
         if choice is None and run_on and actions.idle is not None:
             return Choice(action=actions.id(actions.idle))
@@ -179,7 +185,6 @@ class Course(Loop):
 
     def _make(self, choice: Choice) -> None:
         if self.game.ended:
-            self.teller.tell(ENDED)
             return
         if self.game.lost:
             self.rewind(0)
@@ -192,8 +197,6 @@ class Course(Loop):
             return
         self.frame = self.game.frame
         self.steps = self.governor.steps(self.steps, self.pacer.period)
-        if self.game.ended:
-            self.teller.tell(ENDED)
 
     def _arrive(self, state: State) -> None:
         self.state, self._travel, self.tiles = state, None, None
@@ -205,9 +208,11 @@ class Course(Loop):
         """The world could not go on. What was played stays, and so does the way back to it."""
         if self._endless:
             raise error
+        if self.state is State.CLOSED:  # left while the world was busy
+            return
         if not isinstance(error, ValueError):
             logger.error("The world failed.", exc_info=error)
-        self.state, self._travel = State.PAUSED, None
+        self.state, self._travel, self.tiles = State.PAUSED, None, None
         self.plan.clear()
         self.frame = self.game.frame
         self.teller.tell(sentence(error))

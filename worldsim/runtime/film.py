@@ -26,6 +26,7 @@ class Film:
     rewinds, saves_state, samples, steps, noise = True, False, False, 0, NO_NOISE
     dreams, spawns = False, ()
     budget = 1 << 40  # the frames are in memory anyway
+    ended = "The end: Left goes back, U to the beginning."
 
     def __init__(self, recording: Recording, folder: Path | None = None) -> None:
         self.show(recording)
@@ -50,7 +51,7 @@ class Film:
         """The recordings beside this one, newest first, itself included."""
         if self._folder is None:
             return []
-        return sorted(all_recordings(self._folder.resolve().parent), reverse=True)
+        return list(all_recordings(self._folder.resolve().parent))[::-1]
 
     def start(self, seed: int, spawn: int | None = None) -> Start:
         """A film begins where it begins."""

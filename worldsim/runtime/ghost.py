@@ -114,17 +114,17 @@ class Ghost:
         start, actions = self._start, self._actions[:number]
         if self._truth is None or self._truth.frame(actions) is None:
             raise ValueError("Nobody knows what is true here: another way was taken than the clip.")
-        true = [self._truth.frame(actions[:at]) for at in range(1, number + 1)]
+        kept = len(start.context_frames)
+        newest = range(max(1, number - kept + 1), number + 1)
+        true = [self._truth.frame(actions[:at]) for at in newest]
         frames = np.concatenate([start.context_frames, *([np.stack(true)] if true else [])])
         led = np.concatenate([start.context_actions, np.array(actions, np.int64)])
-        self._truth.frame(actions)
-        kept = len(start.context_frames)
         options = dict(start.options)
         options.pop("spawn", None)
         if "engine" in options:
             options["engine_before"] = [
                 *options.get("engine_before", ()),
-                *led[: len(frames) - kept].tolist(),
+                *led[:number].tolist(),
             ]
         future = None
         if start.future is not None:

@@ -75,7 +75,7 @@ FILM_INTENTS = (
     Intent(name="scrub", keys=SCRUBS, help="back, on; with Ctrl ten frames; to the end"),
     Intent(name="take", keys=("tab", "g", "pad y"), help="beside it the truth, or dreamt again"),
     Intent(name="browse", keys=("b", "pad x"), help="the other recordings of this folder"),
-    *(i for i in INTENTS if i.name == "pick"),
+    Intent(name="pick", keys=DIGITS, help="pick a recording where there are many"),
     *(i for i in INTENTS if i.name in ("hud", "fullscreen", "help")),
 )
 """What a recording can be asked for."""

@@ -3,6 +3,7 @@
 import enum
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from worldsim.runtime.clock import Clock, Pacer
 from worldsim.runtime.requests import Ask, Requests
@@ -78,7 +79,8 @@ class Loop:
         self.state = State.CLOSED
         for sink in self.sinks:
             sink.end("closed")
-        self.publish()
+        with suppress(Exception):  # another thread may be in the middle of a step
+            self.publish()
         for sink in self.sinks:
             sink.close()
         self.let_go()

@@ -69,6 +69,7 @@ class Opening:
         self.libraries = ("worldsim", *libraries)  # importing worldsim registers the ids
         self.place: Place | None = None
         self.file: Path | None = None
+        self._from_file: tuple[Start, str] | None = None
         self.fit = "crop"
         self.settle = False
 
@@ -85,9 +86,11 @@ class Opening:
         """
         if self.file is None:
             return self.place.start(seed, spawn), ""
-        from worldsim.runtime.spawning import start_from
+        if self._from_file is None:
+            from worldsim.runtime.spawning import start_from
 
-        return start_from(self.file, self.place, seed, self.fit)
+            self._from_file = start_from(self.file, self.place, seed, self.fit)
+        return self._from_file
 
     def stages(self, seed: int, spawn: int | None) -> Iterator[Stage]:
         """Open it, one piece an item; a stage is named before it is done.

@@ -11,8 +11,8 @@ import numpy as np
 
 from worldsim.runtime.line import Step
 from worldsim.runtime.sinks import Sink
+from worldsim.types import STEPS
 
-STEPS = (1, 2, 4, 8)  # sampler steps that can be chosen
 NOISE = range(0, 100, 10)  # context noise that can be chosen, in per cent
 LOOKED_AT = 16  # frames before it judges
 LATE, EARLY = 0.95, 0.7  # of the time between two frames
@@ -69,9 +69,11 @@ class Governor(Sink):
         return steps
 
 
-def next_steps(now: int, direction: int) -> int:
-    """The next higher (+1) or lower (-1) number of sampler steps, or the same at the end."""
-    return _next(STEPS, now, direction)
+def next_steps(now: int, direction: int, own: int) -> int:
+    """The next higher (+1) or lower (-1) number of sampler steps, or the same at the end; `own` is
+    the world's, which may be any.
+    """
+    return _next((*STEPS, own), now, direction)
 
 
 def next_noise(now: int, direction: int) -> int:

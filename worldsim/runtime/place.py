@@ -85,10 +85,13 @@ class Place:
         budget: bytes that going back in time may take.
         dreams: whether a network makes the frames.
         watch: entered while a frame is made.
+        ended: what to tell when the episode is over.
 
     Raises:
         ValueError: it has no action table.
     """
+
+    ended = "The episode is over: Enter for a new start, U for the same one, Backspace to go back."
 
     def __init__(self, env: gymnasium.Env, environment: str, kwargs: dict[str, Any]) -> None:
         self.env = env
@@ -102,7 +105,8 @@ class Place:
         self.budget = BUDGET
         self.watch: AbstractContextManager = nullcontext()
         self.fps = float(env.metadata.get("render_fps") or 30.0)
-        world = getattr(self.base, "world", None)
+        # An environment with a world beside something else, such as Paired-v0, is no dream.
+        world = getattr(self.base, "world", None) if hasattr(type(self.base), "memory") else None
         self.identity = Identity(
             environment=environment,
             kwargs=kwargs,
@@ -113,7 +117,7 @@ class Place:
         # What of the session's wishes this environment can fulfil.
         self.rewinds = hasattr(self.base, "clone_state")
         self.saves_state = hasattr(self.base, "save_state")
-        self.samples = hasattr(self.base, "steps")
+        self.samples = hasattr(self.base, "steps") and world is not None
         self.dreams = self.rewinds and world is not None
 
     @property
@@ -125,6 +129,11 @@ class Place:
     def steps(self, steps: int) -> None:
         if self.samples and steps:
             self.base.steps = steps
+
+    @property
+    def own_steps(self) -> int:
+        """The world's own number of sampler steps; 0 where there is no sampler."""
+        return int(self.base.world.card.steps) if self.samples else 0
 
     @property
     def noise(self) -> int:

@@ -114,7 +114,7 @@ class Recorder(Sink):
     # ---- called by the session ----
 
     def describe(self, place: Place, fps: float) -> None:
-        """Say what is played, before the first line."""
+        """Say what is played, before anything is recorded."""
         self._facts = place.identity.as_json() | {
             "format": 1,
             "action_set": place.actions.name,
@@ -239,9 +239,13 @@ class Recorder(Sink):
             if path.with_suffix("").exists():
                 continue
             try:
-                return Journal(path)
+                journal = Journal(path)
             except FileExistsError:  # another recorder was faster
                 continue
+            if not path.with_suffix("").exists():
+                return journal
+            journal.close()  # an earlier part became whole between the two looks
+            path.unlink()
         raise AssertionError
 
     def _finish_beside(self, journal: Journal, end: _End) -> None:

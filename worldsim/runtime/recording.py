@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import struct
 import sys
@@ -39,6 +40,7 @@ from worldsim.types import Episode, EpisodeMeta
 
 EPISODE, START, META, JOURNAL = "episode.npz", "start.zip", "meta.json", ".journal"
 PREVIEW, PREVIEW_QUALITY, PREVIEW_FRAMES = "preview.webp", 80, 256
+_STAMP = re.compile(r"-(\d{8}-\d{6})-(\d+)$")  # record.py ends names so
 _CUT_SHORT = {"ended": "cut short", "recovered": True, "dropped": 0, "terminated": False}
 _STEP = struct.Struct("<iiif?3f")  # the move, reward, whether there is a pose, the pose
 
@@ -290,5 +292,10 @@ def made_by() -> dict[str, Any]:
 
 
 def all_recordings(folder: Path) -> Iterator[Path]:
-    """The recordings in a folder, oldest first."""
-    return iter(sorted(path.parent for path in folder.glob(f"[!.]*/{META}")))
+    """The recordings in a folder, oldest first: by the time in their names, which copies keep."""
+
+    def made(path: Path) -> tuple[str, int, str]:
+        stamp = _STAMP.search(path.name)
+        return (stamp[1], int(stamp[2]), path.name) if stamp else ("", 0, path.name)
+
+    return iter(sorted((path.parent for path in folder.glob(f"[!.]*/{META}")), key=made))

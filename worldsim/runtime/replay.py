@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worldsim.arguments import counted
+
 if TYPE_CHECKING:
     from worldsim.runtime.place import Place
     from worldsim.runtime.recording import Recording
@@ -45,7 +47,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--device", help="where the network runs; by default where it ran")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
-    add("--zoom", type=int, metavar="N", help="screen pixels a pixel")
+    add("--zoom", type=counted, metavar="N", help="screen pixels a pixel")
     add("--keys", metavar="YAML", help="your own keys, as for playing")
     add("--headless", action="store_true", help="no window: read it through, print what it is")
     return parser.parse_args(argv)
@@ -174,9 +176,8 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
     height, width, _ = recording.episode.frames.shape[1:]
     window = Window(recording.name, (width, height), zoom=options.zoom)
     opening = Opened(film, bindings)
-    fps = recording.fps if options.fps is None else options.fps
     seed = recording.point.start.seed
-    session = Session(opening, Projector(film), seed=seed, fps=fps, sinks=[window])
-    session.takes = Takes(recording, options.world)
+    session = Session(opening, Projector(film), seed=seed, fps=options.fps, sinks=[window])
+    session.takes = Takes(recording, options.world, options.device)
     with session.requests.stopping_on_signals():
         window.run(session.run, Keys(opening, Latch(), session.requests))

@@ -138,11 +138,12 @@ class Keys:
         return None
 
     def up(self, key: str) -> None:
-        """A key came up."""
-        self._latch.release(key)
-        intent = intent_of(key, self.intents)
-        if intent is not None and intent.how == "hold":
-            self.requests.holds.release(intent.name)
+        """A key came up, whatever it was pressed with."""
+        for name in (key, f"ctrl+{key}"):
+            self._latch.release(name)
+            intent = intent_of(name, self.intents)
+            if intent is not None and intent.how == "hold":
+                self.requests.holds.release(intent.name)
 
     def drop(self, path: str) -> None:
         """A file was dropped on the window."""

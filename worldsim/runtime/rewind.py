@@ -16,8 +16,7 @@ import numpy as np
 
 SPARSE = 32
 DENSE = 4
-SPARSE_KEYFRAMES = 32
-BUDGET = 512 << 20  # bytes
+BUDGET = 256 << 20  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +36,8 @@ class History:
         state: the environment's state there.
         sparse: a state is kept for every so many steps.
         dense: and for every so many among the newest `sparse` steps.
-        keyframes: how many states are kept besides the dense ones; moments before are forgotten.
-        budget: bytes that frames and states may take; the newest ones are kept in any case.
+        budget: bytes that frames and states may take, moments before are forgotten; the newest
+            ones are kept in any case.
         weigh: the bytes of a state.
     """
 
@@ -49,12 +48,11 @@ class History:
         state: Any,
         sparse: int = SPARSE,
         dense: int = DENSE,
-        keyframes: int = SPARSE_KEYFRAMES,
         budget: int = BUDGET,
         weigh: Callable[[Any], int] = lambda state: 0,
     ) -> None:
         assert sparse % dense == 0
-        self._sparse, self._dense, self._keyframes = sparse, dense, keyframes
+        self._sparse, self._dense = sparse, dense
         self._first = number
         self._budget, self._weigh, self._shared = budget, weigh, weigh(state)
         self._moments: OrderedDict[int, Moment] = OrderedDict({number: moment})
@@ -110,9 +108,7 @@ class History:
             if number % self._sparse and number != self._first:
                 del self._states[number]
         fewest = self._sparse // self._dense + 1
-        while len(self._states) > self._keyframes + self._sparse // self._dense or (
-            self.bytes > self._budget and len(self._states) > fewest
-        ):
+        while self.bytes > self._budget and len(self._states) > fewest:
             self._states.popitem(last=False)
             self._first = next(iter(self._states))
             while self.first < self._first:

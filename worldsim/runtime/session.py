@@ -8,6 +8,7 @@ knows no screen, no file and no network: it is given them. Sinks watch and chang
 frames are made and time is travelled is in course.py, what a player may ask for in wishes.py.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from worldsim.runtime.wishes import Wishes
 if TYPE_CHECKING:
     from worldsim.runtime.takes import Takes
 
+logger = logging.getLogger(__name__)
 ANYWHERE = ("new_start", "same_start", "load")  # can be asked for while time is travelled
 
 
@@ -193,18 +195,19 @@ class Session(Course):
 
     def _tick_choosing(self) -> bool:
         if self.requests.holds.take():
+            self.requests.holds.clear()  # still down, it would go back in time
             self.leave_tiles()
             return True
         player = getattr(self.controller, "keyboard", self.controller)  # no policy picks a picture
         choice = player.choose(self.frame)
         try:
-            if choice is not None and self.tiles.by_action:
+            if choice is None or choice.pressed_at is None:  # a key held since before picks nothing
+                return self.tiles.tick()
+            if self.tiles.by_action:
                 self.tiles.pick(choice.action + 1)
-                return True
-            if choice is not None and choice.pressed_at is not None:  # a held key turns once
+            else:
                 self._steer(choice.action)
-                return True
-            return self.tiles.tick()
+            return True
         except Exception as error:
             self.leave_tiles()
             self._fail(error)
@@ -230,5 +233,7 @@ class Session(Course):
             return
         try:
             self._wishes.fulfil(ask)
-        except (ValueError, OSError, ImportError) as error:
+        except Exception as error:
+            if not isinstance(error, ValueError | OSError | ImportError):
+                logger.error("A wish failed.", exc_info=error)
             self.teller.tell(sentence(error))

@@ -53,6 +53,9 @@ class Figures:
     frames: int = 0
 
 
+PAUSE_SECONDS = 1.0  # nobody asked for a frame for so long
+
+
 class Meter(Sink):
     """Times the newest steps.
 
@@ -67,14 +70,18 @@ class Meter(Sink):
         self._ends: deque[float] = deque(maxlen=window + 1)
 
     def begin(self, point: Point) -> None:
-        """A pause or a reset is no frame: the clock starts again."""
+        """A reset is no frame: the clock starts again."""
         self._ends.clear()
         self._ends.append(self._clock.now())
 
     def step(self, step: Step) -> None:
-        """Count a step."""
+        """Count a step; after a pause, which is no frame, the clock starts again."""
+        now = self._clock.now()
+        if self._ends and now - self._ends[-1] > step.seconds + PAUSE_SECONDS:
+            self._ends.clear()
+            self._ends.append(now - step.seconds)
         self._seconds.append(step.seconds)
-        self._ends.append(self._clock.now())
+        self._ends.append(now)
 
     def figures(self) -> Figures:
         """The figures of the newest steps."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from worldsim.actions import ActionSet, load_actions
+from worldsim.actions import ActionSet, load_actions, renumbered
 from worldsim.evaluate.metrics import psnr
 from worldsim.runtime.line import Start
 from worldsim.runtime.place import Place
@@ -152,15 +152,13 @@ def _from_episode(episode: Episode, place: Place, seed: int, fit: str) -> Start:
 def _renumbered(episode: Episode, ours: ActionSet) -> np.ndarray:
     """An episode's actions as this world numbers them."""
     name = episode.meta.action_set
-    theirs = {} if name == ours.name else dict(enumerate(load_actions(name).names))
-    taken = np.unique(episode.actions).tolist()
-    if any(theirs and theirs[action] not in ours.names for action in taken):
+    try:
+        return renumbered(episode.actions, load_actions(name), ours)
+    except ValueError as error:
         raise ValueError(
             f"the episode has the actions {name!r}, this world has {ours.name!r}: give an episode "
             "of this kind of world."
-        )
-    table = {action: ours.id(theirs[action]) if theirs else action for action in taken}
-    return np.array([table[action] for action in episode.actions.tolist()], np.int64)
+        ) from error
 
 
 def _published(path: Path, place: Place) -> Episode | None:
@@ -170,9 +168,10 @@ def _published(path: Path, place: Place) -> Episode | None:
 
     names = (layout for layout in LAYOUTS.values() if place.actions.name in layout.exported)
     layout, kind = next(names, None), path.suffix.lower()
-    beside = path.with_suffix(".npz")
     holds = "video" if kind == ".npz" else "actions"
-    if layout is None or kind not in (".npz", ".mp4") or not _has_array(beside, holds):
+    if layout is None or kind not in (".npz", ".mp4"):
+        return None
+    if not _has_array(path.with_suffix(".npz"), holds):
         return None
     return read_clip(path, layout)
 

@@ -160,8 +160,7 @@ class Beside:
         """Nothing: a take is asked by number."""
 
     def step(self, step: Step) -> None:
-        """Compare the next frame."""
-        self.panes(step.number, step.frame)
+        """Nothing: frames that were leapt over are not made."""
 
     def panes(self, number: int, frame: np.ndarray) -> tuple[Pane, ...]:
         """The recording, the take and their difference."""
@@ -192,13 +191,20 @@ class Takes:
     Args:
         recording: what is shown.
         world: another world to dream it in; None for its own.
+        device: where the network runs; None for where it ran.
     """
 
-    def __init__(self, recording: Recording, world: str | None = None) -> None:
-        self._recording, self._world = recording, world
+    def __init__(
+        self, recording: Recording, world: str | None = None, device: str | None = None
+    ) -> None:
+        self._recording, self._world, self._device = recording, world, device
         is_dream = recording.identity.world_hash is not None
         self._makers = [*([self._truth] if is_dream else []), *self._dreams(is_dream)]
         self._next = 0
+
+    def of(self, recording: Recording) -> "Takes":
+        """Those of another recording."""
+        return Takes(recording, self._world, self._device)
 
     def turn(self) -> Beside | None:
         """The next take; None for the recording alone.
@@ -236,7 +242,7 @@ class Takes:
         identity = self._recording.identity
         environment = identity.environment if identity.world_hash else DREAM
         kwargs = dict(identity.kwargs) if identity.world_hash else {}
-        if self._world is not None:
-            kwargs["world"] = self._world
+        chosen = {"world": self._world, "device": self._device}
+        kwargs |= {name: value for name, value in chosen.items() if value is not None}
         env = gymnasium.make(environment, disable_env_checker=True, **kwargs)
         return Beside(DreamtTake(self._recording, Place(env, environment, kwargs)), env.close)

@@ -61,7 +61,7 @@ class Teller:
             noise=session.noise,
             runs_on=bool(session.runs_on),
             recording=session.recorder.label,
-            note=self._note if self._clock.now() < self._note_until else _title(session),
+            note=(self._note if self._clock.now() < self._note_until else "") or _title(session),
             trouble=session.recorder.trouble or session.views.trouble,
             automatic=session.governor.on and session.steps > 0,
             doing=wait.doing if wait else "",
@@ -96,7 +96,10 @@ def panes(session: "Session") -> tuple[Pane, ...]:
 
 
 def _title(session: "Session") -> str:
-    return session.tiles.title if session.tiles is not None else ""
+    if session.tiles is not None:
+        return session.tiles.title
+    game = session.game
+    return game.place.ended if game is not None and game.ended else ""
 
 
 def _drift(frame: np.ndarray, start: Start) -> float | None:

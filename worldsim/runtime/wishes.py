@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from worldsim.runtime.fan import Fan
 from worldsim.runtime.line import NO_NOISE, Move
 from worldsim.runtime.loop import State
@@ -82,6 +84,8 @@ class Wishes:
     def _pick(self, key: int) -> None:
         if self._session.tiles is not None:
             self._session.tiles.pick(key + 1)
+        elif self._session.takes is not None:
+            raise ValueError("There is nothing to pick: B shows the other recordings.")
         else:
             self._session.load(key + 1)
 
@@ -137,8 +141,8 @@ class Wishes:
         session = self._session
         place, seed = session.game.place, session.game.track.start.seed
         start, said = start_from(Path(path), place, seed, session.opening.fit)
-        session.begin(start, "another start")
-        session.teller.tell(said)
+        if session.begin(start, "another start"):
+            session.teller.tell(said)
 
     # ---- how it goes ----
 
@@ -165,7 +169,8 @@ class Wishes:
             session.teller.tell("This world has no sampler.")
             return
         session.governor.on = False
-        session.steps = next_steps(session.steps, direction)
+        own = session.game.place.own_steps
+        session.steps = next_steps(session.steps, direction, own)
         session.teller.tell(f"{session.steps} sampler steps a frame.")
 
     def _noise(self, direction: int) -> None:
@@ -216,8 +221,8 @@ class Wishes:
         session, ghost = self._session, self._session.views.ghost
         if ghost is None:
             raise ValueError("There is no truth to go back to: G shows it beside the dream.")
-        session.begin(ghost.grounded(session.number), "grounded")
-        session.teller.tell("The dream stands in the true frames again.")
+        if session.begin(ghost.grounded(session.number), "grounded"):
+            session.teller.tell("The dream stands in the true frames again.")
 
     def _memory(self, _: Any) -> None:
         from worldsim.runtime.memory import Memory
@@ -254,7 +259,6 @@ class Wishes:
 
     def _browse(self, _: Any) -> None:
         from worldsim.runtime.recording import read_recording
-        from worldsim.runtime.takes import Takes
 
         session, film = self._session, self._session.game.place
         found = film.neighbours()
@@ -265,12 +269,19 @@ class Wishes:
             recording = read_recording(found[index])
             session.views.drop_ghost()
             film.show(recording)
-            session.takes = Takes(recording)
+            session.takes = session.takes.of(recording)
             session.begin(film.start(0), "another recording")
+            session.set_speed(session.speed)
+
+        def picture(path: Path) -> tuple[np.ndarray | None, str]:
+            try:
+                frames = read_recording(path).episode.frames
+            except ValueError:  # the others are still there
+                return None, f"{path.name} is damaged"
+            return frames[len(frames) // 2].copy(), path.name
 
         def pictures() -> Tiles:
-            middles = (read_recording(path).episode.frames for path in found)
-            shown = [(f[len(f) // 2], path.name) for f, path in zip(middles, found, strict=True)]
+            shown = [picture(path) for path in found]
             return Tiles("Pick a recording by its number. B turns the page.", shown, show)
 
         self._choose("browse", pictures)

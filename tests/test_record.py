@@ -20,7 +20,7 @@ from players import ROOT, SECONDS, recorded_bytes, until
 from envs.world_model import WorldModelEnv
 from worldsim.data.store import EpisodeStore
 from worldsim.runtime import journal as journals
-from worldsim.runtime import record
+from worldsim.runtime import record as recorders
 from worldsim.runtime import recording as recordings
 from worldsim.runtime.control import RandomWalk, Script
 from worldsim.runtime.journal import Journal, read_journal
@@ -191,7 +191,7 @@ def test_a_line_without_a_step_leaves_nothing(world, tmp_path):
 
 
 def test_a_part_that_becomes_whole_just_now_keeps_its_name(world, tmp_path, monkeypatch):
-    """Its folder appears, then its journal goes: the next part must not take the name in between."""
+    """Its folder appears, then its journal goes: no other part may take the name in between."""
     made = []
 
     def late(path):
@@ -200,7 +200,7 @@ def test_a_part_that_becomes_whole_just_now_keeps_its_name(world, tmp_path, monk
         made.append(Journal(path))
         return made[-1]
 
-    monkeypatch.setattr(record, "Journal", late)
+    monkeypatch.setattr(recorders, "Journal", late)
     session = play(world, tmp_path, [2, 0])
     session.close()
     assert len(made) == 2

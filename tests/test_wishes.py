@@ -449,6 +449,22 @@ def test_an_episode_is_a_start_and_its_rest_the_truth(played, world, tmp_path):
     assert len(played.seen.status.curve) == 6
 
 
+def test_a_late_ghost_catches_up_in_slices(played, world, tmp_path, monkeypatch):
+    """An engine that draws 20 frames a second needs a while for what was played without it."""
+    open_clip(played, world, tmp_path)
+    played.key("m").ticks(8)
+    monkeypatch.setattr(ghosts, "SLICE", -1)
+    monkeypatch.setattr(ghosts, "FEW", 0)
+    played.key("g")
+    told = []
+    while not told or "truth" not in told[-1]:
+        played.session.publish()
+        told.append(played.panes[0].label)
+        assert len(told) < 50
+    assert told[0].endswith("frames to go")
+    assert len(played.seen.status.curve) == played.number + 1
+
+
 def test_taking_over_from_a_clip_ends_its_truth(played, world, tmp_path):
     _, actions = open_clip(played, world, tmp_path)
     played.key("g", "m")

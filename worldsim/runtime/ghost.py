@@ -4,10 +4,12 @@
     ghost.follow(game.track)            # from now on it is a sink
     ghost.panes(number, frame)
 
-The truth does what the dreamer does. Where it comes from is truth.py's business.
+The truth does what the dreamer does. Where it comes from is truth.py's business. A truth that has
+far to go, because it was asked for late, goes there in slices of time and holds nobody up.
 """
 
 import dataclasses
+import time
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from worldsim.truth import KEPT, open_engine, play
 
 GAIN = 2  # of the difference, so that small ones are seen
 CONTEXT = 64  # true frames of a new start
+SLICE = 0.05  # seconds that catching up may hold up play at a time
+FEW = 4  # frames that are caught up with at once
 
 
 class Ghost:
@@ -44,6 +48,8 @@ class Ghost:
         self._truth: Truth | None = None
         self._start: Start | None = None
         self._actions: list[int] = []
+        self._reached = 0  # the number of the next true frame
+        self._dreamt: dict[int, np.ndarray] = {}  # by number, still to be compared
         self._true: dict[int, np.ndarray] = {}
         self._decibels: dict[int, float] = {}
 
@@ -52,7 +58,8 @@ class Ghost:
         if start is not self._start:
             self._start = start
             self._truth = find_truth(start, self._engine_of(start))
-            self._actions, self._true, self._decibels = [], {}, {}
+            self._actions, self._reached = [], 0
+            self._dreamt, self._true, self._decibels = {}, {}, {}
         return self._truth is not None
 
     def new_start(self, seed: int) -> Start:
@@ -73,30 +80,39 @@ class Ghost:
 
     def follow(self, track: Track) -> None:
         """Go to where a track is, and compare what is remembered of it."""
-        moves = [move.action for move in track.moves]
         self.knows(track.start)
-        for number in range(len(moves) + 1):
-            dreamt = track.history[number].frame if number >= track.history.first else None
-            self._compare(moves[:number], dreamt)
+        self._actions, self._reached = [move.action for move in track.moves], 0
+        known = range(track.history.first, track.number + 1)
+        self._dreamt = {number: track.history[number].frame for number in known}
+        self._catch_up()
 
     def begin(self, point: Point) -> None:
         """A line begins, or goes on from an earlier frame."""
         self.knows(point.start)
-        actions = point.lead_in[:, 0].tolist()
-        for kept in (self._true, self._decibels):
-            for number in [number for number in kept if number > len(actions)]:
+        self._actions = point.lead_in[:, 0].tolist()
+        here = len(self._actions)
+        for kept in (self._true, self._decibels, self._dreamt):
+            for number in [number for number in kept if number > here]:
                 del kept[number]
-        self._compare(actions, point.frame)
+        self._reached = min(self._reached, here)
+        self._dreamt[here] = point.frame
+        self._catch_up()
 
     def step(self, step: Step) -> None:
         """A move was made."""
-        self._compare([*self._actions, step.move.action], step.frame)
+        self._actions.append(step.move.action)
+        self._dreamt[len(self._actions)] = step.frame
+        self._catch_up()
 
     def panes(self, number: int, frame: np.ndarray) -> tuple[Pane, ...]:
         """Truth, dream and difference of one frame."""
+        self._catch_up()
         true = self._true.get(number)
         decibels = self._decibels.get(number)
-        name = "nobody knows" if true is None else self._truth.name
+        behind = number + 1 - self._reached
+        late = self._truth is not None and behind > 0
+        name = f"{behind} frames to go" if late else "nobody knows"
+        name = name if true is None else self._truth.name
         gone = None if true is None else difference(true, frame)
         label = "difference" if decibels is None else f"difference, {decibels:.1f} dB"
         return Pane(true, name), Pane(frame, "dream", marked=True), Pane(gone, label)
@@ -159,9 +175,21 @@ class Ghost:
             self._env = open_engine(self._place.base.world.card)
         return self._env
 
-    def _compare(self, actions: list[int], dreamt: np.ndarray | None) -> None:
-        self._actions, number = actions, len(actions)
-        true = None if self._truth is None else self._truth.frame(actions)
+    def _catch_up(self) -> None:
+        """Lead the truth towards the newest frame, and compare what is on the way."""
+        until = time.monotonic() + SLICE
+        if self._truth is None:
+            self._dreamt.clear()
+            return
+        while self._reached <= len(self._actions):
+            self._compare(self._reached)
+            self._reached += 1
+            if time.monotonic() > until and len(self._actions) - self._reached > FEW:
+                return
+
+    def _compare(self, number: int) -> None:
+        true = self._truth.frame(self._actions[:number])
+        dreamt = self._dreamt.pop(number, None)
         if true is None:
             return
         self._true[number] = true

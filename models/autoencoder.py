@@ -172,7 +172,8 @@ def decoder_loss(
     """
     latents = codec.encode(frames)
     amount = noise * torch.rand(len(latents), 1, 1, 1, generator=generator)
-    latents = latents + amount * torch.randn(latents.shape, generator=generator)
+    amount = amount * torch.randn(latents.shape, generator=generator)
+    latents = latents + amount.to(latents.device)
     truth = _to_float(frames).permute(0, 3, 1, 2)
     error = codec.paint(latents) - truth
     gradient = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()

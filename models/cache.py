@@ -2,12 +2,15 @@
 overwritten in place.
 
 One buffer a layer, `[B, H, slots, d + PADDED]`, holds the levels side by side:
-  ring      coarse tokens of the newest frames            dilated  coarse tokens of every
-  `dilation`-th frame, further back
-  fine      the short-term window                         landmarks  old frames near the present
-  place        own  the frame being made
+
+    ring       coarse tokens of the newest frames
+    dilated    coarse tokens of every `dilation`-th frame, further back
+    fine       the short-term window
+    landmarks  old frames near the present place
+    own        the frame being made
+
 `ids` says which frame a place holds (NO_FRAME: none); what may be seen is decided from ids alone,
-by the rules of models/far.py.
+by the rules of models/sight.py.
 Nothing is allocated while it runs, so frame 10,000 costs what frame 100 did.
 """
 

@@ -2,6 +2,7 @@
 there.
 """
 
+import copy
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def _settings(cfg: TrainConfig) -> dict:
 def in_memory(cfg: TrainConfig, codec: PatchAutoencoder, network: FARNetwork) -> WorldModel:
     """The world as it stands, without a folder."""
     dynamics = FARDynamics(cfg.dynamics, load_actions(cfg.action_set).turns)
-    dynamics.network = network
+    dynamics.network = copy.deepcopy(network)  # a world changes what it plays with
     device = str(network.out.weight.device)
     return WorldModel(card_of(cfg, {}), Parts(codec, dynamics.to(device)), "unsaved", device=device)
 
@@ -122,7 +123,7 @@ def preview(
     episodes = [
         e
         for e in (store[i] for i in range(min(3 * rows, len(store))))
-        if len(e) >= context + length
+        if len(e.frames) >= context + length
     ]
     if not episodes:
         return {}

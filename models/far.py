@@ -3,10 +3,12 @@ caches or training.
 
 A clip's tokens are four kinds of frame (arXiv 2503.19325, with the window made to slide so that
 keys never go stale):
-  coarse  long-term memory, a few tokens a frame, own projections      landmark  old frames seen
-  from near the present place, kept fine
-  clean   the short-term window, fine                                  noisy     the frames being
-  made, fine
+
+    coarse    long-term memory, a few tokens a frame, own projections
+    clean     the short-term window, fine
+    landmark  old frames seen from near the present place, kept fine
+    noisy     the frames being made, fine
+
 A noisy frame sees the clean frames of its window, the coarse ones older than that, the landmarks
 and itself. A clean frame sees clean and coarse likewise.
 Coarse frames see every `dilation`-th older coarse frame. Landmarks see themselves alone. So every

@@ -213,7 +213,7 @@ class _ClipParts:
         ids = torch.arange(self.poses.shape[1], device=ends.device)
         usable = (ids <= ends - loss.targets - cfg.window) & self.clip.posed.unsqueeze(1)
         usable &= ~draw.chance(loss.drop_landmarks, batch, 1)
-        every = self.noisy_ids[:, :: max(loss.targets // cfg.landmarks, 1)]
+        every = self.noisy_ids[:, :: max(loss.targets // max(cfg.landmarks, 1), 1)]
         single = self.noisy_ids.gather(1, draw.integers(loss.targets, batch, 1)).expand_as(every)
         one = draw.chance(loss.one_place, batch, 1)
         targets = self.take(self.poses, torch.where(one, single, every))

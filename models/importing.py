@@ -186,6 +186,8 @@ def read_checkpoint(path: Path, plain: bool) -> dict[str, Tensor]:
     Raises:
         ValueError: the file is no checkpoint.
     """
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
     try:
         if path.suffix == ".safetensors":
             return without_prefixes(load_file(path))

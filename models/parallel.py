@@ -6,25 +6,34 @@ after every operation (docs/LOG.md).
 """
 
 import os
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from worldsim.world import checked_device
 
 
 def start() -> tuple[int, int]:
     """Join the group torchrun set up; (rank, how many)."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count > 1 and not dist.is_initialized():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        # The others wait while the first one encodes the data.
+        dist.init_process_group(backend, timeout=timedelta(days=7))
     return int(os.environ.get("RANK", "0")), count
 
 
 def own_device(name: str) -> torch.device:
-    """The device of that name; of several processes on `cuda`, each has one of its own."""
+    """The device of that name; of several processes on `cuda`, each has one of its own.
+
+    Raises:
+        ValueError: it cannot be used here.
+    """
     if name == "cuda" and count() > 1:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return torch.device(name)
+    return checked_device(name)
 
 
 def count() -> int:

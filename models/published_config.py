@@ -73,7 +73,7 @@ class PublishedTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedConfig:
-    """A published training: `assets/configs/far-*.yaml`.
+    """A published training: `assets/configs/published/*.yaml`.
 
     Attributes:
         recipe: tells such a file from one of our own worlds'.

@@ -22,6 +22,7 @@ from worldsim.data.published_latents import (
     published_meta,
 )
 from worldsim.paths import asset
+from worldsim.world import checked_device
 
 LATENT_SIZE = 8
 BATCH = 64  # frames
@@ -129,6 +130,6 @@ def extract(args: argparse.Namespace) -> None:
     clips = find_clips(args.source, layout, args.root)
     if args.weights is None and any(clip.latents is None for clip in clips):
         raise ValueError(f"{args.source} lists frames: give the autoencoder's --weights.")
-    encoder = open_encoder(load_yaml(path), args.weights, torch.device(args.device), LATENT_SIZE)
+    encoder = open_encoder(load_yaml(path), args.weights, checked_device(args.device), LATENT_SIZE)
     made = latents_of(clips, layout, encoder, args.target)
     print(f"{args.target}: {len(made)} of {len(clips)} clips, {len(made.latents)} frames.")

@@ -41,12 +41,8 @@ def fine_sees_fine(now: Tensor, then: Tensor, cfg: "FARConfig") -> Tensor:
 
 def additive(visible: Tensor) -> Tensor:
     """Attention mask `[..., 1, :, :]` of zeros and minus infinities."""
-    return (
-        torch.zeros(visible.shape)
-        .masked_fill_(~visible.cpu(), float("-inf"))
-        .to(visible.device)
-        .unsqueeze(-3)
-    )
+    zeros = torch.zeros(visible.shape, device=visible.device)
+    return zeros.masked_fill_(~visible, float("-inf")).unsqueeze(-3)
 
 
 def spread(visible: Tensor, rows: int, columns: int) -> Tensor:

@@ -30,6 +30,7 @@ from worldsim.config import load_config, load_yaml
 from worldsim.data.store import EpisodeStore
 from worldsim.paths import asset
 from worldsim.whole import write_whole
+from worldsim.world import checked_device
 
 RECIPE = "autoencoder"
 SMOKE = ("training.steps=6", "training.batch=2", "training.discriminator_from=3")
@@ -106,7 +107,7 @@ def train_autoencoder(args: Any) -> int:
     cfg = replace(cfg, start=args.origin) if args.origin else cfg
     out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
     shape = preset(cfg.model)
-    run = AutoencoderRun(cfg, shrunk(shape) if args.smoke else shape, torch.device(args.device))
+    run = AutoencoderRun(cfg, shrunk(shape) if args.smoke else shape, checked_device(args.device))
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
     if args.fresh and checkpoint.exists():
@@ -261,6 +262,8 @@ class AutoencoderRun:
             net.load_state_dict(state[name])
         for opt, saved in zip(self.opts, state["optimisers"], strict=True):
             opt.load_state_dict(saved)
+            for group in opt.param_groups:
+                group["lr"] = self.plan.lr  # one that diverged is resumed with a lower one
         self.step = state["step"]
 
 
@@ -292,7 +295,6 @@ def write_result(run: AutoencoderRun, out: Path) -> None:
     weights = {name: t.detach().cpu().contiguous() for name, t in run.average.state_dict().items()}
     path = out / "autoencoder.safetensors"
     write_whole(path, lambda scratch: save_file(weights, scratch))
-    told = run.measure()
     text = "# Beside the weights: their settings, as in the zoo.\n" + json.dumps(run.shape) + "\n"
     write_whole(out / "autoencoder.yaml", lambda scratch: scratch.write_text(text))
     told = run.measure()

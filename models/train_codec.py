@@ -12,6 +12,7 @@ from worldsim.checkpoint import (
     CARD,
     WEIGHTS,
     check_world,
+    load_into,
     load_training,
     load_weights,
     save_training,
@@ -30,6 +31,12 @@ def prepare(cfg: TrainConfig, out: Path, device: torch.device):
             f"{cfg.data.train} holds no episodes: run `worldsim collect --env {cfg.engine} "
             f"--episodes 1200 --out {Path(cfg.data.train).parent}` first"
         )
+    sets = {store.meta(i).action_set for i in range(len(store))} - {cfg.action_set}
+    if sets:
+        raise ValueError(
+            f"{cfg.data.train} holds episodes with the actions {', '.join(sorted(sets))}, "
+            f"{cfg.name} has {cfg.action_set}: give episodes of one kind of world"
+        )
     codec = train_codec(cfg, store, out, device)
     return codec, cached_latents(store, codec, codec.encoder_hash(), Path(cfg.data.cache))
 
@@ -38,15 +45,12 @@ def train_codec(
     cfg: TrainConfig, store: EpisodeStore, out: Path, device: torch.device
 ) -> PatchAutoencoder:
     """Find the encoder, then teach the decoder; resumes and saves in `out/codec.pt`."""
-    codec, path, rng = (
-        PatchAutoencoder(cfg.codec).to(device),
-        out / "codec.pt",
-        np.random.default_rng(cfg.seed),
-    )
+    codec = PatchAutoencoder(cfg.codec)
+    path, rng = out / "codec.pt", np.random.default_rng(cfg.seed)
     plan, done, optimiser_state = cfg.codec_training, 0, None
     if path.exists():
         state = load_training(path)
-        codec.load_state_dict(state["codec"])
+        load_into(codec, state["codec"], path)
         done, optimiser_state = state["step"], state["optimiser"]
     frames = (
         some_frames(store, plan.fit_frames, rng) if done < plan.steps or not path.exists() else None
@@ -54,6 +58,7 @@ def train_codec(
     if not path.exists():
         codec.fit_encoder(frames)
         save_training(path, {"codec": codec.state_dict(), "step": 0, "optimiser": None})
+    codec.to(device)  # the encoder is found in float64 on the CPU
     optimiser = torch.optim.AdamW([p for p in codec.parameters() if p.requires_grad], lr=plan.lr)
     if optimiser_state:
         optimiser.load_state_dict(optimiser_state)
@@ -62,11 +67,11 @@ def train_codec(
         for group in optimiser.param_groups:
             group["lr"] = plan.lr * min(1, (step + 1) / 50, 3 * (1 - step / plan.steps))
         batch = frames[torch.randint(0, len(frames), (plan.batch,), generator=generator)]
-        loss = decoder_loss(codec, batch, generator)
+        loss = decoder_loss(codec, batch.to(device), generator)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if step % 50 == 49:
+        if step % 50 == 49 or step + 1 == plan.steps:
             print(f"codec {step + 1}/{plan.steps}  loss {loss.item():.4f}", flush=True)
             save_training(
                 path,
@@ -96,7 +101,9 @@ def take_codec(cfg: TrainConfig, world: str, out: Path) -> None:
     """The codec of another world, if it is shaped as asked for: its latents are what that world's
     dynamics knows. Else the training finds its own, and the dynamics learns a new alphabet.
     """
-    theirs = read_card(world_folder(world) / CARD).settings["codec"]
+    theirs = read_card(world_folder(world) / CARD).settings.get("codec")
+    if theirs is None:
+        raise ValueError(f"{world} is of the published layout: --from takes a world of our own.")
     if theirs == to_dict(cfg.codec) and not (out / "codec.pt").exists():
         codec = PatchAutoencoder(cfg.codec)
         codec.load_state_dict(world_weights(world, "codec."))

@@ -7,6 +7,7 @@ that is killed loses at most `save_minutes`.
 import json
 import math
 import os
+import shutil
 import time
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from models import parallel
 from models.training import averaged, pick_precision
-from worldsim.checkpoint import load_training, save_training
+from worldsim.checkpoint import load_into, load_training, save_training
 
 
 class Plan(Protocol):
@@ -87,16 +88,16 @@ class Run:
 
     def begin_with(self, weights: dict[str, Tensor]) -> None:
         """Start from weights, of the network and of its average."""
-        self.network.load_state_dict(weights)
-        self.average.load_state_dict(weights)
+        load_into(self.network, weights, "the world to begin with")
+        load_into(self.average, weights, "the world to begin with")
 
     def resume(self) -> bool:
         """Continue from the checkpoint; False if there is none."""
         if not self.path.exists():
             return False
         state = load_training(self.path)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
+        load_into(self.network, state["network"], self.path)
+        load_into(self.average, state["average"], self.path)
         for opt, saved in zip(self.opts, state["optimisers"], strict=True):
             opt.load_state_dict(saved)
         self.step = state["step"]
@@ -204,6 +205,7 @@ def start_folder(out: Path, fresh: bool) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     if fresh:
-        for name in ("checkpoint.pt", "codec.pt", "log.jsonl"):
+        for name in ("checkpoint.pt", "codec.pt", "log.jsonl", "world"):
             if (out / name).exists():
+                shutil.rmtree(out / f"{name}.old", ignore_errors=True)
                 (out / name).replace(out / f"{name}.old")

@@ -7,6 +7,7 @@ train_loop.py. Every draw is a function of seed,
 step and row, so that `torchrun --nproc-per-node N` trains on the batches that one process would.
 """
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,10 @@ def train_published(args) -> int:
         source_of(cfg, entry, encoder)  # the others find the latents ready
     parallel.barrier()
     run = Run(PublishedRecipe(cfg, entry, encoder, device), out, device)
-    if not run.resume() and args.origin:
+    resumed = run.resume()
+    if args.export and not resumed:
+        raise ValueError(f"{out} holds no checkpoint to export: train first")
+    if not resumed and args.origin:
         run.begin_with(world_weights(args.origin, "dynamics."))
     if not args.export:
         run.loop()
@@ -199,7 +203,8 @@ class PublishedRecipe:
 
     def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
         """Dreams from held-out clips."""
-        dynamics = FARReferenceDynamics(average, self.entry.play).to(self.device)
+        network = copy.deepcopy(average)  # playing may change its precision
+        dynamics = FARReferenceDynamics(network, self.entry.play).to(self.device)
         world = WorldModel(
             self.card(0), Parts(self.encoder.codec, dynamics), "unsaved", device=str(self.device)
         )

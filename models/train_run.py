@@ -2,6 +2,7 @@
 train_loop.py, published FAR's training in train_published.py; train_world.py is the command.
 """
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def train(args) -> int:
         torch.set_num_threads(args.threads)
     if is_published(args.config):
         return train_published(args)
-    cfg = load_config(args.config, TrainConfig, [*args.set, *(SMOKE if args.smoke else ())])
+    cfg = load_config(args.config, TrainConfig, [*(SMOKE if args.smoke else ()), *args.set])
     out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
     cfg = with_data_in(cfg, out) if args.smoke else cfg
     device = parallel.own_device(args.device)
@@ -69,7 +70,10 @@ def train(args) -> int:
     parallel.barrier()
     codec, cache = prepare(cfg, out, device)
     run = DynamicsRun(cfg, codec, cache, out, device)
-    if not run.resume() and args.origin:
+    resumed = run.resume()
+    if args.export and not resumed:
+        raise ValueError(f"{out} holds no checkpoint to export: train first")
+    if not resumed and args.origin:
         run.begin_with(dynamics_of(args.origin, run.recipe.actions, run.network))
     if not args.export:
         run.loop()
@@ -125,7 +129,7 @@ class SlidingRecipe:
             short_length=cfg.data.short_length,
             short=cfg.data.short,
             rests=cfg.data.rests,
-            mirror=codec.mirror,
+            mirror=copy.deepcopy(codec).cpu().mirror,  # clips are drawn on the CPU
             seed=seed,
         )
 
@@ -157,7 +161,8 @@ class SlidingRecipe:
         """Inverse of state."""
         self.sampler.load_state_dict(json.loads(state["sampler"]))
         self.rng.set_state(state["rng"])
-        self.far_loss.residuals = state["residuals"]
+        old = state["residuals"]
+        self.far_loss.residuals = None if old is None else old.to(self.device)
 
     def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
         """Dreams from held-out episodes."""

@@ -63,7 +63,7 @@ class DynamicsTraining:
     def rate(self, step: int) -> float:
         """Learning rate factor: warm-up, constant, linear to zero over the last `decay`."""
         left = (self.steps - step) / max(self.decay * self.steps, 1)
-        return max(min((step + 1) / self.warmup, left, 1.0), 0.0)
+        return max(min((step + 1) / max(self.warmup, 1), left, 1.0), 0.0)
 
     def stage(self, step: int) -> Stage:
         """What is switched on at a step; the costly things take turns."""

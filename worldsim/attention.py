@@ -21,7 +21,8 @@ from worldsim.recollection import Level
 class Watch(TorchFunctionMode):
     """While it is entered, keeps how much each key was attended to, for the first dream.
 
-    Layers and heads are averaged; of several sampler steps the last one counts.
+    Layers, heads and sampler steps are averaged, and so is the pass in which the frame is
+    remembered where that looks at all of the memory too.
     """
 
     def __init__(self) -> None:
@@ -42,8 +43,7 @@ class Watch(TorchFunctionMode):
     def heats(self, levels: list[Level]) -> list[list[float]] | None:
         """Attention of the newest frame, one number a frame of each level; they sum to 1.
 
-        None before a frame was made. Only attention over all of the memory counts: a frame that
-        is encoded into the memory looks at a part of it.
+        None before a frame was made. Only attention over all of the memory counts.
         """
         keys = sum(len(level.frames) * level.tokens for level in levels)
         whole = [weights for weights in self._calls if len(weights) == keys]

@@ -148,3 +148,19 @@ def load_weights(path: Path) -> dict[str, Tensor]:
             f"an earlier checkpoint"
         )
     return weights
+
+
+def load_into(module: torch.nn.Module, weights: dict[str, torch.Tensor], source: object) -> None:
+    """Load weights into a module of the same shape.
+
+    Raises:
+        ValueError: they are of another shape; says where they are from.
+    """
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        last = str(error).splitlines()[-1].strip()
+        raise ValueError(
+            f"{source} is of another network ({last}): keep the settings it was begun with, or "
+            f"begin afresh with --fresh"
+        ) from error

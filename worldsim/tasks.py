@@ -7,6 +7,7 @@ collected from one (`worldsim collect --task module:find_water`).
 """
 
 import importlib
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ def verdict(judge: Judge, step: Happened) -> tuple[float, bool]:
     """
     said = judge(step)
     gained, over = said if isinstance(said, tuple) else (said, False)
-    if not np.isfinite(gained):
+    if not isinstance(gained, numbers.Real) or not np.isfinite(gained):
         raise ValueError(f"the task's function gave the reward {gained!r}: give a number.")
     return float(gained), bool(over)
 

@@ -5,8 +5,8 @@ Knows no network: a world's card names a builder (card.py), loaded by that name.
 engine or environment.
 
     world = load_world("dmlab")
-    state = world.reset(frames, actions, seeds=[0])       # context: frames uint8 [1,T,H,W,3],
-    actions [1,T-1]
+    # The context: frames uint8 [1,T,H,W,3], actions [1,T-1].
+    state = world.reset(frames, actions, seeds=[0])
     state, frames = world.step(state, [2])                # frames uint8 [1,H,W,3]
 """
 
@@ -369,16 +369,26 @@ def world_folder(path_or_name: str | Path) -> Path:
     )
 
 
+def checked_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        WorldError: it cannot be used here.
+    """
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        told = str(error).splitlines()[0]
+        raise WorldError(f"there is no device {name!r} here ({told}): use cpu") from error
+
+
 def load_world(path_or_name: str | Path, device: str = "cpu") -> WorldModel:
     """Open a world, every file checked against its manifest.
 
     Raises:
         WorldError: in one sentence, what is wrong with it.
     """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise WorldError(f"there is no device {device!r} here ({error}): use cpu") from error
+    checked_device(device)
     folder = world_folder(path_or_name)
     world_hash = check_world(folder)
     card = read_card(folder / CARD)

@@ -90,8 +90,9 @@ class ClipFile:
         if layout.condition == "none":
             return np.full(length + 1, NULL_ACTION, np.int64)
         if layout.condition == "label":
+            name = self.frames or self.latents
             if self.label is None or not 0 <= self.label < LABELS:
-                raise ValueError(f"{self.frames}: its label is {self.label}, not 0 to {LABELS - 1}")
+                raise ValueError(f"{name}: its label is {self.label}, not 0 to {LABELS - 1}")
             return np.full(length + 1, self.label, np.int64)
         path = self.actions or self.frames
         if path is None or path.suffix != ".npz":

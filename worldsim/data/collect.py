@@ -233,7 +233,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; what is stored is whole, the same command goes on from here.")
         return 130
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, RuntimeError) as error:
         parser.error(str(error))
     return 0
 

@@ -51,12 +51,14 @@ def cached_latents(
     the same episodes by the same codec.
     """
     meta = {
-        "episodes": [path.name for path in store.paths()],
+        "episodes": [[path.name, path.stat().st_size] for path in store.paths()],
         "codec": codec_hash,
         "shape": list(codec.latent_shape),
     }
     if (folder / "meta.json").exists() and json.loads((folder / "meta.json").read_text()) == meta:
         return open_latents(folder)
+    if folder.exists() and any(folder.iterdir()) and not (folder / "meta.json").is_file():
+        raise ValueError(f"{folder} is no cache of latents: give another data.cache")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".latents-", dir=folder.parent))
     try:
@@ -74,6 +76,12 @@ def _encode_all(store: EpisodeStore, codec, folder: Path, progress) -> None:
     lengths, actions, poses, posed = [], [], [], []
     with open(folder / "latents.raw", "wb") as file:
         for i, episode in enumerate(store):
+            size = episode.frames.shape[1]
+            if size != codec.frame_size:
+                raise ValueError(
+                    f"{store.paths()[i]} has frames of {size} pixels, the codec of "
+                    f"{codec.frame_size}: set codec.frame_size, or give other episodes"
+                )
             encode_episode(codec, episode).tofile(file)
             lengths.append(len(episode.frames))
             actions.append(np.concatenate(([NULL_ACTION], episode.actions)))
@@ -95,4 +103,6 @@ def _encode_all(store: EpisodeStore, codec, folder: Path, progress) -> None:
 def encode_episode(codec, episode: Episode, batch: int = 128) -> np.ndarray:
     """Latents float16 `[T+1,C,h,w]` of an episode."""
     frames = torch.from_numpy(np.asarray(episode.frames))
-    return torch.cat([codec.encode(part) for part in frames.split(batch)]).half().numpy()
+    device = getattr(getattr(codec, "mean", None), "device", None)
+    parts = [codec.encode(part.to(device)).half().cpu() for part in frames.split(batch)]
+    return torch.cat(parts).numpy()

@@ -115,9 +115,6 @@ class Stretches:
         batch: rows of the global batch.
         seed: of everything drawn.
         rows: which rows of it this process takes.
-
-    Raises:
-        ValueError: a clip is too short.
     """
 
     def __init__(

@@ -51,6 +51,7 @@ def write_figures(folder: Path, report: dict[str, Any]) -> str:
             f"the report is of a world with the hash {report['hash'][:12]}, {folder} has another: "
             f"evaluate this one"
         )
-    card = json.loads((folder / CARD).read_text(encoding="utf-8")) | {"figures": summary(report)}
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    card["figures"] = card["figures"] | summary(report)  # a report may be of one part only
     write_card(folder, card)
     return check_world(folder)

@@ -56,7 +56,17 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         ValueError: an argument out of range, or no such world.
     """
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    unused = [
+        name
+        for name in ("only", "walker", "frames_long")
+        if getattr(args, name) != parser.get_default(name)
+    ]
+    if args.data is not None and unused:
+        parser.error(f"--{unused[0].replace('_', '-')} needs an engine: leave it out with --data.")
+    if args.quick and args.card:
+        parser.error("--quick figures mean little: leave --quick out to write them into a card.")
     from worldsim.evaluate.card import write_figures
     from worldsim.evaluate.protocol import Protocol, quick
     from worldsim.evaluate.sheet import write_picture

@@ -45,6 +45,7 @@ class Stopwatch:
     def __init__(self, part: Any, method: str, device: torch.device) -> None:
         self._part, self._method, self._device = part, method, device
         self.seconds: list[float] = []
+        self._spent = 0.0
         setattr(self, method, self._timed)
 
     def __getattr__(self, name: str) -> Any:
@@ -55,8 +56,13 @@ class Stopwatch:
         result = getattr(self._part, self._method)(*args, **kwargs)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        self.seconds.append(time.perf_counter() - began)
+        self._spent += time.perf_counter() - began
         return result
+
+    def lap(self) -> None:
+        """A frame is made: note what was spent on it, in however many calls."""
+        self.seconds.append(self._spent)
+        self._spent = 0.0
 
 
 def time_dream(
@@ -95,6 +101,8 @@ def time_dream(
             began = time.perf_counter()
             state, _ = world.step(state, [walker.act(None) for walker in walkers], steps)
             whole.append(time.perf_counter() - began)
+            for watch in watches.values():
+                watch.lap()
             if number in points:
                 resident[number] = resident_mb()
             told(number)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torchrun import torchrun
 
+from models.autoencoder import AutoencoderConfig, PatchAutoencoder, decoder_loss
 from models.train_codec import prepare
 from models.train_run import SMOKE, DynamicsRun
 from models.training import TrainConfig, pick_precision
@@ -124,6 +125,63 @@ def test_two_processes_train_together(smoke, tmp_path):
 def test_missing_data_is_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="worldsim collect"):
         main([CONFIG, "--out", str(tmp_path), "--set", f"data.train={tmp_path / 'none'}"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (["codec.frame_size=128", "codec.patch=16"], "has frames of 64 pixels, the codec of 128"),
+        (["action_set=voxel"], "holds episodes with the actions dmlab"),
+        (["data.cache=HERE"], "is no cache of latents"),
+        (["dynamics.layers=3"], "is of another network"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence_and_nothing_is_lost(smoke, tmp_path, changes, sentence):
+    (tmp_path / "mine").write_text("not to be deleted")
+    for name in ("codec.pt", "checkpoint.pt"):
+        if changes[0].startswith("dynamics"):
+            (tmp_path / name).write_bytes((smoke / name).read_bytes())
+    where = {name: smoke / "data" / name for name in ("train", "heldout")}
+    where["cache"] = smoke / "latents" if changes[0].startswith("dynamics") else tmp_path / "new"
+    settings = [*SMOKE, *(f"data.{name}={path}" for name, path in where.items()), *changes]
+    words = [f"--set={word.replace('HERE', str(tmp_path))}" for word in settings]
+    with pytest.raises(ValueError, match=sentence):
+        main([CONFIG, "--out", str(tmp_path), *words])
+    assert (tmp_path / "mine").read_text() == "not to be deleted"
+
+
+def test_an_export_needs_a_checkpoint(smoke, tmp_path):
+    words = [f"--set={setting}" for setting in SMOKE]
+    words += [f"--set=data.{name}={smoke / 'data' / name}" for name in ("train", "heldout")]
+    with pytest.raises(ValueError, match="no checkpoint to export"):
+        main([CONFIG, "--out", str(tmp_path / "out"), "--export", *words,
+              f"--set=data.cache={tmp_path / 'latents'}"])  # fmt: skip
+
+
+def test_a_device_that_is_not_there_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="there is no device 'abacus' here"):
+        main([CONFIG, "--out", str(tmp_path), "--device", "abacus"])
+
+
+def test_the_decoder_learns_on_any_device():
+    """Nothing in its loss stays behind on the CPU. (The device `meta` computes nothing, and refuses
+    to be mixed with others all the same.)
+    """
+    meta = torch.device("meta")
+    codec = PatchAutoencoder(AutoencoderConfig(frame_size=16, patch=4, channels=8, width=16))
+    frames = torch.zeros(3, 16, 16, 3, dtype=torch.uint8, device=meta)
+    loss = decoder_loss(codec.to(meta), frames, torch.Generator().manual_seed(0))
+    assert loss.device == meta
+
+
+def test_the_codec_is_trained_once(smoke, tmp_path):
+    """Its steps are no multiple of the steps between two saves."""
+    cfg = config(smoke, "codec_training.steps=7")
+    prepare(cfg, tmp_path, torch.device("cpu"))
+    before = (tmp_path / "codec.pt").read_bytes()
+    prepare(cfg, tmp_path, torch.device("cpu"))
+    assert torch.load(tmp_path / "codec.pt", weights_only=True)["step"] == 7
+    assert (tmp_path / "codec.pt").read_bytes() == before
 
 
 def test_precision_is_measured_or_as_wished():

@@ -52,6 +52,6 @@ def write_figures(folder: Path, report: dict[str, Any]) -> str:
             f"evaluate this one"
         )
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    card["figures"] = card["figures"] | summary(report)  # a report may be of one part only
+    card["figures"] = summary(report)
     write_card(folder, card)
     return check_world(folder)

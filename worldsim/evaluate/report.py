@@ -65,8 +65,9 @@ def main(argv: list[str] | None = None) -> int:
     ]
     if args.data is not None and unused:
         parser.error(f"--{unused[0].replace('_', '-')} needs an engine: leave it out with --data.")
-    if args.quick and args.card:
-        parser.error("--quick figures mean little: leave --quick out to write them into a card.")
+    part = "--quick" if args.quick else "--only" if args.only else ""
+    if args.card and part:
+        parser.error(f"--card takes the figures of a whole evaluation: leave {part} out.")
     from worldsim.evaluate.card import write_figures
     from worldsim.evaluate.protocol import Protocol, quick
     from worldsim.evaluate.sheet import write_picture

@@ -91,8 +91,14 @@ class Run:
         load_into(self.network, weights, "the world to begin with")
         load_into(self.average, weights, "the world to begin with")
 
-    def resume(self) -> bool:
-        """Continue from the checkpoint; False if there is none."""
+    def resume(self, needed: bool = False) -> bool:
+        """Continue from the checkpoint; False if there is none.
+
+        Raises:
+            ValueError: there is none though it is needed, or it is of another network.
+        """
+        if needed and not self.path.exists():
+            raise ValueError(f"{self.out} holds no checkpoint to export: train first")
         if not self.path.exists():
             return False
         state = load_training(self.path)

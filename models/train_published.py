@@ -57,10 +57,7 @@ def train_published(args) -> int:
         source_of(cfg, entry, encoder)  # the others find the latents ready
     parallel.barrier()
     run = Run(PublishedRecipe(cfg, entry, encoder, device), out, device)
-    resumed = run.resume()
-    if args.export and not resumed:
-        raise ValueError(f"{out} holds no checkpoint to export: train first")
-    if not resumed and args.origin:
+    if not run.resume(needed=args.export) and args.origin:
         run.begin_with(world_weights(args.origin, "dynamics."))
     if not args.export:
         run.loop()

@@ -70,10 +70,7 @@ def train(args) -> int:
     parallel.barrier()
     codec, cache = prepare(cfg, out, device)
     run = DynamicsRun(cfg, codec, cache, out, device)
-    resumed = run.resume()
-    if args.export and not resumed:
-        raise ValueError(f"{out} holds no checkpoint to export: train first")
-    if not resumed and args.origin:
+    if not run.resume(needed=args.export) and args.origin:
         run.begin_with(dynamics_of(args.origin, run.recipe.actions, run.network))
     if not args.export:
         run.loop()

@@ -8,6 +8,8 @@ under mirroring first, so every component is even or odd
 and mirroring a latent is flipping its columns and some signs: mirrored training data costs nothing.
 The decoder starts as the transposed encoder and
 learns what seams and fine texture need, on noisy latents, since a dream's latents are never exact.
+What 48 numbers for 768 cannot say, the grain of grass and leaves, is put on from a book of true
+patches.
 """
 
 import hashlib
@@ -17,11 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.textures import TextureBook
+
+BOOK_FRAMES = 256
+
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
     """Sizes in pixels (`frame_size`, `patch`) and channels; `whiten` is the power of a component's
-    spread that is divided out (0: pixels, 1: white).
+    spread that is divided out (0: pixels, 1: white). `textures`: how many patches of fine texture
+    the decoder keeps (0: none), put on at `texture_strength`.
     """
 
     frame_size: int = 64
@@ -30,6 +37,8 @@ class AutoencoderConfig:
     width: int = 128
     blocks: int = 2
     whiten: float = 0.5
+    textures: int = 0
+    texture_strength: float = 0.6
 
     def __post_init__(self):
         if self.frame_size % self.patch:
@@ -81,6 +90,7 @@ class PatchAutoencoder(nn.Module):
         )
         nn.init.zeros_(self.outlet[1].weight)
         nn.init.zeros_(self.outlet[1].bias)
+        self.book = TextureBook(cfg.textures, cfg.channels, size) if cfg.textures else None
 
     @property
     def frame_size(self) -> int:
@@ -118,6 +128,20 @@ class PatchAutoencoder(nn.Module):
         self.basis.copy_(torch.stack([vector for _, _, vector in found], dim=1))
         self.mirror_sign.copy_(torch.tensor([float(sign) for _, sign, _ in found]))
 
+    @torch.no_grad()
+    def fill_book(self, frames: Tensor, generator: torch.Generator) -> None:
+        """Take textures from some of the frames uint8 `[N,H,W,3]`, when the decoder has learnt to
+        paint the rest.
+        """
+        if self.book is None:
+            return
+        some = frames[torch.randperm(len(frames), generator=generator)[:BOOK_FRAMES]]
+        some = some.to(self.mean.device)
+        latents = self.encode(some)
+        painted = torch.cat([self.paint(part) for part in latents.split(16)])
+        missing = self._patches(_to_float(some) - painted.permute(0, 2, 3, 1))
+        self.book.fill(latents, missing, generator)
+
     def encoder_hash(self) -> str:
         """Names what the latents mean: changes with the encoder, not with the decoder."""
         parts = (self.mean, self.basis, self.spread)
@@ -136,19 +160,26 @@ class PatchAutoencoder(nn.Module):
 
     def linear_decode(self, latents: Tensor) -> Tensor:
         """The transposed encoder: pictures float `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`."""
-        p = self.cfg.patch
-        x = (latents.movedim(1, -1) * self.spread) @ self.basis.T + self.mean
-        return x.unflatten(-1, (p, p, 3)).permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
+        return self._pictures((latents.movedim(1, -1) * self.spread) @ self.basis.T + self.mean)
+
+    def _pictures(self, patches: Tensor) -> Tensor:
+        """`[B,h,w,3*p*p]` -> `[B,3,H,W]`."""
+        x = patches.unflatten(-1, (self.cfg.patch, self.cfg.patch, 3))
+        return x.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 
     def paint(self, latents: Tensor) -> Tensor:
         """Pictures float `[B,3,H,W]` about -1..1 of latents `[B,C,h,w]`."""
         x = self.high(self.rise(self.low(self.inlet(latents))))
         return self.linear_decode(latents) + self.outlet(x)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`."""
-        pictures = self.paint(latents.float()).clamp(-1, 1)
+        pictures = self.paint(latents.float())
+        if self.book is not None:
+            grain = self._pictures(self.book.look_up(latents.float()))
+            pictures = pictures + self.cfg.texture_strength * grain
+        pictures = pictures.clamp(-1, 1)
         return ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
     def mirror(self, latents: Tensor) -> Tensor:

@@ -53,6 +53,10 @@ class FARConfig:
     `shortcuts`: whether play tells the network how long a jump is; a network whose shortcuts were
     trained too little is better told that every jump is the shortest (docs/LOG.md).
     `refiner`: width of the convolutions over what the tokens predict; 0 for none.
+    `retrieval`: by how many of the coarsest channels the cells of a finished frame are looked up
+    among those of the landmarks, which take their places; 0 for not at all.
+    `still`: how near (cells) a place must be to one that was seen before to look just the same; 0
+    for never.
     """
 
     actions: int
@@ -73,12 +77,19 @@ class FARConfig:
     shortcuts: bool = True
     context_noise: float = 0.0
     refiner: int = 0
+    retrieval: int = 0
+    still: float = 0.0
 
     def __post_init__(self):
         if self.width % self.head_size:
             raise ValueError(
                 f"width {self.width} is no multiple of head_size {self.head_size}: choose one "
                 f"that is"
+            )
+        if not 0 <= self.retrieval <= self.latent_channels:
+            raise ValueError(
+                f"retrieval {self.retrieval} is no number of channels: give 0 to "
+                f"{self.latent_channels}"
             )
         for side in (self.patch, *self.coarse_patch):
             if self.latent_size % side:

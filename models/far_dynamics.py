@@ -26,9 +26,9 @@ from models.far import (
     FARNetwork,
 )
 from models.flow import jump, times
-from models.layers import Modulation
 from models.passes import Arrival, Entered, after, among, arrive, itself, through
 from models.places import displace, distance, nearest_landmarks
+from models.retrieval import retrieved, seen_from_here
 
 BANK = 256
 NOVEL = 0.1
@@ -41,6 +41,8 @@ class FARCarry:
 
     frame `[B]`: number of the next frame; poses `[B,3]` of the newest frame; motions `[B,A,2]` that
     each action would make now;
+    late_latents `[B,N,C,h,w]`, late_poses `[B,N,3]`, late_conditions `[B,N,D]`: the newest frames,
+    number i at i modulo N, which enter long-term memory N at a time (N is the dilation);
     bank_latents `[B,M,C,h,w]` float16, bank_poses `[B,M,3]`, bank_ids `[B,M]`: frames kept for
     their places.
     """
@@ -49,11 +51,15 @@ class FARCarry:
     frame: Tensor
     poses: Tensor
     motions: Tensor
+    late_latents: Tensor
+    late_poses: Tensor
+    late_conditions: Tensor
     bank_latents: Tensor
     bank_poses: Tensor
     bank_ids: Tensor
 
-    PLAIN = ("frame", "poses", "motions", "bank_latents", "bank_poses", "bank_ids")
+    LATE = ("late_latents", "late_poses", "late_conditions")
+    PLAIN = ("frame", "poses", "motions", *LATE, "bank_latents", "bank_poses", "bank_ids")
 
     def map(self, function) -> "FARCarry":
         """A new carry of `function(tensor, batch dimension)` of every tensor."""
@@ -64,6 +70,12 @@ class FARCarry:
         """Every tensor by a name that tells where it belongs."""
         plain = {name: getattr(self, name) for name in self.PLAIN}
         return plain | {f"cache.{name}": tensor for name, tensor in self.cache.tensors().items()}
+
+    @property
+    def newest(self) -> Tensor:
+        """What the newest frame shows, `[B,C,h,w]`."""
+        rows = torch.arange(len(self.frame), device=self.frame.device)
+        return self.late_latents[rows, (self.frame - 1) % self.late_latents.shape[1]]
 
     def forget_coarse(self) -> None:
         """Lose all long-term memory (to measure what it is worth)."""
@@ -92,13 +104,16 @@ class FARDynamics(nn.Module):
 
     def initial(self, batch: int) -> FARCarry:
         """A dream that has seen nothing."""
-        weight = self.network.out.weight
+        weight, late = self.network.out.weight, self.cfg.dilation
         at = {"device": weight.device}
         return FARCarry(
             cache=MultiLevelCache.empty(self.cfg, batch, weight.device, weight.dtype),
             frame=torch.zeros(batch, dtype=torch.long, **at),
             poses=torch.zeros(batch, 3, **at),
             motions=torch.zeros(batch, self.cfg.actions, 2, **at),
+            late_latents=torch.zeros(batch, late, *self.latent_shape, **at),
+            late_poses=torch.zeros(batch, late, 3, **at),
+            late_conditions=torch.zeros(batch, late, self.cfg.width, dtype=weight.dtype, **at),
             bank_latents=torch.zeros(batch, BANK, *self.latent_shape, dtype=torch.float16, **at),
             bank_poses=torch.zeros(batch, BANK, 3, **at),
             bank_ids=torch.full((batch, BANK), NO_FRAME, **at),
@@ -109,14 +124,14 @@ class FARDynamics(nn.Module):
         cache = MultiLevelCache(*(tensors[f"cache.{name}"] for name in ("k", "v", "ids")), self.cfg)
         return FARCarry(cache=cache, **{name: tensors[name] for name in FARCarry.PLAIN})
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def observe(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> FARCarry:
         """Take in true frames `[B,C,h,w]`; `actions` `[B]` led to them (-1: none). Changes `carry`
         and gives it back.
         """
         return self._append(carry, self._arrive(carry, actions), latents, latents)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def imagine(
         self,
         carry: FARCarry,
@@ -128,23 +143,56 @@ class FARDynamics(nn.Module):
         """Make and take in the next frames: latents `[B,C,h,w]` from noise of that shape in `steps`
         jumps, remembered with `context_noise`. Changes `carry` and gives it back.
         """
-        cache, net = carry.cache, self.network
         blur = self.context_noise if context_noise is None else context_noise
         jumps = list(times(steps))
         arrival = self._arrive(carry, actions, jumps, blur)
-        self._recall(carry, arrival)
-        see = among(cache, arrival.ids, with_landmarks=True)
-        latents = noise
+        again, latents = self._seen_before(carry, arrival)
+        if not bool(again.all()):
+            landmarks = self._recall(carry, arrival, ~again)
+            made = self._made(carry, arrival, noise, jumps)
+            made = self._true(made, carry, *landmarks)
+            latents = torch.where(again[:, None, None, None], latents, made)
+        # As noise to remember it with, the noise it was made of, channels reversed: another, and
+        # still a function of the dream's seed.
+        seen = latents * (1 - blur) + noise.flip(1) * blur
+        return self._append(carry, arrival, latents, seen), latents
+
+    def _made(
+        self, carry: FARCarry, arrival: Arrival, noise: Tensor, jumps: list[tuple[float, float]]
+    ) -> Tensor:
+        """The frames `[B,C,h,w]` that the network makes of noise."""
+        net, latents = self.network, noise
+        see = among(carry.cache, arrival.ids, with_landmarks=True)
         for turn, (t, d) in enumerate(jumps):
             x = arrival.enter(net.embed(latents.unsqueeze(1)), turn)
             x, _ = through(net, x, see, to_the_end=True)
             condition = arrival.condition[:, turn : turn + 1]
             predicted = net.predict(x, condition, latents.unsqueeze(1))[:, 0]
             latents = jump(latents, predicted, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
-        # As noise to remember it with, the noise it was made of, channels reversed: another, and
-        # still a function of the dream's seed.
-        seen = latents * (1 - blur) + noise.flip(1) * blur
-        return self._append(carry, arrival, latents, seen), latents
+        return latents
+
+    def _true(self, made: Tensor, carry: FARCarry, landmarks: Tensor, known: Tensor) -> Tensor:
+        """Frames `[B,C,h,w]` put together from what was seen nearby or just now, where the network
+        does so.
+        """
+        if not self.cfg.retrieval:
+            return made
+        seen = torch.cat((carry.newest.unsqueeze(1), landmarks), dim=1)
+        known = torch.cat(((carry.frame > 0).unsqueeze(1), known), dim=1)
+        return retrieved(made.unsqueeze(1), seen, known, self.cfg.retrieval)[:, 0]
+
+    def _seen_before(self, carry: FARCarry, arrival: Arrival) -> tuple[Tensor, Tensor]:
+        """Which dreams `[B]` arrive where a remembered frame was seen from, and what it showed
+        `[B,C,h,w]`.
+        """
+        poses = torch.cat((carry.poses.unsqueeze(1), carry.bank_poses), dim=1)
+        usable = torch.cat(((carry.frame > 0).unsqueeze(1), carry.bank_ids != NO_FRAME), dim=1)
+        if not self.cfg.still:
+            usable = torch.zeros_like(usable)
+        again, index = seen_from_here(arrival.poses, poses, usable, self.cfg.still)
+        rows = torch.arange(len(index), device=index.device)
+        kept = carry.bank_latents[rows, (index - 1).clamp(min=0)].to(carry.newest.dtype)
+        return again, torch.where((index == 0)[:, None, None, None], carry.newest, kept)
 
     def _told(self, d: float) -> int:
         """The jump index the network is told for a jump of length d."""
@@ -179,21 +227,47 @@ class FARDynamics(nn.Module):
         return arrive(self.network, carry.frame, poses, actions, motions, passes)
 
     def _append(self, carry: FARCarry, arrival: Arrival, latents: Tensor, seen: Tensor) -> FARCarry:
-        """Encode frames once fine, the way they are `seen`, and once coarse, and remember them."""
+        """Encode frames fine, the way they are `seen`, and remember them; every so often coarse."""
         ids, cache, net = arrival.ids, carry.cache, self.network
         x = arrival.enter(net.embed(seen.unsqueeze(1)), -2)
         x, fine = through(net, x, among(cache, ids, with_landmarks=False))
         motions = net.predict_motions(x)[:, 0]
-        x = arrival.enter(net.embed(latents.unsqueeze(1), coarse=True), -1, coarse=True)
-        _, coarse = through(net, x, after(cache, ids), coarse=True)
         rows = torch.arange(len(ids), device=ids.device)
         cache.write("fine", rows, cache.place("fine", ids), fine, ids)
-        cache.write("ring", rows, cache.place("ring", ids), coarse, ids)
-        kept = rows[ids % self.cfg.dilation == 0]
-        some = KV(coarse.k[:, kept], coarse.v[:, kept])
-        cache.write("dilated", kept, cache.place("dilated", ids[kept]), some, ids[kept])
+        late = ids % self.cfg.dilation
+        carry.late_latents[rows, late] = latents.float()
+        carry.late_poses[rows, late] = arrival.poses
+        carry.late_conditions[rows, late] = arrival.condition[:, -1]
+        self._remember_coarse(carry, ids)
         self._keep_place(carry, latents, ids, arrival.poses)
         return replace(carry, frame=ids + 1, poses=arrival.poses, motions=motions)
+
+    def _remember_coarse(self, carry: FARCarry, ids: Tensor) -> None:
+        """Encode the newest frames coarse, up to `ids` `[B]`, in dreams where as many as the
+        dilation have come together. They are needed only when they leave the window, and none of
+        them sees another.
+        """
+        cfg, net, cache = self.cfg, self.network, carry.cache
+        due = torch.nonzero(ids % cfg.dilation == 0).flatten()
+        if not len(due):
+            return
+        frames = ids[due].unsqueeze(1) + torch.arange(1 - cfg.dilation, 1, device=ids.device)
+        at = due.unsqueeze(1), frames % cfg.dilation
+        poses, condition = carry.late_poses[at], carry.late_conditions[at]
+        entered = Entered(
+            net.embed(carry.late_latents[at], coarse=True),
+            [block.adaln(condition) for block in net.blocks],
+            net.rotations(frames, poses, True),
+            net.whereabouts(poses, True),
+        )
+        _, coarse = through(net, entered, after(cache, due, frames), coarse=True)
+        there = frames.flatten() >= 0
+        frames, rows = frames.flatten()[there], at[0].expand_as(frames).flatten()[there]
+        single = KV(*(_frame_by_frame(part, cfg.dilation)[:, there] for part in coarse))
+        cache.write("ring", rows, cache.place("ring", frames), single, frames)
+        kept = frames % cfg.dilation == 0
+        some = KV(single.k[:, kept], single.v[:, kept])
+        cache.write("dilated", rows[kept], cache.place("dilated", frames[kept]), some, frames[kept])
 
     def _keep_place(self, carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor) -> None:
         """Keep frames whose place is new; when the bank is full, the nearest kept one makes room.
@@ -209,9 +283,12 @@ class FARDynamics(nn.Module):
         carry.bank_poses[rows, at] = poses[rows]
         carry.bank_ids[rows, at] = ids[rows]
 
-    def _recall(self, carry: FARCarry, arrival: Arrival) -> None:
+    def _recall(self, carry: FARCarry, arrival: Arrival, needed: Tensor) -> tuple[Tensor, Tensor]:
         """Fill the landmark slots with the remembered frames nearest to where the dreamer arrives,
-        encoding only those that are not there yet.
+        encoding only those that are not there yet, in the dreams where they are `needed` `[B]`.
+
+        Returns:
+            What they show, float16 `[B,M,C,h,w]`, and which of them there are, bool `[B,M]`.
         """
         cfg, cache, poses = self.cfg, carry.cache, arrival.poses
         usable = (carry.bank_ids >= 0) & (carry.bank_ids <= (carry.frame - cfg.window).unsqueeze(1))
@@ -219,16 +296,23 @@ class FARDynamics(nn.Module):
         wanted = torch.where(index >= 0, carry.bank_ids.gather(1, index.clamp(min=0)), NO_FRAME)
         held = cache.level_ids("landmarks")
         stale = ~(held.unsqueeze(2) == wanted.unsqueeze(1)).any(dim=2)
-        held[stale] = NO_FRAME
-        missing = (wanted >= 0) & ~(wanted.unsqueeze(2) == held.unsqueeze(1)).any(dim=2)
+        held[stale & needed.unsqueeze(1)] = NO_FRAME
+        missing = (
+            needed.unsqueeze(1)
+            & (wanted >= 0)
+            & ~(wanted.unsqueeze(2) == held.unsqueeze(1)).any(dim=2)
+        )
+        every = torch.arange(len(index), device=index.device).unsqueeze(1)
+        landmarks = carry.bank_latents[every, index.clamp(min=0)], index >= 0
         rows, which = torch.nonzero(missing, as_tuple=True)
         if not len(rows):
-            return
+            return landmarks
         free = torch.argsort((held != NO_FRAME).int(), dim=1, stable=True)
         nth = (missing.cumsum(dim=1) - 1)[rows, which]
         bank = index[rows, which]
         kv = self._encode_landmarks(carry, arrival, rows, bank)
         cache.write("landmarks", rows, free[rows, nth], kv, carry.bank_ids[rows, bank])
+        return landmarks
 
     def _encode_landmarks(
         self, carry: FARCarry, arrival: Arrival, rows: Tensor, bank: Tensor
@@ -237,10 +321,12 @@ class FARDynamics(nn.Module):
         net = self.network
         ids, poses = carry.bank_ids[rows, bank], carry.bank_poses[rows, bank]
         latents = carry.bank_latents[rows, bank].unsqueeze(1).to(carry.cache.k.dtype)
-        mods = [
-            tuple(Modulation(*(part[rows] for part in half)) for half in layer)
-            for layer in arrival.mods(-3)
-        ]
+        mods = arrival.mods(-3, rows)
         at = ids.unsqueeze(1), poses.unsqueeze(1)
         entered = Entered(net.embed(latents), mods, net.rotations(*at), net.whereabouts(at[1]))
         return through(net, entered, itself)[1]
+
+
+def _frame_by_frame(tokens: Tensor, frames: int) -> Tensor:
+    """`[L,R,H,frames*S,d]` -> `[L,R*frames,H,S,d]`."""
+    return tokens.unflatten(3, (frames, -1)).transpose(2, 3).flatten(1, 2)

@@ -17,6 +17,7 @@ from models.draws import Draws
 from models.far import JUMPS, NO_FRAME, NO_JUMP, FARConfig, FARNetwork, Frames, Prediction
 from models.flow import jump, mix, ramp, shortcut_target
 from models.places import choose_landmarks, motions_between, relative_to_first
+from models.retrieval import retrieved
 from worldsim.data.clips import Clip
 
 
@@ -132,7 +133,11 @@ class FARLoss:
         t = torch.ones(ids.shape, device=ids.device)
         noise = draw.normal(*parts.take(latents, ids).shape)
         noisy = parts.noisy(noise, t, torch.zeros_like(ids))
-        guess = teacher(*parts.context(latents), noisy).latents
+        context = parts.context(latents)
+        guess = teacher(*context, noisy).latents
+        if self.cfg.retrieval:
+            landmarks = context[2]
+            guess = retrieved(guess, landmarks.latents, landmarks.ids >= 0, self.cfg.retrieval)
         chosen = draw.chance(self.loss.own_context, len(latents), 1, 1, 1, 1)
         out = latents.clone()
         rows = torch.arange(len(latents), device=ids.device).unsqueeze(1)

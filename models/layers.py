@@ -106,11 +106,18 @@ class AdaLN(nn.Module):
         self.linear = nn.Linear(width, 6 * width)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
+        ones = torch.tensor([0.0, 1.0, 0.0] * 2)[:, None, None]
+        self.register_buffer("ones", ones, persistent=False)
 
     def forward(self, condition: Tensor) -> tuple[Modulation, Modulation]:
         """The attention's and the MLP's."""
-        six = self.linear(condition).unsqueeze(2).chunk(6, dim=-1)
-        return Modulation(six[0], 1 + six[1], six[2]), Modulation(six[3], 1 + six[4], six[5])
+        six = self.numbers(condition).unbind(2)
+        return Modulation(*six[:3]), Modulation(*six[3:])
+
+    def numbers(self, condition: Tensor) -> Tensor:
+        """All six as one, `[B, F, 6, 1, D]`."""
+        six = self.linear(condition).unflatten(-1, (6, 1, -1))
+        return six + self.ones
 
 
 def modulate(x: Tensor, by: Modulation) -> Tensor:

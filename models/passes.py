@@ -13,7 +13,7 @@ from torch import Tensor
 from models.cache import KV, MultiLevelCache
 from models.far import LANDMARK, FARNetwork, Frames
 from models.layers import QKV, Modulation, modulate
-from models.sight import additive, coarse_sees_coarse
+from models.sight import additive, coarse_sees_coarse, spread
 from models.whereabouts import Where, attend_from, carried
 from worldsim.alone import attention
 
@@ -32,29 +32,27 @@ class Entered(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A frame a row, before it is seen: numbers ids `[B]`, poses `[B,3]`, conditions `[B,P,D]` and
-    AdaLN's numbers a layer of its P passes, rotations and places of its fine and coarse tokens.
+    """A frame a row, before it is seen: numbers ids `[B]`, poses `[B,3]`, conditions `[B,P,D]` of
+    its P passes, AdaLN's numbers `[B,P-1,L,6,1,D]` of all but the last, which waits for other
+    frames; rotations and places of its fine tokens.
     """
 
     ids: Tensor
     poses: Tensor
     condition: Tensor
-    modulations: list[Mods]
+    modulations: Tensor
     fine: tuple[Tensor, Where]
-    coarse: tuple[Tensor, Where]
 
-    def mods(self, turn: int) -> list[Mods]:
-        """AdaLN's numbers a layer of one pass."""
+    def mods(self, turn: int, rows: Tensor | slice = slice(None)) -> list[Mods]:
+        """AdaLN's numbers a layer of one pass, of some rows."""
         turn %= self.condition.shape[1]
-        one = slice(turn, turn + 1)
-        return [
-            (Modulation(*(part[:, one] for part in a)), Modulation(*(part[:, one] for part in b)))
-            for a, b in self.modulations
-        ]
+        layers = self.modulations[rows, turn : turn + 1].unbind(2)
+        parts = [layer.unbind(2) for layer in layers]
+        return [(Modulation(*part[:3]), Modulation(*part[3:])) for part in parts]
 
-    def enter(self, x: Tensor, turn: int, coarse: bool = False) -> Entered:
-        """Tokens `[B,1,S,D]` for one of the passes."""
-        return Entered(x, self.mods(turn), *(self.coarse if coarse else self.fine))
+    def enter(self, x: Tensor, turn: int) -> Entered:
+        """Fine tokens `[B,1,S,D]` for one of the passes."""
+        return Entered(x, self.mods(turn), *self.fine)
 
 
 def arrive(
@@ -87,9 +85,8 @@ def arrive(
         ids,
         poses,
         condition,
-        [block.adaln(condition) for block in net.blocks],
+        torch.stack([block.adaln.numbers(condition[:, :-1]) for block in net.blocks], dim=2),
         (net.rotations(*at), net.whereabouts(at[1])),
-        (net.rotations(*at, True), net.whereabouts(at[1], True)),
     )
 
 
@@ -132,15 +129,18 @@ def among(cache: MultiLevelCache, ids: Tensor, with_landmarks: bool) -> See:
     return see
 
 
-def after(cache: MultiLevelCache, ids: Tensor) -> See:
-    """Coarse frames `ids` `[B]` that see the dilated level and themselves."""
+def after(cache: MultiLevelCache, rows: Tensor, frames: Tensor) -> See:
+    """Coarse frames `[R,F]` of dreams `rows` `[R]` that see the dilated level and themselves."""
     past, tokens = cache.slots("dilated"), cache.cfg.coarse_tokens
-    seen = coarse_sees_coarse(ids.unsqueeze(1), cache.level_ids("dilated"), cache.cfg)
-    visible = torch.cat((seen, torch.ones_like(seen[:, :1])), 1).repeat_interleave(tokens, dim=1)
-    mask = additive(visible.unsqueeze(1))
+    then = cache.level_ids("dilated")[rows].unsqueeze(1)
+    seen = coarse_sees_coarse(frames.unsqueeze(2), then, cache.cfg)
+    own = torch.eye(frames.shape[1], dtype=torch.bool, device=frames.device).expand(
+        len(rows), -1, -1
+    )
+    mask = additive(spread(torch.cat((seen, own), dim=2), tokens, tokens))
 
     def see(layer: int, qkv: QKV) -> Visible:
-        k = torch.cat((cache.k[layer][:, :, past], qkv.k), 2)
-        return k, torch.cat((cache.v[layer][:, :, past], qkv.v), 2), mask
+        k = torch.cat((cache.k[layer][:, :, past][rows], qkv.k), 2)
+        return k, torch.cat((cache.v[layer][:, :, past][rows], qkv.v), 2), mask
 
     return see

@@ -44,7 +44,9 @@ def prepare(cfg: TrainConfig, out: Path, device: torch.device):
 def train_codec(
     cfg: TrainConfig, store: EpisodeStore, out: Path, device: torch.device
 ) -> PatchAutoencoder:
-    """Find the encoder, then teach the decoder; resumes and saves in `out/codec.pt`."""
+    """Find the encoder, teach the decoder, fill its book of textures; resumes and saves in
+    `out/codec.pt`.
+    """
     codec = PatchAutoencoder(cfg.codec)
     path, rng = out / "codec.pt", np.random.default_rng(cfg.seed)
     plan, done, optimiser_state = cfg.codec_training, 0, None
@@ -57,6 +59,7 @@ def train_codec(
     )
     if not path.exists():
         codec.fit_encoder(frames)
+        codec.fill_book(frames, torch.Generator().manual_seed(cfg.seed))
         save_training(path, {"codec": codec.state_dict(), "step": 0, "optimiser": None})
     codec.to(device)  # the encoder is found in float64 on the CPU
     optimiser = torch.optim.AdamW([p for p in codec.parameters() if p.requires_grad], lr=plan.lr)
@@ -71,6 +74,8 @@ def train_codec(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        if step + 1 == plan.steps:
+            codec.fill_book(frames, generator)
         if step % 50 == 49 or step + 1 == plan.steps:
             print(f"codec {step + 1}/{plan.steps}  loss {loss.item():.4f}", flush=True)
             save_training(

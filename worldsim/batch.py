@@ -32,7 +32,8 @@ def put(dreams: "WorldState", rows: Sequence[int], others: "WorldState") -> None
                 f"this network's dreams cannot be at different frames in one batch."
             )
         index = torch.as_tensor(list(rows), dtype=torch.long, device=tensor.device)
-        tensor.index_copy_(dim, index, source)
+        with torch.inference_mode():  # as it was made
+            tensor.index_copy_(dim, index, source)
     for row, seed, count in zip(rows, others.seeds, others.counts, strict=True):
         dreams.seeds[row], dreams.counts[row] = seed, count
 

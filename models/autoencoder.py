@@ -155,8 +155,19 @@ class PatchAutoencoder(nn.Module):
 
     def encode(self, frames: Tensor) -> Tensor:
         """Latents float32 `[...,C,h,w]` of frames uint8 `[...,H,W,3]`."""
-        z = (self._patches(_to_float(frames)) - self.mean) @ self.basis / self.spread
-        return z.movedim(-1, -3)
+        return self._project(self._patches(_to_float(frames))).movedim(-1, -3)
+
+    def _project(self, patches: Tensor) -> Tensor:
+        return (patches - self.mean) @ self.basis / self.spread
+
+    def anywhere(self, latents: Tensor) -> Tensor:
+        """Latents `[N,P,C]` of patches at every quarter of a patch, across and down, of what
+        `linear_decode` makes of latents `[N,C,h,w]`.
+        """
+        p = self.cfg.patch
+        pictures = self.linear_decode(latents).movedim(1, -1)
+        patches = pictures.unfold(1, p, max(p // 4, 1)).unfold(2, p, max(p // 4, 1))
+        return self._project(patches.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(1, 2))
 
     def linear_decode(self, latents: Tensor) -> Tensor:
         """The transposed encoder: pictures float `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`."""

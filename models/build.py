@@ -55,7 +55,9 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
     try:
         codec = PatchAutoencoder(from_dict(AutoencoderConfig, card.settings["codec"]))
         dynamics = FARDynamics(
-            from_dict(FARConfig, card.settings["dynamics"]), load_actions(card.action_set).turns
+            from_dict(FARConfig, card.settings["dynamics"]),
+            load_actions(card.action_set).turns,
+            codec.anywhere,
         )
         told = card.settings.get("outcome")  # only where the data had rewards or ends
         head = None if told is None else OutcomeHead(from_dict(OutcomeConfig, told))

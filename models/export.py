@@ -56,7 +56,7 @@ def _settings(cfg: TrainConfig) -> dict:
 
 def in_memory(cfg: TrainConfig, codec: PatchAutoencoder, network: FARNetwork) -> WorldModel:
     """The world as it stands, without a folder."""
-    dynamics = FARDynamics(cfg.dynamics, load_actions(cfg.action_set).turns)
+    dynamics = FARDynamics(cfg.dynamics, load_actions(cfg.action_set).turns, codec.anywhere)
     dynamics.network = copy.deepcopy(network)  # a world changes what it plays with
     device = str(network.out.weight.device)
     return WorldModel(card_of(cfg, {}), Parts(codec, dynamics.to(device)), "unsaved", device=device)

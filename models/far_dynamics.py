@@ -7,8 +7,8 @@ reckoning adds it up. The pose rotates keys and queries and picks the landmarks,
 from near the place that is about to be seen again.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -25,70 +25,34 @@ from models.far import (
     FARConfig,
     FARNetwork,
 )
+from models.far_carry import FARCarry
 from models.flow import jump, times
 from models.passes import Arrival, Entered, after, among, arrive, itself, through
 from models.places import displace, distance, nearest_landmarks
-from models.retrieval import retrieved, seen_from_here
+from models.retrieval import retrieved, retrieved_anywhere, seen_from_here
 
-BANK = 256
 NOVEL = 0.1
 LATENT_LIMIT = 12.0
 
 
-@dataclass
-class FARCarry:
-    """Memory of B dreams.
+class FARDynamics(nn.Module):
+    """The network run one frame at a time.
 
-    frame `[B]`: number of the next frame; poses `[B,3]` of the newest frame; motions `[B,A,2]` that
-    each action would make now;
-    late_latents `[B,N,C,h,w]`, late_poses `[B,N,3]`, late_conditions `[B,N,D]`: the newest frames,
-    number i at i modulo N, which enter long-term memory N at a time (N is the dilation);
-    bank_latents `[B,M,C,h,w]` float16, bank_poses `[B,M,3]`, bank_ids `[B,M]`: frames kept for
-    their places.
+    Args:
+        cfg: its shape.
+        turns: radians per action.
+        anywhere: what a codec's pictures show between the cells (models/retrieval.py); without it
+            only whole cells are retrieved.
     """
 
-    cache: MultiLevelCache
-    frame: Tensor
-    poses: Tensor
-    motions: Tensor
-    late_latents: Tensor
-    late_poses: Tensor
-    late_conditions: Tensor
-    bank_latents: Tensor
-    bank_poses: Tensor
-    bank_ids: Tensor
-
-    LATE = ("late_latents", "late_poses", "late_conditions")
-    PLAIN = ("frame", "poses", "motions", *LATE, "bank_latents", "bank_poses", "bank_ids")
-
-    def map(self, function) -> "FARCarry":
-        """A new carry of `function(tensor, batch dimension)` of every tensor."""
-        plain = {name: function(getattr(self, name), 0) for name in self.PLAIN}
-        return FARCarry(cache=self.cache.map(function), **plain)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by a name that tells where it belongs."""
-        plain = {name: getattr(self, name) for name in self.PLAIN}
-        return plain | {f"cache.{name}": tensor for name, tensor in self.cache.tensors().items()}
-
-    @property
-    def newest(self) -> Tensor:
-        """What the newest frame shows, `[B,C,h,w]`."""
-        rows = torch.arange(len(self.frame), device=self.frame.device)
-        return self.late_latents[rows, (self.frame - 1) % self.late_latents.shape[1]]
-
-    def forget_coarse(self) -> None:
-        """Lose all long-term memory (to measure what it is worth)."""
-        self.cache.forget_coarse()
-        self.bank_ids.fill_(NO_FRAME)
-
-
-class FARDynamics(nn.Module):
-    """The network run one frame at a time. `turns` are radians per action."""
-
-    def __init__(self, cfg: FARConfig, turns: tuple[float, ...]):
+    def __init__(
+        self,
+        cfg: FARConfig,
+        turns: tuple[float, ...],
+        anywhere: Callable[[Tensor], Tensor] | None = None,
+    ):
         super().__init__()
-        self.cfg = cfg
+        self.cfg, self.anywhere = cfg, anywhere
         self.network = FARNetwork(cfg)
         self.register_buffer("turns", torch.tensor(turns, dtype=torch.float32), persistent=False)
 
@@ -104,20 +68,8 @@ class FARDynamics(nn.Module):
 
     def initial(self, batch: int) -> FARCarry:
         """A dream that has seen nothing."""
-        weight, late = self.network.out.weight, self.cfg.dilation
-        at = {"device": weight.device}
-        return FARCarry(
-            cache=MultiLevelCache.empty(self.cfg, batch, weight.device, weight.dtype),
-            frame=torch.zeros(batch, dtype=torch.long, **at),
-            poses=torch.zeros(batch, 3, **at),
-            motions=torch.zeros(batch, self.cfg.actions, 2, **at),
-            late_latents=torch.zeros(batch, late, *self.latent_shape, **at),
-            late_poses=torch.zeros(batch, late, 3, **at),
-            late_conditions=torch.zeros(batch, late, self.cfg.width, dtype=weight.dtype, **at),
-            bank_latents=torch.zeros(batch, BANK, *self.latent_shape, dtype=torch.float16, **at),
-            bank_poses=torch.zeros(batch, BANK, 3, **at),
-            bank_ids=torch.full((batch, BANK), NO_FRAME, **at),
-        )
+        weight = self.network.out.weight
+        return FARCarry.empty(self.cfg, batch, weight.device, weight.dtype)
 
     def carry_from(self, tensors: dict[str, Tensor]) -> FARCarry:
         """Inverse of `FARCarry.tensors`."""
@@ -179,7 +131,11 @@ class FARDynamics(nn.Module):
             return made
         seen = torch.cat((carry.newest.unsqueeze(1), landmarks), dim=1)
         known = torch.cat(((carry.frame > 0).unsqueeze(1), known), dim=1)
-        return retrieved(made.unsqueeze(1), seen, known, self.cfg.retrieval)[:, 0]
+        channels, anywhere = self.cfg.retrieval, self.anywhere
+        if anywhere is None:
+            return retrieved(made.unsqueeze(1), seen, known, channels)[:, 0]
+        rows = zip(made.split(1), seen, known, strict=True)
+        return torch.cat([retrieved_anywhere(z, s[k], channels, anywhere) for z, s, k in rows])
 
     def _seen_before(self, carry: FARCarry, arrival: Arrival) -> tuple[Tensor, Tensor]:
         """Which dreams `[B]` arrive where a remembered frame was seen from, and what it showed

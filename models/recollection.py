@@ -1,7 +1,7 @@
 """Which frames a FAR dream remembers, for worldsim/recollection.py. Reads a carry, changes none."""
 
 from models.cache import levels
-from models.far_dynamics import FARCarry
+from models.far_carry import FARCarry
 from worldsim.recollection import Level
 
 

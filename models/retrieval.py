@@ -9,10 +9,14 @@ are true cells again, and fog cannot grow. Patches from memory are an old idea o
 And a place that was seen before looks the same again: these worlds have no time of their own.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from models.places import distance
+
+SHIFTED = 2
 
 
 def retrieved(latents: Tensor, landmarks: Tensor, known: Tensor, channels: int) -> Tensor:
@@ -25,17 +29,49 @@ def retrieved(latents: Tensor, landmarks: Tensor, known: Tensor, channels: int) 
         channels: how many of the first, coarsest channels decide which cell is most like another.
     """
     wanted, there = _cells(latents), _cells(landmarks).to(latents.dtype)
+    cells = known.repeat_interleave(there.shape[1] // known.shape[1], dim=1)
+    found = most_alike(wanted, there, cells, channels)
+    found = found.unflatten(1, (latents.shape[1], *latents.shape[-2:])).movedim(-1, 2)
+    return torch.where(known.any(dim=1)[:, None, None, None, None], found, latents)
+
+
+def most_alike(wanted: Tensor, there: Tensor, known: Tensor, channels: int) -> Tensor:
+    """For cells `[B,N,C]` the most alike ones `[B,N,C]` of `there` `[B,M,C]` that are `known`
+    `[B,M]`.
+    """
     # Each pair of cells by itself, not by a matrix product: its last bits depend on the batch.
     apart = torch.cdist(
         wanted[..., :channels],
         there[..., :channels],
         compute_mode="donot_use_mm_for_euclid_dist",
     )
-    cells = known.repeat_interleave(there.shape[1] // known.shape[1], dim=1)
-    apart = apart.masked_fill(~cells.unsqueeze(1), torch.inf)
-    best = apart.argmin(dim=2, keepdim=True).expand_as(wanted)
-    found = there.gather(1, best).unflatten(1, (latents.shape[1], *latents.shape[-2:]))
-    return torch.where(known.any(dim=1)[:, None, None, None, None], found.movedim(-1, 2), latents)
+    best = apart.masked_fill(~known.unsqueeze(1), torch.inf).argmin(dim=2, keepdim=True)
+    return there.gather(1, best.expand(-1, -1, there.shape[2]))
+
+
+def retrieved_anywhere(
+    latents: Tensor, remembered: Tensor, channels: int, anywhere: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """`retrieved` for one frame, which may take what lies between the cells as well.
+
+    What moves by less than a cell is found again only so, but looking between the cells of all
+    remembered frames would take too long: of the first SHIFTED ones, the newest frame and the
+    nearest landmark, it is done.
+
+    Args:
+        latents: `[1,C,h,w]`.
+        remembered: `[M,C,h,w]`, the newest frame first; without any the frame stays as it is.
+        channels: as above.
+        anywhere: latents `[N,P,C]` of P patches all over the pictures of latents `[N,C,h,w]`; a
+            codec knows them.
+    """
+    if not len(remembered):
+        return latents
+    shifted = anywhere(remembered[:SHIFTED]).flatten(0, 1)
+    there = torch.cat((shifted, _cells(remembered[SHIFTED:].unsqueeze(0))[0])).unsqueeze(0)
+    known = torch.ones(there.shape[:2], dtype=torch.bool, device=there.device)
+    found = most_alike(_cells(latents.unsqueeze(1)), there, known, channels)
+    return found.unflatten(1, latents.shape[-2:]).movedim(-1, 1)
 
 
 def _cells(latents: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 
 from models.autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.far_dynamics import FARDynamics
-from models.retrieval import retrieved
+from models.retrieval import SHIFTED, retrieved, retrieved_anywhere
 from models.textures import TextureBook
 from tests.test_far import TURNS, awake, small
 
@@ -106,6 +106,43 @@ def test_without_it_standing_still_is_dreamt_too():
 def test_a_number_of_channels_that_there_are_not_is_refused():
     with pytest.raises(ValueError, match="retrieval 4 is no number of channels"):
         small(retrieval=4)
+
+
+def test_a_codec_knows_the_patches_between_the_cells(codec, grass):
+    latents = codec.encode(grass[:2])
+    shown = codec.linear_decode(latents)
+    patches = codec.anywhere(latents).unflatten(1, (29, 29))
+    for y, x in ((0, 0), (8, 24), (2, 4), (56, 6)):
+        moved = shown[:, :, y : y + 8, x : x + 8].permute(0, 2, 3, 1).flatten(1)
+        expected = (moved - codec.mean) @ codec.basis / codec.spread
+        assert torch.allclose(patches[:, y // 2, x // 2], expected, atol=1e-4)
+    assert torch.allclose(patches[:, ::4, ::4], latents.movedim(1, -1), atol=1e-4)
+
+
+def test_what_moved_by_half_a_cell_is_found_again(codec, grass):
+    """Between the cells of the newest frames; older ones give whole cells."""
+    remembered = codec.encode(grass[:4])
+    shown = codec.linear_decode(remembered).roll(4, dims=3).permute(0, 2, 3, 1)
+    errors = []
+    for moved in shown.split(1):
+        wanted = codec.encode((moved + 1) * 127.5)
+        found = retrieved_anywhere(wanted, remembered, 12, codec.anywhere)
+        errors.append(float((found - wanted)[..., 1:].square().mean()))  # the first column wraps
+    assert max(errors[:SHIFTED]) < 1e-6
+    assert min(errors[SHIFTED:]) > 1e-3
+
+
+def test_without_memories_a_frame_stays_as_it_was(codec):
+    latents = torch.randn(1, 12, 8, 8)
+    assert torch.equal(retrieved_anywhere(latents, latents[:0], 4, codec.anywhere), latents)
+
+
+@pytest.fixture(scope="module")
+def codec(grass):
+    """One that loses texture and keeps ramps."""
+    codec = PatchAutoencoder(AutoencoderConfig(channels=12, width=16, blocks=1))
+    codec.fit_encoder(grass)
+    return codec
 
 
 @pytest.fixture(scope="module")

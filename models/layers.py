@@ -117,7 +117,7 @@ class AdaLN(nn.Module):
     def numbers(self, condition: Tensor) -> Tensor:
         """All six as one, `[B, F, 6, 1, D]`."""
         six = self.linear(condition).unflatten(-1, (6, 1, -1))
-        return six + self.ones
+        return six + self.ones.to(six.dtype)
 
 
 def modulate(x: Tensor, by: Modulation) -> Tensor:

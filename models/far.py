@@ -54,7 +54,7 @@ class FARConfig:
     trained too little is better told that every jump is the shortest (docs/LOG.md).
     `refiner`: width of the convolutions over what the tokens predict; 0 for none.
     `retrieval`: by how many of the coarsest channels the cells of a finished frame are looked up
-    among those of the landmarks, which take their places; 0 for not at all.
+    among those of the landmarks and the newest frame, which take their places; 0 for not at all.
     `still`: how near (cells) a place must be to one that was seen before to look just the same; 0
     for never.
     """

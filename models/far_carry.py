@@ -36,8 +36,10 @@ class FARCarry:
     bank_poses: Tensor
     bank_ids: Tensor
 
-    LATE = ("late_latents", "late_poses", "late_conditions")
-    PLAIN = ("frame", "poses", "motions", *LATE, "bank_latents", "bank_poses", "bank_ids")
+    PLAIN = (
+        *("frame", "poses", "motions", "late_latents", "late_poses", "late_conditions"),
+        *("bank_latents", "bank_poses", "bank_ids"),
+    )
 
     def map(self, function) -> "FARCarry":
         """A new carry of `function(tensor, batch dimension)` of every tensor."""

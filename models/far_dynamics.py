@@ -141,10 +141,10 @@ class FARDynamics(nn.Module):
         """Which dreams `[B]` arrive where a remembered frame was seen from, and what it showed
         `[B,C,h,w]`.
         """
+        if not self.cfg.still:
+            return torch.zeros_like(carry.frame, dtype=torch.bool), carry.newest
         poses = torch.cat((carry.poses.unsqueeze(1), carry.bank_poses), dim=1)
         usable = torch.cat(((carry.frame > 0).unsqueeze(1), carry.bank_ids != NO_FRAME), dim=1)
-        if not self.cfg.still:
-            usable = torch.zeros_like(usable)
         again, index = seen_from_here(arrival.poses, poses, usable, self.cfg.still)
         rows = torch.arange(len(index), device=index.device)
         kept = carry.bank_latents[rows, (index - 1).clamp(min=0)].to(carry.newest.dtype)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from models.textures import TextureBook
 
 BOOK_FRAMES = 256
+SMALL = 64  # pixels a side of the pictures that memory is looked at in (models/geometry.py)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +169,21 @@ class PatchAutoencoder(nn.Module):
         pictures = self.linear_decode(latents).movedim(1, -1)
         patches = pictures.unfold(1, p, max(p // 4, 1)).unfold(2, p, max(p // 4, 1))
         return self._project(patches.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(1, 2))
+
+    def small(self, latents: Tensor) -> Tensor:
+        """`linear_decode` with at most SMALL pixels a side, `[B,3,S,S]`."""
+        return F.avg_pool2d(self.linear_decode(latents), self._larger)
+
+    def read_small(self, pictures: Tensor) -> Tensor:
+        """Latents `[B,C,h,w]` of pictures as `small` makes them."""
+        if self._larger > 1:
+            pictures = F.interpolate(pictures, scale_factor=self._larger, mode="bilinear")
+        return self._project(self._patches(pictures.movedim(1, -1))).movedim(-1, 1)
+
+    @property
+    def _larger(self) -> int:
+        """How many pixels of a frame a pixel of a small picture is, each way."""
+        return max(self.cfg.frame_size // SMALL, 1)
 
     def linear_decode(self, latents: Tensor) -> Tensor:
         """The transposed encoder: pictures float `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`."""

@@ -12,6 +12,7 @@ from models.far import FARConfig
 from models.far_dynamics import FARDynamics
 from models.far_reference import FARReferenceConfig, FARReferenceNetwork
 from models.far_reference_dynamics import FARReferenceDynamics, ReferencePlay
+from models.geometry import Geometry, GeometryConfig
 from models.outcome import JudgedDynamics, OutcomeConfig, OutcomeHead
 from worldsim.actions import load_actions
 from worldsim.checkpoint import WorldError
@@ -20,20 +21,29 @@ from worldsim.world import Parts, WorldCard
 
 
 def far_settings(
-    codec: AutoencoderConfig, dynamics: FARConfig, head: OutcomeHead | None = None
+    codec: AutoencoderConfig,
+    dynamics: FARConfig,
+    head: OutcomeHead | None = None,
+    geometry: Geometry | None = None,
 ) -> dict[str, Any]:
     """What a card must say so that `build_far` can build."""
     settings = {"codec": dataclasses.asdict(codec), "dynamics": dataclasses.asdict(dynamics)}
+    settings |= {} if geometry is None else {"geometry": dataclasses.asdict(geometry.cfg)}
     return settings if head is None else settings | {"outcome": dataclasses.asdict(head.cfg)}
 
 
 def far_weights(
-    codec: PatchAutoencoder, network: torch.nn.Module, head: OutcomeHead | None = None
+    codec: PatchAutoencoder,
+    network: torch.nn.Module,
+    head: OutcomeHead | None = None,
+    geometry: Geometry | None = None,
 ) -> dict[str, Tensor]:
     """Weights of all networks under one roof; the dynamics' matrices in float16 (half the download,
     no visible difference).
     """
     own = {} if head is None else {f"outcome.{k}": v for k, v in head.state_dict().items()}
+    if geometry is not None:
+        own |= {f"geometry.{k}": v for k, v in geometry.state_dict().items()}
     named = {f"codec.{name}": tensor for name, tensor in codec.state_dict().items()}
     named |= {f"dynamics.{name}": tensor for name, tensor in network.state_dict().items()}
     return own | {
@@ -54,11 +64,13 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
     """
     try:
         codec = PatchAutoencoder(from_dict(AutoencoderConfig, card.settings["codec"]))
-        dynamics = FARDynamics(
-            from_dict(FARConfig, card.settings["dynamics"]),
-            load_actions(card.action_set).turns,
-            codec.anywhere,
-        )
+        shape = from_dict(FARConfig, card.settings["dynamics"])
+        told = card.settings.get("geometry")  # only where the data had poses
+        geometry = None
+        if told is not None:
+            geometry = Geometry(from_dict(GeometryConfig, told), codec, shape.field_of_view)
+        turns = load_actions(card.action_set).turns
+        dynamics = FARDynamics(shape, turns, codec.anywhere, geometry)
         told = card.settings.get("outcome")  # only where the data had rewards or ends
         head = None if told is None else OutcomeHead(from_dict(OutcomeConfig, told))
     except (KeyError, ValueError) as error:
@@ -67,6 +79,8 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
         ) from error
     _fill(codec, "codec.", card, weights, device)
     _fill(dynamics.network, "dynamics.", card, weights, device)
+    if geometry is not None:
+        _fill(geometry, "geometry.", card, weights, device)
     dynamics.to(device)
     if head is None:
         return Parts(codec, dynamics)

@@ -13,6 +13,7 @@ from models.autoencoder import PatchAutoencoder
 from models.build import far_settings, far_weights
 from models.far import FARNetwork
 from models.far_dynamics import FARDynamics
+from models.geometry import Geometry
 from models.outcome import OutcomeHead
 from models.training import TrainConfig
 from worldsim.actions import load_actions
@@ -28,7 +29,12 @@ SPAWNS = 8
 SPAWN_FRAMES = 65
 
 
-def card_of(cfg: TrainConfig, trained: dict, head: OutcomeHead | None = None) -> WorldCard:
+def card_of(
+    cfg: TrainConfig,
+    trained: dict,
+    head: OutcomeHead | None = None,
+    geometry: Geometry | None = None,
+) -> WorldCard:
     """What the training knows about its world."""
     return WorldCard(
         name=cfg.name,
@@ -40,7 +46,7 @@ def card_of(cfg: TrainConfig, trained: dict, head: OutcomeHead | None = None) ->
         licence=cfg.licence,
         builder="far",
         steps=cfg.steps,
-        settings=far_settings(cfg.codec, cfg.dynamics, head),
+        settings=far_settings(cfg.codec, cfg.dynamics, head, geometry),
         training=trained | {"config": _settings(cfg)},
         figures={},
     )
@@ -54,9 +60,15 @@ def _settings(cfg: TrainConfig) -> dict:
     return settings
 
 
-def in_memory(cfg: TrainConfig, codec: PatchAutoencoder, network: FARNetwork) -> WorldModel:
+def in_memory(
+    cfg: TrainConfig,
+    codec: PatchAutoencoder,
+    network: FARNetwork,
+    geometry: Geometry | None = None,
+) -> WorldModel:
     """The world as it stands, without a folder."""
-    dynamics = FARDynamics(cfg.dynamics, load_actions(cfg.action_set).turns, codec.anywhere)
+    turns = load_actions(cfg.action_set).turns
+    dynamics = FARDynamics(cfg.dynamics, turns, codec.anywhere, geometry)
     dynamics.network = copy.deepcopy(network)  # a world changes what it plays with
     device = str(network.out.weight.device)
     return WorldModel(card_of(cfg, {}), Parts(codec, dynamics.to(device)), "unsaved", device=device)
@@ -69,12 +81,14 @@ def export_world(
     folder: Path,
     trained: dict,
     head: OutcomeHead | None = None,
+    geometry: Geometry | None = None,
 ) -> str:
     """Write the world folder and give its hash. `trained` says what went into it."""
     heldout = EpisodeStore(cfg.data.heldout)
     write_spawns(heldout, folder / "spawns")
-    card = vars(card_of(cfg, trained, head)).copy()
-    save_world(folder, json.loads(json.dumps(card)), far_weights(codec, network, head))
+    card = vars(card_of(cfg, trained, head, geometry)).copy()
+    weights = far_weights(codec, network, head, geometry)
+    save_world(folder, json.loads(json.dumps(card)), weights)
     return check_world(folder)
 
 

@@ -26,12 +26,20 @@ from models.far import (
     FARNetwork,
 )
 from models.far_carry import FARCarry
+from models.far_memory import (
+    Remembered,
+    keep_place,
+    located,
+    put_together,
+    seen_before,
+    views_from,
+)
 from models.flow import jump, times
+from models.fusion import Views
+from models.geometry import Geometry
 from models.passes import Arrival, Entered, after, among, arrive, itself, through
-from models.places import displace, distance, nearest_landmarks
-from models.retrieval import retrieved, retrieved_anywhere, seen_from_here
+from models.places import displace, nearest_landmarks
 
-NOVEL = 0.1
 LATENT_LIMIT = 12.0
 
 
@@ -43,6 +51,7 @@ class FARDynamics(nn.Module):
         turns: radians per action.
         anywhere: what a codec's pictures show between the cells (models/retrieval.py); without it
             only whole cells are retrieved.
+        geometry: sees memory from where the dreamer arrives; without it the prediction is all.
     """
 
     def __init__(
@@ -50,9 +59,10 @@ class FARDynamics(nn.Module):
         cfg: FARConfig,
         turns: tuple[float, ...],
         anywhere: Callable[[Tensor], Tensor] | None = None,
+        geometry: Geometry | None = None,
     ):
         super().__init__()
-        self.cfg, self.anywhere = cfg, anywhere
+        self.cfg, self.anywhere, self.geometry = cfg, anywhere, geometry
         self.network = FARNetwork(cfg)
         self.register_buffer("turns", torch.tensor(turns, dtype=torch.float32), persistent=False)
 
@@ -81,7 +91,10 @@ class FARDynamics(nn.Module):
         """Take in true frames `[B,C,h,w]`; `actions` `[B]` led to them (-1: none). Changes `carry`
         and gives it back.
         """
-        return self._append(carry, self._arrive(carry, actions), latents, latents)
+        motions, poses = self._moved(carry, actions)
+        if self.geometry is not None:
+            motions, poses = located(self.geometry, carry, latents, actions, motions, poses)
+        return self._append(carry, self._arrive(carry, actions, motions, poses), latents, latents)
 
     @torch.inference_mode()
     def imagine(
@@ -97,12 +110,12 @@ class FARDynamics(nn.Module):
         """
         blur = self.context_noise if context_noise is None else context_noise
         jumps = list(times(steps))
-        arrival = self._arrive(carry, actions, jumps, blur)
-        again, latents = self._seen_before(carry, arrival)
+        arrival = self._arrive(carry, actions, *self._moved(carry, actions), jumps, blur)
+        again, latents = seen_before(carry, arrival.poses, self.cfg.still)
         if not bool(again.all()):
-            landmarks = self._recall(carry, arrival, ~again)
+            remembered = self._recall(carry, arrival, ~again)
             made = self._made(carry, arrival, noise, jumps)
-            made = self._true(made, carry, *landmarks)
+            made = self._true(made, carry, remembered, arrival.poses, ~again)
             latents = torch.where(again[:, None, None, None], latents, made)
         # As noise to remember it with, the noise it was made of, channels reversed: another, and
         # still a function of the dream's seed.
@@ -123,32 +136,30 @@ class FARDynamics(nn.Module):
             latents = jump(latents, predicted, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
         return latents
 
-    def _true(self, made: Tensor, carry: FARCarry, landmarks: Tensor, known: Tensor) -> Tensor:
-        """Frames `[B,C,h,w]` put together from what was seen nearby or just now, where the network
-        does so.
+    def _true(
+        self,
+        made: Tensor,
+        carry: FARCarry,
+        remembered: Remembered,
+        poses: Tensor,
+        needed: Tensor,
+    ) -> Tensor:
+        """Predictions `[B,C,h,w]` of what is seen from poses `[B,3]`, with what memory shows of it,
+        in the dreams where that is `needed` `[B]`.
         """
+        views = None
+        if self.geometry is not None:
+            views = views_from(self.geometry, carry, remembered, poses, needed)
+            made = self._fused(made, views, needed)
         if not self.cfg.retrieval:
             return made
-        seen = torch.cat((carry.newest.unsqueeze(1), landmarks), dim=1)
-        known = torch.cat(((carry.frame > 0).unsqueeze(1), known), dim=1)
-        channels, anywhere = self.cfg.retrieval, self.anywhere
-        if anywhere is None:
-            return retrieved(made.unsqueeze(1), seen, known, channels)[:, 0]
-        rows = zip(made.split(1), seen, known, strict=True)
-        return torch.cat([retrieved_anywhere(z, s[k], channels, anywhere) for z, s, k in rows])
+        return put_together(
+            made, carry, remembered, views, needed, self.cfg.retrieval, self.anywhere
+        )
 
-    def _seen_before(self, carry: FARCarry, arrival: Arrival) -> tuple[Tensor, Tensor]:
-        """Which dreams `[B]` arrive where a remembered frame was seen from, and what it showed
-        `[B,C,h,w]`.
-        """
-        if not self.cfg.still:
-            return torch.zeros_like(carry.frame, dtype=torch.bool), carry.newest
-        poses = torch.cat((carry.poses.unsqueeze(1), carry.bank_poses), dim=1)
-        usable = torch.cat(((carry.frame > 0).unsqueeze(1), carry.bank_ids != NO_FRAME), dim=1)
-        again, index = seen_from_here(arrival.poses, poses, usable, self.cfg.still)
-        rows = torch.arange(len(index), device=index.device)
-        kept = carry.bank_latents[rows, (index - 1).clamp(min=0)].to(carry.newest.dtype)
-        return again, torch.where((index == 0)[:, None, None, None], carry.newest, kept)
+    def _fused(self, made: Tensor, views: Views, needed: Tensor) -> Tensor:
+        """Predictions and views in one `[B,C,h,w]`."""
+        return self.geometry.fusion(made, views)
 
     def _told(self, d: float) -> int:
         """The jump index the network is told for a jump of length d."""
@@ -167,13 +178,14 @@ class FARDynamics(nn.Module):
         self,
         carry: FARCarry,
         actions: Tensor,
+        motions: Tensor,
+        poses: Tensor,
         jumps: Sequence[tuple[float, float]] = (),
         blur: float = 0.0,
     ) -> Arrival:
         """Everything about the next frame but its picture, remembered with noise `blur`; without
         jumps it is a true one.
         """
-        motions, poses = self._moved(carry, actions)
         passes = [(NOISY, t, self._told(d)) for t, d in jumps]
         passes += [
             (LANDMARK, 0.0, NO_JUMP),
@@ -195,7 +207,7 @@ class FARDynamics(nn.Module):
         carry.late_poses[rows, late] = arrival.poses
         carry.late_conditions[rows, late] = arrival.condition[:, -1]
         self._remember_coarse(carry, ids)
-        self._keep_place(carry, latents, ids, arrival.poses)
+        keep_place(carry, latents, ids, arrival.poses)
         return replace(carry, frame=ids + 1, poses=arrival.poses, motions=motions)
 
     def _remember_coarse(self, carry: FARCarry, ids: Tensor) -> None:
@@ -225,26 +237,9 @@ class FARDynamics(nn.Module):
         some = KV(single.k[:, kept], single.v[:, kept])
         cache.write("dilated", rows[kept], cache.place("dilated", frames[kept]), some, frames[kept])
 
-    def _keep_place(self, carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor) -> None:
-        """Keep frames whose place is new; when the bank is full, the nearest kept one makes room.
-        Old pictures of a place stay: they are nearer the truth.
-        """
-        empty = carry.bank_ids == NO_FRAME
-        far = distance(poses.unsqueeze(1), carry.bank_poses).masked_fill(empty, torch.inf)
-        nearest, index = far.min(dim=1)
-        place = torch.where(empty.any(dim=1), empty.int().argmax(dim=1), index)
-        rows = torch.nonzero(nearest > NOVEL).flatten()
-        at = place[rows]
-        carry.bank_latents[rows, at] = latents[rows].to(carry.bank_latents.dtype)
-        carry.bank_poses[rows, at] = poses[rows]
-        carry.bank_ids[rows, at] = ids[rows]
-
-    def _recall(self, carry: FARCarry, arrival: Arrival, needed: Tensor) -> tuple[Tensor, Tensor]:
+    def _recall(self, carry: FARCarry, arrival: Arrival, needed: Tensor) -> Remembered:
         """Fill the landmark slots with the remembered frames nearest to where the dreamer arrives,
         encoding only those that are not there yet, in the dreams where they are `needed` `[B]`.
-
-        Returns:
-            What they show, float16 `[B,M,C,h,w]`, and which of them there are, bool `[B,M]`.
         """
         cfg, cache, poses = self.cfg, carry.cache, arrival.poses
         usable = (carry.bank_ids >= 0) & (carry.bank_ids <= (carry.frame - cfg.window).unsqueeze(1))
@@ -259,16 +254,17 @@ class FARDynamics(nn.Module):
             & ~(wanted.unsqueeze(2) == held.unsqueeze(1)).any(dim=2)
         )
         every = torch.arange(len(index), device=index.device).unsqueeze(1)
-        landmarks = carry.bank_latents[every, index.clamp(min=0)], index >= 0
+        places = every, index.clamp(min=0)
+        remembered = Remembered(carry.bank_latents[places], carry.bank_poses[places], index >= 0)
         rows, which = torch.nonzero(missing, as_tuple=True)
         if not len(rows):
-            return landmarks
+            return remembered
         free = torch.argsort((held != NO_FRAME).int(), dim=1, stable=True)
         nth = (missing.cumsum(dim=1) - 1)[rows, which]
         bank = index[rows, which]
         kv = self._encode_landmarks(carry, arrival, rows, bank)
         cache.write("landmarks", rows, free[rows, nth], kv, carry.bank_ids[rows, bank])
-        return landmarks
+        return remembered
 
     def _encode_landmarks(
         self, carry: FARCarry, arrival: Arrival, rows: Tensor, bank: Tensor

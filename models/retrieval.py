@@ -68,9 +68,22 @@ def retrieved_anywhere(
     if not len(remembered):
         return latents
     shifted = anywhere(remembered[:SHIFTED]).flatten(0, 1)
-    there = torch.cat((shifted, _cells(remembered[SHIFTED:].unsqueeze(0))[0])).unsqueeze(0)
-    known = torch.ones(there.shape[:2], dtype=torch.bool, device=there.device)
-    found = most_alike(_cells(latents.unsqueeze(1)), there, known, channels)
+    there = torch.cat((shifted, _cells(remembered[SHIFTED:].unsqueeze(0))[0]))
+    return retrieved_among(latents, there, channels)
+
+
+def retrieved_beside(latents: Tensor, remembered: Tensor, channels: int, more: Tensor) -> Tensor:
+    """`retrieved` for one frame `[1,C,h,w]` among the cells of remembered ones `[M,C,h,w]` and
+    `more` of them `[N,C]`; without any it stays as it is.
+    """
+    there = torch.cat((more, _cells(remembered.unsqueeze(0))[0].to(more.dtype)))
+    return retrieved_among(latents, there, channels) if len(there) else latents
+
+
+def retrieved_among(latents: Tensor, there: Tensor, channels: int) -> Tensor:
+    """A frame `[1,C,h,w]` whose every cell is one of those `[N,C]`."""
+    known = torch.ones((1, len(there)), dtype=torch.bool, device=there.device)
+    found = most_alike(_cells(latents.unsqueeze(1)), there.unsqueeze(0), known, channels)
     return found.unflatten(1, latents.shape[-2:]).movedim(-1, 1)
 
 

@@ -211,7 +211,7 @@ def start_folder(out: Path, fresh: bool) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     if fresh:
-        for name in ("checkpoint.pt", "codec.pt", "log.jsonl", "world"):
+        for name in ("checkpoint.pt", "codec.pt", "geometry.pt", "log.jsonl", "world"):
             if (out / name).exists():
                 shutil.rmtree(out / f"{name}.old", ignore_errors=True)
                 (out / name).replace(out / f"{name}.old")

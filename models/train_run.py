@@ -16,8 +16,10 @@ from models.autoencoder import PatchAutoencoder
 from models.export import export_world, in_memory, preview, world_size
 from models.far_dynamics import FARDynamics
 from models.far_loss import FARLoss
+from models.geometry import Geometry
 from models.published_config import is_published
 from models.train_codec import prepare, take_codec
+from models.train_geometry import train_geometry
 from models.train_loop import Run, start_folder
 from models.train_outcome import steps_of, train_outcome
 from models.train_published import train_published
@@ -40,6 +42,11 @@ SMOKE = (
     "dynamics.layers=2",
     "loss.targets=6",
     "data.longest=80",
+    "geometry_training.steps=4",
+    "geometry_training.dreams=2",
+    "geometry_training.together=2",
+    "geometry_training.frames=4",
+    "geometry_training.fusion_steps=4",
     "training.steps=12",
     "training.batch=2",
     "training.shortcuts_from=0.3",
@@ -173,8 +180,29 @@ class SlidingRecipe:
         plan, count = self.cfg.outcome_training, len(self.actions)
         head, told = train_outcome(self.judged, cache, count, plan, self.cfg.seed)
         trained |= {"outcome": told} if head else {}
-        world_hash = export_world(self.cfg, self.codec, average, folder, trained, head)
+        geometry, told = self._geometry(average, folder.parent / "geometry.pt")
+        trained |= {"geometry": told} if geometry else {}
+        world_hash = export_world(self.cfg, self.codec, average, folder, trained, head, geometry)
         return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
+
+    def _geometry(self, average: nn.Module, path: Path) -> tuple[Geometry | None, dict[str, float]]:
+        """Taught now, where the world shall have one."""
+        cfg = self.cfg
+        if cfg.geometry is None:
+            return None, {}
+        torch.manual_seed(cfg.seed)
+        geometry = Geometry(cfg.geometry, self.codec, cfg.dynamics.field_of_view).to(self.device)
+        dynamics = in_memory(cfg, self.codec, average, geometry).dynamics
+        told = train_geometry(
+            geometry,
+            dynamics,
+            self.sampler.cache,
+            cfg.geometry_training,
+            self.codec.mirror,
+            path,
+            cfg.seed,
+        )
+        return geometry.eval(), told
 
 
 class DynamicsRun(Run):

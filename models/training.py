@@ -13,7 +13,9 @@ from torch import nn
 from models.autoencoder import AutoencoderConfig
 from models.far import FARConfig
 from models.far_loss import LossConfig, Stage
+from models.geometry import GeometryConfig
 from models.muon import Muon
+from models.train_geometry import GeometryTraining
 from models.train_outcome import OutcomeTraining
 
 
@@ -89,6 +91,8 @@ class TrainConfig:
     dynamics: FARConfig
     loss: LossConfig = field(default_factory=LossConfig)
     training: DynamicsTraining
+    geometry: GeometryConfig | None = None
+    geometry_training: GeometryTraining = field(default_factory=GeometryTraining)
     outcome_training: OutcomeTraining = field(default_factory=OutcomeTraining)
     seed: int = 0
     steps: int = 1

@@ -1,0 +1,131 @@
+"""What a dream's carry remembers of places, and what that says about the frame that comes next: the
+bank of old frames, views of it, cells of it, and where a true frame was seen from.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.far import NO_FRAME
+from models.far_carry import FARCarry
+from models.fusion import Views
+from models.geometry import Geometry, candidates
+from models.places import distance, motions_between
+from models.retrieval import retrieved, retrieved_anywhere, retrieved_beside, seen_from_here
+
+NOVEL = 0.1
+BESIDE = 1.0  # how near an old frame must be seen from to tell where a new one was
+
+
+class Remembered(NamedTuple):
+    """Old frames seen from near the place of arrival, the nearest first: latents float16
+    `[B,M,C,h,w]`, poses `[B,M,3]`, and which of them there are, known bool `[B,M]`.
+    """
+
+    latents: Tensor
+    poses: Tensor
+    known: Tensor
+
+
+def keep_place(carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor) -> None:
+    """Keep frames whose place is new; when the bank is full, the nearest kept one makes room. Old
+    pictures of a place stay: they are nearer the truth.
+    """
+    empty = carry.bank_ids == NO_FRAME
+    far = distance(poses.unsqueeze(1), carry.bank_poses).masked_fill(empty, torch.inf)
+    nearest, index = far.min(dim=1)
+    place = torch.where(empty.any(dim=1), empty.int().argmax(dim=1), index)
+    rows = torch.nonzero(nearest > NOVEL).flatten()
+    at = place[rows]
+    carry.bank_latents[rows, at] = latents[rows].to(carry.bank_latents.dtype)
+    carry.bank_poses[rows, at] = poses[rows]
+    carry.bank_ids[rows, at] = ids[rows]
+
+
+def seen_before(carry: FARCarry, arrives: Tensor, within: float) -> tuple[Tensor, Tensor]:
+    """Which dreams `[B]` arrive at poses `[B,3]` where a remembered frame was seen from (0: none
+    is looked for), and what it showed `[B,C,h,w]`.
+    """
+    if not within:
+        return torch.zeros_like(carry.frame, dtype=torch.bool), carry.newest
+    poses = torch.cat((carry.poses.unsqueeze(1), carry.bank_poses), dim=1)
+    usable = torch.cat(((carry.frame > 0).unsqueeze(1), carry.bank_ids != NO_FRAME), dim=1)
+    again, index = seen_from_here(arrives, poses, usable, within)
+    rows = torch.arange(len(index), device=index.device)
+    kept = carry.bank_latents[rows, (index - 1).clamp(min=0)].to(carry.newest.dtype)
+    return again, torch.where((index == 0)[:, None, None, None], carry.newest, kept)
+
+
+def views_from(
+    geometry: Geometry, carry: FARCarry, remembered: Remembered, arrives: Tensor, needed: Tensor
+) -> Views:
+    """What memory shows from poses `[B,3]`; nothing in the dreams where it is not `needed`."""
+    parts = []
+    for row, wanted in enumerate(needed.tolist()):
+        known = remembered.known[row] & wanted
+        newest = slice(row, row + int(wanted and carry.frame[row] > 0))
+        parts.append(
+            geometry.views(
+                carry.newest[newest],
+                carry.poses[newest],
+                remembered.latents[row, known],
+                remembered.poses[row, known],
+                arrives[row : row + 1],
+            )
+        )
+    return Views(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def put_together(
+    made: Tensor,
+    carry: FARCarry,
+    remembered: Remembered,
+    views: Views | None,
+    needed: Tensor,
+    channels: int,
+    anywhere: Callable[[Tensor], Tensor] | None,
+) -> Tensor:
+    """Frames `[B,C,h,w]` of cells that were seen nearby or just now (models/retrieval.py), in the
+    dreams where that is `needed` `[B]`.
+    """
+    seen = torch.cat((carry.newest.unsqueeze(1), remembered.latents), dim=1)
+    known = torch.cat(((carry.frame > 0).unsqueeze(1), remembered.known), dim=1)
+    if anywhere is None and views is None:
+        return retrieved(made.unsqueeze(1), seen, known, channels)[:, 0]
+    made = made.clone()
+    for row in torch.nonzero(needed).flatten().tolist():
+        one, there = made[row : row + 1], seen[row][known[row]]
+        if views is None:
+            made[row] = retrieved_anywhere(one, there, channels, anywhere)[0]
+        else:  # views show what lies between the cells, where it belongs
+            more = candidates(Views(*(part[row : row + 1] for part in views)))
+            made[row] = retrieved_beside(one, there, channels, more)[0]
+    return made
+
+
+def located(
+    geometry: Geometry,
+    carry: FARCarry,
+    latents: Tensor,
+    actions: Tensor,
+    motions: Tensor,
+    poses: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Motions `[B,2]` and poses `[B,3]` as true frames `[B,C,h,w]` tell, beside the newest frame
+    and the old one seen from nearest by; those of dead reckoning where they tell nothing.
+    """
+    usable = (carry.bank_ids >= 0) & (carry.bank_ids < (carry.frame - 1).unsqueeze(1))
+    apart = distance(poses.unsqueeze(1), carry.bank_poses).masked_fill(~usable, torch.inf)
+    away, nearest = apart.min(dim=1)
+    poses = poses.clone()
+    for row in torch.nonzero((carry.frame > 0) & (actions >= 0)).flatten().tolist():
+        others, theirs = carry.newest[row : row + 1], carry.poses[row : row + 1]
+        if away[row] < BESIDE:
+            old = slice(int(nearest[row]), int(nearest[row]) + 1)
+            others = torch.cat((others, carry.bank_latents[row, old].to(others.dtype)))
+            theirs = torch.cat((theirs, carry.bank_poses[row, old]))
+        poses[row] = geometry.located(latents[row : row + 1], poses[row], others, theirs)
+    moved = motions_between(torch.stack((carry.poses, poses), dim=1))[:, 1]
+    return torch.where((carry.frame > 0).unsqueeze(1), moved, motions), poses

@@ -1,0 +1,257 @@
+"""The geometry's part of a training (models/geometry.py), when the dynamics has learnt: distances
+from episodes with poses, then how to weigh views against the dynamics' own predictions, in dreams
+that walk where the episodes walked. The latents of the training are all it needs; minutes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.depth import photometric_loss
+from models.far_dynamics import FARDynamics
+from models.fusion import Views
+from models.geometry import Geometry
+from models.places import motions_between
+from worldsim.checkpoint import load_into, load_training, save_training
+from worldsim.data.latents import LatentCache
+
+NEARBY = 6  # frames between two pictures of the same things, at most
+OTHERS = 3  # pictures beside each
+TRIES = 50
+SAVED = 500  # steps between two savings
+APART = 10  # of the dreams every so-manyth judges and does not teach
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeometryTraining:
+    """steps, batch, lr: of the distances. dreams: how many, `together` at a time, of so many frames
+    after at least `context` true ones, teach the weights for fusion_steps.
+    """
+
+    steps: int = 6000
+    batch: int = 12
+    lr: float = 2e-3
+    dreams: int = 192
+    together: int = 8
+    frames: int = 14
+    context: int = 48
+    fusion_steps: int = 1200
+    fusion_batch: int = 32
+    fusion_lr: float = 1.5e-3
+
+
+def train_geometry(
+    geometry: Geometry,
+    dynamics: FARDynamics,
+    cache: LatentCache,
+    plan: GeometryTraining,
+    mirror: Callable[[Tensor], Tensor],
+    path: Path,
+    seed: int,
+) -> dict[str, float]:
+    """Teach a geometry; resumes and saves in `path`.
+
+    Args:
+        geometry: to be taught.
+        dynamics: what it will play with: the network as trained, with this geometry.
+        cache: what the dynamics learnt from.
+        plan: how long, how much at a time.
+        mirror: latents to those of the mirrored frames.
+        path: where it is saved.
+        seed: of everything drawn.
+
+    Returns:
+        The last photometric error; squared errors of predictions alone and of weighed ones, on
+        dreams that did not teach.
+    """
+    posed = np.flatnonzero(cache.posed & (np.diff(cache.bounds) > max(2 * NEARBY, plan.context)))
+    if not len(posed):
+        raise ValueError(
+            f"geometry needs episodes of more than {max(2 * NEARBY, plan.context)} frames with "
+            f"poses, there is none: collect some from an engine, or leave geometry out"
+        )
+    done, told = _resumed(geometry, path)
+    if done < plan.steps:
+        told = {"photometric": _learn_distances(geometry, cache, posed, plan, path, seed, done)}
+    if "weighed" not in told:
+        dreamt = _dreams(geometry, dynamics, cache, posed, plan, seed)
+        told |= _learn_weights(geometry, dreamt, plan, mirror, seed)
+        _save(geometry, path, plan.steps, told)
+    return told
+
+
+def _resumed(geometry: Geometry, path: Path) -> tuple[int, dict[str, float]]:
+    if not path.exists():
+        return 0, {}
+    state = load_training(path)
+    load_into(geometry, state["geometry"], path)
+    return state["step"], state["told"]
+
+
+def _save(geometry: Geometry, path: Path, step: int, told: dict[str, float]) -> None:
+    save_training(path, {"geometry": geometry.state_dict(), "step": step, "told": told})
+
+
+def _learn_distances(
+    geometry: Geometry,
+    cache: LatentCache,
+    posed: np.ndarray,
+    plan: GeometryTraining,
+    path: Path,
+    seed: int,
+    done: int,
+) -> float:
+    net, rng = geometry.depth.train(), np.random.default_rng([seed, 7, done])
+    device = next(net.parameters()).device
+    optimiser, error = torch.optim.AdamW(net.parameters(), lr=plan.lr), 0.0
+    for step in range(done, plan.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = plan.lr * min(1, (step + 1 - done) / 50, 2 * (1 - step / plan.steps))
+        at = np.stack([_some_frames(cache, posed, rng, net.near) for _ in range(plan.batch)])
+        latents = torch.from_numpy(cache.latents[at.ravel()]).to(device).float()
+        poses = torch.from_numpy(cache.poses[at]).to(device)
+        pictures = geometry.show(latents).unflatten(0, at.shape)
+        distances = net(latents.unflatten(0, at.shape)[:, 0])
+        loss = photometric_loss(
+            distances, pictures[:, 0], poses[:, 0], pictures[:, 1:], poses[:, 1:], geometry.fov
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        error += 0.02 * (loss.item() - error) if step > done else loss.item()
+        if (step + 1) % SAVED == 0 or step + 1 == plan.steps:
+            print(f"geometry {step + 1}/{plan.steps}  photometric {error:.4f}", flush=True)
+            _save(geometry, path, step + 1, {"photometric": error})
+    return error
+
+
+def _some_frames(
+    cache: LatentCache, posed: np.ndarray, rng: np.random.Generator, moved: float
+) -> np.ndarray:
+    """A frame and OTHERS around it, of which at least one was seen from elsewhere (as a rule)."""
+    around = np.delete(np.arange(-NEARBY, NEARBY + 1), NEARBY)
+    for _ in range(TRIES):
+        episode = rng.choice(posed)
+        begin, end = cache.bounds[episode], cache.bounds[episode + 1]
+        frame = rng.integers(begin + NEARBY, end - NEARBY)
+        at = np.concatenate(([frame], frame + rng.choice(around, OTHERS, replace=False)))
+        if np.linalg.norm(cache.poses[at, :2] - cache.poses[frame, :2], axis=1).max() > moved:
+            break
+    return at
+
+
+class _Watched(FARDynamics):
+    """Notes what would be weighed: predictions, views, and which dreams needed them."""
+
+    notes: list[tuple[Tensor, Views, Tensor]]
+
+    def _fused(self, made: Tensor, views: Views, needed: Tensor) -> Tensor:
+        self.notes.append((made.clone(), views, needed.clone()))
+        return super()._fused(made, views, needed)
+
+
+Noted = tuple[Tensor, Views, Tensor]  # predictions, views and truths of N frames
+
+
+@torch.inference_mode()
+def _dreams(
+    geometry: Geometry,
+    dynamics: FARDynamics,
+    cache: LatentCache,
+    posed: np.ndarray,
+    plan: GeometryTraining,
+    seed: int,
+) -> Noted:
+    """What dreams predict and see that walk as the episodes did; on the true way, so that what is
+    remembered and what is true are seen from the same place.
+    """
+    watched = _Watched(dynamics.cfg, (), dynamics.anywhere, geometry)
+    watched.network, watched.turns = dynamics.network, dynamics.turns
+    rng, noise = np.random.default_rng([seed, 8]), torch.Generator().manual_seed(seed)
+    found: list[Noted] = []
+    for dreamt in range(0, plan.dreams, plan.together):
+        watched.notes, length = [], plan.context + plan.frames
+        chosen = rng.choice(posed, plan.together, replace=len(posed) < plan.together)
+        shortest = int(np.diff(cache.bounds)[chosen].min())
+        end = int(rng.integers(min(length, shortest), shortest + 1))
+        at = cache.bounds[chosen][:, None] + np.arange(end)
+        latents = _walked(watched, cache, at, end - plan.frames, noise)
+        for (made, views, needed), truth in zip(watched.notes, latents, strict=False):
+            parts = (made, *views, truth)
+            found.append(tuple(part[needed].half() for part in parts))
+        if dreamt % (8 * plan.together) == 0:
+            print(f"geometry: {dreamt} of {plan.dreams} dreams", flush=True)
+    made, *views, truth = (torch.cat(part) for part in zip(*found, strict=True))
+    return made, Views(*views), truth
+
+
+def _walked(
+    watched: _Watched, cache: LatentCache, at: np.ndarray, context: int, noise: torch.Generator
+) -> list[Tensor]:
+    """Dream frames `at` `[B,T]` of the cache from the context on; the true latents of those that
+    the network was asked for.
+    """
+    device, truths = watched.turns.device, []
+    actions = torch.from_numpy(cache.actions[at]).to(device)
+    actions[:, 0] = -1
+    motions = motions_between(torch.from_numpy(cache.poses[at])).to(device)
+    carry = watched.initial(len(at))
+    for t in range(at.shape[1]):
+        truth = torch.from_numpy(cache.latents[at[:, t]]).to(device).float()
+        if t < context:
+            carry = watched.observe(carry, truth, actions[:, t])
+            continue
+        carry.motions.copy_(motions[:, t, None].expand_as(carry.motions))
+        drawn, before = torch.randn(truth.shape, generator=noise).to(device), len(watched.notes)
+        carry, _ = watched.imagine(carry, actions[:, t], drawn, 1)
+        truths += [truth] * (len(watched.notes) - before)
+    return truths
+
+
+def _learn_weights(
+    geometry: Geometry,
+    dreamt: Noted,
+    plan: GeometryTraining,
+    mirror: Callable[[Tensor], Tensor],
+    seed: int,
+) -> dict[str, float]:
+    fusion, (made, views, truth) = geometry.fusion.train(), dreamt
+    device = next(fusion.parameters()).device
+    apart = torch.arange(len(made), device=made.device) >= len(made) - len(made) // APART
+    taught, judged = (torch.nonzero(part).flatten() for part in (~apart, apart))
+    optimiser = torch.optim.AdamW(fusion.parameters(), lr=plan.fusion_lr, weight_decay=0.05)
+    generator = torch.Generator().manual_seed(seed)
+    for step in range(plan.fusion_steps):
+        for group in optimiser.param_groups:
+            group["lr"] = plan.fusion_lr * min(
+                1, (step + 1) / 50, 2 * (1 - step / plan.fusion_steps)
+            )
+        drawn = torch.randint(len(taught), (plan.fusion_batch,), generator=generator)
+        drawn = taught[drawn.to(taught.device)]
+        some = [part[drawn].to(device).float() for part in (made, *views, truth)]
+        if step % 2:
+            some = [_mirrored(part, mirror) for part in some]
+        loss = (fusion(some[0], Views(*some[1:-1])) - some[-1]).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    fusion.eval()
+    with torch.no_grad():
+        made, *views, truth = (part[judged].to(device).float() for part in (made, *views, truth))
+        weighed = (fusion(made, Views(*views)) - truth).square().mean()
+        told = {"predicted": (made - truth).square().mean(), "weighed": weighed}
+    told = {name: float(value) for name, value in told.items()}
+    print("geometry: " + ", ".join(f"{name} {value:.3f}" for name, value in told.items()))
+    return told
+
+
+def _mirrored(part: Tensor, mirror: Callable[[Tensor], Tensor]) -> Tensor:
+    """Latents, shares of cells or distances, in the mirror."""
+    if part.dim() < 4:
+        return part
+    return part.flip(-1) if part.shape[1] == 1 else mirror(part)

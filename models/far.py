@@ -55,6 +55,8 @@ class FARConfig:
     `refiner`: width of the convolutions over what the tokens predict; 0 for none.
     `retrieval`: by how many of the coarsest channels the cells of a finished frame are looked up
     among those of the landmarks and the newest frame, which take their places; 0 for not at all.
+    `kept`: how many of the coarsest channels stay as they were predicted. `shifted`: of how many of
+    the remembered frames what lies between the cells is looked at.
     `still`: how near (cells) a place must be to one that was seen before to look just the same; 0
     for never.
     """
@@ -78,6 +80,8 @@ class FARConfig:
     context_noise: float = 0.0
     refiner: int = 0
     retrieval: int = 0
+    kept: int = 0
+    shifted: int = 2
     still: float = 0.0
 
     def __post_init__(self):
@@ -90,6 +94,10 @@ class FARConfig:
             raise ValueError(
                 f"retrieval {self.retrieval} is no number of channels: give 0 to "
                 f"{self.latent_channels}"
+            )
+        if not 0 <= self.kept <= self.latent_channels:
+            raise ValueError(
+                f"kept {self.kept} is no number of channels: give 0 to {self.latent_channels}"
             )
         for side in (self.patch, *self.coarse_patch):
             if self.latent_size % side:

@@ -153,9 +153,7 @@ class FARDynamics(nn.Module):
             made = self._fused(made, views, needed)
         if not self.cfg.retrieval:
             return made
-        return put_together(
-            made, carry, remembered, views, needed, self.cfg.retrieval, self.anywhere
-        )
+        return put_together(self.cfg, made, carry, remembered, views, needed, self.anywhere)
 
     def _fused(self, made: Tensor, views: Views, needed: Tensor) -> Tensor:
         """Predictions and views in one `[B,C,h,w]`."""

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.far import NO_FRAME
+from models.far import NO_FRAME, FARConfig
 from models.far_carry import FARCarry
 from models.fusion import Views
 from models.geometry import Geometry, candidates
 from models.places import distance, motions_between
-from models.retrieval import retrieved, retrieved_anywhere, retrieved_beside, seen_from_here
+from models.retrieval import retrieved, retrieved_anywhere, seen_from_here
 
 NOVEL = 0.1
 BESIDE = 1.0  # how near an old frame must be seen from to tell where a new one was
@@ -79,29 +79,29 @@ def views_from(
 
 
 def put_together(
+    cfg: FARConfig,
     made: Tensor,
     carry: FARCarry,
     remembered: Remembered,
     views: Views | None,
     needed: Tensor,
-    channels: int,
     anywhere: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
     """Frames `[B,C,h,w]` of cells that were seen nearby or just now (models/retrieval.py), in the
-    dreams where that is `needed` `[B]`.
+    dreams where that is `needed` `[B]`; the coarsest `kept` channels stay as they were `made`.
     """
     seen = torch.cat((carry.newest.unsqueeze(1), remembered.latents), dim=1)
     known = torch.cat(((carry.frame > 0).unsqueeze(1), remembered.known), dim=1)
-    if anywhere is None and views is None:
-        return retrieved(made.unsqueeze(1), seen, known, channels)[:, 0]
+    if anywhere is None:
+        found = retrieved(made.unsqueeze(1), seen, known, cfg.retrieval)[:, 0]
+        return torch.cat((made[:, : cfg.kept], found[:, cfg.kept :]), dim=1)
     made = made.clone()
     for row in torch.nonzero(needed).flatten().tolist():
-        one, there = made[row : row + 1], seen[row][known[row]]
-        if views is None:
-            made[row] = retrieved_anywhere(one, there, channels, anywhere)[0]
-        else:  # views show what lies between the cells, where it belongs
+        one, there, more = made[row : row + 1], seen[row][known[row]], None
+        if views is not None:
             more = candidates(Views(*(part[row : row + 1] for part in views)))
-            made[row] = retrieved_beside(one, there, channels, more)[0]
+        found = retrieved_anywhere(one, there, cfg.retrieval, anywhere, cfg.shifted, more)
+        made[row, cfg.kept :] = found[0, cfg.kept :]
     return made
 
 

@@ -16,8 +16,6 @@ from torch import Tensor
 
 from models.places import distance
 
-SHIFTED = 2
-
 
 def retrieved(latents: Tensor, landmarks: Tensor, known: Tensor, channels: int) -> Tensor:
     """Frames whose every cell is one of the remembered ones'.
@@ -50,38 +48,34 @@ def most_alike(wanted: Tensor, there: Tensor, known: Tensor, channels: int) -> T
 
 
 def retrieved_anywhere(
-    latents: Tensor, remembered: Tensor, channels: int, anywhere: Callable[[Tensor], Tensor]
+    latents: Tensor,
+    remembered: Tensor,
+    channels: int,
+    anywhere: Callable[[Tensor], Tensor],
+    shifted: int = 2,
+    more: Tensor | None = None,
 ) -> Tensor:
     """`retrieved` for one frame, which may take what lies between the cells as well.
 
     What moves by less than a cell is found again only so, but looking between the cells of all
-    remembered frames would take too long: of the first SHIFTED ones, the newest frame and the
-    nearest landmark, it is done.
+    remembered frames would take too long: of the first ones, the newest frame and the nearest
+    landmark, it is done.
 
     Args:
         latents: `[1,C,h,w]`.
-        remembered: `[M,C,h,w]`, the newest frame first; without any the frame stays as it is.
+        remembered: `[M,C,h,w]`, the newest frame first.
         channels: as above.
         anywhere: latents `[N,P,C]` of P patches all over the pictures of latents `[N,C,h,w]`; a
             codec knows them.
+        shifted: of how many of the remembered frames what lies between the cells is looked at.
+        more: further cells `[N,C]`. Without any cells the frame stays as it is.
     """
-    if not len(remembered):
+    parts = [_cells(remembered[shifted:].unsqueeze(0))[0].to(latents.dtype)]
+    if shifted and len(remembered):
+        parts.append(anywhere(remembered[:shifted].to(latents.dtype)).flatten(0, 1))
+    there = torch.cat(parts if more is None else [*parts, more])
+    if not len(there):
         return latents
-    shifted = anywhere(remembered[:SHIFTED]).flatten(0, 1)
-    there = torch.cat((shifted, _cells(remembered[SHIFTED:].unsqueeze(0))[0]))
-    return retrieved_among(latents, there, channels)
-
-
-def retrieved_beside(latents: Tensor, remembered: Tensor, channels: int, more: Tensor) -> Tensor:
-    """`retrieved` for one frame `[1,C,h,w]` among the cells of remembered ones `[M,C,h,w]` and
-    `more` of them `[N,C]`; without any it stays as it is.
-    """
-    there = torch.cat((more, _cells(remembered.unsqueeze(0))[0].to(more.dtype)))
-    return retrieved_among(latents, there, channels) if len(there) else latents
-
-
-def retrieved_among(latents: Tensor, there: Tensor, channels: int) -> Tensor:
-    """A frame `[1,C,h,w]` whose every cell is one of those `[N,C]`."""
     known = torch.ones((1, len(there)), dtype=torch.bool, device=there.device)
     found = most_alike(_cells(latents.unsqueeze(1)), there.unsqueeze(0), known, channels)
     return found.unflatten(1, latents.shape[-2:]).movedim(-1, 1)

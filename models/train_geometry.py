@@ -35,7 +35,7 @@ class GeometryTraining:
     steps: int = 6000
     batch: int = 12
     lr: float = 2e-3
-    dreams: int = 192
+    dreams: int = 144
     together: int = 8
     frames: int = 14
     context: int = 48
@@ -56,7 +56,7 @@ def train_geometry(
     """Teach a geometry; resumes and saves in `path`.
 
     Args:
-        geometry: to be taught.
+        geometry: to be taught; there have to be episodes `with_poses`.
         dynamics: what it will play with: the network as trained, with this geometry.
         cache: what the dynamics learnt from.
         plan: how long, how much at a time.
@@ -68,12 +68,7 @@ def train_geometry(
         The last photometric error; squared errors of predictions alone and of weighed ones, on
         dreams that did not teach.
     """
-    posed = np.flatnonzero(cache.posed & (np.diff(cache.bounds) > max(2 * NEARBY, plan.context)))
-    if not len(posed):
-        raise ValueError(
-            f"geometry needs episodes of more than {max(2 * NEARBY, plan.context)} frames with "
-            f"poses, there is none: collect some from an engine, or leave geometry out"
-        )
+    posed = with_poses(cache, plan)
     done, told = _resumed(geometry, path)
     if done < plan.steps:
         told = {"photometric": _learn_distances(geometry, cache, posed, plan, path, seed, done)}
@@ -82,6 +77,13 @@ def train_geometry(
         told |= _learn_weights(geometry, dreamt, plan, mirror, seed)
         _save(geometry, path, plan.steps, told)
     return told
+
+
+def with_poses(cache: LatentCache, plan: GeometryTraining) -> np.ndarray:
+    """Numbers of the episodes that can teach a geometry: their poses are known, and they are long
+    enough.
+    """
+    return np.flatnonzero(cache.posed & (np.diff(cache.bounds) > plan.context + plan.frames))
 
 
 def _resumed(geometry: Geometry, path: Path) -> tuple[int, dict[str, float]]:

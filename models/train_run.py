@@ -19,7 +19,7 @@ from models.far_loss import FARLoss
 from models.geometry import Geometry
 from models.published_config import is_published
 from models.train_codec import prepare, take_codec
-from models.train_geometry import train_geometry
+from models.train_geometry import train_geometry, with_poses
 from models.train_loop import Run, start_folder
 from models.train_outcome import steps_of, train_outcome
 from models.train_published import train_published
@@ -186,9 +186,12 @@ class SlidingRecipe:
         return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
 
     def _geometry(self, average: nn.Module, path: Path) -> tuple[Geometry | None, dict[str, float]]:
-        """Taught now, where the world shall have one."""
+        """Taught now, where the world shall have one and the data say where the camera stood."""
         cfg = self.cfg
         if cfg.geometry is None:
+            return None, {}
+        if not len(with_poses(self.sampler.cache, cfg.geometry_training)):
+            print("no long episode has poses: the world goes without geometry", flush=True)
             return None, {}
         torch.manual_seed(cfg.seed)
         geometry = Geometry(cfg.geometry, self.codec, cfg.dynamics.field_of_view).to(self.device)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,8 +11,10 @@ from models.autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.far_dynamics import FARDynamics
 from models.fusion import Fusion, Views
 from models.geometry import SEEN, Geometry, GeometryConfig, candidates
+from models.train_geometry import GeometryTraining, train_geometry
 from models.warp import points, seen_at, seen_from
 from tests.test_far import TURNS, awake, small
+from worldsim.data.latents import LatentCache
 
 FOV = 73.0
 SIDE = 64
@@ -207,6 +210,59 @@ def test_a_dream_from_nothing_needs_no_view(dreamer):
     noise = torch.randn(2, *dreamer.latent_shape)
     _, made = dreamer.imagine(carry, torch.tensor([-1, -1]), noise, 1)
     assert made.isfinite().all()
+
+
+@pytest.fixture(scope="module")
+def walks():
+    """Latents of the scene from many places, a codec that fits them, and the true distances."""
+    generator, drawn, poses = torch.Generator().manual_seed(5), [], []
+    for _ in range(3):
+        begin = torch.tensor([-0.5, 0.0, 0.0])
+        for step in range(14):
+            turn = 0.3 * (torch.rand(1, generator=generator) - 0.5)
+            poses.append(begin + torch.cat((torch.tensor([0.12 * step, 0.05 * step]), turn)))
+            drawn.append(scene(poses[-1]))
+    pictures, distances = (torch.cat(part) for part in zip(*drawn, strict=True))
+    codec = PatchAutoencoder(AutoencoderConfig(channels=24, width=16, blocks=1))
+    frames = ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+    codec.fit_encoder(frames)
+    cache = LatentCache(
+        latents=codec.encode(frames).half().numpy(),
+        actions=np.tile([-1] + [2] * 13, 3),
+        poses=torch.stack(poses).numpy(),
+        posed=np.array([True, True, True]),
+        bounds=np.array([0, 14, 28, 42]),
+    )
+    return codec, cache, distances
+
+
+def test_distances_and_weights_are_learnt_from_walks(walks, tmp_path):
+    codec, cache, distances = walks
+    torch.manual_seed(0)
+    geometry = Geometry(GeometryConfig(near=0.3, far=20, width=32), codec, FOV)
+    shape = small(latent_channels=24, latent_size=8, coarse_patch=(8, 4), retrieval=4)
+    dynamics = FARDynamics(shape, TURNS, codec.anywhere, geometry).eval()
+    plan = GeometryTraining(
+        steps=250, dreams=4, together=2, frames=4, context=8, fusion_steps=60, fusion_batch=8
+    )
+    latents = torch.from_numpy(cache.latents).float()
+    near = distances < 5
+
+    def wrong():
+        with torch.no_grad():
+            told = F.interpolate(geometry.depth(latents), size=SIDE, mode="bilinear")
+        return float((told / distances).log().abs()[near].mean())
+
+    before = wrong()
+    arguments = (dynamics, cache, plan, codec.mirror, tmp_path / "geometry.pt", 0)
+    told = train_geometry(geometry, *arguments)
+    assert wrong() < min(before / 2, 0.35)
+    # The network knows nothing yet, and views of true frames do.
+    assert told["weighed"] < 0.7 * told["predicted"]
+    again = Geometry(geometry.cfg, codec, FOV)
+    assert train_geometry(again, *arguments) == told
+    for name, tensor in geometry.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor)
 
 
 def test_bounds_that_are_none_are_refused():

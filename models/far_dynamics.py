@@ -153,7 +153,8 @@ class FARDynamics(nn.Module):
             made = self._fused(made, views, needed)
         if not self.cfg.retrieval:
             return made
-        return put_together(self.cfg, made, carry, remembered, views, needed, self.anywhere)
+        lent = views if self.geometry is not None and self.geometry.cfg.lends else None
+        return put_together(self.cfg, made, carry, remembered, lent, needed, self.anywhere)
 
     def _fused(self, made: Tensor, views: Views, needed: Tensor) -> Tensor:
         """Predictions and views in one `[B,C,h,w]`."""

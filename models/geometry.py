@@ -36,8 +36,8 @@ class GeometryConfig:
     near, far: bounds of distances. sources: how many landmarks a view is made of, none further than
     reach (models/places.py has the measure). steps: how finely places are compared, coarse first.
     surprise: how much more alike another place must look than the one that dead reckoning tells.
-    lends: whether cells of views may be shown as they are (models/retrieval.py); views have 64 pixels
-    a side, so those of larger frames are too soft for that.
+    lends: whether cells of views may be shown as they are (models/retrieval.py); views have 64
+    pixels a side, so those of larger frames are too soft for that.
     width, fusion: numbers inside the two networks.
     """
 

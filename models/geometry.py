@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from models.autoencoder import PatchAutoencoder
 from models.depth import DepthNet
 from models.fusion import Fusion, Views
-from models.places import distance
+from models.places import displace, distance
 from models.warp import in_sight, look_up, points, seen_at, seen_from
 
 SEEN = 0.9  # share of a cell that must be seen for the cell to be taken over
@@ -117,13 +117,15 @@ class Geometry(nn.Module):
         for step in self.cfg.steps:
             steps = torch.arange(-SIDE, SIDE + 1, device=expected.device) * step
             tried = torch.cartesian_prod(steps, steps) + offset
-            poses = _moved(expected, tried)
+            poses = displace(expected, tried, torch.zeros_like(tried[:, 0]))
             error = self._error(picture, distances, poses, shown, theirs)
             error = error + STRAYS * tried.square().sum(dim=1)
             if before is None:
                 before = error[len(error) // 2]
             offset, best = tried[error.argmin()], error.min()
-        return _moved(expected, offset[None])[0] if before - best > self.cfg.surprise else expected
+        if before - best <= self.cfg.surprise:
+            return expected
+        return displace(expected, offset, torch.zeros_like(offset[0]))
 
     def _error(
         self, picture: Tensor, distances: Tensor, poses: Tensor, shown: Tensor, theirs: Tensor
@@ -144,11 +146,3 @@ def candidates(views: Views) -> Tensor:
     """Cells `[N,C]` of one dream's views that may be taken over as they are."""
     parts = ((views.newest, views.newest_seen), (views.landmarks, views.landmarks_seen))
     return torch.cat([view[0].flatten(1).T[seen[0].flatten() >= SEEN] for view, seen in parts])
-
-
-def _moved(pose: Tensor, motions: Tensor) -> Tensor:
-    """Poses `[P,3]` of one `[3]` moved by motions `[P,2]` ahead and to the left."""
-    cos, sin = pose[2].cos(), pose[2].sin()
-    ahead, left = motions.unbind(1)
-    moved = torch.stack((ahead * cos - left * sin, ahead * sin + left * cos), dim=1)
-    return torch.cat((pose[:2] + moved, pose[2:].expand(len(motions), 1)), dim=1)

@@ -83,7 +83,8 @@ def with_poses(cache: LatentCache, plan: GeometryTraining) -> np.ndarray:
     """Numbers of the episodes that can teach a geometry: their poses are known, and they are long
     enough.
     """
-    return np.flatnonzero(cache.posed & (np.diff(cache.bounds) > plan.context + plan.frames))
+    shortest = max(2 * NEARBY, plan.context + plan.frames)
+    return np.flatnonzero(cache.posed & (np.diff(cache.bounds) > shortest))
 
 
 def _resumed(geometry: Geometry, path: Path) -> tuple[int, dict[str, float]]:
@@ -148,12 +149,13 @@ def _some_frames(
 
 
 class _Watched(FARDynamics):
-    """Notes what would be weighed: predictions, views, and which dreams needed them."""
+    """Notes what is weighed: predictions, views, and the `truth` `[B,C,h,w]` of that moment."""
 
-    notes: list[tuple[Tensor, Views, Tensor]]
+    truth: Tensor
+    notes: list[tuple[Tensor, ...]]
 
     def _fused(self, made: Tensor, views: Views, needed: Tensor) -> Tensor:
-        self.notes.append((made.clone(), views, needed.clone()))
+        self.notes.append(tuple(part[needed].half() for part in (made, *views, self.truth)))
         return super()._fused(made, views, needed)
 
 
@@ -175,30 +177,24 @@ def _dreams(
     watched = _Watched(dynamics.cfg, (), dynamics.anywhere, geometry)
     watched.network, watched.turns = dynamics.network, dynamics.turns
     rng, noise = np.random.default_rng([seed, 8]), torch.Generator().manual_seed(seed)
-    found: list[Noted] = []
+    watched.notes, length = [], plan.context + plan.frames
     for dreamt in range(0, plan.dreams, plan.together):
-        watched.notes, length = [], plan.context + plan.frames
         chosen = rng.choice(posed, plan.together, replace=len(posed) < plan.together)
         shortest = int(np.diff(cache.bounds)[chosen].min())
-        end = int(rng.integers(min(length, shortest), shortest + 1))
+        end = int(rng.integers(length, shortest + 1))
         at = cache.bounds[chosen][:, None] + np.arange(end)
-        latents = _walked(watched, cache, at, end - plan.frames, noise)
-        for (made, views, needed), truth in zip(watched.notes, latents, strict=False):
-            parts = (made, *views, truth)
-            found.append(tuple(part[needed].half() for part in parts))
+        _walk(watched, cache, at, end - plan.frames, noise)
         if dreamt % (8 * plan.together) == 0:
             print(f"geometry: {dreamt} of {plan.dreams} dreams", flush=True)
-    made, *views, truth = (torch.cat(part) for part in zip(*found, strict=True))
+    made, *views, truth = (torch.cat(part) for part in zip(*watched.notes, strict=True))
     return made, Views(*views), truth
 
 
-def _walked(
+def _walk(
     watched: _Watched, cache: LatentCache, at: np.ndarray, context: int, noise: torch.Generator
-) -> list[Tensor]:
-    """Dream frames `at` `[B,T]` of the cache from the context on; the true latents of those that
-    the network was asked for.
-    """
-    device, truths = watched.turns.device, []
+) -> None:
+    """Dream frames `at` `[B,T]` of the cache from the context on."""
+    device = watched.turns.device
     actions = torch.from_numpy(cache.actions[at]).to(device)
     actions[:, 0] = -1
     motions = motions_between(torch.from_numpy(cache.poses[at])).to(device)
@@ -209,10 +205,8 @@ def _walked(
             carry = watched.observe(carry, truth, actions[:, t])
             continue
         carry.motions.copy_(motions[:, t, None].expand_as(carry.motions))
-        drawn, before = torch.randn(truth.shape, generator=noise).to(device), len(watched.notes)
+        watched.truth, drawn = truth, torch.randn(truth.shape, generator=noise).to(device)
         carry, _ = watched.imagine(carry, actions[:, t], drawn, 1)
-        truths += [truth] * (len(watched.notes) - before)
-    return truths
 
 
 def _learn_weights(

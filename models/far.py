@@ -57,6 +57,9 @@ class FARConfig:
     among those of the landmarks and the newest frame, which take their places; 0 for not at all.
     `kept`: how many of the coarsest channels stay as they were predicted. `shifted`: of how many of
     the remembered frames what lies between the cells is looked at.
+    `exemplars`: cells of how many truly seen frames, from wherever, may take places as well.
+    `stride`: how far a step carries that nothing is in the way of, in the unit of poses; doubtful
+    steps of a dream are then whole (models/places.py). 0: not known.
     `still`: how near (cells) a place must be to one that was seen before to look just the same; 0
     for never.
     """
@@ -82,6 +85,8 @@ class FARConfig:
     retrieval: int = 0
     kept: int = 0
     shifted: int = 2
+    exemplars: int = 0
+    stride: float = 0.0
     still: float = 0.0
 
     def __post_init__(self):

@@ -21,8 +21,8 @@ class FARCarry:
     each action would make now;
     late_latents `[B,N,C,h,w]`, late_poses `[B,N,3]`, late_conditions `[B,N,D]`: the newest frames,
     number i at i modulo N, which enter long-term memory N at a time (N is the dilation);
-    bank_latents `[B,M,C,h,w]` float16, bank_poses `[B,M,3]`, bank_ids `[B,M]`: frames kept for
-    their places.
+    bank_latents `[B,M,C,h,w]` float16, bank_poses `[B,M,3]`, bank_ids `[B,M]`, bank_true bool
+    `[B,M]`: frames kept for their places, and which of them were truly seen.
     """
 
     cache: MultiLevelCache
@@ -35,10 +35,11 @@ class FARCarry:
     bank_latents: Tensor
     bank_poses: Tensor
     bank_ids: Tensor
+    bank_true: Tensor
 
     PLAIN = (
         *("frame", "poses", "motions", "late_latents", "late_poses", "late_conditions"),
-        *("bank_latents", "bank_poses", "bank_ids"),
+        *("bank_latents", "bank_poses", "bank_ids", "bank_true"),
     )
 
     def map(self, function) -> "FARCarry":
@@ -69,6 +70,7 @@ class FARCarry:
             bank_latents=torch.zeros(batch, BANK, *latent, dtype=torch.float16, **at),
             bank_poses=torch.zeros(batch, BANK, 3, **at),
             bank_ids=torch.full((batch, BANK), NO_FRAME, **at),
+            bank_true=torch.zeros(batch, BANK, dtype=torch.bool, **at),
         )
 
     @property

@@ -38,7 +38,7 @@ from models.flow import jump, times
 from models.fusion import Views
 from models.geometry import Geometry
 from models.passes import Arrival, Entered, after, among, arrive, itself, through
-from models.places import displace, nearest_landmarks
+from models.places import decided, displace, nearest_landmarks
 
 LATENT_LIMIT = 12.0
 
@@ -94,7 +94,8 @@ class FARDynamics(nn.Module):
         motions, poses = self._moved(carry, actions)
         if self.geometry is not None:
             motions, poses = located(self.geometry, carry, latents, actions, motions, poses)
-        return self._append(carry, self._arrive(carry, actions, motions, poses), latents, latents)
+        arrival = self._arrive(carry, actions, motions, poses)
+        return self._append(carry, arrival, latents, latents, true=True)
 
     @torch.inference_mode()
     def imagine(
@@ -110,7 +111,8 @@ class FARDynamics(nn.Module):
         """
         blur = self.context_noise if context_noise is None else context_noise
         jumps = list(times(steps))
-        arrival = self._arrive(carry, actions, *self._moved(carry, actions), jumps, blur)
+        motions, poses = self._moved(carry, actions, self.cfg.stride)
+        arrival = self._arrive(carry, actions, motions, poses, jumps, blur)
         again, latents = seen_before(carry, arrival.poses, self.cfg.still)
         if not bool(again.all()):
             remembered = self._recall(carry, arrival, ~again)
@@ -120,7 +122,7 @@ class FARDynamics(nn.Module):
         # As noise to remember it with, the noise it was made of, channels reversed: another, and
         # still a function of the dream's seed.
         seen = latents * (1 - blur) + noise.flip(1) * blur
-        return self._append(carry, arrival, latents, seen), latents
+        return self._append(carry, arrival, latents, seen, true=False), latents
 
     def _made(
         self, carry: FARCarry, arrival: Arrival, noise: Tensor, jumps: list[tuple[float, float]]
@@ -164,13 +166,17 @@ class FARDynamics(nn.Module):
         """The jump index the network is told for a jump of length d."""
         return JUMPS.index(d) if self.cfg.shortcuts else len(JUMPS) - 1
 
-    def _moved(self, carry: FARCarry, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Motions `[B,2]` and new poses `[B,3]` by dead reckoning; nothing moves without an
-        action.
+    def _moved(
+        self, carry: FARCarry, actions: Tensor, stride: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Motions `[B,2]` and new poses `[B,3]` by dead reckoning, with doubtful steps decided by
+        the `stride`; nothing moves without an action.
         """
         known = actions.clamp(min=0)
         acted = (actions >= 0).to(carry.motions.dtype).unsqueeze(1)
         motions = carry.motions[torch.arange(len(known), device=known.device), known] * acted
+        if stride:
+            motions = decided(motions, stride)
         return motions, displace(carry.poses, motions, self.turns[known] * acted.squeeze(1))
 
     def _arrive(
@@ -193,7 +199,9 @@ class FARDynamics(nn.Module):
         ]
         return arrive(self.network, carry.frame, poses, actions, motions, passes)
 
-    def _append(self, carry: FARCarry, arrival: Arrival, latents: Tensor, seen: Tensor) -> FARCarry:
+    def _append(
+        self, carry: FARCarry, arrival: Arrival, latents: Tensor, seen: Tensor, true: bool
+    ) -> FARCarry:
         """Encode frames fine, the way they are `seen`, and remember them; every so often coarse."""
         ids, cache, net = arrival.ids, carry.cache, self.network
         x = arrival.enter(net.embed(seen.unsqueeze(1)), -2)
@@ -206,7 +214,7 @@ class FARDynamics(nn.Module):
         carry.late_poses[rows, late] = arrival.poses
         carry.late_conditions[rows, late] = arrival.condition[:, -1]
         self._remember_coarse(carry, ids)
-        keep_place(carry, latents, ids, arrival.poses)
+        keep_place(carry, latents, ids, arrival.poses, true)
         return replace(carry, frame=ids + 1, poses=arrival.poses, motions=motions)
 
     def _remember_coarse(self, carry: FARCarry, ids: Tensor) -> None:

@@ -13,7 +13,7 @@ from models.far_carry import FARCarry
 from models.fusion import Views
 from models.geometry import Geometry, candidates
 from models.places import distance, motions_between
-from models.retrieval import retrieved, retrieved_anywhere, seen_from_here
+from models.retrieval import cells_of, retrieved_anywhere, seen_from_here
 
 NOVEL = 0.1
 BESIDE = 1.0  # how near an old frame must be seen from to tell where a new one was
@@ -29,9 +29,9 @@ class Remembered(NamedTuple):
     known: Tensor
 
 
-def keep_place(carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor) -> None:
-    """Keep frames whose place is new; when the bank is full, the nearest kept one makes room. Old
-    pictures of a place stay: they are nearer the truth.
+def keep_place(carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor, true: bool) -> None:
+    """Keep frames, dreamt or `true` ones, whose place is new; when the bank is full, the nearest
+    kept one makes room. Old pictures of a place stay: they are nearer the truth.
     """
     empty = carry.bank_ids == NO_FRAME
     far = distance(poses.unsqueeze(1), carry.bank_poses).masked_fill(empty, torch.inf)
@@ -42,6 +42,7 @@ def keep_place(carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor) -> 
     carry.bank_latents[rows, at] = latents[rows].to(carry.bank_latents.dtype)
     carry.bank_poses[rows, at] = poses[rows]
     carry.bank_ids[rows, at] = ids[rows]
+    carry.bank_true[rows, at] = true
 
 
 def seen_before(carry: FARCarry, arrives: Tensor, within: float) -> tuple[Tensor, Tensor]:
@@ -87,22 +88,30 @@ def put_together(
     needed: Tensor,
     anywhere: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
-    """Frames `[B,C,h,w]` of cells that were seen nearby or just now (models/retrieval.py), in the
-    dreams where that is `needed` `[B]`; the coarsest `kept` channels stay as they were `made`.
+    """Frames `[B,C,h,w]` of cells that were seen nearby, just now, or truly (models/retrieval.py),
+    in the dreams where that is `needed` `[B]`; the coarsest `kept` channels stay as they were
+    `made`.
     """
     seen = torch.cat((carry.newest.unsqueeze(1), remembered.latents), dim=1)
     known = torch.cat(((carry.frame > 0).unsqueeze(1), remembered.known), dim=1)
-    if anywhere is None:
-        found = retrieved(made.unsqueeze(1), seen, known, cfg.retrieval)[:, 0]
-        return torch.cat((made[:, : cfg.kept], found[:, cfg.kept :]), dim=1)
-    made = made.clone()
+    made, shifted = made.clone(), 0 if anywhere is None else cfg.shifted
     for row in torch.nonzero(needed).flatten().tolist():
-        one, there, more = made[row : row + 1], seen[row][known[row]], None
+        one, there = made[row : row + 1], seen[row][known[row]]
+        more = [cells_of(_exemplars(carry, row, cfg.exemplars).unsqueeze(0))[0].to(made.dtype)]
         if views is not None:
-            more = candidates(Views(*(part[row : row + 1] for part in views)))
-        found = retrieved_anywhere(one, there, cfg.retrieval, anywhere, cfg.shifted, more)
+            more.append(candidates(Views(*(part[row : row + 1] for part in views))))
+        found = retrieved_anywhere(one, there, cfg.retrieval, anywhere, shifted, torch.cat(more))
         made[row, cfg.kept :] = found[0, cfg.kept :]
     return made
+
+
+def _exemplars(carry: FARCarry, row: int, count: int) -> Tensor:
+    """Latents `[N,C,h,w]` of at most `count` truly seen frames of a dream, evenly from all of them:
+    what surrounds a dreamer who has gone far is his own dream.
+    """
+    at = torch.nonzero(carry.bank_true[row] & (carry.bank_ids[row] != NO_FRAME)).flatten()
+    steps = torch.linspace(0, len(at) - 1, min(count, len(at))).long()
+    return carry.bank_latents[row, at[steps.to(at.device)]]
 
 
 def located(

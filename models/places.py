@@ -11,6 +11,8 @@ from torch import Tensor
 
 TURN_COST = 0.5 / math.radians(22.5)
 SAME_PLACE = 0.15
+DOUBTFUL = 0.25  # of a stride: steps that seem shorter are believed to be blocked
+SIDEWAYS = 0.3  # of what a motion goes ahead; the least of the maze's slides goes 0.41 of it
 NEAR = 64  # places that are looked at first
 
 
@@ -37,6 +39,18 @@ def motions_between(poses: Tensor) -> Tensor:
         dim=-1,
     )
     return torch.cat((torch.zeros_like(moved[:, :1]), moved), dim=1)
+
+
+def decided(motions: Tensor, stride: float) -> Tensor:
+    """Motions `[...,2]` of which those straight ahead, of more than DOUBTFUL of a `stride`, are
+    whole strides. Where it is not clear whether something is in the way, the motion that errs least
+    is a mean of a stride and of none, which never happens. Slides along walls go sideways, and
+    stay.
+    """
+    ahead, left = motions.unbind(-1)
+    straight = left.abs() < SIDEWAYS * ahead.clamp(min=stride / 2)
+    whole = torch.stack((torch.full_like(ahead, stride), torch.zeros_like(left)), dim=-1)
+    return torch.where((straight & (ahead > DOUBTFUL * stride)).unsqueeze(-1), whole, motions)
 
 
 def relative_to_first(poses: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def retrieved(latents: Tensor, landmarks: Tensor, known: Tensor, channels: int) 
         known: bool `[B,M]`, which of them are frames. A row without any stays as it is.
         channels: how many of the first, coarsest channels decide which cell is most like another.
     """
-    wanted, there = _cells(latents), _cells(landmarks).to(latents.dtype)
+    wanted, there = cells_of(latents), cells_of(landmarks).to(latents.dtype)
     cells = known.repeat_interleave(there.shape[1] // known.shape[1], dim=1)
     found = most_alike(wanted, there, cells, channels)
     found = found.unflatten(1, (latents.shape[1], *latents.shape[-2:])).movedim(-1, 2)
@@ -70,18 +70,18 @@ def retrieved_anywhere(
         shifted: of how many of the remembered frames what lies between the cells is looked at.
         more: further cells `[N,C]`. Without any cells the frame stays as it is.
     """
-    parts = [_cells(remembered[shifted:].unsqueeze(0))[0].to(latents.dtype)]
+    parts = [cells_of(remembered[shifted:].unsqueeze(0))[0].to(latents.dtype)]
     if shifted and len(remembered):
         parts.append(anywhere(remembered[:shifted].to(latents.dtype)).flatten(0, 1))
     there = torch.cat(parts if more is None else [*parts, more])
     if not len(there):
         return latents
     known = torch.ones((1, len(there)), dtype=torch.bool, device=there.device)
-    found = most_alike(_cells(latents.unsqueeze(1)), there.unsqueeze(0), known, channels)
+    found = most_alike(cells_of(latents.unsqueeze(1)), there.unsqueeze(0), known, channels)
     return found.unflatten(1, latents.shape[-2:]).movedim(-1, 1)
 
 
-def _cells(latents: Tensor) -> Tensor:
+def cells_of(latents: Tensor) -> Tensor:
     """`[B,F,C,h,w]` -> `[B,F*h*w,C]`."""
     return latents.movedim(2, -1).flatten(1, 3)
 

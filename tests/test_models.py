@@ -11,6 +11,7 @@ from models.flow import jump, mix, shortcut_target, times
 from models.muon import orthogonalised
 from models.places import (
     choose_landmarks,
+    decided,
     displace,
     motions_between,
     nearest_landmarks,
@@ -103,6 +104,17 @@ def test_displacing_by_the_motions_retraces_the_poses():
     for t in range(1, 9):
         at = displace(at, motions[:, t], turns[:, t])
         assert torch.allclose(at, poses[:, t], atol=1e-4)
+
+
+def test_a_doubtful_step_is_a_whole_one():
+    """Slides along walls in sixteen directions, and steps that nothing is in the way of."""
+    angles = torch.arange(-3, 4) * math.pi / 8
+    slides = 0.38 * torch.stack((angles.cos() ** 2, angles.sin() * angles.cos()), dim=-1)
+    assert torch.allclose(decided(slides, 0.38), slides)
+    doubtful = torch.tensor([[0.3, 0.05], [0.12, 0.0], [0.36, -0.06]])
+    assert torch.equal(decided(doubtful, 0.38), torch.tensor([[0.38, 0.0]] * 3))
+    blocked = torch.tensor([[0.0, 0.0], [0.07, 0.01], [-0.05, 0.0]])
+    assert torch.equal(decided(blocked, 0.38), blocked)
 
 
 def test_relative_poses_do_not_know_the_world_frame():

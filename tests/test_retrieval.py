@@ -1,5 +1,7 @@
 """What is taken from memory instead of being dreamt: cells of frames, whole views, fine texture."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from models.retrieval import retrieved, retrieved_anywhere
 from models.textures import TextureBook
 from tests.test_far import TURNS, awake, small
 
-LEFT, RIGHT, STAND = 0, 1, 3
+LEFT, RIGHT, FORWARD, STAND = range(4)
 
 
 def one_by_one(latents, landmarks, known, channels):
@@ -81,6 +83,21 @@ def test_a_dream_is_put_together_from_what_was_seen():
     cells = remembered.permute(0, 2, 3, 1).flatten(0, 2)
     for cell in latents[0].flatten(1).T:
         assert (cells - cell).abs().sum(dim=1).min() < 1e-6
+
+
+def test_true_cells_are_at_hand_wherever_a_dream_has_led():
+    dynamics, carry, _ = walked({"retrieval": 2, "landmarks": 1, "exemplars": 256})
+    true = carry.bank_latents[0, carry.bank_true[0]].float()
+    dreamt(dynamics, carry, [FORWARD] * 12)
+    assert carry.bank_true.sum() == len(true) < (carry.bank_ids >= 0).sum()
+    before, noise = carry.map(lambda part, _: part.clone()), torch.randn(1, *dynamics.latent_shape)
+    _, finished = dynamics.imagine(carry, torch.tensor([FORWARD]), noise, 1)
+    dynamics.cfg = replace(dynamics.cfg, retrieval=0)
+    _, predicted = dynamics.imagine(before, torch.tensor([FORWARD]), noise, 1)
+    cells = true.movedim(1, -1).flatten(0, 2)[:, :2]
+    wanted, got = (part[0, :2].flatten(1).T for part in (predicted, finished))
+    nearest = torch.cdist(wanted, cells).amin(dim=1)
+    assert ((got - wanted).norm(dim=1) <= nearest + 1e-4).all()
 
 
 def test_who_stands_still_sees_the_same():

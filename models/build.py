@@ -38,22 +38,26 @@ def far_weights(
     head: OutcomeHead | None = None,
     geometry: Geometry | None = None,
 ) -> dict[str, Tensor]:
-    """Weights of all networks under one roof; the dynamics' matrices in float16 (half the download,
-    no visible difference).
+    """Weights of all networks under one roof; the dynamics' and the painter's matrices in float16
+    (half the download, no visible difference).
     """
     own = {} if head is None else {f"outcome.{k}": v for k, v in head.state_dict().items()}
     if geometry is not None:
         own |= {f"geometry.{k}": v for k, v in geometry.state_dict().items()}
-    named = {f"codec.{name}": tensor for name, tensor in codec.state_dict().items()}
+    named = own | {f"codec.{name}": tensor for name, tensor in codec.state_dict().items()}
     named |= {f"dynamics.{name}": tensor for name, tensor in network.state_dict().items()}
-    return own | {
+    return {
         name: tensor.half() if _is_matrix(name, tensor) else tensor
         for name, tensor in named.items()
     }
 
 
 def _is_matrix(name: str, tensor: Tensor) -> bool:
-    return name.startswith("dynamics.") and tensor.ndim >= 2 and tensor.is_floating_point()
+    return (
+        name.startswith(("dynamics.", "geometry.painter."))
+        and tensor.ndim >= 2
+        and tensor.is_floating_point()
+    )
 
 
 def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:

@@ -91,9 +91,7 @@ class FARDynamics(nn.Module):
         """Take in true frames `[B,C,h,w]`; `actions` `[B]` led to them (-1: none). Changes `carry`
         and gives it back.
         """
-        motions, poses = self._moved(carry, actions)
-        if self.geometry is not None:
-            motions, poses = located(self.geometry, carry, latents, actions, motions, poses)
+        motions, poses = self._placed(carry, latents, actions)
         arrival = self._arrive(carry, actions, motions, poses)
         return self._append(carry, arrival, latents, latents, true=True)
 
@@ -117,7 +115,7 @@ class FARDynamics(nn.Module):
         if not bool(again.all()):
             remembered = self._recall(carry, arrival, ~again)
             made = self._made(carry, arrival, noise, jumps)
-            made = self._true(made, carry, remembered, arrival.poses, ~again)
+            made = self._true(made, noise, carry, remembered, arrival.poses, ~again)
             latents = torch.where(again[:, None, None, None], latents, made)
         # As noise to remember it with, the noise it was made of, channels reversed: another, and
         # still a function of the dream's seed.
@@ -141,30 +139,39 @@ class FARDynamics(nn.Module):
     def _true(
         self,
         made: Tensor,
+        noise: Tensor,
         carry: FARCarry,
         remembered: Remembered,
         poses: Tensor,
         needed: Tensor,
     ) -> Tensor:
-        """Predictions `[B,C,h,w]` of what is seen from poses `[B,3]`, with what memory shows of it,
-        in the dreams where that is `needed` `[B]`.
+        """Predictions `[B,C,h,w]`, made of noise, of what is seen from poses `[B,3]`, with what
+        memory shows of it, in the dreams where that is `needed` `[B]`.
         """
         views = None
         if self.geometry is not None:
             views = views_from(self.geometry, carry, remembered, poses, needed)
-            made = self._fused(made, views, needed)
+            made = self._fused(made, views, noise, needed)
         if not self.cfg.retrieval:
             return made
         lent = views if self.geometry is not None and self.geometry.cfg.lends else None
         return put_together(self.cfg, made, carry, remembered, lent, needed, self.anywhere)
 
-    def _fused(self, made: Tensor, views: Views, needed: Tensor) -> Tensor:
+    def _fused(self, made: Tensor, views: Views, noise: Tensor, needed: Tensor) -> Tensor:
         """Predictions and views in one `[B,C,h,w]`."""
-        return self.geometry.fusion(made, views)
+        fused, painter = self.geometry.fusion(made, views), self.geometry.painter
+        return fused if painter is None else painter(made, fused, views, noise)
 
     def _told(self, d: float) -> int:
         """The jump index the network is told for a jump of length d."""
         return JUMPS.index(d) if self.cfg.shortcuts else len(JUMPS) - 1
+
+    def _placed(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Motions `[B,2]` and poses `[B,3]` of true frames."""
+        motions, poses = self._moved(carry, actions)
+        if self.geometry is None:
+            return motions, poses
+        return located(self.geometry, carry, latents, actions, motions, poses)
 
     def _moved(
         self, carry: FARCarry, actions: Tensor, stride: float = 0.0

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from models.autoencoder import PatchAutoencoder
 from models.depth import DepthNet
 from models.fusion import Fusion, Views
+from models.painter import Painter
 from models.places import displace, distance
 from models.warp import in_sight, look_up, points, seen_at, seen_from
 
@@ -38,7 +39,7 @@ class GeometryConfig:
     surprise: how much more alike another place must look than the one that dead reckoning tells.
     lends: whether cells of views may be shown as they are (models/retrieval.py); views have 64
     pixels a side, so those of larger frames are too soft for that.
-    width, fusion: numbers inside the two networks.
+    width, fusion, painter: numbers inside the networks; without a painter frames stay means.
     """
 
     near: float
@@ -50,6 +51,7 @@ class GeometryConfig:
     lends: bool = True
     width: int = 96
     fusion: int = 48
+    painter: int = 0
 
     def __post_init__(self):
         if not 0 < self.near < self.far:
@@ -67,6 +69,7 @@ class Geometry(nn.Module):
         self.cfg, self.fov = cfg, field_of_view
         self.depth = DepthNet(codec.cfg.channels, cfg.width, cfg.near, cfg.far)
         self.fusion = Fusion(codec.cfg.channels, cfg.fusion)
+        self.painter = Painter(codec.cfg.channels, cfg.painter) if cfg.painter else None
         self.show, self.read = codec.small, codec.read_small  # no weights of its own
 
     def views(

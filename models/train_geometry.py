@@ -4,7 +4,7 @@ that walk where the episodes walked. The latents of the training are all it need
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from models.depth import photometric_loss
 from models.far_dynamics import FARDynamics
-from models.fusion import Views
 from models.geometry import Geometry
-from models.places import motions_between
+from models.train_painter import PainterTraining, train_painter
+from models.train_walks import Noted, Walker
 from worldsim.checkpoint import load_into, load_training, save_training
 from worldsim.data.latents import LatentCache
 
@@ -29,7 +29,8 @@ APART = 10  # of the dreams every so-manyth judges and does not teach
 @dataclass(frozen=True, kw_only=True)
 class GeometryTraining:
     """steps, batch, lr: of the distances. dreams: how many, `together` at a time, of so many frames
-    after at least `context` true ones, teach the weights for fusion_steps.
+    after at least `context` true ones, teach the weights for fusion_steps; painter: how that one
+    learns.
     """
 
     steps: int = 6000
@@ -42,6 +43,7 @@ class GeometryTraining:
     fusion_steps: int = 1200
     fusion_batch: int = 32
     fusion_lr: float = 1.5e-3
+    painter: PainterTraining = field(default_factory=PainterTraining)
 
 
 def train_geometry(
@@ -76,6 +78,9 @@ def train_geometry(
         dreamt = _dreams(geometry, dynamics, cache, posed, plan, seed)
         told |= _learn_weights(geometry, dreamt, plan, mirror, seed)
         _save(geometry, path, plan.steps, told)
+    if geometry.painter is not None and "spread" not in told:
+        told |= train_painter(geometry, dynamics, cache, posed, plan.painter, mirror, path, seed)
+        _save(geometry, path, plan.steps, told)
     return told
 
 
@@ -91,7 +96,8 @@ def _resumed(geometry: Geometry, path: Path) -> tuple[int, dict[str, float]]:
     if not path.exists():
         return 0, {}
     state = load_training(path)
-    load_into(geometry, state["geometry"], path)
+    # A painter may come to a geometry that was taught without.
+    load_into(geometry, geometry.state_dict() | state["geometry"], path)
     return state["step"], state["told"]
 
 
@@ -148,21 +154,6 @@ def _some_frames(
     return at
 
 
-class _Watched(FARDynamics):
-    """Notes what is weighed: predictions, views, and the `truth` `[B,C,h,w]` of that moment."""
-
-    truth: Tensor
-    notes: list[tuple[Tensor, ...]]
-
-    def _fused(self, made: Tensor, views: Views, needed: Tensor) -> Tensor:
-        self.notes.append(tuple(part[needed].half() for part in (made, *views, self.truth)))
-        return super()._fused(made, views, needed)
-
-
-Noted = tuple[Tensor, Views, Tensor]  # predictions, views and truths of N frames
-
-
-@torch.inference_mode()
 def _dreams(
     geometry: Geometry,
     dynamics: FARDynamics,
@@ -171,42 +162,18 @@ def _dreams(
     plan: GeometryTraining,
     seed: int,
 ) -> Noted:
-    """What dreams predict and see that walk as the episodes did; on the true way, so that what is
-    remembered and what is true are seen from the same place.
-    """
-    watched = _Watched(dynamics.cfg, (), dynamics.anywhere, geometry)
-    watched.network, watched.turns = dynamics.network, dynamics.turns
+    walker, notes = Walker(dynamics, geometry), []
     rng, noise = np.random.default_rng([seed, 8]), torch.Generator().manual_seed(seed)
-    watched.notes, length = [], plan.context + plan.frames
+    length = plan.context + plan.frames
     for dreamt in range(0, plan.dreams, plan.together):
         chosen = rng.choice(posed, plan.together, replace=len(posed) < plan.together)
         shortest = int(np.diff(cache.bounds)[chosen].min())
         end = int(rng.integers(length, shortest + 1))
         at = cache.bounds[chosen][:, None] + np.arange(end)
-        _walk(watched, cache, at, end - plan.frames, noise)
+        notes.append(walker.walk(cache, at, end - plan.frames, noise))
         if dreamt % (8 * plan.together) == 0:
             print(f"geometry: {dreamt} of {plan.dreams} dreams", flush=True)
-    made, *views, truth = (torch.cat(part) for part in zip(*watched.notes, strict=True))
-    return made, Views(*views), truth
-
-
-def _walk(
-    watched: _Watched, cache: LatentCache, at: np.ndarray, context: int, noise: torch.Generator
-) -> None:
-    """Dream frames `at` `[B,T]` of the cache from the context on."""
-    device = watched.turns.device
-    actions = torch.from_numpy(cache.actions[at]).to(device)
-    actions[:, 0] = -1
-    motions = motions_between(torch.from_numpy(cache.poses[at])).to(device)
-    carry = watched.initial(len(at))
-    for t in range(at.shape[1]):
-        truth = torch.from_numpy(cache.latents[at[:, t]]).to(device).float()
-        if t < context:
-            carry = watched.observe(carry, truth, actions[:, t])
-            continue
-        carry.motions.copy_(motions[:, t, None].expand_as(carry.motions))
-        watched.truth, drawn = truth, torch.randn(truth.shape, generator=noise).to(device)
-        carry, _ = watched.imagine(carry, actions[:, t], drawn, 1)
+    return Noted.together(notes)
 
 
 def _learn_weights(
@@ -216,9 +183,9 @@ def _learn_weights(
     mirror: Callable[[Tensor], Tensor],
     seed: int,
 ) -> dict[str, float]:
-    fusion, (made, views, truth) = geometry.fusion.train(), dreamt
+    fusion, count = geometry.fusion.train(), len(dreamt.made)
     device = next(fusion.parameters()).device
-    apart = torch.arange(len(made), device=made.device) >= len(made) - len(made) // APART
+    apart = torch.arange(count, device=dreamt.made.device) >= count - count // APART
     taught, judged = (torch.nonzero(part).flatten() for part in (~apart, apart))
     optimiser = torch.optim.AdamW(fusion.parameters(), lr=plan.fusion_lr, weight_decay=0.05)
     generator = torch.Generator().manual_seed(seed)
@@ -229,25 +196,18 @@ def _learn_weights(
             )
         drawn = torch.randint(len(taught), (plan.fusion_batch,), generator=generator)
         drawn = taught[drawn.to(taught.device)]
-        some = [part[drawn].to(device).float() for part in (made, *views, truth)]
+        some = dreamt.some(drawn, device)
         if step % 2:
-            some = [_mirrored(part, mirror) for part in some]
-        loss = (fusion(some[0], Views(*some[1:-1])) - some[-1]).square().mean()
+            some = some.mirrored(mirror)
+        loss = (fusion(some.made, some.views) - some.truth).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     fusion.eval()
     with torch.no_grad():
-        made, *views, truth = (part[judged].to(device).float() for part in (made, *views, truth))
-        weighed = (fusion(made, Views(*views)) - truth).square().mean()
-        told = {"predicted": (made - truth).square().mean(), "weighed": weighed}
+        some = dreamt.some(judged, device)
+        weighed = (fusion(some.made, some.views) - some.truth).square().mean()
+        told = {"predicted": (some.made - some.truth).square().mean(), "weighed": weighed}
     told = {name: float(value) for name, value in told.items()}
     print("geometry: " + ", ".join(f"{name} {value:.3f}" for name, value in told.items()))
     return told
-
-
-def _mirrored(part: Tensor, mirror: Callable[[Tensor], Tensor]) -> Tensor:
-    """Latents, shares of cells or distances, in the mirror."""
-    if part.dim() < 4:
-        return part
-    return part.flip(-1) if part.shape[1] == 1 else mirror(part)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from models.fusion import Views
-from models.refiner import SIDE, around
 
 JUDGED = 8  # coarsest channels
 DICE = 8  # channels of the noise that the painter sees
@@ -32,10 +31,10 @@ class Painter(nn.Module):
     def __init__(self, channels: int, width: int):
         super().__init__()
         inputs = 4 * channels + 5 + min(DICE, channels)
-        self.inlet = nn.Linear(inputs * SIDE**2, width)
-        self.first = nn.ModuleList(nn.Linear(width * SIDE**2, width) for _ in range(BLOCKS))
-        self.second = nn.ModuleList(nn.Linear(width * SIDE**2, width) for _ in range(BLOCKS))
-        self.outlet = nn.Linear(width * SIDE**2, channels)
+        self.inlet = _over(inputs, width)
+        self.first = nn.ModuleList(_over(width, width) for _ in range(BLOCKS))
+        self.second = nn.ModuleList(_over(width, width) for _ in range(BLOCKS))
+        self.outlet = _over(width, channels)
         for layer in (*self.second, self.outlet):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -46,19 +45,26 @@ class Painter(nn.Module):
         """
         newest = (views.newest - fused) * views.newest_seen
         old = (views.landmarks - fused) * views.landmarks_seen
-        cells, size = views.newest_seen, made.shape[2:]
+        cells = views.newest_seen
         rows, columns = places(cells)
         away = views.away[:, None, None, None].expand_as(cells)
         latents = (part / 2 for part in (fused, made - fused, newest, old))
         seen = (views.newest_seen, views.landmarks_seen, away / 4, rows, columns)
-        x = self._over(self.inlet, torch.cat((*latents, *seen, noise[:, :DICE]), dim=1), size)
-        for first, second in zip(self.first, self.second, strict=True):
-            x = x + self._over(second, F.silu(self._over(first, F.silu(x), size)), size)
-        return fused + self._over(self.outlet, F.silu(x), size)
+        x = torch.cat((*latents, *seen, noise[:, :DICE]), dim=1)
+        if torch.is_grad_enabled() or x.device.type != "cpu":
+            return fused + self._change(x)
+        # One by one, as each would be alone (worldsim/alone.py).
+        return fused + torch.cat([self._change(one) for one in x.split(1)])
 
-    @staticmethod
-    def _over(layer: nn.Linear, x: Tensor, size: torch.Size) -> Tensor:
-        return layer(around(x)).transpose(1, 2).unflatten(2, size)
+    def _change(self, x: Tensor) -> Tensor:
+        x = self.inlet(x)
+        for first, second in zip(self.first, self.second, strict=True):
+            x = x + second(F.silu(first(F.silu(x))))
+        return self.outlet(F.silu(x))
+
+
+def _over(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 class Critic(nn.Module):

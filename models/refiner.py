@@ -32,13 +32,13 @@ class Refiner(nn.Module):
     def forward(self, clean: Tensor, noisy: Tensor) -> Tensor:
         """Corrected latents, of predicted and noisy ones `[B,F,C,h,w]`."""
         cells = torch.cat((clean, noisy.to(clean.dtype)), dim=2).flatten(0, 1)
-        hidden = squared_relu(self.first(around(cells)))
+        hidden = squared_relu(self.first(_around(cells)))
         hidden = hidden.transpose(1, 2).unflatten(2, cells.shape[2:])
-        change = self.second(around(hidden)).transpose(1, 2)
+        change = self.second(_around(hidden)).transpose(1, 2)
         return clean + change.reshape(clean.shape)
 
 
-def around(cells: Tensor) -> Tensor:
+def _around(cells: Tensor) -> Tensor:
     """The 3x3 cells around each: `[N,C,h,w]` -> `[N,h*w,9*C]`. Linear layers over them are
     convolutions that give each row of a batch what it would get alone (worldsim/alone.py).
     """

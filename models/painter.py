@@ -21,7 +21,7 @@ SCALE = 3.0  # of the critic's judgement, whose layers cannot grow
 
 
 class Painter(nn.Module):
-    """A change of fused frames, none at first.
+    """A change of fused frames that leaves their mean; none at first.
 
     Args:
         channels: C of the latents.
@@ -60,7 +60,9 @@ class Painter(nn.Module):
         x = self.inlet(x)
         for first, second in zip(self.first, self.second, strict=True):
             x = x + second(F.silu(first(F.silu(x))))
-        return self.outlet(F.silu(x))
+        change = self.outlet(F.silu(x))
+        # Contrast and not colour: what shifts every frame a little shifts long dreams far.
+        return change - change.mean(dim=(2, 3), keepdim=True)
 
 
 def _over(inputs: int, outputs: int) -> nn.Conv2d:

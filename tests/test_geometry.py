@@ -241,7 +241,7 @@ def walks():
     return codec, cache, distances
 
 
-def test_a_painter_changes_nothing_at_first_and_sees_its_dice():
+def test_a_painter_changes_nothing_at_first_and_colours_never():
     torch.manual_seed(0)
     made, fused, noise = torch.randn(3, 2, 12, 8, 8)
     (newest, old), seen = torch.randn(2, 2, 12, 8, 8), torch.rand(2, 2, 1, 8, 8)
@@ -251,6 +251,7 @@ def test_a_painter_changes_nothing_at_first_and_sees_its_dice():
     nn.init.normal_(painter.outlet.weight)
     painted = painter(made, fused, views, noise)
     assert not torch.allclose(painted, painter(made, fused, views, noise.flip(1)), atol=1e-3)
+    assert torch.allclose(painted.mean(dim=(2, 3)), fused.mean(dim=(2, 3)), atol=1e-4)
     alone = [part[1:] for part in (made, fused, noise)]
     seen = Views(*(part[1:] for part in views))
     assert torch.allclose(painted[1:], painter(*alone[:2], seen, alone[2]), atol=1e-5)

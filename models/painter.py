@@ -85,7 +85,9 @@ class Critic(nn.Module):
         for kernel, stride in ((3, 1), (3, 1), (4, 2), (3, 1)):
             layers += [nn.Conv2d(inputs, width, kernel, stride, 1), nn.LeakyReLU(0.2)]
             inputs = width
-        self.body = nn.Sequential(*(spectral_norm(x) if len(x._parameters) else x for x in layers))
+        self.body = nn.Sequential(
+            *(spectral_norm(x) if isinstance(x, nn.Conv2d) else x for x in layers)
+        )
         self.here = spectral_norm(nn.Conv2d(width, 1, 1))
         self.whole = spectral_norm(nn.Linear(width * (size // 2) ** 2, 1))
 

@@ -58,6 +58,10 @@ class FARConfig:
     `kept`: how many of the coarsest channels stay as they were predicted. `shifted`: of how many of
     the remembered frames what lies between the cells is looked at.
     `exemplars`: cells of how many truly seen frames, from wherever, may take places as well.
+    `contrast`: how much of the contrast that a dream has lost is given back where it is old, and
+    `contrast_unseen` where nothing remembered is seen (models/contrast.py), 0 to 1. `ripens`: after
+    how many frames a dream is half as old as can be; the older, the more the `kept` channels are
+    those of true cells as well.
     `stride`: how far a step carries that nothing is in the way of, in the unit of poses; doubtful
     steps of a dream are then whole (models/places.py). 0: not known.
     `still`: how near (cells) a place must be to one that was seen before to look just the same; 0
@@ -86,6 +90,9 @@ class FARConfig:
     kept: int = 0
     shifted: int = 2
     exemplars: int = 0
+    contrast: float = 0.0
+    contrast_unseen: float = 0.0
+    ripens: float = 250.0
     stride: float = 0.0
     still: float = 0.0
 
@@ -104,6 +111,11 @@ class FARConfig:
             raise ValueError(
                 f"kept {self.kept} is no number of channels: give 0 to {self.latent_channels}"
             )
+        for name in ("contrast", "contrast_unseen"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} {getattr(self, name)} is no share: give 0 to 1")
+        if self.ripens <= 0:
+            raise ValueError(f"ripens {self.ripens} is no number of frames: give more than 0")
         for side in (self.patch, *self.coarse_patch):
             if self.latent_size % side:
                 raise ValueError(

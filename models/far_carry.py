@@ -79,6 +79,10 @@ class FARCarry:
         rows = torch.arange(len(self.frame), device=self.frame.device)
         return self.late_latents[rows, (self.frame - 1) % self.late_latents.shape[1]]
 
+    def truly_seen(self, row: int) -> Tensor:
+        """Which places of the bank of one dream hold truly seen frames, bool `[M]`."""
+        return self.bank_true[row] & (self.bank_ids[row] != NO_FRAME)
+
     def forget_coarse(self) -> None:
         """Lose all long-term memory (to measure what it is worth)."""
         self.cache.forget_coarse()

@@ -154,8 +154,8 @@ class FARDynamics(nn.Module):
             made = self._fused(made, views, noise, needed)
         if not self.cfg.retrieval:
             return made
-        lent = views if self.geometry is not None and self.geometry.cfg.lends else None
-        return put_together(self.cfg, made, carry, remembered, lent, needed, self.anywhere)
+        lends = self.geometry is not None and self.geometry.cfg.lends
+        return put_together(self.cfg, made, carry, remembered, views, lends, needed, self.anywhere)
 
     def _fused(self, made: Tensor, views: Views, noise: Tensor, needed: Tensor) -> Tensor:
         """Predictions and views in one `[B,C,h,w]`."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.contrast import age, with_contrast
 from models.far import NO_FRAME, FARConfig
 from models.far_carry import FARCarry
 from models.fusion import Views
@@ -85,31 +86,46 @@ def put_together(
     carry: FARCarry,
     remembered: Remembered,
     views: Views | None,
+    lends: bool,
     needed: Tensor,
     anywhere: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
     """Frames `[B,C,h,w]` of cells that were seen nearby, just now, or truly (models/retrieval.py),
-    in the dreams where that is `needed` `[B]`; the coarsest `kept` channels stay as they were
-    `made`.
+    in the dreams where that is `needed` `[B]`; where the views `lends`, of theirs too. The coarsest
+    `kept` channels stay as they were `made`, less and less as a dream grows old.
     """
     seen = torch.cat((carry.newest.unsqueeze(1), remembered.latents), dim=1)
     known = torch.cat(((carry.frame > 0).unsqueeze(1), remembered.known), dim=1)
     made, shifted = made.clone(), 0 if anywhere is None else cfg.shifted
     for row in torch.nonzero(needed).flatten().tolist():
-        one, there = made[row : row + 1], seen[row][known[row]]
+        there, wanted, old = seen[row][known[row]], made[row], 0.0
         more = [cells_of(_exemplars(carry, row, cfg.exemplars).unsqueeze(0))[0].to(made.dtype)]
-        if views is not None:
+        if views is not None and lends:
             more.append(candidates(Views(*(part[row : row + 1] for part in views))))
-        found = retrieved_anywhere(one, there, cfg.retrieval, anywhere, shifted, torch.cat(more))
-        made[row, cfg.kept :] = found[0, cfg.kept :]
+        if cfg.contrast or cfg.contrast_unseen:
+            unseen = _unseen(views, row, wanted)
+            old = age(carry, row, cfg.ripens)
+            wanted = with_contrast(cfg, carry, row, wanted, unseen, old)
+        found = retrieved_anywhere(
+            wanted.unsqueeze(0), there, cfg.retrieval, anywhere, shifted, torch.cat(more)
+        )[0]
+        kept = wanted[: cfg.kept].lerp(found[: cfg.kept], old)
+        made[row] = torch.cat((kept, found[cfg.kept :]))
     return made
+
+
+def _unseen(views: Views | None, row: int, like: Tensor) -> Tensor:
+    """Share `[1,h,w]` of each cell that no view shows; without views nothing is known to be new."""
+    if views is None:
+        return torch.zeros_like(like[:1])
+    return 1 - torch.maximum(views.newest_seen[row], views.landmarks_seen[row])
 
 
 def _exemplars(carry: FARCarry, row: int, count: int) -> Tensor:
     """Latents `[N,C,h,w]` of at most `count` truly seen frames of a dream, evenly from all of them:
     what surrounds a dreamer who has gone far is his own dream.
     """
-    at = torch.nonzero(carry.bank_true[row] & (carry.bank_ids[row] != NO_FRAME)).flatten()
+    at = torch.nonzero(carry.truly_seen(row)).flatten()
     steps = torch.linspace(0, len(at) - 1, min(count, len(at))).long()
     return carry.bank_latents[row, at[steps.to(at.device)]]
 

@@ -1,0 +1,58 @@
+"""Gives dreams back the contrast that they lose.
+
+A mean of what may come has less contrast than any of it, and the true cells most like a mean are
+the dullest (models/retrieval.py). Remembered, they make the next frame duller. So a dream's frames
+are measured beside the true ones that it has seen, and what is looked up gets as much more contrast
+(or less) as they have lost: at once where nothing that is remembered says what is there, and
+everywhere as the dream grows old and no truth is near that it could miss. About the mean of each
+frame: what shifts every frame a little shifts long dreams far.
+"""
+
+import torch
+from torch import Tensor
+
+from models.far import NO_FRAME, FARConfig
+from models.far_carry import FARCarry
+
+STRENGTH = 2.0  # power of what was lost; what is given back is lost again in part
+MOST = 2.0  # times more or less
+LEAST = 1e-3  # contrast that there always is, in standard deviations of a channel
+
+
+def age(carry: FARCarry, row: int, ripens: float) -> float:
+    """How old a dream is, 0 to 1: half of it `ripens` frames after the newest true one that is
+    remembered. A dream that remembers none is as young as can be, for lack of a measure.
+    """
+    true = carry.bank_ids[row, carry.truly_seen(row)]
+    if not len(true):
+        return 0.0
+    since = int(carry.frame[row]) - int(true.max())
+    return since**2 / (since**2 + ripens**2)
+
+
+def with_contrast(
+    cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, unseen: Tensor, old: float
+) -> Tensor:
+    """Frame `[C,h,w]` of a dream with the contrast of its true ones.
+
+    Args:
+        cfg: `contrast`, `contrast_unseen`, and the channels that are looked at.
+        carry: what the dream remembers.
+        row: which dream.
+        made: the frame as predicted.
+        unseen: `[1,h,w]`, share of each cell that no view shows.
+        old: its age, 0 to 1.
+    """
+    true = carry.truly_seen(row)
+    dreamt = (carry.bank_ids[row] != NO_FRAME) & ~true
+    if int(dreamt.sum()) < 2 or int(true.sum()) < 2:
+        return made
+    channels = max(cfg.retrieval, cfg.kept)
+    spread = carry.bank_latents[row, :, :channels].float().flatten(2).var(dim=2)
+    has, had = (spread[some].mean(dim=0).sqrt() + LEAST for some in (dreamt, true))
+    gain = ((had / has) ** STRENGTH).clamp(1 / MOST, MOST).to(made.dtype) - 1
+    everywhere = cfg.contrast * old
+    share = everywhere + (1 - everywhere) * cfg.contrast_unseen * unseen
+    coarse = made[:channels]
+    apart = coarse - coarse.mean(dim=(1, 2), keepdim=True)
+    return torch.cat((coarse + apart * gain[:, None, None] * share, made[channels:]))

@@ -475,6 +475,38 @@ def test_history_finds_a_near_state_and_stays_small(data):
 # ---- quick saves ----
 
 
+def test_what_is_asked_for_on_a_journey_waits_for_its_end(world, tmp_path):
+    """Backspace let go and Ctrl+3 at once: the save is of the place that one went back to."""
+    played = scripted(world, [2, 0, 2, 1], saves=Saves(tmp_path))
+    played.press("backspace")
+    played.ticks()
+    assert played.session.state is State.REWINDING
+    played.keys.up("backspace")
+    played.tap("ctrl+3")
+    played.clock.sleep(0.2)
+    played.ticks()
+    assert played.note == "One moment."
+    assert not list(tmp_path.rglob("line.npz"))
+    played.settle()
+    played.ticks()
+    assert "slot-3" in played.note
+    number = played.number
+    played.ticks(5).tap("3")
+    played.ticks().settle()
+    assert played.number == number == 3
+
+
+def test_a_new_start_on_a_journey_makes_void_what_waited(world, tmp_path):
+    played = scripted(world, [2, 0, 2, 1], saves=Saves(tmp_path))
+    played.press("backspace")
+    played.ticks()
+    played.tap("ctrl+3")
+    played.ticks().tap("return")
+    played.keys.up("backspace")
+    played.ticks(2).settle().ticks(2)
+    assert not list(tmp_path.rglob("line.npz"))
+
+
 def test_a_save_outlives_the_program_and_goes_on_exactly(world, make_fake_world, tmp_path):
     played = scripted(world, [2, 0, 2, 1], saves=Saves(tmp_path))
     played.session.requests.ask("save")

@@ -20,6 +20,7 @@ from worldsim.runtime.course import Course
 from worldsim.runtime.fan import Fan
 from worldsim.runtime.game import Game
 from worldsim.runtime.keys import check_keys
+from worldsim.runtime.line import Start
 from worldsim.runtime.loop import State
 from worldsim.runtime.opening import Opening, Stage
 from worldsim.runtime.pace import Governor
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from worldsim.runtime.takes import Takes
 
 logger = logging.getLogger(__name__)
-ANYWHERE = ("new_start", "same_start", "load")  # can be asked for while time is travelled
+# What can be done before the world is where it is seen.
+AWAY = {State.WARMUP: (), State.REWINDING: ("new_start", "same_start", "load")}
 
 
 class Session(Course):
@@ -225,12 +227,23 @@ class Session(Course):
             except ValueError as error:  # an empty slot, and the others are still there
                 self.teller.tell(sentence(error))
 
+    def asked(self) -> list[Ask]:
+        """What was asked for; while the world opens or time is travelled, most wishes wait."""
+        if self.state not in AWAY:
+            return self.requests.take()
+        asked = self.requests.take(AWAY[self.state])
+        if self.requests.waiting:
+            self.teller.tell("One moment.")
+        return asked
+
+    def begin(self, start: Start, why: str) -> bool:
+        """Leave the line and begin another; what waited for the end of a journey is void."""
+        if self.state is State.REWINDING:
+            self.requests.take()
+        return super().begin(start, why)
+
     def obey(self, ask: Ask) -> None:
         """Fulfil a wish, or say why not."""
-        away = self.state is State.REWINDING and ask.name not in ANYWHERE
-        if self.state is State.WARMUP or away:
-            self.teller.tell("One moment.")
-            return
         try:
             self._wishes.fulfil(ask)
         except Exception as error:

@@ -3,9 +3,8 @@
 A mean of what may come has less contrast than any of it, and the true cells most like a mean are
 the dullest (models/retrieval.py). Remembered, they make the next frame duller. So a dream's frames
 are measured beside the true ones that it has seen, and what is looked up gets as much more contrast
-(or less) as they have lost: at once where nothing that is remembered says what is there, and
-everywhere as the dream grows old and no truth is near that it could miss. About the mean of each
-frame: what shifts every frame a little shifts long dreams far.
+(or less) as they have lost, as the dream grows old and no truth is near that it could miss. About
+the mean of each frame: what shifts every frame a little shifts long dreams far.
 """
 
 import torch
@@ -30,18 +29,15 @@ def age(carry: FARCarry, row: int, ripens: float) -> float:
     return since**2 / (since**2 + ripens**2)
 
 
-def with_contrast(
-    cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, unseen: Tensor, old: float
-) -> Tensor:
-    """Frame `[C,h,w]` of a dream with the contrast of its true ones.
+def with_contrast(cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, share: float) -> Tensor:
+    """Frame `[C,h,w]` of a dream with a share of the contrast that its true ones have.
 
     Args:
-        cfg: `contrast`, `contrast_unseen`, and the channels that are looked at.
+        cfg: the channels that are looked at.
         carry: what the dream remembers.
         row: which dream.
         made: the frame as predicted.
-        unseen: `[1,h,w]`, share of each cell that no view shows.
-        old: its age, 0 to 1.
+        share: how much of what was lost is given back, 0 to 1.
     """
     true = carry.truly_seen(row)
     dreamt = (carry.bank_ids[row] != NO_FRAME) & ~true
@@ -51,8 +47,6 @@ def with_contrast(
     spread = carry.bank_latents[row, :, :channels].float().flatten(2).var(dim=2)
     has, had = (spread[some].mean(dim=0).sqrt() + LEAST for some in (dreamt, true))
     gain = ((had / has) ** STRENGTH).clamp(1 / MOST, MOST).to(made.dtype) - 1
-    everywhere = cfg.contrast * old
-    share = everywhere + (1 - everywhere) * cfg.contrast_unseen * unseen
     coarse = made[:channels]
     apart = coarse - coarse.mean(dim=(1, 2), keepdim=True)
     return torch.cat((coarse + apart * gain[:, None, None] * share, made[channels:]))

@@ -58,8 +58,9 @@ class FARConfig:
     `kept`: how many of the coarsest channels stay as they were predicted. `shifted`: of how many of
     the remembered frames what lies between the cells is looked at.
     `exemplars`: cells of how many truly seen frames, from wherever, may take places as well.
-    `contrast`: how much of the contrast that a dream has lost is given back where it is old, and
-    `contrast_unseen` where nothing remembered is seen (models/contrast.py), 0 to 1. `ripens`: after
+    `inpaint`: how much of what no view shows is taken from a truly seen frame in a young dream
+    (models/inpainting.py); of an old one all of it is. `contrast`: how much of the contrast that an
+    old dream has lost it is given back (models/contrast.py). Both 0 to 1; 0: none. `ripens`: after
     how many frames a dream is half as old as can be; the older, the more the `kept` channels are
     those of true cells as well.
     `stride`: how far a step carries that nothing is in the way of, in the unit of poses; doubtful
@@ -90,8 +91,8 @@ class FARConfig:
     kept: int = 0
     shifted: int = 2
     exemplars: int = 0
+    inpaint: float = 0.0
     contrast: float = 0.0
-    contrast_unseen: float = 0.0
     ripens: float = 250.0
     stride: float = 0.0
     still: float = 0.0
@@ -111,7 +112,7 @@ class FARConfig:
             raise ValueError(
                 f"kept {self.kept} is no number of channels: give 0 to {self.latent_channels}"
             )
-        for name in ("contrast", "contrast_unseen"):
+        for name in ("inpaint", "contrast"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} {getattr(self, name)} is no share: give 0 to 1")
         if self.ripens <= 0:

@@ -13,6 +13,7 @@ from models.far import NO_FRAME, FARConfig
 from models.far_carry import FARCarry
 from models.fusion import Views
 from models.geometry import Geometry, candidates
+from models.inpainting import going_on
 from models.places import distance, motions_between
 from models.retrieval import cells_of, retrieved_anywhere, seen_from_here
 
@@ -91,21 +92,20 @@ def put_together(
     anywhere: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
     """Frames `[B,C,h,w]` of cells that were seen nearby, just now, or truly (models/retrieval.py),
-    in the dreams where that is `needed` `[B]`; where the views `lends`, of theirs too. The coarsest
-    `kept` channels stay as they were `made`, less and less as a dream grows old.
+    in the dreams where that is `needed` `[B]`; where the views `lends`, of theirs too. What no view
+    shows is filled in before (models/inpainting.py). The coarsest `kept` channels stay as they were
+    `made`, less and less as a dream grows old.
     """
     seen = torch.cat((carry.newest.unsqueeze(1), remembered.latents), dim=1)
     known = torch.cat(((carry.frame > 0).unsqueeze(1), remembered.known), dim=1)
     made, shifted = made.clone(), 0 if anywhere is None else cfg.shifted
     for row in torch.nonzero(needed).flatten().tolist():
-        there, wanted, old = seen[row][known[row]], made[row], 0.0
-        more = [cells_of(_exemplars(carry, row, cfg.exemplars).unsqueeze(0))[0].to(made.dtype)]
+        there, old = seen[row][known[row]], age(carry, row, cfg.ripens)
+        wanted, filled = _restored(cfg, carry, row, made[row], views, old)
+        frames = torch.cat((filled, _exemplars(carry, row, cfg.exemplars).to(made.dtype)))
+        more = [cells_of(frames.unsqueeze(0))[0]]
         if views is not None and lends:
             more.append(candidates(Views(*(part[row : row + 1] for part in views))))
-        if cfg.contrast or cfg.contrast_unseen:
-            unseen = _unseen(views, row, wanted)
-            old = age(carry, row, cfg.ripens)
-            wanted = with_contrast(cfg, carry, row, wanted, unseen, old)
         found = retrieved_anywhere(
             wanted.unsqueeze(0), there, cfg.retrieval, anywhere, shifted, torch.cat(more)
         )[0]
@@ -114,11 +114,22 @@ def put_together(
     return made
 
 
-def _unseen(views: Views | None, row: int, like: Tensor) -> Tensor:
-    """Share `[1,h,w]` of each cell that no view shows; without views nothing is known to be new."""
-    if views is None:
-        return torch.zeros_like(like[:1])
-    return 1 - torch.maximum(views.newest_seen[row], views.landmarks_seen[row])
+def _restored(
+    cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, views: Views | None, old: float
+) -> tuple[Tensor, Tensor]:
+    """One predicted frame `[C,h,w]` with contrast, and with what no view shows filled in, more and
+    more as the dream grows `old`; and the frames `[N,C,h,w]` that filled it.
+    """
+    nothing = made.new_zeros(0, *made.shape)
+    if cfg.contrast:
+        made = with_contrast(cfg, carry, row, made, cfg.contrast * old)
+    if not cfg.inpaint or views is None:
+        return made, nothing
+    unseen = 1 - torch.maximum(views.newest_seen[row], views.landmarks_seen[row])
+    filled = going_on(carry, row, made, unseen, old)
+    if not len(filled):
+        return made, nothing
+    return made.lerp(filled[0], (cfg.inpaint + (1 - cfg.inpaint) * old) * unseen), filled
 
 
 def _exemplars(carry: FARCarry, row: int, count: int) -> Tensor:

@@ -1,0 +1,91 @@
+"""Inpainting: what no view shows is taken from one truly seen frame."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models.far_memory import Remembered, put_together
+from models.fusion import Views
+from models.inpainting import COLOURS, LEAST, going_on
+from tests.test_far import small
+from tests.test_retrieval import FORWARD, dreamt, walked
+
+
+@pytest.fixture
+def dream():
+    """A dream of some frames after some true ones."""
+    dynamics, carry, _ = walked({"retrieval": 2})
+    dreamt(dynamics, carry, [FORWARD] * 6)
+    return carry
+
+
+def by_hand(carry, made, unseen, old):
+    """The same as `going_on`, number by number."""
+    likeness = {}
+    for place in range(256):
+        if carry.bank_ids[0, place] >= 0 and carry.bank_true[0, place]:
+            frame, total = carry.bank_latents[0, place].float(), 0.0
+            for y, x in np.ndindex(made.shape[1:]):
+                about = unseen[0, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].max()
+                weight = unseen[0, y, x] * (1 - (1 - LEAST) * old) + about * (1 - unseen[0, y, x])
+                apart = frame[:COLOURS, y, x] - made[:COLOURS, y, x]
+                total += (weight * apart.square().sum()).item()
+            likeness[place] = total
+    return carry.bank_latents[0, min(likeness, key=likeness.get)].float()
+
+
+@pytest.mark.parametrize("old", [0.0, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_it_agrees_with_its_slow_twin(dream, seed, old):
+    generator = torch.Generator().manual_seed(seed)
+    made = torch.randn(dream.newest.shape[1:], generator=generator)
+    unseen = torch.rand((1, *made.shape[1:]), generator=generator).sub(0.5).clamp(min=0)
+    found = going_on(dream, 0, made, unseen, old)
+    assert torch.equal(found[0], by_hand(dream, made, unseen, old))
+
+
+def test_where_no_gap_is_or_no_truth_is_remembered_nothing_goes_on(dream):
+    made = torch.randn(dream.newest.shape[1:])
+    gap = torch.ones(1, *made.shape[1:])
+    assert len(going_on(dream, 0, made, gap, 0.0)) == 1
+    assert len(going_on(dream, 0, made, 0 * gap, 0.0)) == 0
+    dream.bank_true.fill_(False)
+    assert len(going_on(dream, 0, made, gap, 0.0)) == 0
+
+
+def views_of(made, seen):
+    """Views that show what was made, where it is seen."""
+    seen = seen.expand(1, 1, *made.shape[2:])
+    return Views(made, seen, made, torch.zeros_like(seen), torch.zeros(1))
+
+
+def restored(dream, made, seen, **shape):
+    cfg = small(retrieval=made.shape[1], exemplars=0, ripens=1e6, **shape)
+    nothing = replace(dream, frame=torch.zeros_like(dream.frame))
+    none = torch.zeros(1, 1, dtype=torch.bool)
+    remembered = Remembered(made[:, None], torch.zeros(1, 1, 3), none)
+    views, needed = views_of(made, seen), torch.ones(1, dtype=torch.bool)
+    return put_together(cfg, made, nothing, remembered, views, True, needed, None)
+
+
+def test_what_is_not_seen_is_that_frames_and_what_is_seen_stays(dream):
+    made = torch.randn(1, *dream.newest.shape[1:])
+    seen = torch.ones(1, 1, *made.shape[2:])
+    seen[..., :2] = 0
+    filled = going_on(dream, 0, made[0], 1 - seen[0], 0.0)[0]
+    found = restored(dream, made, seen, inpaint=1.0)[0]
+    assert torch.equal(found[..., :2], filled[..., :2])
+    assert torch.equal(found[..., 2:], made[0, ..., 2:])
+
+
+def test_a_young_dream_is_filled_by_the_share_that_is_asked_for(dream):
+    """Cells are those of what is remembered: the nearest to the mean of both."""
+    made = torch.randn(1, *dream.newest.shape[1:])
+    seen = torch.zeros(1, 1, *made.shape[2:])
+    filled = going_on(dream, 0, made[0], 1 - seen[0], 0.0)[0]
+    found = restored(dream, made, seen, inpaint=0.5)[0]
+    cells = filled.flatten(1).T
+    middle = made[0].lerp(filled, 0.5).flatten(1).T
+    assert torch.equal(found.flatten(1).T, cells[torch.cdist(middle, cells).argmin(dim=1)])

@@ -44,7 +44,8 @@ def with_contrast(cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, share
     if int(dreamt.sum()) < 2 or int(true.sum()) < 2:
         return made
     channels = max(cfg.retrieval, cfg.kept)
-    spread = carry.bank_latents[row, :, :channels].float().flatten(2).var(dim=2)
+    cells = carry.bank_latents[row, :, :channels].float().flatten(2)
+    spread = (cells.square().mean(dim=2) - cells.mean(dim=2).square()).clamp(min=0)
     has, had = (spread[some].mean(dim=0).sqrt() + LEAST for some in (dreamt, true))
     gain = ((had / has) ** STRENGTH).clamp(1 / MOST, MOST).to(made.dtype) - 1
     coarse = made[:channels]

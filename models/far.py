@@ -60,9 +60,11 @@ class FARConfig:
     `exemplars`: cells of how many truly seen frames, from wherever, may take places as well.
     `inpaint`: how much of what no view shows is taken from a truly seen frame in a young dream
     (models/inpainting.py); of an old one all of it is. `contrast`: how much of the contrast that an
-    old dream has lost it is given back (models/contrast.py). Both 0 to 1; 0: none. `ripens`: after
-    how many frames a dream is half as old as can be; the older, the more the `kept` channels are
-    those of true cells as well.
+    old dream has lost it is given back (models/contrast.py). `trust`: how much an old dream trusts
+    what views show rather than the prediction. All three 0 to 1; 0: none. `balance`: how many times
+    the colour that an old dream has lost is looked for where it is filled in. `ripens`: after how
+    many frames a dream is half as old as can be; the older, the more the `kept` channels are those
+    of true cells as well.
     `stride`: how far a step carries that nothing is in the way of, in the unit of poses; doubtful
     steps of a dream are then whole (models/places.py). 0: not known.
     `still`: how near (cells) a place must be to one that was seen before to look just the same; 0
@@ -93,6 +95,8 @@ class FARConfig:
     exemplars: int = 0
     inpaint: float = 0.0
     contrast: float = 0.0
+    trust: float = 0.0
+    balance: float = 0.0
     ripens: float = 250.0
     stride: float = 0.0
     still: float = 0.0
@@ -112,9 +116,11 @@ class FARConfig:
             raise ValueError(
                 f"kept {self.kept} is no number of channels: give 0 to {self.latent_channels}"
             )
-        for name in ("inpaint", "contrast"):
+        for name in ("inpaint", "contrast", "trust"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} {getattr(self, name)} is no share: give 0 to 1")
+        if self.balance < 0:
+            raise ValueError(f"balance {self.balance} is no number of times: give 0 or more")
         if self.ripens <= 0:
             raise ValueError(f"ripens {self.ripens} is no number of frames: give more than 0")
         for side in (self.patch, *self.coarse_patch):

@@ -117,19 +117,25 @@ def put_together(
 def _restored(
     cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, views: Views | None, old: float
 ) -> tuple[Tensor, Tensor]:
-    """One predicted frame `[C,h,w]` with contrast, and with what no view shows filled in, more and
-    more as the dream grows `old`; and the frames `[N,C,h,w]` that filled it.
+    """One predicted frame `[C,h,w]` with contrast, with what views show, and with what none shows
+    filled in, more and more as the dream grows `old`; and the frames `[N,C,h,w]` that filled it.
     """
     nothing = made.new_zeros(0, *made.shape)
     if cfg.contrast:
         made = with_contrast(cfg, carry, row, made, cfg.contrast * old)
-    if not cfg.inpaint or views is None:
+    if views is None:
         return made, nothing
-    unseen = 1 - torch.maximum(views.newest_seen[row], views.landmarks_seen[row])
-    filled = going_on(carry, row, made, unseen, old)
-    if not len(filled):
+    by_newest, by_landmarks = views.newest_seen[row], views.landmarks_seen[row]
+    seen = torch.maximum(by_newest, by_landmarks)
+    if cfg.trust:
+        shown = torch.where(by_landmarks > by_newest, views.landmarks[row], views.newest[row])
+        made = made.lerp(shown, cfg.trust * old * seen)
+    if not cfg.inpaint:
         return made, nothing
-    return made.lerp(filled[0], (cfg.inpaint + (1 - cfg.inpaint) * old) * unseen), filled
+    filled = going_on(carry, row, made, 1 - seen, old, cfg.balance)
+    if len(filled):
+        made = made.lerp(filled[0], (cfg.inpaint + (1 - cfg.inpaint) * old) * (1 - seen))
+    return made, filled
 
 
 def _exemplars(carry: FARCarry, row: int, count: int) -> Tensor:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.far_memory import Remembered, put_together
+from models.contrast import age
+from models.far_memory import Remembered, _restored, put_together
 from models.fusion import Views
 from models.inpainting import COLOURS, LEAST, going_on
 from tests.test_far import small
@@ -21,8 +22,12 @@ def dream():
     return carry
 
 
-def by_hand(carry, made, unseen, old):
+def by_hand(carry, made, unseen, old, balance):
     """The same as `going_on`, number by number."""
+    mean = carry.bank_latents[0, :, :COLOURS].float().mean(dim=(2, 3))
+    known = carry.bank_ids[0] >= 0
+    true, own = (mean[known & which] for which in (carry.bank_true[0], ~carry.bank_true[0]))
+    lost = old * balance * (true.mean(dim=0) - own.mean(dim=0))
     likeness = {}
     for place in range(256):
         if carry.bank_ids[0, place] >= 0 and carry.bank_true[0, place]:
@@ -30,29 +35,29 @@ def by_hand(carry, made, unseen, old):
             for y, x in np.ndindex(made.shape[1:]):
                 about = unseen[0, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].max()
                 weight = unseen[0, y, x] * (1 - (1 - LEAST) * old) + about * (1 - unseen[0, y, x])
-                apart = frame[:COLOURS, y, x] - made[:COLOURS, y, x]
+                apart = frame[:COLOURS, y, x] - made[:COLOURS, y, x] - lost
                 total += (weight * apart.square().sum()).item()
             likeness[place] = total
     return carry.bank_latents[0, min(likeness, key=likeness.get)].float()
 
 
-@pytest.mark.parametrize("old", [0.0, 1.0])
+@pytest.mark.parametrize(("old", "balance"), [(0.0, 1.0), (1.0, 0.0), (1.0, 5.0)])
 @pytest.mark.parametrize("seed", range(4))
-def test_it_agrees_with_its_slow_twin(dream, seed, old):
+def test_it_agrees_with_its_slow_twin(dream, seed, old, balance):
     generator = torch.Generator().manual_seed(seed)
     made = torch.randn(dream.newest.shape[1:], generator=generator)
     unseen = torch.rand((1, *made.shape[1:]), generator=generator).sub(0.5).clamp(min=0)
-    found = going_on(dream, 0, made, unseen, old)
-    assert torch.equal(found[0], by_hand(dream, made, unseen, old))
+    found = going_on(dream, 0, made, unseen, old, balance)
+    assert torch.equal(found[0], by_hand(dream, made, unseen, old, balance))
 
 
 def test_where_no_gap_is_or_no_truth_is_remembered_nothing_goes_on(dream):
     made = torch.randn(dream.newest.shape[1:])
     gap = torch.ones(1, *made.shape[1:])
-    assert len(going_on(dream, 0, made, gap, 0.0)) == 1
-    assert len(going_on(dream, 0, made, 0 * gap, 0.0)) == 0
+    assert len(going_on(dream, 0, made, gap, 0.0, 0.0)) == 1
+    assert len(going_on(dream, 0, made, 0 * gap, 0.0, 0.0)) == 0
     dream.bank_true.fill_(False)
-    assert len(going_on(dream, 0, made, gap, 0.0)) == 0
+    assert len(going_on(dream, 0, made, gap, 0.0, 0.0)) == 0
 
 
 def views_of(made, seen):
@@ -74,7 +79,7 @@ def test_what_is_not_seen_is_that_frames_and_what_is_seen_stays(dream):
     made = torch.randn(1, *dream.newest.shape[1:])
     seen = torch.ones(1, 1, *made.shape[2:])
     seen[..., :2] = 0
-    filled = going_on(dream, 0, made[0], 1 - seen[0], 0.0)[0]
+    filled = going_on(dream, 0, made[0], 1 - seen[0], 0.0, 0.0)[0]
     found = restored(dream, made, seen, inpaint=1.0)[0]
     assert torch.equal(found[..., :2], filled[..., :2])
     assert torch.equal(found[..., 2:], made[0, ..., 2:])
@@ -84,8 +89,36 @@ def test_a_young_dream_is_filled_by_the_share_that_is_asked_for(dream):
     """Cells are those of what is remembered: the nearest to the mean of both."""
     made = torch.randn(1, *dream.newest.shape[1:])
     seen = torch.zeros(1, 1, *made.shape[2:])
-    filled = going_on(dream, 0, made[0], 1 - seen[0], 0.0)[0]
+    filled = going_on(dream, 0, made[0], 1 - seen[0], 0.0, 0.0)[0]
     found = restored(dream, made, seen, inpaint=0.5)[0]
     cells = filled.flatten(1).T
     middle = made[0].lerp(filled, 0.5).flatten(1).T
     assert torch.equal(found.flatten(1).T, cells[torch.cdist(middle, cells).argmin(dim=1)])
+
+
+def test_an_old_dream_trusts_what_is_seen_and_a_young_one_the_prediction(dream):
+    made, shown = torch.randn(2, 1, *dream.newest.shape[1:])
+    seen = torch.ones(1, 1, *made.shape[2:])
+    aged = replace(dream, frame=torch.tensor([100]))
+    for ripens, expected in ((1e-3, shown), (1e6, made)):
+        cfg = small(trust=1.0, ripens=ripens)
+        views = views_of(shown, seen)
+        found, filled = _restored(cfg, aged, 0, made[0], views, age(aged, 0, ripens))
+        assert torch.allclose(found, expected[0], atol=1e-4)
+        assert not len(filled)
+
+
+def test_a_dream_that_has_grown_dark_looks_for_light(dream):
+    true = dream.truly_seen(0)
+    dream.bank_latents[0, :, :COLOURS] = 0
+    dream.bank_latents[0, ~true, 0] = -3
+    dream.bank_latents[0, true, 0] = torch.linspace(-1, 1, int(true.sum()))[:, None, None].half()
+    made, gap = torch.zeros(dream.newest.shape[1:]), torch.ones(1, *dream.newest.shape[2:])
+    dark, light = (going_on(dream, 0, made, gap, 1.0, balance) for balance in (0.0, 9.0))
+    assert light[0, 0].mean() == 1
+    assert dark[0, 0].abs().mean() < 0.5
+
+
+def test_a_balance_below_zero_is_refused():
+    with pytest.raises(ValueError, match="balance -1 is no number of times"):
+        small(balance=-1)

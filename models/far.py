@@ -58,13 +58,13 @@ class FARConfig:
     `kept`: how many of the coarsest channels stay as they were predicted. `shifted`: of how many of
     the remembered frames what lies between the cells is looked at.
     `exemplars`: cells of how many truly seen frames, from wherever, may take places as well.
-    `inpaint`: how much of what no view shows is taken from a truly seen frame in a young dream
-    (models/inpainting.py); of an old one all of it is. `contrast`: how much of the contrast that an
+    `inpaint`: how much of what no view shows is taken from a truly seen frame in a young dream, and
+    `inpaint_old` in an old one (models/inpainting.py). `contrast`: how much of the contrast that an
     old dream has lost it is given back (models/contrast.py). `trust`: how much an old dream trusts
-    what views show rather than the prediction. All three 0 to 1; 0: none. `balance`: how many times
-    the colour that an old dream has lost is looked for where it is filled in. `ripens`: after how
-    many frames a dream is half as old as can be; the older, the more the `kept` channels are those
-    of true cells as well.
+    what views show rather than the prediction. These four 0 to 1. `balance`: how many times the
+    colour that an old dream has lost is looked for where it is filled in. `ripens`: after how many
+    frames a dream is half as old as can be; the older, the more the `kept` channels are those of
+    true cells as well.
     `stride`: how far a step carries that nothing is in the way of, in the unit of poses; doubtful
     steps of a dream are then whole (models/places.py). 0: not known.
     `still`: how near (cells) a place must be to one that was seen before to look just the same; 0
@@ -94,6 +94,7 @@ class FARConfig:
     shifted: int = 2
     exemplars: int = 0
     inpaint: float = 0.0
+    inpaint_old: float = 1.0
     contrast: float = 0.0
     trust: float = 0.0
     balance: float = 0.0
@@ -116,7 +117,7 @@ class FARConfig:
             raise ValueError(
                 f"kept {self.kept} is no number of channels: give 0 to {self.latent_channels}"
             )
-        for name in ("inpaint", "contrast", "trust"):
+        for name in ("inpaint", "inpaint_old", "contrast", "trust"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} {getattr(self, name)} is no share: give 0 to 1")
         if self.balance < 0:

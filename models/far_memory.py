@@ -134,7 +134,8 @@ def _restored(
         return made, nothing
     filled = going_on(carry, row, made, 1 - seen, old, cfg.balance)
     if len(filled):
-        made = made.lerp(filled[0], (cfg.inpaint + (1 - cfg.inpaint) * old) * (1 - seen))
+        share = cfg.inpaint + (cfg.inpaint_old - cfg.inpaint) * old
+        made = made.lerp(filled[0], share * (1 - seen))
     return made, filled
 
 

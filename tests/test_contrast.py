@@ -92,7 +92,7 @@ def test_an_old_dream_shows_true_cells_in_its_kept_channels_too():
     assert far[0] < 1e-2 < far[1]
 
 
-@pytest.mark.parametrize("name", ["contrast", "inpaint", "trust"])
+@pytest.mark.parametrize("name", ["contrast", "inpaint", "inpaint_old", "trust"])
 def test_a_share_that_is_none_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} 1.5 is no share: give 0 to 1"):
         replace(small(), **{name: 1.5})

@@ -67,7 +67,7 @@ def views_of(made, seen):
 
 
 def restored(dream, made, seen, **shape):
-    cfg = small(retrieval=made.shape[1], exemplars=0, ripens=1e6, **shape)
+    cfg = small(retrieval=made.shape[1], exemplars=0, **{"ripens": 1e6} | shape)
     nothing = replace(dream, frame=torch.zeros_like(dream.frame))
     none = torch.zeros(1, 1, dtype=torch.bool)
     remembered = Remembered(made[:, None], torch.zeros(1, 1, 3), none)
@@ -85,12 +85,15 @@ def test_what_is_not_seen_is_that_frames_and_what_is_seen_stays(dream):
     assert torch.equal(found[..., 2:], made[0, ..., 2:])
 
 
-def test_a_young_dream_is_filled_by_the_share_that_is_asked_for(dream):
+@pytest.mark.parametrize(
+    "shape", [{"inpaint": 0.5}, {"inpaint_old": 0.5, "inpaint": 1.0, "ripens": 1e-3}]
+)
+def test_a_gap_is_filled_by_the_share_that_is_asked_for(dream, shape):
     """Cells are those of what is remembered: the nearest to the mean of both."""
     made = torch.randn(1, *dream.newest.shape[1:])
     seen = torch.zeros(1, 1, *made.shape[2:])
     filled = going_on(dream, 0, made[0], 1 - seen[0], 0.0, 0.0)[0]
-    found = restored(dream, made, seen, inpaint=0.5)[0]
+    found = restored(dream, made, seen, **shape)[0]
     cells = filled.flatten(1).T
     middle = made[0].lerp(filled, 0.5).flatten(1).T
     assert torch.equal(found.flatten(1).T, cells[torch.cdist(middle, cells).argmin(dim=1)])

@@ -117,25 +117,22 @@ def put_together(
 def _restored(
     cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, views: Views | None, old: float
 ) -> tuple[Tensor, Tensor]:
-    """One predicted frame `[C,h,w]` with contrast, with what views show, and with what none shows
-    filled in, more and more as the dream grows `old`; and the frames `[N,C,h,w]` that filled it.
+    """One predicted frame `[C,h,w]` with what views show, with what none shows filled in, and with
+    contrast, more and more as the dream grows `old`; and the frames `[N,C,h,w]` that filled it.
     """
-    nothing = made.new_zeros(0, *made.shape)
-    if cfg.contrast:
-        made = with_contrast(cfg, carry, row, made, cfg.contrast * old)
-    if views is None:
-        return made, nothing
-    by_newest, by_landmarks = views.newest_seen[row], views.landmarks_seen[row]
-    seen = torch.maximum(by_newest, by_landmarks)
-    if cfg.trust:
+    filled = made.new_zeros(0, *made.shape)
+    if views is not None:
+        by_newest, by_landmarks = views.newest_seen[row], views.landmarks_seen[row]
+        seen = torch.maximum(by_newest, by_landmarks)
         shown = torch.where(by_landmarks > by_newest, views.landmarks[row], views.newest[row])
         made = made.lerp(shown, cfg.trust * old * seen)
-    if not cfg.inpaint:
-        return made, nothing
-    filled = going_on(carry, row, made, 1 - seen, old, cfg.balance)
-    if len(filled):
-        share = cfg.inpaint + (cfg.inpaint_old - cfg.inpaint) * old
-        made = made.lerp(filled[0], share * (1 - seen))
+        if cfg.inpaint:
+            filled = going_on(carry, row, made, 1 - seen, old, cfg.balance)
+        if len(filled):
+            share = cfg.inpaint + (cfg.inpaint_old - cfg.inpaint) * old
+            made = made.lerp(filled[0], share * (1 - seen))
+    if cfg.contrast:
+        made = with_contrast(cfg, carry, row, made, cfg.contrast * old)
     return made, filled
 
 

@@ -18,15 +18,15 @@ MOST = 2.0  # times more or less
 LEAST = 1e-3  # contrast that there always is, in standard deviations of a channel
 
 
-def age(carry: FARCarry, row: int, ripens: float) -> float:
+def age(cfg: FARConfig, carry: FARCarry, row: int) -> float:
     """How old a dream is, 0 to 1: half of it `ripens` frames after the newest true one that is
     remembered. A dream that remembers none is as young as can be, for lack of a measure.
     """
     true = carry.bank_ids[row, carry.truly_seen(row)]
     if not len(true):
         return 0.0
-    since = int(carry.frame[row]) - int(true.max())
-    return since**2 / (since**2 + ripens**2)
+    since = (max(int(carry.frame[row]) - int(true.max()), 0) / cfg.ripens) ** cfg.steepness
+    return since / (since + 1)
 
 
 def with_contrast(cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, share: float) -> Tensor:

@@ -63,8 +63,8 @@ class FARConfig:
     old dream has lost it is given back (models/contrast.py). `trust`: how much an old dream trusts
     what views show rather than the prediction. These four 0 to 1. `balance`: how many times the
     colour that an old dream has lost is looked for where it is filled in. `ripens`: after how many
-    frames a dream is half as old as can be; the older, the more the `kept` channels are those of
-    true cells as well.
+    frames a dream is half as old as can be, and `steepness` how suddenly; the older, the more the
+    `kept` channels are those of true cells as well.
     `stride`: how far a step carries that nothing is in the way of, in the unit of poses; doubtful
     steps of a dream are then whole (models/places.py). 0: not known.
     `still`: how near (cells) a place must be to one that was seen before to look just the same; 0
@@ -99,6 +99,7 @@ class FARConfig:
     trust: float = 0.0
     balance: float = 0.0
     ripens: float = 250.0
+    steepness: float = 2.0
     stride: float = 0.0
     still: float = 0.0
 
@@ -124,6 +125,8 @@ class FARConfig:
             raise ValueError(f"balance {self.balance} is no number of times: give 0 or more")
         if self.ripens <= 0:
             raise ValueError(f"ripens {self.ripens} is no number of frames: give more than 0")
+        if self.steepness <= 0:
+            raise ValueError(f"steepness {self.steepness} is no power: give more than 0")
         for side in (self.patch, *self.coarse_patch):
             if self.latent_size % side:
                 raise ValueError(

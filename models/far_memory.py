@@ -100,7 +100,7 @@ def put_together(
     known = torch.cat(((carry.frame > 0).unsqueeze(1), remembered.known), dim=1)
     made, shifted = made.clone(), 0 if anywhere is None else cfg.shifted
     for row in torch.nonzero(needed).flatten().tolist():
-        there, old = seen[row][known[row]], age(carry, row, cfg.ripens)
+        there, old = seen[row][known[row]], age(cfg, carry, row)
         wanted, filled = _restored(cfg, carry, row, made[row], views, old)
         frames = torch.cat((filled, _exemplars(carry, row, cfg.exemplars).to(made.dtype)))
         more = [cells_of(frames.unsqueeze(0))[0]]

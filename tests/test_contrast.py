@@ -59,17 +59,17 @@ def test_a_dream_that_remembers_no_truth_is_left_alone(dream):
     cfg, carry = dream
     carry.bank_true.fill_(False)
     made = torch.randn(carry.newest.shape[1:])
-    assert age(carry, 0, 10) == 0
+    assert age(cfg, carry, 0) == 0
     assert torch.equal(with_contrast(cfg, carry, 0, made, 1.0), made)
 
 
-def test_a_dream_ages_by_its_frames_since_the_truth():
-    _, carry, _ = walked(SHAPE)
+@pytest.mark.parametrize(("steepness", "sooner"), [(2.0, 0.2), (4.0, 1 / 17)])
+def test_a_dream_ages_by_its_frames_since_the_truth(steepness, sooner):
+    dynamics, carry, _ = walked(SHAPE | {"steepness": steepness})
     newest = int(carry.bank_ids[0].max())
-    carry = replace(carry, frame=torch.tensor([newest + 10]))
-    assert age(carry, 0, 10) == 0.5
-    carry = replace(carry, frame=torch.tensor([newest + 1000]))
-    assert age(carry, 0, 10) == pytest.approx(1, abs=1e-3)
+    for frames, old in ((0, 0), (5, sooner), (10, 0.5), (1000, 1)):
+        aged = replace(carry, frame=torch.tensor([newest + frames]))
+        assert age(dynamics.cfg, aged, 0) == pytest.approx(old, abs=1e-3)
 
 
 def test_old_dreams_are_livelier_with_it():
@@ -98,6 +98,9 @@ def test_a_share_that_is_none_is_refused(name):
         replace(small(), **{name: 1.5})
 
 
-def test_no_frames_to_ripen_in_are_refused():
-    with pytest.raises(ValueError, match="ripens 0 is no number of frames"):
-        small(ripens=0)
+@pytest.mark.parametrize(
+    ("name", "said"), [("ripens", "no number of frames"), ("steepness", "no power")]
+)
+def test_no_way_to_ripen_is_refused(name, said):
+    with pytest.raises(ValueError, match=f"{name} 0 is {said}: give more than 0"):
+        small(**{name: 0})

@@ -66,9 +66,9 @@ def views_of(made, seen):
     return Views(made, seen, made, torch.zeros_like(seen), torch.zeros(1))
 
 
-def restored(dream, made, seen, **shape):
+def restored(dream, made, seen, frame=0, **shape):
     cfg = small(retrieval=made.shape[1], exemplars=0, **{"ripens": 1e6} | shape)
-    nothing = replace(dream, frame=torch.zeros_like(dream.frame))
+    nothing = replace(dream, frame=torch.full_like(dream.frame, frame))
     none = torch.zeros(1, 1, dtype=torch.bool)
     remembered = Remembered(made[:, None], torch.zeros(1, 1, 3), none)
     views, needed = views_of(made, seen), torch.ones(1, dtype=torch.bool)
@@ -86,7 +86,7 @@ def test_what_is_not_seen_is_that_frames_and_what_is_seen_stays(dream):
 
 
 @pytest.mark.parametrize(
-    "shape", [{"inpaint": 0.5}, {"inpaint_old": 0.5, "inpaint": 1.0, "ripens": 1e-3}]
+    "shape", [{"inpaint": 0.5}, {"inpaint_old": 0.5, "inpaint": 1.0, "ripens": 1e-3, "frame": 100}]
 )
 def test_a_gap_is_filled_by_the_share_that_is_asked_for(dream, shape):
     """Cells are those of what is remembered: the nearest to the mean of both."""
@@ -94,7 +94,8 @@ def test_a_gap_is_filled_by_the_share_that_is_asked_for(dream, shape):
     seen = torch.zeros(1, 1, *made.shape[2:])
     filled = going_on(dream, 0, made[0], 1 - seen[0], 0.0, 0.0)[0]
     found = restored(dream, made, seen, **shape)[0]
-    cells = filled.flatten(1).T
+    shown = [filled, *dream.newest] if "frame" in shape else [filled]
+    cells = torch.cat([frame.flatten(1).T for frame in shown])
     middle = made[0].lerp(filled, 0.5).flatten(1).T
     assert torch.equal(found.flatten(1).T, cells[torch.cdist(middle, cells).argmin(dim=1)])
 
@@ -106,7 +107,7 @@ def test_an_old_dream_trusts_what_is_seen_and_a_young_one_the_prediction(dream):
     for ripens, expected in ((1e-3, shown), (1e6, made)):
         cfg = small(trust=1.0, ripens=ripens)
         views = views_of(shown, seen)
-        found, filled = _restored(cfg, aged, 0, made[0], views, age(aged, 0, ripens))
+        found, filled = _restored(cfg, aged, 0, made[0], views, age(cfg, aged, 0))
         assert torch.allclose(found, expected[0], atol=1e-4)
         assert not len(filled)
 

@@ -25,8 +25,8 @@ def age(cfg: FARConfig, carry: FARCarry, row: int) -> float:
     true = carry.bank_ids[row, carry.truly_seen(row)]
     if not len(true):
         return 0.0
-    since = (max(int(carry.frame[row]) - int(true.max()), 0) / cfg.ripens) ** cfg.steepness
-    return since / (since + 1)
+    since = max(int(carry.frame[row]) - int(true.max()), 0) ** cfg.steepness
+    return since / (since + cfg.ripens**cfg.steepness)
 
 
 def with_contrast(cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, share: float) -> Tensor:

@@ -496,6 +496,19 @@ def test_what_is_asked_for_on_a_journey_waits_for_its_end(world, tmp_path):
     assert played.number == number == 3
 
 
+def test_what_is_asked_for_in_one_breath_with_a_journey_waits_for_its_end_too(world, tmp_path):
+    played = Played(world, Script([2, 0, 2, 1]), saves=Saves(tmp_path)).ticks(2)
+    saved = played.number
+    played.session.save(3)
+    played.ticks(2)
+    assert played.number > saved
+    played.session.requests.ask("pick", 2)
+    played.session.requests.ask("pause")
+    played.ticks().settle().ticks(2)
+    assert played.session.state is State.PAUSED
+    assert played.number == saved
+
+
 def test_a_new_start_on_a_journey_makes_void_what_waited(world, tmp_path):
     played = scripted(world, [2, 0, 2, 1], saves=Saves(tmp_path))
     played.press("backspace")

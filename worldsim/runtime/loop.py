@@ -61,7 +61,7 @@ class Loop:
         if self.requests.stopped:
             self.close()
             return True
-        asked = self.asked()
+        asked = self.requests.take()
         for ask in asked:
             self.obey(ask)
         did = self.ticks[self.state]()
@@ -91,10 +91,6 @@ class Loop:
     def made(self) -> int:
         """How many frames were made in all."""
         raise NotImplementedError
-
-    def asked(self) -> list[Ask]:
-        """What was asked for and can be done just now; the rest waits."""
-        return self.requests.take()
 
     def obey(self, ask: Ask) -> None:
         """Do what was asked for."""

@@ -5,7 +5,7 @@ Keys come in as names; actions end in a Latch for the Keyboard, intents in the R
 
 import signal
 import threading
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -57,18 +57,12 @@ class Requests:
             else:
                 self._waiting[asked] = None
 
-    def take(self, only: Container[str] | None = None) -> list[Ask]:
-        """What waits, in order: all of it, or `only` the intents of some names."""
+    def take(self) -> list[Ask]:
+        """What was asked for since the last take, in order."""
         with self._lock:
-            taken = [ask for ask in self._waiting if only is None or ask.name in only]
-            for ask in taken:
-                del self._waiting[ask]
+            taken = list(self._waiting)
+            self._waiting.clear()
         return taken
-
-    @property
-    def waiting(self) -> bool:
-        """Whether anything waits."""
-        return bool(self._waiting)
 
     def stop(self) -> None:
         """Ask to quit. Takes no lock, so that a signal handler may call it at any moment."""

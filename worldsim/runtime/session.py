@@ -227,15 +227,6 @@ class Session(Course):
             except ValueError as error:  # an empty slot, and the others are still there
                 self.teller.tell(sentence(error))
 
-    def asked(self) -> list[Ask]:
-        """What was asked for; while the world opens or time is travelled, most wishes wait."""
-        if self.state not in AWAY:
-            return self.requests.take()
-        asked = self.requests.take(AWAY[self.state])
-        if self.requests.waiting:
-            self.teller.tell("One moment.")
-        return asked
-
     def begin(self, start: Start, why: str) -> bool:
         """Leave the line and begin another; what waited for the end of a journey is void."""
         if self.state is State.REWINDING:
@@ -243,7 +234,11 @@ class Session(Course):
         return super().begin(start, why)
 
     def obey(self, ask: Ask) -> None:
-        """Fulfil a wish, or say why not."""
+        """Fulfil a wish, or say why not; while the world opens or time is travelled, most wait."""
+        if self.state in AWAY and ask.name not in AWAY[self.state]:
+            self.requests.ask(*ask)
+            self.teller.tell("One moment.")
+            return
         try:
             self._wishes.fulfil(ask)
         except Exception as error:

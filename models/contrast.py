@@ -10,7 +10,7 @@ the mean of each frame: what shifts every frame a little shifts long dreams far.
 import torch
 from torch import Tensor
 
-from models.far import NO_FRAME, FARConfig
+from models.far import FARConfig
 from models.far_carry import FARCarry
 
 STRENGTH = 2.0  # power of what was lost; what is given back is lost again in part
@@ -39,8 +39,7 @@ def with_contrast(cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, share
         made: the frame as predicted.
         share: how much of what was lost is given back, 0 to 1.
     """
-    true = carry.truly_seen(row)
-    dreamt = (carry.bank_ids[row] != NO_FRAME) & ~true
+    true, dreamt = carry.truly_seen(row), carry.dreamt(row)
     if int(dreamt.sum()) < 2 or int(true.sum()) < 2:
         return made
     channels = max(cfg.retrieval, cfg.kept)

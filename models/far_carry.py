@@ -83,6 +83,10 @@ class FARCarry:
         """Which places of the bank of one dream hold truly seen frames, bool `[M]`."""
         return self.bank_true[row] & (self.bank_ids[row] != NO_FRAME)
 
+    def dreamt(self, row: int) -> Tensor:
+        """Which of them hold frames that the dream has made, bool `[M]`."""
+        return ~self.bank_true[row] & (self.bank_ids[row] != NO_FRAME)
+
     def forget_coarse(self) -> None:
         """Lose all long-term memory (to measure what it is worth)."""
         self.cache.forget_coarse()

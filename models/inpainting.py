@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.far import NO_FRAME
 from models.far_carry import FARCarry
 
 COLOURS = 3  # the coarsest channels, by which frames are compared
@@ -39,18 +38,17 @@ def going_on(
         return made.new_zeros(0, *made.shape)
     around = F.max_pool2d(unseen.unsqueeze(0), 3, 1, 1)[0] * (1 - unseen)
     colours = carry.bank_latents[row, :, :COLOURS].float()
-    like = made[:COLOURS] + balance * old * _lost(colours, true, carry.bank_ids[row] != NO_FRAME)
+    like = made[:COLOURS] + balance * old * _lost(colours, true, carry.dreamt(row))
     unlike = (colours[at] - like).square()
     weight = unseen * (1 - (1 - LEAST) * old) + around
     best = at[(unlike * weight).sum(dim=(1, 2, 3)).argmin()]
     return carry.bank_latents[row, best].to(made.dtype).unsqueeze(0)
 
 
-def _lost(colours: Tensor, true: Tensor, known: Tensor) -> Tensor:
+def _lost(colours: Tensor, true: Tensor, dreamt: Tensor) -> Tensor:
     """By how much the mean colours `[N,1,1]` of dreamt frames are off from those of true ones, of
-    frames `[M,N,h,w]` that are known `[M]` and maybe true `[M]`.
+    frames `[M,N,h,w]`, each of them true `[M]`, dreamt `[M]` or none.
     """
-    dreamt = known & ~true
     if not dreamt.any():
         return colours.new_zeros(())
     mean = colours.mean(dim=(2, 3), keepdim=True)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.album import Album
 from models.autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.dcae import DCAECodec, empty_autoencoder
 from models.far import FARConfig
@@ -37,13 +38,16 @@ def far_weights(
     network: torch.nn.Module,
     head: OutcomeHead | None = None,
     geometry: Geometry | None = None,
+    album: Album | None = None,
 ) -> dict[str, Tensor]:
-    """Weights of all networks under one roof; the dynamics' and the painter's matrices in float16
-    (half the download, no visible difference).
+    """Weights of all networks, and an album, under one roof; the dynamics' and the painter's
+    matrices in float16 (half the download, no visible difference).
     """
     own = {} if head is None else {f"outcome.{k}": v for k, v in head.state_dict().items()}
     if geometry is not None:
         own |= {f"geometry.{k}": v for k, v in geometry.state_dict().items()}
+    if album is not None:
+        own |= {f"album.{k}": v for k, v in album.state_dict().items()}
     named = own | {f"codec.{name}": tensor for name, tensor in codec.state_dict().items()}
     named |= {f"dynamics.{name}": tensor for name, tensor in network.state_dict().items()}
     return {
@@ -74,7 +78,8 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
         if told is not None:
             geometry = Geometry(from_dict(GeometryConfig, told), codec, shape.field_of_view)
         turns = load_actions(card.action_set).turns
-        dynamics = FARDynamics(shape, turns, codec.anywhere, geometry)
+        album = empty_album(shape)
+        dynamics = FARDynamics(shape, turns, codec.anywhere, geometry, album)
         told = card.settings.get("outcome")  # only where the data had rewards or ends
         head = None if told is None else OutcomeHead(from_dict(OutcomeConfig, told))
     except (KeyError, ValueError) as error:
@@ -85,11 +90,18 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
     _fill(dynamics.network, "dynamics.", card, weights, device)
     if geometry is not None:
         _fill(geometry, "geometry.", card, weights, device)
+    if album is not None:
+        _fill(album, "album.", card, weights, device)
     dynamics.to(device)
     if head is None:
         return Parts(codec, dynamics)
     _fill(head, "outcome.", card, weights, device)
     return Parts(codec, JudgedDynamics(dynamics, head))
+
+
+def empty_album(cfg: FARConfig) -> Album | None:
+    """As large as a world's dynamics wants it."""
+    return Album(cfg.album, cfg.latent_channels, cfg.latent_size) if cfg.album else None
 
 
 def build_far_reference(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:

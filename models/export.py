@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.album import Album
 from models.autoencoder import PatchAutoencoder
 from models.build import far_settings, far_weights
 from models.far import FARNetwork
@@ -82,12 +83,13 @@ def export_world(
     trained: dict,
     head: OutcomeHead | None = None,
     geometry: Geometry | None = None,
+    album: Album | None = None,
 ) -> str:
     """Write the world folder and give its hash. `trained` says what went into it."""
     heldout = EpisodeStore(cfg.data.heldout)
     write_spawns(heldout, folder / "spawns")
     card = vars(card_of(cfg, trained, head, geometry)).copy()
-    weights = far_weights(codec, network, head, geometry)
+    weights = far_weights(codec, network, head, geometry, album)
     save_world(folder, json.loads(json.dumps(card)), weights)
     return check_world(folder)
 

@@ -61,8 +61,8 @@ class FARConfig:
     `inpaint`: how much of what no view shows is taken from a truly seen frame in a young dream, and
     `inpaint_old` in an old one (models/inpainting.py). `contrast`: how much of the contrast that an
     old dream has lost it is given back (models/contrast.py). `trust`: how much an old dream trusts
-    what views show rather than the prediction. These four 0 to 1. `balance`: how many times the
-    colour that an old dream has lost is looked for where it is filled in. `ripens`: after how many
+    what views show rather than the prediction. These four 0 to 1. `album`: how many true frames of
+    what the world learnt from fill gaps as well (models/album.py). `ripens`: after how many
     frames a dream is half as old as can be, and `steepness` how suddenly; the older, the more the
     `kept` channels are those of true cells as well.
     `stride`: how far a step carries that nothing is in the way of, in the unit of poses; doubtful
@@ -97,7 +97,7 @@ class FARConfig:
     inpaint_old: float = 1.0
     contrast: float = 0.0
     trust: float = 0.0
-    balance: float = 0.0
+    album: int = 0
     ripens: float = 250.0
     steepness: float = 2.0
     stride: float = 0.0
@@ -121,8 +121,8 @@ class FARConfig:
         for name in ("inpaint", "inpaint_old", "contrast", "trust"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} {getattr(self, name)} is no share: give 0 to 1")
-        if self.balance < 0:
-            raise ValueError(f"balance {self.balance} is no number of times: give 0 or more")
+        if self.album < 0:
+            raise ValueError(f"album {self.album} is no number of frames: give 0 or more")
         if self.ripens <= 0:
             raise ValueError(f"ripens {self.ripens} is no number of frames: give more than 0")
         if self.steepness <= 0:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from models.album import Album
 from models.cache import KV, MultiLevelCache
 from models.far import (
     CLEAN,
@@ -52,6 +53,7 @@ class FARDynamics(nn.Module):
         anywhere: what a codec's pictures show between the cells (models/retrieval.py); without it
             only whole cells are retrieved.
         geometry: sees memory from where the dreamer arrives; without it the prediction is all.
+        album: true frames that fill gaps beside those that a dream remembers.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class FARDynamics(nn.Module):
         turns: tuple[float, ...],
         anywhere: Callable[[Tensor], Tensor] | None = None,
         geometry: Geometry | None = None,
+        album: Album | None = None,
     ):
         super().__init__()
-        self.cfg, self.anywhere, self.geometry = cfg, anywhere, geometry
+        self.cfg, self.anywhere, self.geometry, self.album = cfg, anywhere, geometry, album
         self.network = FARNetwork(cfg)
         self.register_buffer("turns", torch.tensor(turns, dtype=torch.float32), persistent=False)
 
@@ -155,7 +158,8 @@ class FARDynamics(nn.Module):
         if not self.cfg.retrieval:
             return made
         lends = self.geometry is not None and self.geometry.cfg.lends
-        return put_together(self.cfg, made, carry, remembered, views, lends, needed, self.anywhere)
+        memory = carry, remembered, views, lends, needed, self.anywhere, self.album, noise
+        return put_together(self.cfg, made, *memory)
 
     def _fused(self, made: Tensor, views: Views, noise: Tensor, needed: Tensor) -> Tensor:
         """Predictions and views in one `[B,C,h,w]`."""
@@ -269,7 +273,8 @@ class FARDynamics(nn.Module):
         )
         every = torch.arange(len(index), device=index.device).unsqueeze(1)
         places = every, index.clamp(min=0)
-        remembered = Remembered(carry.bank_latents[places], carry.bank_poses[places], index >= 0)
+        parts = (part[places] for part in (carry.bank_latents, carry.bank_poses))
+        remembered = Remembered(*parts, index >= 0, carry.bank_true[places])
         rows, which = torch.nonzero(missing, as_tuple=True)
         if not len(rows):
             return remembered

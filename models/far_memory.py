@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.album import Album
 from models.contrast import age, with_contrast
 from models.far import NO_FRAME, FARConfig
 from models.far_carry import FARCarry
@@ -18,17 +19,20 @@ from models.places import distance, motions_between
 from models.retrieval import cells_of, retrieved_anywhere, seen_from_here
 
 NOVEL = 0.1
+OLD = 0.5  # age from which a dream with an album takes no more cells of its own
 BESIDE = 1.0  # how near an old frame must be seen from to tell where a new one was
 
 
 class Remembered(NamedTuple):
     """Old frames seen from near the place of arrival, the nearest first: latents float16
-    `[B,M,C,h,w]`, poses `[B,M,3]`, and which of them there are, known bool `[B,M]`.
+    `[B,M,C,h,w]`, poses `[B,M,3]`; which of them there are, known bool `[B,M]`, and which were
+    truly seen, true bool `[B,M]`.
     """
 
     latents: Tensor
     poses: Tensor
     known: Tensor
+    true: Tensor
 
 
 def keep_place(carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor, true: bool) -> None:
@@ -90,21 +94,29 @@ def put_together(
     lends: bool,
     needed: Tensor,
     anywhere: Callable[[Tensor], Tensor] | None,
+    album: Album | None = None,
+    luck: Tensor | None = None,
 ) -> Tensor:
     """Frames `[B,C,h,w]` of cells that were seen nearby, just now, or truly (models/retrieval.py),
     in the dreams where that is `needed` `[B]`; where the views `lends`, of theirs too. What no view
-    shows is filled in before (models/inpainting.py). The coarsest `kept` channels stay as they were
-    `made`, less and less as a dream grows old.
+    shows is filled in before (models/inpainting.py), with `luck`, noise `[B,...]`. The coarsest
+    `kept` channels stay as they were `made`, less and less as a dream grows old. Cells copied from
+    copies lose what is fine in them, so an old dream takes true ones only, where an album has
+    enough of them.
     """
     seen = torch.cat((carry.newest.unsqueeze(1), remembered.latents), dim=1)
     known = torch.cat(((carry.frame > 0).unsqueeze(1), remembered.known), dim=1)
+    true = torch.cat((torch.zeros_like(known[:, :1]), remembered.true), dim=1)
     made, shifted = made.clone(), 0 if anywhere is None else cfg.shifted
     for row in torch.nonzero(needed).flatten().tolist():
-        there, old = seen[row][known[row]], age(cfg, carry, row)
-        wanted, filled = _restored(cfg, carry, row, made[row], views, old)
-        frames = torch.cat((filled, _exemplars(carry, row, cfg.exemplars).to(made.dtype)))
+        old = age(cfg, carry, row)
+        by_chance = None if luck is None else luck[row]
+        wanted, filled = _restored(cfg, carry, row, made[row], views, old, album, by_chance)
+        frames = torch.cat((filled, _exemplars(carry, row, cfg.exemplars, album).to(made.dtype)))
         more = [cells_of(frames.unsqueeze(0))[0]]
-        if views is not None and lends:
+        own = album is None or old <= OLD
+        there = seen[row, known[row] & (true[row] | own)]
+        if views is not None and lends and own:
             more.append(candidates(Views(*(part[row : row + 1] for part in views))))
         found = retrieved_anywhere(
             wanted.unsqueeze(0), there, cfg.retrieval, anywhere, shifted, torch.cat(more)
@@ -115,10 +127,18 @@ def put_together(
 
 
 def _restored(
-    cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, views: Views | None, old: float
+    cfg: FARConfig,
+    carry: FARCarry,
+    row: int,
+    made: Tensor,
+    views: Views | None,
+    old: float,
+    album: Album | None = None,
+    luck: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One predicted frame `[C,h,w]` with what views show, with what none shows filled in, and with
-    contrast, more and more as the dream grows `old`; and the frames `[N,C,h,w]` that filled it.
+    """One predicted frame `[C,h,w]` with what views show, with what none shows and what is empty
+    filled in, and with contrast, more and more as the dream grows `old`; and the frames `[N,C,h,w]`
+    that filled it.
     """
     filled = made.new_zeros(0, *made.shape)
     if views is not None:
@@ -126,23 +146,35 @@ def _restored(
         seen = torch.maximum(by_newest, by_landmarks)
         shown = torch.where(by_landmarks > by_newest, views.landmarks[row], views.newest[row])
         made = made.lerp(shown, cfg.trust * old * seen)
+        unseen = 1 - seen
+        if album is not None:
+            unseen = unseen.clamp(min=album.emptiness(made, old, _from_truth(carry, row)))
         if cfg.inpaint:
-            filled = going_on(carry, row, made, 1 - seen, old, cfg.balance)
+            filled = going_on(carry, row, made, unseen, old, album, luck)
         if len(filled):
             share = cfg.inpaint + (cfg.inpaint_old - cfg.inpaint) * old
-            made = made.lerp(filled[0], share * (1 - seen))
+            made = made.lerp(filled[0], share * unseen)
     if cfg.contrast:
         made = with_contrast(cfg, carry, row, made, cfg.contrast * old)
     return made, filled
 
 
-def _exemplars(carry: FARCarry, row: int, count: int) -> Tensor:
-    """Latents `[N,C,h,w]` of at most `count` truly seen frames of a dream, evenly from all of them:
-    what surrounds a dreamer who has gone far is his own dream.
+def _from_truth(carry: FARCarry, row: int) -> Tensor:
+    """How far a dreamer has gone from all places of which he remembers a true frame, `[]`."""
+    true = carry.bank_poses[row, carry.truly_seen(row)]
+    if not len(true):
+        return carry.poses.new_full((), torch.inf)
+    return distance(carry.poses[row], true).min()
+
+
+def _exemplars(carry: FARCarry, row: int, count: int, album: Album | None) -> Tensor:
+    """Latents `[N,C,h,w]` of at most `count` truly seen frames of a dream, evenly from all of them,
+    and of as many of an album: what surrounds a dreamer who has gone far is his own dream.
     """
     at = torch.nonzero(carry.truly_seen(row)).flatten()
     steps = torch.linspace(0, len(at) - 1, min(count, len(at))).long()
-    return carry.bank_latents[row, at[steps.to(at.device)]]
+    own = carry.bank_latents[row, at[steps.to(at.device)]]
+    return own if album is None else torch.cat((own, album.frames[:count]))
 
 
 def located(

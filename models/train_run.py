@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from models import parallel
+from models.album import Album
 from models.autoencoder import PatchAutoencoder
+from models.build import empty_album
 from models.export import export_world, in_memory, preview, world_size
 from models.far_dynamics import FARDynamics
 from models.far_loss import FARLoss
@@ -186,8 +188,16 @@ class SlidingRecipe:
         trained |= {"outcome": told} if head else {}
         geometry, told = self._geometry(average, folder.parent / "geometry.pt")
         trained |= {"geometry": told} if geometry else {}
-        world_hash = export_world(self.cfg, self.codec, average, folder, trained, head, geometry)
+        more = trained, head, geometry, self._album()
+        world_hash = export_world(self.cfg, self.codec, average, folder, *more)
         return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
+
+    def _album(self) -> Album | None:
+        """Of the frames of the training, where the world shall have one."""
+        album = empty_album(self.cfg.dynamics)
+        if album is not None:
+            album.fill(self.sampler.cache.latents, self.cfg.seed)
+        return album
 
     def _geometry(self, average: nn.Module, path: Path) -> tuple[Geometry | None, dict[str, float]]:
         """Taught now, where the world shall have one and the data say where the camera stood."""

@@ -43,13 +43,14 @@ def far_weights(
     """Weights of all networks, and an album, under one roof; the dynamics' and the painter's
     matrices in float16 (half the download, no visible difference).
     """
-    own = {} if head is None else {f"outcome.{k}": v for k, v in head.state_dict().items()}
-    if geometry is not None:
-        own |= {f"geometry.{k}": v for k, v in geometry.state_dict().items()}
-    if album is not None:
-        own |= {f"album.{k}": v for k, v in album.state_dict().items()}
-    named = own | {f"codec.{name}": tensor for name, tensor in codec.state_dict().items()}
-    named |= {f"dynamics.{name}": tensor for name, tensor in network.state_dict().items()}
+    parts = {"outcome": head, "geometry": geometry, "album": album}
+    parts |= {"codec": codec, "dynamics": network}
+    named = {
+        f"{part}.{name}": tensor
+        for part, module in parts.items()
+        if module is not None
+        for name, tensor in module.state_dict().items()
+    }
     return {
         name: tensor.half() if _is_matrix(name, tensor) else tensor
         for name, tensor in named.items()
@@ -86,17 +87,13 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
         raise WorldError(
             f"the card of {card.name} does not describe a network ({error}): fetch the world again"
         ) from error
-    _fill(codec, "codec.", card, weights, device)
-    _fill(dynamics.network, "dynamics.", card, weights, device)
-    if geometry is not None:
-        _fill(geometry, "geometry.", card, weights, device)
-    if album is not None:
-        _fill(album, "album.", card, weights, device)
+    parts = {"codec": codec, "dynamics": dynamics.network}
+    parts |= {"geometry": geometry, "album": album, "outcome": head}
+    for part, module in parts.items():
+        if module is not None:
+            _fill(module, f"{part}.", card, weights, device)
     dynamics.to(device)
-    if head is None:
-        return Parts(codec, dynamics)
-    _fill(head, "outcome.", card, weights, device)
-    return Parts(codec, JudgedDynamics(dynamics, head))
+    return Parts(codec, dynamics if head is None else JudgedDynamics(dynamics, head))
 
 
 def empty_album(cfg: FARConfig) -> Album | None:

@@ -42,12 +42,14 @@ def going_on(
         luck: noise of any shape. The larger the gap, the more another frame of so many may fill
             it than the most alike, so that not all ways lead to one place.
     """
+    if not unseen.any():
+        return made.new_zeros(0, *made.shape)
     frames = carry.bank_latents[row, carry.truly_seen(row)]
     colours = frames[:, :COLOURS]
     if album is not None:
         frames = frames[album.lively(frames)]
         colours = torch.cat((frames[:, :COLOURS], album.frames[:, :COLOURS]))
-    if not len(colours) or not unseen.any():
+    if not len(colours):
         return made.new_zeros(0, *made.shape)
     around = F.max_pool2d(unseen.unsqueeze(0), 3, 1, 1)[0] * (1 - unseen)
     doubt = old * (1 - LEAST) if album is None else 0.0

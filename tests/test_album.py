@@ -24,6 +24,14 @@ def frames_of(contrasts, size=SHAPE):
     return (noise * np.asarray(contrasts)[:, None, None, None]).astype(np.float16)
 
 
+@pytest.fixture
+def aged():
+    """A dream a hundred frames on, that remembers some true and some of its own."""
+    dynamics, carry, _ = walked({"retrieval": 2})
+    dreamt(dynamics, carry, [FORWARD] * 6)
+    return replace(carry, frame=torch.tensor([100]))
+
+
 def filled(latents, count=20):
     album = Album(count, *SHAPE[:2])
     album.fill(latents, seed=1)
@@ -103,11 +111,9 @@ def test_a_wall_is_filled_in_as_a_whole_only_where_truth_is_far(steps):
 
 
 @pytest.mark.parametrize("ripens", [1e-3, 1e6])
-def test_an_old_dream_that_is_fog_is_filled_in_as_a_whole(ripens):
+def test_an_old_dream_that_is_fog_is_filled_in_as_a_whole(aged, ripens):
     """Though all of it is seen; a young one is not."""
-    dynamics, carry, _ = walked({"retrieval": 2})
-    dreamt(dynamics, carry, [FORWARD] * 6)
-    aged, shape = replace(carry, frame=torch.tensor([100])), carry.newest.shape[1:]
+    shape = aged.newest.shape[1:]
     album = album_of(torch.randn(4, *shape))
     fog = torch.full(shape, 0.3)
     views = views_of(fog.unsqueeze(0), torch.ones(1, 1, *shape[1:]))
@@ -121,11 +127,9 @@ def test_an_old_dream_that_is_fog_is_filled_in_as_a_whole(ripens):
 
 
 @pytest.mark.parametrize("ripens", [1e-3, 1e6])
-def test_an_old_dream_takes_true_cells_only(ripens):
+def test_an_old_dream_takes_true_cells_only(aged, ripens):
     """A young one its own as well."""
-    dynamics, carry, _ = walked({"retrieval": 2})
-    dreamt(dynamics, carry, [FORWARD] * 6)
-    aged, shape = replace(carry, frame=torch.tensor([100])), carry.newest.shape[1:]
+    shape = aged.newest.shape[1:]
     album = album_of(torch.randn(4, *shape))
     made = aged.newest.clone()
     own, yes = torch.randn(1, 2, *shape), torch.ones(1, 2, dtype=torch.bool)

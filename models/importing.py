@@ -21,6 +21,7 @@ from models.reference_names import from_published, to_published
 from worldsim.actions import load_actions
 from worldsim.checkpoint import save_world
 from worldsim.data.store import EpisodeStore
+from worldsim.paths import to_name
 from worldsim.world import WorldCard
 
 AVERAGED = ("ema", "ema_state_dict", "params_ema", "model_ema", "ema_model")
@@ -80,7 +81,7 @@ def import_world(
         raise ValueError(f"{out} exists and is not empty: give a new folder")
     entry = zoo_entry(kind, overrides)
     config = autoencoder_config(kind, entry)
-    card = card_of(out.name, kind, entry, config)
+    card = card_of(to_name(out.resolve().name, kind), kind, entry, config)
     starts = checked_spawns(files.spawns, card)
     network = fitting(files.far, network_shapes(entry.network), plain)
     codec = fitting(files.autoencoder, autoencoder_shapes(config), plain)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from models.far_reference_loss import FlowConfig
 from worldsim.config import load_yaml
+from worldsim.paths import check_name
 
 SMOKE = ("training.steps=3", "training.batch=2", "training.warmup=2", "data.predicted=3")
 SMOKE_PRESET = (
@@ -94,6 +95,9 @@ class PublishedConfig:
     loss: FlowConfig = field(default_factory=FlowConfig)
     training: PublishedTraining
     seed: int = 0
+
+    def __post_init__(self):
+        check_name(self.name, "name")
 
 
 def is_published(path: str) -> bool:

@@ -28,7 +28,7 @@ from models.training import averaged, pick_precision
 from worldsim.checkpoint import load_training, save_training
 from worldsim.config import load_config, load_yaml
 from worldsim.data.store import EpisodeStore
-from worldsim.paths import asset
+from worldsim.paths import asset, check_name
 from worldsim.whole import write_whole
 from worldsim.world import checked_device
 
@@ -86,6 +86,9 @@ class AutoencoderConfig:
     data: AutoencoderData
     training: AutoencoderTraining
     seed: int = 0
+
+    def __post_init__(self):
+        check_name(self.name, "name")
 
 
 def is_autoencoder(path: str) -> bool:

@@ -4,6 +4,7 @@ Knows no network, no data and no loss: those are a Recipe's. The same command re
 that is killed loses at most `save_minutes`.
 """
 
+import itertools
 import json
 import math
 import os
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from models import parallel
 from models.training import averaged, pick_precision
-from worldsim.checkpoint import load_into, load_training, save_training
+from worldsim.checkpoint import CARD, load_into, load_training, save_training
 
 
 class Plan(Protocol):
@@ -213,5 +214,14 @@ def start_folder(out: Path, fresh: bool) -> None:
     if fresh:
         for name in ("checkpoint.pt", "codec.pt", "geometry.pt", "log.jsonl", "world"):
             if (out / name).exists():
-                shutil.rmtree(out / f"{name}.old", ignore_errors=True)
-                (out / name).replace(out / f"{name}.old")
+                (out / name).replace(_free(out / f"{name}.old"))
+
+
+def _free(path: Path) -> Path:
+    """A path for an old file or folder: what is there is replaced if it is a file or a world."""
+    if (path / CARD).is_file() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif path.is_dir():
+        numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+        return next(free for free in numbered if not free.exists())
+    return path

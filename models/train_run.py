@@ -31,6 +31,7 @@ from worldsim.actions import load_actions
 from worldsim.config import load_config, to_dict
 from worldsim.data.clips import Clip, ClipSampler
 from worldsim.data.store import EpisodeStore
+from worldsim.registration import check_environment
 
 SMOKE = (
     "codec.channels=16",
@@ -108,10 +109,11 @@ def collect_some(cfg: TrainConfig) -> None:
     """A handful of short episodes from the engine."""
     from worldsim.data.collect import main as collect
 
+    engine = check_environment(cfg.engine, "the setting engine")
     for split, folder, episodes in (("train", cfg.data.train, 6), ("heldout", cfg.data.heldout, 2)):
         where = ["--out", str(Path(folder).parent), "--split", split]
         length = ["--episodes", str(episodes), "--steps", "125"]
-        if collect(["--env", cfg.engine, *length, *where]):
+        if collect(["--env", engine, *length, *where]):
             raise ValueError(f"collecting from {cfg.engine} failed: see the message above")
 
 

@@ -17,6 +17,7 @@ from models.geometry import GeometryConfig
 from models.muon import Muon
 from models.train_geometry import GeometryTraining
 from models.train_outcome import OutcomeTraining
+from worldsim.paths import check_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,9 @@ class TrainConfig:
     outcome_training: OutcomeTraining = field(default_factory=OutcomeTraining)
     seed: int = 0
     steps: int = 1
+
+    def __post_init__(self):
+        check_name(self.name, "name")
 
 
 def optimisers(network: nn.Module, cfg: DynamicsTraining) -> list[torch.optim.Optimizer]:

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from worldsim.paths import asset
+from worldsim.paths import asset, check_name
 from worldsim.yaml12 import load_yaml
 
 
@@ -80,13 +80,17 @@ def _as_int(action: object) -> int | None:
         return None
 
 
-@cache
 def load_actions(name: str) -> ActionSet:
-    """Read `assets/actions/<name>.yaml`.
+    """Read `assets/actions/<name>.yaml`; the name may come from a file.
 
     Raises:
         ValueError: no such table, or a table that contradicts itself.
     """
+    return _read_actions(check_name(name, "an action set's name"))
+
+
+@cache
+def _read_actions(name: str) -> ActionSet:
     path = asset("actions", f"{name}.yaml")
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))

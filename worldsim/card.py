@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from worldsim.checkpoint import WorldError
+from worldsim.paths import check_name
 from worldsim.types import Episode
 
 BUILDERS = {
@@ -56,7 +57,10 @@ def read_card(path: Path) -> WorldCard:
         WorldError: not a card, or one of a version or builder that is not known here.
     """
     try:
-        card = WorldCard(**json.loads(path.read_text()))
+        card = WorldCard(**json.loads(path.read_text(encoding="utf-8")))
+        check_name(card.name, "a world's name")
+        check_name(card.action_set, "an action set's name")
+        check_name(card.builder, "a builder's name")
     except (ValueError, TypeError) as error:
         raise WorldError(f"{path} is no world card ({error}): fetch the world again") from error
     if card.format != FORMAT:

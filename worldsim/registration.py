@@ -7,6 +7,7 @@ registered the moment somebody does.
 
 import importlib.util
 import sys
+from collections.abc import Mapping
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -35,6 +36,53 @@ def environments() -> dict[str, tuple[str, dict[str, Any]]]:
         or "world" not in made[1]
         or asset("worlds", made[1]["world"], "card.json").is_file()
     }
+
+
+# What a file may say about how its environment is made: numbers and names, no window, no wrapper.
+ARGUMENTS = {"world", "steps", "device", "context_noise", "uncertainty", "context", "size", "biome"}
+
+
+def make_named(name: object, source: str, kwargs: Mapping[str, Any] | None = None) -> Any:
+    """The environment that a file names. A file's data chooses among our ids and runs no code:
+    Gymnasium would import a module for `module:Id-v0`, and knows other packages' ids.
+
+    Args:
+        name: what the file says.
+        source: what names it, for the error, e.g. "the card of dmlab".
+        kwargs: the environment's arguments that the file says, or the caller chose.
+
+    Raises:
+        ValueError: it is none of our ids, or an argument that a file must not choose.
+    """
+    import gymnasium
+
+    check_environment(name, source)
+    given = dict(kwargs or {})
+    strange = [key for key in given if key not in ARGUMENTS]
+    if strange:
+        raise ValueError(
+            f"{source} gives {name} the argument {str(strange[0])[:40]!r}: "
+            f"it must be one of {', '.join(sorted(ARGUMENTS))}"
+        )
+    register_environments()
+    try:
+        return gymnasium.make(name, disable_env_checker=True, **given)
+    except TypeError as error:
+        raise ValueError(f"{source}: {name} can't be made with {given} ({error})") from error
+
+
+def check_environment(name: object, source: str) -> str:
+    """The name, if it is one of our ids.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not isinstance(name, str) or name not in environments():
+        shown = f"{name!r:.60}" if name else "none"
+        raise ValueError(
+            f"{source} names the environment {shown}: it must be one of {', '.join(environments())}"
+        )
+    return name
 
 
 def bundled_dreams() -> dict[str, str]:

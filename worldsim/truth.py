@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from worldsim.data.collect import SEED_RANGES, Plan, play_episode
+from worldsim.registration import check_environment, make_named
 from worldsim.types import Episode
 
 if TYPE_CHECKING:
@@ -31,17 +32,16 @@ def open_engine(card: "WorldCard") -> Any:
     """
     import gymnasium
 
-    import worldsim  # noqa: F401  registers the environments
-
     # Mesa's software renderer: more threads than its caller's only get in the way at this size
     os.environ.setdefault("LP_NUM_THREADS", "0")
-    size = card.frame_size
+    size, source = card.frame_size, f"the card of {card.name}"
+    check_environment(card.engine, source)
     try:
-        env = gymnasium.make(card.engine, disable_env_checker=True).unwrapped
+        env = make_named(card.engine, source).unwrapped
         if not hasattr(env, "actions"):
             raise TypeError("it has no table of actions")
         if env.observation_space.shape != (size, size, 3):
-            env = gymnasium.make(card.engine, disable_env_checker=True, size=size).unwrapped
+            env = make_named(card.engine, source, {"size": size}).unwrapped
     except (gymnasium.error.Error, TypeError, ValueError) as error:
         raise ValueError(f"{card.name}: its engine {card.engine!r} won't start: {error}") from error
     if env.actions.name != card.action_set:

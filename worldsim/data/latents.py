@@ -19,6 +19,9 @@ import torch
 from worldsim.data.store import EpisodeStore
 from worldsim.types import NULL_ACTION, Episode
 
+RAW, STEPS, META = "latents.raw", "steps.npz", "meta.json"
+FILES = {RAW, STEPS, META}
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatentCache:
@@ -36,9 +39,9 @@ class LatentCache:
 
 def open_latents(folder: Path) -> LatentCache:
     """Map a finished cache."""
-    steps = np.load(folder / "steps.npz")
-    shape = (int(steps["bounds"][-1]), *json.loads((folder / "meta.json").read_text())["shape"])
-    latents = np.memmap(folder / "latents.raw", np.float16, "r", shape=shape)
+    steps = np.load(folder / STEPS)
+    shape = (int(steps["bounds"][-1]), *json.loads((folder / META).read_text())["shape"])
+    latents = np.memmap(folder / RAW, np.float16, "r", shape=shape)
     return LatentCache(
         latents=latents, **{name: steps[name] for name in ("actions", "poses", "posed", "bounds")}
     )
@@ -55,15 +58,15 @@ def cached_latents(
         "codec": codec_hash,
         "shape": list(codec.latent_shape),
     }
-    if (folder / "meta.json").exists() and json.loads((folder / "meta.json").read_text()) == meta:
+    if (folder / META).exists() and json.loads((folder / META).read_text()) == meta:
         return open_latents(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / "meta.json").is_file():
+    if folder.exists() and any(folder.iterdir()) and not _is_cache(folder):
         raise ValueError(f"{folder} is no cache of latents: give another data.cache")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".latents-", dir=folder.parent))
     try:
         _encode_all(store, codec, scratch, progress)
-        (scratch / "meta.json").write_text(json.dumps(meta))
+        (scratch / META).write_text(json.dumps(meta))
         scratch.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(scratch, folder)
@@ -72,9 +75,19 @@ def cached_latents(
     return open_latents(folder)
 
 
+def _is_cache(folder: Path) -> bool:
+    """Whether a folder may be deleted: it holds what a cache holds, and nothing else."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    ours = isinstance(meta, dict) and set(meta) == {"episodes", "codec", "shape"}
+    return ours and {path.name for path in folder.iterdir()} == FILES
+
+
 def _encode_all(store: EpisodeStore, codec, folder: Path, progress) -> None:
     lengths, actions, poses, posed = [], [], [], []
-    with open(folder / "latents.raw", "wb") as file:
+    with open(folder / RAW, "wb") as file:
         for i, episode in enumerate(store):
             size = episode.frames.shape[1]
             if size != codec.frame_size:
@@ -91,7 +104,7 @@ def _encode_all(store: EpisodeStore, codec, folder: Path, progress) -> None:
                 progress(f"encoded {i + 1} of {len(store)} episodes")
     bounds = np.concatenate(([0], np.cumsum(lengths)))
     np.savez(
-        folder / "steps.npz",
+        folder / STEPS,
         actions=np.concatenate(actions),
         poses=np.concatenate(poses),
         posed=np.array(posed),

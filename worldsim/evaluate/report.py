@@ -72,6 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     from worldsim.evaluate.protocol import Protocol, quick
     from worldsim.evaluate.sheet import write_picture
     from worldsim.evaluate.table import lines
+    from worldsim.paths import path_below
     from worldsim.types import STEPS
     from worldsim.world import load_world, world_folder
 
@@ -88,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
         report, sheets = evaluate(world, protocol, args.only or PARTS)
     else:
         report, sheets = evaluate_recorded(world, protocol, args.data)
-    folder = args.out or Path("evaluation") / world.card.name
+    folder = args.out or path_below(Path("evaluation"), world.card.name)
     for name, picture in sheets.items():
         write_picture(folder / f"{name}.png", picture)
     write_report(folder / "evaluation.json", report)

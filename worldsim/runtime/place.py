@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from worldsim.paths import check_name
 from worldsim.runtime.line import NO_NOISE, Move, Start
 from worldsim.runtime.rewind import BUDGET
 
@@ -62,8 +63,22 @@ class Identity:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Identity":
-        """From `as_json`, other keys left aside."""
-        return cls(**{field.name: data[field.name] for field in fields(cls)})
+        """From `as_json`, other keys left aside; the data may be a file's.
+
+        Raises:
+            KeyError: something is missing.
+            ValueError: something is not of its type, or a name is none.
+        """
+        identity = cls(**{field.name: data[field.name] for field in fields(cls)})
+        maybe = (identity.world, identity.world_hash)
+        texts = [identity.environment, *(text for text in maybe if text is not None)]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"environment, world and world_hash must be text, got {texts!r:.100}")
+        if not isinstance(identity.kwargs, dict):
+            raise ValueError(f"kwargs must be named values, got {identity.kwargs!r:.100}")
+        if identity.world is not None:
+            check_name(identity.world, "a world's name")
+        return identity
 
     def _essence(self) -> tuple:
         return (self.world_hash,) if self.world_hash else (self.environment, repr(self.kwargs))

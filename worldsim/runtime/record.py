@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from worldsim.paths import path_below, to_name
 from worldsim.runtime.journal import Journal
 from worldsim.runtime.line import Moves, Point, Step, pack
 from worldsim.runtime.place import Place
@@ -231,11 +232,10 @@ class Recorder(Sink):
         return journal
 
     def _free_journal(self) -> Journal:
-        world = self._facts["world"] or self._facts["environment"]
-        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in world)
+        name = to_name(self._facts["world"] or self._facts["environment"]).replace(".", "_")
         stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         for number in itertools.count(1):
-            path = self.folder / f"{stem}-{number}{JOURNAL}"
+            path = path_below(self.folder, f"{stem}-{number}{JOURNAL}")
             if path.with_suffix("").exists():
                 continue
             try:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from worldsim.arguments import counted
 
 if TYPE_CHECKING:
+    import gymnasium
+
     from worldsim.runtime.place import Place
     from worldsim.runtime.recording import Recording
 
@@ -45,6 +47,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME_OR_PATH",
         help="where the world is now, if it was moved; or another world to dream it again in",
     )
+    add("--env", metavar="ID", help="to verify what was played in an environment of your own")
     add("--device", help="where the network runs; by default where it ran")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
     add("--zoom", type=counted, metavar="N", help="screen pixels a pixel")
@@ -135,9 +138,6 @@ def first_difference(recording: "Recording", place: "Place") -> int | None:
 
 
 def _verify(recording: "Recording", options: argparse.Namespace) -> int:
-    import gymnasium
-
-    import worldsim  # noqa: F401  registers the ids
     from worldsim.runtime.place import Place
 
     identity = recording.identity
@@ -145,7 +145,7 @@ def _verify(recording: "Recording", options: argparse.Namespace) -> int:
     kwargs |= {
         name: getattr(options, name) for name in ("world", "device") if getattr(options, name)
     }
-    env = gymnasium.make(identity.environment, disable_env_checker=True, **kwargs)
+    env = _environment(recording, options.env, kwargs)
     if recording.threads and "torch" in sys.modules:  # sums depend on who adds what first
         sys.modules["torch"].set_num_threads(recording.threads)
     try:
@@ -155,6 +155,23 @@ def _verify(recording: "Recording", options: argparse.Namespace) -> int:
     verdict = "all equal" if different is None else f"first difference at frame {different}"
     print(f"{len(recording.episode.frames)} frames, {verdict}")
     return 0 if different is None else 1
+
+
+def _environment(recording: "Recording", own: str | None, kwargs: dict) -> "gymnasium.Env":
+    """What it was recorded in. Only who sits here may choose another package's environment."""
+    from worldsim.registration import make_named
+
+    named = recording.identity.environment
+    if own is None:
+        return make_named(named, f"the recording {recording.name}", kwargs)
+    import gymnasium
+
+    if own != named:
+        raise ValueError(f"--env {own}: {recording.name} was recorded in {named}.")
+    try:
+        return gymnasium.make(own, disable_env_checker=True, **kwargs)
+    except (gymnasium.error.Error, ImportError, TypeError) as error:
+        raise ValueError(f"--env {own}: {error}") from error
 
 
 def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> None:

@@ -14,17 +14,20 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from worldsim.paths import check_name, path_below, to_name
 from worldsim.runtime.line import Moves, Point, Start, pack, unpack
 from worldsim.runtime.place import Identity, Outcome, Place
 from worldsim.runtime.track import Track
 
 LINE, STATE, PICTURE = "line.npz", "state", "picture.png"
 SLOTS = range(1, 10)
+MOST_DIGITS = 18
 
 
 class NoSaves:
@@ -69,7 +72,7 @@ class Saves:
         place = track.place
         home = self._home(place, slot)
         home.mkdir(parents=True, exist_ok=True)
-        older = _all(home)
+        older, number = _all(home), _free_number(home)
         temporary = Path(tempfile.mkdtemp(prefix=".save-", dir=home))
         try:
             (temporary / LINE).write_bytes(pack(track.point(), place.identity.as_json()))
@@ -77,13 +80,13 @@ class Saves:
             if place.saves_state:
                 place.save(temporary / STATE)
             _sync(temporary)
-            target = home / f"{int(older[-1].name) + 1 if older else 1:08d}"
+            target = home / f"{number:08d}"
             os.rename(temporary, target)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         for folder in older:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         return target
 
     def load(self, place: Place, slot: int = 0) -> Generator[int, None, Track]:
@@ -115,13 +118,37 @@ class Saves:
 
     def _home(self, place: Place, slot: int) -> Path:
         assert slot == 0 or slot in SLOTS
-        name = place.identity.world or place.identity.environment
-        home = self._folder / "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-        return home / f"slot-{slot}" if slot else home
+        identity = place.identity
+        name = check_name(identity.world, "a world's name") if identity.world else ""
+        parts = [name or to_name(identity.environment), *([f"slot-{slot}"] if slot else [])]
+        return path_below(self._folder, *parts)
+
+
+def _numbered(home: Path) -> list[Path]:
+    found = [path for path in home.glob("[0-9]*") if _is_number(path.name)]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) <= MOST_DIGITS
 
 
 def _all(home: Path) -> list[Path]:
-    return sorted(path for path in home.glob("[0-9]*") if path.name.isdigit())
+    """The saves, oldest first; what else has a number for a name is left alone."""
+    return [path for path in _numbered(home) if (path / LINE).is_file() and not path.is_symlink()]
+
+
+def _free_number(home: Path) -> int:
+    numbered = _numbered(home)
+    return int(numbered[-1].name) + 1 if numbered else 1
+
+
+def _remove(folder: Path) -> None:
+    """Remove a save's own files, and the folder if nothing else is in it."""
+    with suppress(OSError):
+        for name in (STATE, PICTURE, LINE):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _png(frame: np.ndarray) -> bytes:

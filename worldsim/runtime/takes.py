@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from worldsim.evaluate.metrics import psnr
+from worldsim.registration import DREAM, make_named
 from worldsim.runtime.ghost import difference
 from worldsim.runtime.line import NO_NOISE, Move, Moves, Point, Start, Step
 from worldsim.runtime.panes import Pane
@@ -222,27 +223,18 @@ class Takes:
         return [self._dreamt] if is_dream or self._world is not None else []
 
     def _truth(self) -> Beside:
-        import gymnasium
-
-        import worldsim  # noqa: F401  registers the ids
-
         options = self._recording.point.start.options
         if "engine" not in options:
             raise ValueError("Nobody knows the truth of this recording: its start is no engine's.")
         size = self._recording.episode.frames.shape[1]
-        env = gymnasium.make(options["engine"], disable_env_checker=True, size=size).unwrapped
+        env = make_named(options["engine"], "the recording", {"size": size}).unwrapped
         return Beside(TrueTake(self._recording, env), env.close)
 
     def _dreamt(self) -> Beside:
-        import gymnasium
-
-        import worldsim  # noqa: F401  registers the ids
-        from worldsim.registration import DREAM
-
         identity = self._recording.identity
         environment = identity.environment if identity.world_hash else DREAM
         kwargs = dict(identity.kwargs) if identity.world_hash else {}
         chosen = {"world": self._world, "device": self._device}
         kwargs |= {name: value for name, value in chosen.items() if value is not None}
-        env = gymnasium.make(environment, disable_env_checker=True, **kwargs)
+        env = make_named(environment, "the recording", kwargs)
         return Beside(DreamtTake(self._recording, Place(env, environment, kwargs)), env.close)

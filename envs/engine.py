@@ -21,13 +21,16 @@ class EngineEnv(gymnasium.Env, Generic[State]):
     """A place to walk in as a Gymnasium environment; it never ends by itself and gives no reward.
 
     Observations are uint8 `[size, size, 3]`; `info["pose"]` is float32 `[3]`: x, y, and heading in
-    radians in [0, 2 pi), counter-clockwise; forward is `(cos h, sin h)`.
+    radians in [0, 2 pi), counter-clockwise; forward is `(cos h, sin h)`. On request `info["depth"]`
+    is float32 `[size/2, size/2]`: how far along the viewing axis, in the unit of poses, what the
+    middle of each block of 2 x 2 pixels shows lies from the eye; the sky lies at `far`.
 
     Attributes:
         noun: what a sentence calls it.
         sizes: pixels a side it can be drawn at.
         state_type: the class of its states, immutable: all that the next frames depend on.
         published_walker: the kind of walker that plays as the published data was made.
+        far: the largest depth told.
         actions: its action table.
     """
 
@@ -35,8 +38,11 @@ class EngineEnv(gymnasium.Env, Generic[State]):
     sizes: ClassVar[tuple[int, ...]] = (64, 128)
     state_type: ClassVar[type]
     published_walker: ClassVar[str]
+    far: ClassVar[float]
 
-    def __init__(self, action_set: str, size: int, render_mode: str | None) -> None:
+    def __init__(
+        self, action_set: str, size: int, render_mode: str | None, depth: bool = False
+    ) -> None:
         """Make the spaces; nothing is drawn, started or loaded before reset.
 
         Raises:
@@ -46,13 +52,14 @@ class EngineEnv(gymnasium.Env, Generic[State]):
             raise ValueError(f"{self.noun}: size should be one of {self.sizes}, got {size!r}.")
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode should be None or 'rgb_array', got {render_mode!r}.")
-        self.size, self.render_mode = size, render_mode
+        self.size, self.render_mode, self.depth = size, render_mode, depth
         self.actions = load_actions(action_set)
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
         self.action_space = gymnasium.spaces.Discrete(len(self.actions))
         self._forward = self.actions.id("forward")
         self._state: State | None = None
         self._frame: np.ndarray | None = None
+        self._depth: np.ndarray | None = None
         self._closed = False
 
     # ---- what an engine says ----
@@ -72,6 +79,10 @@ class EngineEnv(gymnasium.Env, Generic[State]):
     @abstractmethod
     def _pose(self, state: State) -> tuple[float, float, float]:
         """x, y and heading, as in `info["pose"]`."""
+
+    @abstractmethod
+    def _measure(self, state: State) -> np.ndarray:
+        """The depth of the view that was looked at last, as in `info["depth"]`."""
 
     def _enter(self, state: State) -> np.ndarray:
         """The view of a state, whatever was looked at before."""
@@ -116,7 +127,7 @@ class EngineEnv(gymnasium.Env, Generic[State]):
         state = self._live_state()
         moved = self._moved(state, self.actions.valid(action))
         if moved != state:
-            self._frame = self._look(moved)
+            self._see(self._look(moved), moved)
         self._state = moved
         return self._frame.copy(), 0.0, False, False, self._info()
 
@@ -128,7 +139,7 @@ class EngineEnv(gymnasium.Env, Generic[State]):
     def close(self) -> None:
         """End the environment; does nothing twice."""
         self._closed = True
-        self._state = self._frame = None
+        self._state = self._frame = self._depth = None
 
     # ---- what our contract asks for besides ----
 
@@ -161,9 +172,14 @@ class EngineEnv(gymnasium.Env, Generic[State]):
 
     def _arrive(self, state: State) -> tuple[np.ndarray, dict[str, Any]]:
         self._state = None
-        self._frame = self._enter(state)
+        self._see(self._enter(state), state)
         self._state = state
         return self._frame.copy(), self._info()
+
+    def _see(self, frame: np.ndarray, state: State) -> None:
+        self._frame = frame
+        if self.depth:
+            self._depth = self._measure(state)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -176,4 +192,5 @@ class EngineEnv(gymnasium.Env, Generic[State]):
         return self._state
 
     def _info(self) -> dict[str, Any]:
-        return {"pose": np.array(self._pose(self._state), np.float32)}
+        info = {"pose": np.array(self._pose(self._state), np.float32)}
+        return info | ({"depth": self._depth.copy()} if self.depth else {})

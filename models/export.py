@@ -116,13 +116,11 @@ def _walked(store: EpisodeStore) -> list[Episode]:
 
 
 def _head(episode: Episode, frames: int) -> Episode:
-    return Episode(
-        frames=np.asarray(episode.frames)[:frames],
-        actions=np.asarray(episode.actions)[: frames - 1],
-        rewards=np.asarray(episode.rewards)[: frames - 1],
-        poses=None if episode.poses is None else np.asarray(episode.poses)[:frames],
-        meta=episode.meta,
-    )
+    by_frame, by_action = ("frames", "poses", "depths", "heights"), ("actions", "rewards")
+    lengths = dict.fromkeys(by_frame, frames) | dict.fromkeys(by_action, frames - 1)
+    parts = {name: getattr(episode, name) for name in lengths}
+    kept = {name: part[: lengths[name]] for name, part in parts.items() if part is not None}
+    return Episode(**kept, meta=episode.meta)
 
 
 def preview(

@@ -56,6 +56,24 @@ def test_an_episode_is_its_seed_played_again(tmp_path):
         assert (info["pose"] == episode.poses[t + 1]).all()
 
 
+def test_depth_is_stored_on_request_and_changes_nothing_else(tmp_path):
+    """The stored options, given to a fresh environment, make the same episode again."""
+    import gymnasium
+
+    run(tmp_path / "plain", "--episodes", "1")
+    run(tmp_path / "deep", "--episodes", "1", "--depth")
+    plain, deep = (EpisodeStore(tmp_path / name / "train")[0] for name in ("plain", "deep"))
+    assert plain.depths is None
+    assert (plain.frames == deep.frames).all()
+    assert (plain.poses == deep.poses).all()
+    assert deep.depths.shape == (13, 32, 32)
+    assert deep.heights is None  # a maze is flat
+    env = gymnasium.make(deep.meta.source, **deep.meta.extra["options"])
+    depths = [env.reset(seed=deep.meta.seed)[1]["depth"]]
+    depths += [env.step(action)[4]["depth"] for action in deep.actions]
+    assert (np.stack(depths).astype(np.float16) == deep.depths).all()
+
+
 def test_train_and_heldout_seeds_never_meet(tmp_path):
     train, heldout = SEED_RANGES["train"], SEED_RANGES["heldout"]
     assert train[-1] < heldout[0]

@@ -127,6 +127,69 @@ def test_every_frame_and_pose_is_a_fresh_array(env):
     assert later["pose"].any()
 
 
+PIXEL = 2 * math.tan(math.radians(scene.FIELD_OF_VIEW) / 2) / 64  # a pixel's height one cell away
+
+
+def stand(env, layout, x, y, heading):
+    """Frame and depth of a place in a maze of ours."""
+    frame, info = env.restore_state(MazeState(layout, x, y, heading))
+    return frame, info["depth"]
+
+
+def test_a_wall_straight_ahead_is_as_deep_all_over():
+    """Looking along +x from (4.5, 4.5) in the row of free cells from 4 to 6: its end is at 7."""
+    _, depth = stand(MazeEnv(depth=True), room(3), 4.5, 4.5, 0)
+    assert depth.dtype == np.float32
+    assert depth.shape == (32, 32)
+    wall = depth[14:18, 14:18]  # the middle 8 x 8 pixels: at 2.5 cells the end is 27 pixels wide
+    np.testing.assert_allclose(wall, 2.5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_the_floor_deepens_with_the_rows_and_the_sky_is_far(size):
+    """Row r of blocks is seen (2r + 1 - n/2) pixels below the middle; the eye is half a cell high.
+    An open hall of 7 x 7: along +x from (1.5, 4.5) the wall at x = 8 is 6.5 cells away.
+    """
+    layout = room()
+    layout.walls[1:-1, 1:-1] = False
+    frame, depth = stand(MazeEnv(size=size, depth=True), layout, 1.5, 4.5, 0)
+    rows = np.arange(size // 2)
+    below = (2 * rows + 1 - size / 2) * PIXEL * 64 / size
+    floor = below > 0.5 / 4.7  # farther off the walls at y = 1 and y = 8 stand in the corners
+    expected = np.repeat(0.5 / below[floor, None], size // 2, axis=1)
+    np.testing.assert_allclose(depth[floor], expected, rtol=1e-3)
+    np.testing.assert_allclose(depth[size // 4, size // 4], 6.5, rtol=1e-3)
+    sky = (frame.reshape(size // 2, 2, size // 2, 2, 3) == scene.SKY).all(axis=(1, 3, 4))
+    assert sky.any()
+    assert (depth[sky] == MazeEnv.far).all()
+    assert (depth[:, size // 4][below > -0.5 / 6.6] < MazeEnv.far).all()
+
+
+def test_depth_changes_no_picture_and_goes_with_it():
+    actions = [STAND, FORWARD_ID, STAND, LEFT, FORWARD_ID, RIGHT] * 3
+    assert (play(MazeEnv(depth=True), 5, actions) == play(MazeEnv(), 5, actions)).all()
+    assert "depth" not in MazeEnv().reset(seed=5)[1]
+    env = MazeEnv(depth=True)
+    env.reset(seed=5)
+    env.step(FORWARD_ID)
+    clone, (_, *_, info) = env.clone_state(), env.step(STAND)
+    first, kept = info["depth"], info["depth"].copy()
+    assert (env.step(LEFT)[4]["depth"] != first).any()
+    again = env.restore_state(clone)[1]["depth"]
+    assert (again == kept).all()
+    again[:] = 0
+    assert (env.step(STAND)[4]["depth"] == kept).all()
+    assert (first == kept).all()
+
+
+def test_a_vector_of_mazes_tells_each_depth():
+    vector = gymnasium.make_vec("Maze-v0", 2, vectorization_mode="sync", depth=True)
+    info = vector.reset(seed=7)[1]
+    single = [MazeEnv(depth=True).reset(seed=7 + number)[1]["depth"] for number in range(2)]
+    assert (info["depth"] == np.stack(single)).all()
+    vector.close()
+
+
 def test_the_global_generator_is_left_alone():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     MazeEnv().reset(seed=0)

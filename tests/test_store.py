@@ -15,13 +15,15 @@ from worldsim.data.store import EpisodeStore, read_episode
 from worldsim.types import Episode, EpisodeMeta
 
 
-def make_episode(steps=5, seed=3, posed=True, size=8):
+def make_episode(steps=5, seed=3, posed=True, size=8, deep=False):
     rng = np.random.default_rng(0)
     return Episode(
         frames=rng.integers(0, 256, (steps + 1, size, size, 3), np.uint8),
         actions=rng.integers(0, 4, steps),
         rewards=rng.random(steps, np.float32),
         poses=rng.random((steps + 1, 3), np.float32) if posed else None,
+        depths=rng.random((steps + 1, 4, 4)).astype(np.float16) if deep else None,
+        heights=rng.random(steps + 1, np.float32) if deep else None,
         meta=EpisodeMeta(
             source="Maze-v0", action_set="dmlab", fps=7.5, seed=seed, extra={"walker": "goal"}
         ),
@@ -29,17 +31,18 @@ def make_episode(steps=5, seed=3, posed=True, size=8):
 
 
 def assert_same(first, second):
-    for name in ("frames", "actions", "rewards", "poses"):
+    for name in ("frames", "actions", "rewards", "poses", "depths", "heights"):
         a, b = getattr(first, name), getattr(second, name)
         assert (a is None) == (b is None)
         assert a is None or (a.dtype == b.dtype and (a == b).all())
     assert first.meta == second.meta
 
 
+@pytest.mark.parametrize("deep", [True, False])
 @pytest.mark.parametrize("posed", [True, False])
 @pytest.mark.parametrize("steps", [0, 1, 5])
-def test_what_goes_in_comes_out(tmp_path, posed, steps):
-    episode = make_episode(steps, posed=posed)
+def test_what_goes_in_comes_out(tmp_path, posed, steps, deep):
+    episode = make_episode(steps, posed=posed, deep=deep)
     store = EpisodeStore(tmp_path / "new" / "train")
     assert len(store) == 0
     path = store.append(episode)
@@ -161,6 +164,9 @@ def test_a_folder_of_splits_is_not_a_store(tmp_path):
         ("actions", np.zeros(5, np.int32), "actions should be int64"),
         ("rewards", np.zeros(4, np.float32), "rewards should be float32 of shape 5"),
         ("poses", np.zeros((5, 3), np.float32), "poses should be float32 of shape 6x3"),
+        ("depths", np.zeros((5, 4, 4), np.float16), "depths should be float16 of shape 6xanyxany"),
+        ("depths", np.zeros((6, 4, 4), np.float32), "depths should be float16"),
+        ("heights", np.zeros((6, 1), np.float32), "heights should be float32 of shape 6"),
         ("frames", [1, 2], "frames should be uint8"),
     ],
 )

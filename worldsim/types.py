@@ -52,6 +52,10 @@ class Episode:
         rewards: float32 `[T]`.
         poses: float32 `[T+1, 3]`: x and y in cells, heading in radians counter-clockwise
             (0 looks along +x, so forward is `(cos h, sin h)`); None where unknown.
+        depths: float16 `[T+1, h, w]`: how far along the viewing axis, in cells, what the middle of
+            each of h x w equal blocks of a frame shows lies from the eye; None where unknown.
+        heights: float32 `[T+1]`: of the eye above where it was at the start of its place, in cells;
+            None where unknown.
         meta: where it came from.
 
     Raises:
@@ -62,6 +66,8 @@ class Episode:
     actions: np.ndarray
     rewards: np.ndarray
     poses: np.ndarray | None = None
+    depths: np.ndarray | None = None
+    heights: np.ndarray | None = None
     meta: EpisodeMeta
 
     def __post_init__(self) -> None:
@@ -71,6 +77,10 @@ class Episode:
         _expect("rewards", self.rewards, np.float32, (steps,))
         if self.poses is not None:
             _expect("poses", self.poses, np.float32, (steps + 1, 3))
+        if self.depths is not None:
+            _expect("depths", self.depths, np.float16, (steps + 1, None, None))
+        if self.heights is not None:
+            _expect("heights", self.heights, np.float32, (steps + 1,))
 
     def __len__(self) -> int:
         """The number of actions, T."""

@@ -46,19 +46,21 @@ class MazeEnv(EngineEnv[MazeState]):
 
     metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": FPS}
     noun, state_type = "the maze", MazeState
+    far = 30.0
     published_walker = GoalWalker.kind
 
-    def __init__(self, size: int = 64, render_mode: str | None = None) -> None:
+    def __init__(self, size: int = 64, render_mode: str | None = None, depth: bool = False) -> None:
         """Make the environment; nothing is drawn or loaded before reset.
 
         Args:
             size: pixels a side, 64 or 128.
             render_mode: None or "rgb_array".
+            depth: whether `info["depth"]` is told, in cells.
 
         Raises:
             ValueError: another size or mode.
         """
-        super().__init__("dmlab", size, render_mode)
+        super().__init__("dmlab", size, render_mode, depth)
         self._turns = tuple(round(turn / math.tau * _HEADINGS) for turn in self.actions.turns)
 
     def walker(self, rng: np.random.Generator) -> Walker:
@@ -88,6 +90,11 @@ class MazeEnv(EngineEnv[MazeState]):
         from envs.maze.scene import scene  # the process keeps its renderer for the next one
 
         return scene(self.size).draw(state.layout, *self._pose(state))
+
+    def _measure(self, state: MazeState) -> np.ndarray:
+        from envs.maze.scene import scene
+
+        return np.minimum(scene(self.size).measure(state.layout, *self._pose(state)), self.far)
 
     def _pose(self, state: MazeState) -> tuple[float, float, float]:
         return state.x, state.y, _radians(state.heading)

@@ -62,6 +62,23 @@ class Scene:
 
     def draw(self, layout: Layout, x: float, y: float, heading: float) -> np.ndarray:
         """The view from a pose, as a fresh uint8 `[size, size, 3]`."""
+        self._place(layout, x, y, heading)
+        return self._renderer.render().copy()
+
+    def measure(self, layout: Layout, x: float, y: float, heading: float) -> np.ndarray:
+        """How far along the viewing axis everything lies that is seen from a pose.
+
+        Returns:
+            float32 `[size/2, size/2]`, in cells, at the middle of each block of 2 x 2 pixels.
+        """
+        self._place(layout, x, y, heading)
+        self._renderer.enable_depth_rendering()
+        try:
+            return _halved(self._renderer.render())
+        finally:
+            self._renderer.disable_depth_rendering()
+
+    def _place(self, layout: Layout, x: float, y: float, heading: float) -> None:
         if layout is not self._layout:
             self._show(layout)
         self._data.mocap_pos[0] = x, y, EYE_HEIGHT
@@ -69,7 +86,6 @@ class Scene:
         self._mujoco.mj_kinematics(self._model, self._data)
         self._mujoco.mj_camlight(self._model, self._data)
         self._renderer.update_scene(self._data, camera=0)
-        return self._renderer.render().copy()
 
     def _show(self, layout: Layout) -> None:
         cells = GRID * GRID
@@ -78,6 +94,12 @@ class Scene:
         model.geom_matid[:cells] = layout.wall_texture.ravel()
         model.geom_matid[cells : 2 * cells] = len(wall_textures()) + layout.floor_texture.ravel()
         self._layout = layout
+
+
+def _halved(depth: np.ndarray) -> np.ndarray:
+    """Depth `[n, n]` at the middle of each 2 x 2 block: on a plane its inverse is linear."""
+    blocks = depth.reshape(len(depth) // 2, 2, -1, 2)
+    return 1 / (1 / blocks).mean(axis=(1, 3))
 
 
 def _import_mujoco() -> ModuleType:

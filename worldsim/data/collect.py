@@ -13,7 +13,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,12 @@ from typing import TYPE_CHECKING, Any
 from worldsim.data.workers import share_out
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from worldsim.types import Episode
 
 SEED_RANGES = {"train": range(0, 2**30), "heldout": range(2**30, 2**31)}
+_TOLD = {"pose": ("poses", "f4"), "depth": ("depths", "f2"), "height": ("heights", "f4")}
 _STALE = 3600  # seconds after which a half-written file is left over, not being written
 
 
@@ -86,7 +89,7 @@ def play_episode(
     rng = np.random.default_rng([seed, 1])  # not the stream the maze was drawn from
     walker = env.walker(rng) if hasattr(env, "walker") else RandomActions(len(env.actions), rng)
     judge = named_function(plan.task, "--task") if plan.task else nothing
-    frames, poses, actions, rewards = [frame], [info.get("pose")], [], []
+    frames, tellings, actions, rewards = [frame], [_told(info)], [], []
     terminated = False
     seen(0)
     for number in range(1, plan.steps + 1):
@@ -96,7 +99,7 @@ def play_episode(
         gained, over = verdict(judge, step)
         terminated = bool(terminated or over)
         frames.append(frame)
-        poses.append(info.get("pose"))
+        tellings.append(_told(info))
         rewards.append(reward + gained)
         seen(number)
         if terminated or truncated:
@@ -105,7 +108,7 @@ def play_episode(
         frames=np.stack(frames),
         actions=np.array(actions, np.int64),
         rewards=np.array(rewards, np.float32),
-        poses=None if poses[0] is None else np.stack(poses),
+        **_stacked(tellings),
         meta=EpisodeMeta(
             source=plan.env,
             action_set=env.actions.name,
@@ -116,6 +119,21 @@ def play_episode(
             | ({"task": plan.task} if plan.task else {}),
         ),
     )
+
+
+def _told(info: dict[str, Any]) -> dict[str, Any]:
+    return {name: info[name] for name in _TOLD if name in info}
+
+
+def _stacked(tellings: Sequence[dict[str, Any]]) -> "dict[str, np.ndarray]":
+    """What an environment told with every frame, by the name of the episode's array."""
+    import numpy as np
+
+    return {
+        array: np.stack([telling[name] for telling in tellings]).astype(dtype)
+        for name, (array, dtype) in _TOLD.items()
+        if all(name in telling for telling in tellings)
+    }
 
 
 class RandomActions:
@@ -188,7 +206,7 @@ def _make(plan: Plan) -> Any:
 
     try:
         return gymnasium.make(plan.env, disable_env_checker=True, **plan.options).unwrapped
-    except gymnasium.error.Error as error:
+    except (gymnasium.error.Error, TypeError) as error:  # TypeError: it knows no such option
         raise ValueError(f"--env {plan.env}: {error}") from error
 
 
@@ -201,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--episodes", type=int, default=1200, help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=300, help="actions an episode")
     parser.add_argument("--size", type=int, help="pixels a side (default: the environment's)")
+    parser.add_argument("--depth", action="store_true", help="store how far all that is seen lies")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--out", type=Path, required=True, help="folder; the split goes below it")
     parser.add_argument("--split", choices=tuple(SEED_RANGES), default="train")
@@ -221,7 +240,11 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(str(error))
     plan = Plan(
         env=args.env,
-        options={} if args.size is None else {"size": args.size},
+        options={
+            name: value
+            for name, value in (("size", args.size), ("depth", args.depth))
+            if value not in (None, False)
+        },
         steps=args.steps,
         folder=args.out / args.split,
         split=args.split,

@@ -8,6 +8,8 @@ it), deflated at level 1, which is lossless and costs 0.2 ms a frame:
     actions  int64   [T]              actions[t] led to frames[t + 1]
     rewards  float32 [T]
     poses    float32 [T+1, 3]         x, y in cells, heading in radians; absent where unknown
+    depths   float16 [T+1, h, w]      along the viewing axis, in cells; absent where unknown
+    heights  float32 [T+1]            above the start, in cells; absent where unknown
     meta     uint8   [n]              UTF-8 JSON of EpisodeMeta
 
 A file appears whole or not at all and never replaces another, so many processes may append to one
@@ -29,8 +31,8 @@ import numpy as np
 from worldsim.data.npz import read_arrays, write_arrays
 from worldsim.types import Episode, EpisodeMeta
 
-_ARRAYS = {"frames": "|u1", "actions": "<i8", "rewards": "<f4", "poses": "<f4", "meta": "|u1"}
-_OPTIONAL = ("poses",)
+_OPTIONAL = {"poses": "<f4", "depths": "<f2", "heights": "<f4"}
+_ARRAYS = {"frames": "|u1", "actions": "<i8", "rewards": "<f4", **_OPTIONAL, "meta": "|u1"}
 
 
 class EpisodeStore:

@@ -56,7 +56,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument_group("how it is shown").add_argument
     add("--zoom", type=natural, metavar="N", help="screen pixels a pixel")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
-    add("--keys", metavar="YAML", help="your own keys; see worldsim/runtime/bindings.py")
+    add("--keys", metavar="YAML", help="your own keys; see worldsim/runtime/core/bindings.py")
     add("--fullscreen", action="store_true", help="take the whole screen")
     add("--no-hud", action="store_true", help="begin without the figures")
     add("--headless", type=natural, metavar="N", help="no window: make N frames, print how fast")
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
         ValueError: something that was asked for cannot be had; one sentence.
     """
     options = parse(argv)
-    from worldsim.names import check_names
+    from worldsim.import_check import check_names
 
     check_names()
     session = build(options)
@@ -115,15 +115,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def build(options: argparse.Namespace):
     """The session that was asked for."""
-    from worldsim.runtime.bindings import Bindings, read_bindings
-    from worldsim.runtime.control import Keyboard, RandomWalk
-    from worldsim.runtime.drivers import Drivers, Follower
-    from worldsim.runtime.opening import open_engine, open_world
-    from worldsim.runtime.pace import Governor
-    from worldsim.runtime.record import Recorder
-    from worldsim.runtime.roll import Calls
-    from worldsim.runtime.saves import Saves
-    from worldsim.runtime.session import Session
+    from worldsim.runtime.cli.rollout import Calls
+    from worldsim.runtime.core.bindings import Bindings, read_bindings
+    from worldsim.runtime.core.control import Keyboard, RandomWalk
+    from worldsim.runtime.core.drivers import Drivers, Follower
+    from worldsim.runtime.core.step_governor import Governor
+    from worldsim.runtime.recording.recorder import Recorder
+    from worldsim.runtime.recording.saves import Saves
+    from worldsim.runtime.session.loading import open_engine, open_world
+    from worldsim.runtime.session.session import Session
     from worldsim.tasks import named_function
 
     seed = draw_seed() if options.seed is None else options.seed
@@ -175,7 +175,7 @@ def draw_seed() -> int:
 
 def run_headless(session, frames: int) -> None:
     """Make frames without a window, and print how fast."""
-    from worldsim.runtime.sinks import Meter
+    from worldsim.runtime.core.sinks import Meter
 
     meter = Meter(window=max(1, frames))
     session.sinks.append(meter)
@@ -190,8 +190,8 @@ def run_headless(session, frames: int) -> None:
 
 def run_window(session, options: argparse.Namespace) -> None:
     """Show the session in a window until it is left."""
-    from worldsim.runtime.requests import Keys
-    from worldsim.runtime.window import Window
+    from worldsim.runtime.session.command_queue import Keys
+    from worldsim.runtime.window.window import Window
 
     size = session.opening.size
     window = Window(

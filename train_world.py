@@ -35,8 +35,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the training; 0 when it is done."""
     args = parser().parse_args(argv)
-    from models.train_autoencoder import is_autoencoder, train_autoencoder
-    from models.train_run import train
+    from models.training.recipe_autoencoder import is_autoencoder, train_autoencoder
+    from models.training.recipe_far import train
 
     return train_autoencoder(args) if is_autoencoder(args.config) else train(args)
 

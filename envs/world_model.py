@@ -8,7 +8,7 @@
 A dream has no reward and no end, unless the world has learnt them from its data. All its chance
 comes from the reset's seed: the same seed, start and actions give the same frames.
 
-Knows no network: `worldsim.world` loads one by name.
+Knows no network: `worldsim.world.model` loads one by name.
 """
 
 import time
@@ -20,17 +20,17 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 
-from envs.dream_doubt import step_with_others
-from envs.dream_start import Context, begin, choose_context
-from envs.dream_state import DreamState, outcomes, read_state, write_state
 from envs.keys import keys_to_action
-from worldsim.runtime.clock import Pacer
+from envs.start import Context, begin, choose_context
+from envs.state import DreamState, outcomes, read_state, write_state
+from envs.uncertainty import step_with_others
+from worldsim.runtime.core.clock import Pacer
 from worldsim.types import STEPS
 
 if TYPE_CHECKING:
-    from worldsim.runtime.window import Viewer
-    from worldsim.snapshot import Snapshot
-    from worldsim.world import WorldModel, WorldState
+    from worldsim.runtime.window.window import Viewer
+    from worldsim.world.model import WorldModel, WorldState
+    from worldsim.world.snapshot import Snapshot
 
 
 class WorldModelEnv(gymnasium.Env):
@@ -193,7 +193,7 @@ class WorldModelEnv(gymnasium.Env):
 
     def clone_state(self) -> DreamState:
         """The present moment, to come back to; costs memory for what differs from the last one."""
-        from worldsim.snapshot import take
+        from worldsim.world.snapshot import take
 
         self._moment = take(self._live_state(), self._moment)
         return DreamState(self.world.hash, self._moment, self._frame.copy())
@@ -210,7 +210,7 @@ class WorldModelEnv(gymnasium.Env):
         self._check_open()
         if not isinstance(state, DreamState):
             raise ValueError(f"a dream restores a DreamState, got {type(state).__name__}.")
-        from worldsim.snapshot import recall
+        from worldsim.world.snapshot import recall
 
         state.check_world(self.world)
         self._state, self._moment = recall(self.world, state.memory), state.memory
@@ -275,7 +275,7 @@ class WorldModelEnv(gymnasium.Env):
         if self.render_mode != "human":
             return True
         if self._viewer is None:
-            from worldsim.runtime.window import Viewer
+            from worldsim.runtime.window.window import Viewer
 
             height, width, _ = self.observation_space.shape
             self._viewer = Viewer(self.world.card.title, (width, height), self._zoom)
@@ -296,6 +296,6 @@ class WorldModelEnv(gymnasium.Env):
 
 @lru_cache(maxsize=4)
 def _loaded(world: str, device: str) -> "WorldModel":
-    from worldsim.world import load_world
+    from worldsim.world.model import load_world
 
     return load_world(world, device=device)

@@ -18,7 +18,7 @@ import numpy as np
 from worldsim.tasks import Happened, Judge, verdict
 
 if TYPE_CHECKING:
-    from worldsim.world import WorldModel
+    from worldsim.world.model import WorldModel
 
 
 class Sight:
@@ -268,6 +268,6 @@ def _sight(env: gymnasium.Env, world: "WorldModel | str | None") -> Sight:
 
 @lru_cache(maxsize=2)
 def _loaded(name: str) -> "WorldModel":
-    from worldsim.world import load_world
+    from worldsim.world.model import load_world
 
     return load_world(name)

@@ -28,10 +28,10 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 
 import worldsim  # noqa: F401  registers the environments
-from envs.dream_state import DreamState
-from worldsim.batch import observe
-from worldsim.snapshot import take
-from worldsim.world import WorldModel, load_world
+from envs.state import DreamState
+from worldsim.world.batching import observe
+from worldsim.world.model import WorldModel, load_world
+from worldsim.world.snapshot import take
 
 SIDE, STRIDE = 16, 0.38
 HELDOUT = 2**30  # no world is trained on mazes of seeds from here on

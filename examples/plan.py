@@ -20,11 +20,11 @@ import gymnasium
 import numpy as np
 
 import worldsim  # noqa: F401  registers the environments
-from envs.dream_state import DreamState
+from envs.state import DreamState
 from envs.wrappers import Sight
-from worldsim.batch import observe
-from worldsim.snapshot import take
-from worldsim.world import load_world
+from worldsim.world.batching import observe
+from worldsim.world.model import load_world
+from worldsim.world.snapshot import take
 
 CONTEXT, AHEAD = 48, 10
 WALKERS = ("planned", "random", "standing")

@@ -70,10 +70,10 @@ def engine():
 @pytest.fixture(scope="session")
 def voxel_engine():
     """Makes sure that the land of blocks can be drawn here; its engines are used again."""
-    from envs.voxel import spares
+    from envs.voxel import pool
     from envs.voxel.engine import VoxelEnv
 
-    spares.keep(2)
+    pool.keep(2)
     env = VoxelEnv()
     try:
         env.reset(seed=0)
@@ -81,7 +81,7 @@ def voxel_engine():
         _lacking(str(error))
     env.close()
     yield
-    spares.keep(0)
+    pool.keep(0)
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +109,7 @@ def agents():
 def bundled_world():
     """The world that ships with the project, loaded."""
     from worldsim.paths import asset
-    from worldsim.world import load_world
+    from worldsim.world.model import load_world
 
     if not asset("worlds", "dmlab").is_dir():
         _lacking("the world dmlab is not in assets/worlds")
@@ -121,12 +121,12 @@ def tiny_world(tmp_path_factory):
     """The folder of a real world, of the smallest network, that was never trained."""
     import torch
 
-    from models.autoencoder import AutoencoderConfig, PatchAutoencoder
-    from models.build import far_settings, far_weights
-    from models.far import FARConfig, FARNetwork
-    from worldsim.checkpoint import save_world
+    from models.build.networks import far_settings, far_weights
+    from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
+    from models.far.network import FARConfig, FARNetwork
     from worldsim.data.store import EpisodeStore
     from worldsim.types import Episode, EpisodeMeta
+    from worldsim.world.checkpoint import save_world
 
     folder, rng = tmp_path_factory.mktemp("worlds") / "tiny", np.random.default_rng(0)
     meta = EpisodeMeta(source="noise", action_set="dmlab", fps=7.5)

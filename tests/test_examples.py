@@ -4,9 +4,10 @@ import runpy
 from pathlib import Path
 
 import pytest
-from commands import told
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+from tests.support.commands import told
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 @pytest.mark.slow

@@ -4,9 +4,10 @@ or a new name changes no pixel.
 
 import json
 
-import frozen
 import numpy as np
 import pytest
+
+from tests.support import frozen
 
 KEPT = json.loads(frozen.FILE.read_text())
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from worldsim.actions import load_actions
-from worldsim.card import read_card
-from worldsim.checkpoint import CARD, write_card
 from worldsim.paths import asset, check_name, path_below, to_name
-from worldsim.runtime.place import Place
-from worldsim.runtime.saves import Saves
+from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.recording.saves import Saves
+from worldsim.world.card import read_card
+from worldsim.world.checkpoint import CARD, write_card
 
 BAD = ["..", ".", "", "a/b", "../x", "/etc", "a\\b", "a\0", ".hidden", "end.", "-rf", "a b", "a:b"]
 BAD += ["x" * 65, "é", "con", "NUL.txt", "a\n", None, 5, ["a"], {"a": 1}, True]
@@ -72,8 +72,8 @@ def test_an_action_sets_name_leads_nowhere_else(name):
 
 
 def track(place, moves=0):
-    from worldsim.runtime.line import Moves
-    from worldsim.runtime.track import Track
+    from worldsim.runtime.core.moves import Moves
+    from worldsim.runtime.core.track import Track
 
     start = place.start(0)
     return Track(place, start, place.reset(start), Moves(np.zeros((moves, 3), np.int32)))
@@ -162,9 +162,9 @@ def test_a_cache_of_latents_replaces_nothing_else(tmp_path):
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b"])
 def test_a_training_with_a_name_that_leads_elsewhere_is_refused(name):
-    from models.published_config import PublishedConfig
-    from models.train_autoencoder import AutoencoderConfig
-    from models.training import TrainConfig
+    from models.training.config_published import PublishedConfig
+    from models.training.optim import TrainConfig
+    from models.training.recipe_autoencoder import AutoencoderConfig
     from worldsim.config import load_config
 
     files = {"dmlab": TrainConfig, "autoencoder/dcae-dmlab": AutoencoderConfig}
@@ -175,7 +175,7 @@ def test_a_training_with_a_name_that_leads_elsewhere_is_refused(name):
 
 
 def test_starting_afresh_deletes_only_worlds(tmp_path):
-    from models.train_loop import start_folder
+    from models.training.loop import start_folder
 
     for name in ("world", "world.old", "world.old-2"):
         (tmp_path / name).mkdir()

@@ -11,11 +11,11 @@ import time
 
 import numpy as np
 import pytest
-from players import ROOT, SECONDS, TOOLS, Program, recorded_bytes, tool, until
 
 import play
-from worldsim.runtime import replay
-from worldsim.runtime.recording import META, all_recordings, read_recording
+from tests.support.players import ROOT, SECONDS, TOOLS, Program, recorded_bytes, tool, until
+from worldsim.runtime.cli import replay
+from worldsim.runtime.recording.recording import META, all_recordings, read_recording
 
 ZOOM = 8
 

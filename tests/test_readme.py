@@ -8,7 +8,7 @@ import pytest
 
 from worldsim.cli import COMMANDS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
 
@@ -55,7 +55,7 @@ def test_the_options_of_its_collecting_are_real():
 
 
 def test_it_lists_every_key_of_the_window():
-    from worldsim.runtime.keys import INTENTS, printed
+    from worldsim.runtime.core.intents import INTENTS, printed
 
     rows = [line.split("|")[1] for line in README.splitlines() if line.startswith("| ")]
     listed = {word.strip(",") for row in rows for word in row.split()}

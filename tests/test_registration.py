@@ -56,7 +56,7 @@ def test_ours_are_made_with_their_arguments():
 def test_the_engine_of_a_card_is_one_of_ours(engine, trap):
     from types import SimpleNamespace
 
-    from worldsim.truth import open_engine
+    from worldsim.ground_truth import open_engine
 
     card = SimpleNamespace(name="odd", engine=engine, frame_size=64, action_set="dmlab")
     with pytest.raises(ValueError, match="the card of odd names"):
@@ -66,7 +66,7 @@ def test_the_engine_of_a_card_is_one_of_ours(engine, trap):
 def test_the_engine_of_a_training_is_one_of_ours(trap):
     from types import SimpleNamespace
 
-    from models.train_run import collect_some
+    from models.training.recipe_far import collect_some
 
     data = SimpleNamespace(train="x/train", heldout="x/heldout")
     with pytest.raises(ValueError, match="the setting engine"):
@@ -78,11 +78,11 @@ def recording(make_fake_world, tmp_path):
     """A recording of a dream, and what changes its meta and the start's options."""
     import gymnasium
 
-    from worldsim.runtime.clock import Clock
-    from worldsim.runtime.game import Game
-    from worldsim.runtime.line import Move
-    from worldsim.runtime.place import Place
-    from worldsim.runtime.record import Recorder
+    from worldsim.runtime.core.clock import Clock
+    from worldsim.runtime.core.moves import Move
+    from worldsim.runtime.core.playable_env import Place
+    from worldsim.runtime.core.playthrough import Game
+    from worldsim.runtime.recording.recorder import Recorder
 
     env = gymnasium.make("FARDMLab-v0", world=make_fake_world(), disable_env_checker=True)
     place = Place(env, "FARDMLab-v0", {})
@@ -102,7 +102,7 @@ def change(folder, **values):
 
 @pytest.mark.parametrize("name", ["evil_module:Maze-v0", "CartPole-v1"])
 def test_a_recording_that_names_another_environment_is_not_verified(recording, trap, name):
-    from worldsim.runtime.replay import main
+    from worldsim.runtime.cli.replay import main
 
     change(recording, environment=name)
     with pytest.raises(ValueError, match="it must be one of"):
@@ -110,7 +110,7 @@ def test_a_recording_that_names_another_environment_is_not_verified(recording, t
 
 
 def test_a_recording_gives_no_window_and_no_wrapper(recording):
-    from worldsim.runtime.replay import main
+    from worldsim.runtime.cli.replay import main
 
     change(recording, kwargs={"render_mode": "human"})
     with pytest.raises(ValueError, match="render_mode"):
@@ -120,7 +120,7 @@ def test_a_recording_gives_no_window_and_no_wrapper(recording):
 @pytest.mark.parametrize("key", ["environment", "kwargs", "world", "world_hash"])
 @pytest.mark.parametrize("value", [5, ["Maze-v0"], True])
 def test_an_identity_of_other_types_is_refused(recording, key, value):
-    from worldsim.runtime.recording import read_recording
+    from worldsim.runtime.recording.recording import read_recording
 
     change(recording, **{key: value})
     with pytest.raises(ValueError, match="must be "):
@@ -128,8 +128,8 @@ def test_an_identity_of_other_types_is_refused(recording, key, value):
 
 
 def test_takes_make_only_ours(recording, trap):
-    from worldsim.runtime.recording import read_recording
-    from worldsim.runtime.takes import Takes
+    from worldsim.runtime.panels.comparison import Takes
+    from worldsim.runtime.recording.recording import read_recording
 
     change(recording, environment="evil_module:Maze-v0")
     found = read_recording(recording)
@@ -144,7 +144,7 @@ def test_who_sits_here_may_name_an_environment_of_their_own(recording, make_fake
     """Played with --env, recorded, and verified with the same --env."""
     import gymnasium
 
-    from worldsim.runtime.replay import main
+    from worldsim.runtime.cli.replay import main
 
     change(recording, environment="Own-v0")
     gymnasium.register(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from worldsim.names import HOME, check_names
+from worldsim.import_check import HOME, check_names
 
 
 class Command(NamedTuple):
@@ -30,12 +30,14 @@ COMMANDS = {
     "play": Command("open a window on a world and play it", "play:main"),
     "train": Command("train a network on recorded episodes", "train_world:main"),
     "collect": Command("record episodes of an environment", "worldsim.data.collect:main"),
-    "rollout": Command("play episodes without a window", "worldsim.runtime.rollout:main"),
+    "rollout": Command(
+        "play episodes without a window", "worldsim.runtime.cli.rollout_command:main"
+    ),
     "data": Command("import, export, encode published data sets", "worldsim.data.command:main"),
     "evaluate": Command("compare a world's dreams with the truth", "worldsim.evaluate.report:main"),
-    "bench": Command("measure how fast a world runs here", "worldsim.evaluate.bench:main"),
-    "replay": Command("play a recording again, or verify it", "worldsim.runtime.replay:main"),
-    "convert": Command("import published FAR models, check agreement", "models.convert:main"),
+    "bench": Command("measure how fast a world runs here", "worldsim.evaluate.bench.command:main"),
+    "replay": Command("play a recording again, or verify it", "worldsim.runtime.cli.replay:main"),
+    "convert": Command("import published FAR models, check agreement", "models.zoo.convert:main"),
     "doctor": Command("check that this machine has what is needed", "worldsim.doctor:main"),
 }
 OURS = ("worldsim", "models", "envs", "play.py", "train_world.py")

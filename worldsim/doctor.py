@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from worldsim.names import HOME, check_names
+from worldsim.import_check import HOME, check_names
 from worldsim.paths import asset
 
 PYTHON = (3, 11)
@@ -96,7 +96,7 @@ def look_at_torch() -> Finding:
     where = f"threads: {torch.get_num_threads()}"
     if device.type == "cuda":
         where += f", {torch.cuda.get_device_name()}"
-    measure = importlib.import_module("models.training")
+    measure = importlib.import_module("models.training.optim")
     speeds = [
         f"{name} {2 * MATRIX**3 / measure.matmul_seconds(dtype, device, MATRIX) / 1e9:.0f} GFLOP/s"
         for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
@@ -132,7 +132,7 @@ def look_at_pygame() -> Finding:
 
 def look_at_display() -> Finding:
     """Where a window would appear."""
-    from worldsim.runtime.window import NoDisplay, video_driver
+    from worldsim.runtime.window.window import NoDisplay, video_driver
 
     try:
         return Finding(f"SDL draws on {video_driver()}")
@@ -162,14 +162,14 @@ def look_at_engine() -> Finding:
 def look_at_voxel_engine() -> Finding:
     """The programs of the voxel engine."""
     try:
-        return Finding(", ".join(importlib.import_module("envs.voxel.needs").find_programs()))
+        return Finding(", ".join(importlib.import_module("envs.voxel.programs").find_programs()))
     except ImportError as error:
         return Finding("", str(error))
 
 
 def look_at_worlds() -> Finding:
     """The bundled worlds, every file compared with its hash."""
-    from worldsim.checkpoint import check_world
+    from worldsim.world.checkpoint import check_world
 
     folders = sorted(path for path in asset("worlds").glob("*") if path.is_dir())
     if not folders:

@@ -19,11 +19,11 @@ from gymnasium.envs.registration import load_env_creator
 
 from worldsim.data.collect import SEED_RANGES
 from worldsim.evaluate.metrics import psnr
+from worldsim.ground_truth import open_engine, play
 from worldsim.registration import DREAM, ENVIRONMENTS
-from worldsim.truth import open_engine, play
 
 if TYPE_CHECKING:
-    from worldsim.world import WorldModel
+    from worldsim.world.model import WorldModel
 
 
 class PairedState(NamedTuple):

@@ -24,7 +24,7 @@ ENVIRONMENTS = {
     "FARMinecraft-v0": ("envs.world_model:WorldModelEnv", {"world": "minecraft"}),
 }
 # What makes many of an entry point's environments in one batch.
-VECTORS = {"envs.world_model:WorldModelEnv": "envs.dreams:DreamVectorEnv"}
+VECTORS = {"envs.world_model:WorldModelEnv": "envs.vector:DreamVectorEnv"}
 
 
 def environments() -> dict[str, tuple[str, dict[str, Any]]]:

@@ -87,7 +87,7 @@ class MazeEnv(EngineEnv[MazeState]):
         return MazeState(state.layout, x, y, heading)
 
     def _look(self, state: MazeState) -> np.ndarray:
-        from envs.maze.scene import scene  # the process keeps its renderer for the next one
+        from envs.maze.scene import scene
 
         return scene(self.size).draw(state.layout, *self._pose(state))
 

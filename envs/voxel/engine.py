@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from envs.engine import EngineEnv
-from envs.voxel.link import Engine
-from envs.voxel.setting import BIOMES
-from envs.voxel.spares import borrow, give_back
+from envs.voxel.pool import borrow, give_back
+from envs.voxel.process import Engine
+from envs.voxel.server_dir import BIOMES
 from envs.voxel.walker import PublishedWalker, Walker, draw_kind, make_walker
 
 FPS = 20

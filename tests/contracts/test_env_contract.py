@@ -10,14 +10,14 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from first_of_two import FirstOfTwo
 from gymnasium.utils.env_checker import check_env
 
 import worldsim  # noqa: F401  registers the environments
 from envs.world_model import WorldModelEnv
+from tests.support.first_of_two import FirstOfTwo
 from worldsim.paired import PairedEnv
 from worldsim.registration import bundled_dreams
-from worldsim.world import load_world
+from worldsim.world.model import load_world
 
 # What each needs; those with a space in their name are ours under test, and have no id.
 ENVIRONMENTS = {

@@ -11,7 +11,6 @@ import threading
 import gymnasium
 import numpy as np
 import pytest
-from first_of_two import FirstOfTwo
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,9 +25,10 @@ from hypothesis.stateful import (
 
 import worldsim  # noqa: F401  registers the environments
 from envs.world_model import WorldModelEnv
-from worldsim.evaluate.timing import resident_mb
+from tests.support.first_of_two import FirstOfTwo
+from worldsim.evaluate.bench.timing import resident_mb
 from worldsim.registration import bundled_dreams
-from worldsim.world import load_world
+from worldsim.world.model import load_world
 
 ACTIONS = st.integers(0, 3)
 KINDS = {

@@ -11,7 +11,7 @@ from gymnasium.utils.env_checker import check_env
 
 from envs.world_model import WorldModelEnv
 from envs.wrappers import EndWhenUnsure, GoalPicture, Novelty, Task
-from worldsim.world import load_world
+from worldsim.world.model import load_world
 
 ACTIONS = [0, 2, 2, 1, 3, 2]
 WRAPPERS = {

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 LAYOUTS = ("dmlab", "minecraft", "ucf101", "bair")
-LATENTS = "models.published_data:extract"  # the encoders are networks, and lie above
+LATENTS = "models.training.data_published:extract"  # the encoders are networks, and lie above
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,9 +60,9 @@ def parser() -> argparse.ArgumentParser:
 
 def run_import(args: argparse.Namespace) -> int:
     """Append clips to a store; damaged ones are told and left out."""
-    from worldsim.data.layouts import LAYOUTS
+    from worldsim.data.published.formats import LAYOUTS
+    from worldsim.data.published.teco import import_clips
     from worldsim.data.store import EpisodeStore
-    from worldsim.data.teco import import_clips
 
     damaged = []
 
@@ -79,9 +79,9 @@ def run_import(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """Write published clips."""
-    from worldsim.data.layouts import LAYOUTS
+    from worldsim.data.published.formats import LAYOUTS
+    from worldsim.data.published.teco import export_clips
     from worldsim.data.store import EpisodeStore
-    from worldsim.data.teco import export_clips
 
     store = EpisodeStore(args.source)
     count = export_clips(store, args.target, args.stand, LAYOUTS[args.layout])

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from worldsim.atomic import write_whole
 from worldsim.data.npz import MAX_BYTES
-from worldsim.whole import write_whole
 
 MAX_SIDE = 4096
 _HEAD = 12

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from worldsim.evaluate.metrics import sharpness
+from worldsim.evaluate.open_loop import DreamError, Start, dream
 from worldsim.evaluate.protocol import Protocol
-from worldsim.evaluate.rollout import DreamError, Start, dream
-from worldsim.evaluate.routes import KEYS, long_keys
-from worldsim.world import WorldModel
+from worldsim.evaluate.scripted_actions import KEYS, long_keys
+from worldsim.world.model import WorldModel
 
 BOUNDS = {
     "pixel mean": (0.9, 1.1),

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from worldsim.evaluate.metrics import nearest, psnr, sharpness, ssim
+from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
-from worldsim.evaluate.rollout import Start, dream
-from worldsim.world import WorldModel
+from worldsim.world.model import WorldModel
 
 Rows = list[tuple[str, np.ndarray]]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from worldsim.evaluate.protocol import Protocol
-    from worldsim.world import WorldModel
+    from worldsim.world.model import WorldModel
 
 PARTS = ("fidelity", "following", "memory", "drift")
 
@@ -68,13 +68,13 @@ def main(argv: list[str] | None = None) -> int:
     part = "--quick" if args.quick else "--only" if args.only else ""
     if args.card and part:
         parser.error(f"--card takes the figures of a whole evaluation: leave {part} out.")
-    from worldsim.evaluate.card import write_figures
+    from worldsim.evaluate.card_figures import write_figures
+    from worldsim.evaluate.contact_sheet import write_picture
     from worldsim.evaluate.protocol import Protocol, quick
-    from worldsim.evaluate.sheet import write_picture
     from worldsim.evaluate.table import lines
     from worldsim.paths import path_below
     from worldsim.types import STEPS
-    from worldsim.world import load_world, world_folder
+    from worldsim.world.model import load_world, world_folder
 
     full = Protocol(episodes=args.episodes, long=args.frames_long, steps=args.steps)
     protocol = quick(args.steps) if args.quick else full
@@ -109,9 +109,9 @@ def evaluate(
     Returns:
         The report, JSON values only, and contact sheets (uint8 `[H,W,3]`) by name.
     """
-    from worldsim.evaluate.rollout import DreamError, starts
-    from worldsim.evaluate.verdict import verdicts
-    from worldsim.truth import open_engine, plays
+    from worldsim.evaluate.open_loop import DreamError, starts
+    from worldsim.evaluate.thresholds import verdicts
+    from worldsim.ground_truth import open_engine, plays
 
     env = open_engine(world.card)
     walker = protocol.walker or getattr(env, "published_walker", None)
@@ -146,8 +146,8 @@ def evaluate_recorded(
     """
     from worldsim.actions import load_actions, renumbered
     from worldsim.data.store import EpisodeStore
-    from worldsim.evaluate.rollout import DreamError, recorded_starts
-    from worldsim.evaluate.verdict import verdicts
+    from worldsim.evaluate.open_loop import DreamError, recorded_starts
+    from worldsim.evaluate.thresholds import verdicts
 
     size, length = world.card.frame_size, protocol.context + protocol.predicted
     recorded = []
@@ -184,22 +184,22 @@ def _heading(world: "WorldModel", protocol: "Protocol") -> dict[str, Any]:
 
 
 def _fidelity(world, env, made, protocol):
+    from worldsim.evaluate.contact_sheet import contact_sheet
     from worldsim.evaluate.fidelity import measure
-    from worldsim.evaluate.sheet import contact_sheet
 
     figures, rows = measure(world, made, protocol)
     return figures, {"fidelity": contact_sheet([frames for _, frames in rows[:16]], group=2)}
 
 
 def _following(world, env, made, protocol):
-    from worldsim.evaluate.following import measure
+    from worldsim.evaluate.action_following import measure
 
     return measure(world, env, made, protocol), {}
 
 
 def _memory(world, env, made, protocol):
-    from worldsim.evaluate.memory import measure
-    from worldsim.evaluate.sheet import contact_sheet
+    from worldsim.evaluate.contact_sheet import contact_sheet
+    from worldsim.evaluate.revisit import measure
 
     figures, groups = measure(world, env, made, protocol)
     if not groups:
@@ -209,8 +209,8 @@ def _memory(world, env, made, protocol):
 
 
 def _drift(world, env, made, protocol):
+    from worldsim.evaluate.contact_sheet import contact_sheet
     from worldsim.evaluate.drift import measure
-    from worldsim.evaluate.sheet import contact_sheet
 
     figures, rows = measure(world, made, protocol)
     return figures, {"drift": contact_sheet(rows, group=2)}
@@ -239,7 +239,7 @@ def plain(value: Any) -> Any:
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
     """Write the report as JSON, whole or not at all."""
-    from worldsim.whole import write_whole
+    from worldsim.atomic import write_whole
 
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
     write_whole(path, lambda scratch: scratch.write_text(text))

@@ -1,0 +1,115 @@
+"""Where a dream starts: one of the world's spawns, a walk in the engine it was learnt from, or true
+frames that the caller gives.
+
+Taking in a spawn's frames takes about a second, so what the network remembers of one is kept: the
+next start from it is instant, in any environment of the same world.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from worldsim.world.model import WorldModel, WorldState
+
+OPTIONS = ("spawn", "engine_seed", "frames", "actions")
+WALK = 64  # steps of the engine's own walker, as in the spawns that worlds come with
+_remembered: "WeakKeyDictionary[WorldModel, dict[int, WorldState]]" = WeakKeyDictionary()
+
+
+class Context(NamedTuple):
+    """The true frames a dream starts from.
+
+    Attributes:
+        frames: uint8 `[T,H,W,3]`.
+        actions: int `[T-1]`; action t led to frame t+1.
+        spawn: its number among the world's spawns; None for frames from elsewhere.
+    """
+
+    frames: np.ndarray
+    actions: np.ndarray
+    spawn: int | None = None
+
+
+def choose_context(world: "WorldModel", options: dict[str, Any], drawn: float) -> Context:
+    """The context that the options of a reset ask for.
+
+    Args:
+        world: the world that is reset.
+        options: `{"spawn": i}`, `{"engine_seed": n}`, `{"frames": ..., "actions": ...}`, or
+            nothing.
+        drawn: in [0, 1), chooses the spawn when the options are silent.
+
+    Raises:
+        ValueError: an option is unknown, or does not fit the world.
+        ImportError: what the engine needs is not installed.
+    """
+    for name in options:
+        if name not in OPTIONS:
+            raise ValueError(f"reset knows the options {', '.join(OPTIONS)}, got {name!r}.")
+    chosen = [name for name in ("spawn", "engine_seed") if name in options]
+    if chosen and len(options) > 1:
+        raise ValueError(
+            f"reset takes a spawn, an engine_seed, or frames and actions, got {', '.join(options)}."
+        )
+    if chosen:
+        start = _spawn if chosen == ["spawn"] else _walk
+        return start(world, options[chosen[0]])
+    if options:
+        return _own(world, options)
+    return _spawn(world, int(drawn * len(world.spawns)))
+
+
+def begin(world: "WorldModel", context: Context, seed: int) -> "WorldState":
+    """The network's memory after a context, for a dream with the noise of a seed."""
+    if context.spawn is None:
+        return world.reset(context.frames[None], context.actions[None], [seed])
+    known = _remembered.setdefault(world, {})
+    if context.spawn not in known:
+        known[context.spawn] = world.reset(context.frames[None], context.actions[None], [seed])
+    return known[context.spawn].fork([seed])
+
+
+def _spawn(world: "WorldModel", number: Any) -> Context:
+    count = len(world.spawns)
+    if not count:
+        raise ValueError("this world has no spawns: reset with the options frames and actions.")
+    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not whole or not 0 <= number < count:
+        raise ValueError(f"spawn should be a number from 0 to {count - 1}, got {number!r}.")
+    spawn = world.spawns[number]
+    return Context(spawn.frames, spawn.actions, int(number))
+
+
+def _walk(world: "WorldModel", seed: Any) -> Context:
+    """What the engine's own walker sees in the place of a seed."""
+    from worldsim.ground_truth import open_engine, play
+
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"engine_seed should be a whole number from 0, got {seed!r}.")
+    engine = open_engine(world.card)
+    try:
+        episode = play(engine, int(seed), WALK, split="").episode
+    finally:
+        engine.close()
+    return Context(episode.frames, episode.actions)
+
+
+def _own(world: "WorldModel", options: dict[str, Any]) -> Context:
+    if set(options) != {"frames", "actions"}:
+        raise ValueError("a start of one's own needs both options, frames and actions.")
+    frames, actions = np.asarray(options["frames"]), np.asarray(options["actions"])
+    size = world.card.frame_size
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != (size, size, 3):
+        raise ValueError(
+            f"frames should be uint8 [T, {size}, {size}, 3], got {frames.dtype} "
+            f"{list(frames.shape)}."
+        )
+    if len(frames) == 0 or actions.shape != (len(frames) - 1,):
+        raise ValueError(
+            "T frames, at least one, need T - 1 actions (action t leads to frame t + 1), got "
+            f"{len(frames)} frames and actions of shape {list(actions.shape)}."
+        )
+    valid = [world.actions.valid(action) for action in actions]
+    return Context(frames.copy(), np.array(valid, np.int64))

@@ -1,0 +1,59 @@
+"""Reads the engine's pictures out of the memory that Xvfb draws in; knows no engine.
+
+Above and below the picture, two strips show the compass of textures.py: its middle column is 180
+degrees less the heading that was drawn.
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from envs.voxel.server_dir import STRIP
+from envs.voxel.textures import compass_degree
+
+_HEADER = struct.Struct(">25I")  # of an X window dump
+_TOLERANCE = 2  # degrees; the engine cuts off parts of a degree
+
+
+class Screen:
+    """The only screen of an Xvfb that was started with `arguments`."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            folder: where Xvfb may keep its memory.
+            size: pixels a side of the picture.
+        """
+        self._size, self._path = size, folder / "Xvfb_screen0"
+        self._pixels: np.ndarray | None = None
+        shape = f"{size}x{size + 2 * STRIP}x24"
+        self.arguments = ["-screen", "0", shape, "-fbdir", str(folder)]
+        self.arguments += ["-nolisten", "tcp", "-noreset", "-nocursor"]
+
+    def picture(self, heading: float) -> np.ndarray | None:
+        """A fresh uint8 `[size, size, 3]` if the screen shows a heading, whole; else None.
+
+        Args:
+            heading: degrees, counter-clockwise from north.
+        """
+        if self._pixels is None:
+            self._pixels = self._map()
+        # Copied before it is looked at. A newer picture may be coming in meanwhile, row by row from
+        # the top: then top and bottom disagree.
+        bgrx = self._pixels.copy()
+        for row in (1, -2):
+            shown = 180 - compass_degree(bgrx[row, self._size // 2, 2::-1])
+            if not abs((shown - heading + 180) % 360 - 180) <= _TOLERANCE:  # nan is no heading
+                return None
+        return np.ascontiguousarray(bgrx[STRIP:-STRIP, :, 2::-1])
+
+    def _map(self) -> np.ndarray:
+        with open(self._path, "rb") as file:
+            fields = _HEADER.unpack(file.read(_HEADER.size))
+        start, width, height, stride, colours = fields[0], *fields[4:6], fields[12], fields[19]
+        assert fields[11] == 32, "the screen should have 32 bits a pixel"
+        offset = start + 12 * colours
+        memory = np.memmap(self._path, np.uint8, "r", offset, (height, stride))
+        return memory[:, : width * 4].reshape(height, width, 4)

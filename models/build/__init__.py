@@ -1,0 +1,1 @@
+"""Networks from a world's card and weights, and world folders from networks."""

@@ -1,0 +1,142 @@
+"""Networks from a world's card and weights, and back."""
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.codec.dcae import DCAECodec, empty_autoencoder
+from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
+from models.far.dynamics import FARDynamics
+from models.far.network import FARConfig
+from models.far_published.dynamics import FARReferenceDynamics, ReferencePlay
+from models.far_published.network import FARReferenceConfig, FARReferenceNetwork
+from models.heads.reward import JudgedDynamics, OutcomeConfig, OutcomeHead
+from models.retrieval_stack.album import Album
+from models.retrieval_stack.geometry import Geometry, GeometryConfig
+from worldsim.actions import load_actions
+from worldsim.config import from_dict
+from worldsim.world.checkpoint import WorldError
+from worldsim.world.model import Parts, WorldCard
+
+
+def far_settings(
+    codec: AutoencoderConfig,
+    dynamics: FARConfig,
+    head: OutcomeHead | None = None,
+    geometry: Geometry | None = None,
+) -> dict[str, Any]:
+    """What a card must say so that `build_far` can build."""
+    settings = {"codec": dataclasses.asdict(codec), "dynamics": dataclasses.asdict(dynamics)}
+    settings |= {} if geometry is None else {"geometry": dataclasses.asdict(geometry.cfg)}
+    return settings if head is None else settings | {"outcome": dataclasses.asdict(head.cfg)}
+
+
+def far_weights(
+    codec: PatchAutoencoder,
+    network: torch.nn.Module,
+    head: OutcomeHead | None = None,
+    geometry: Geometry | None = None,
+    album: Album | None = None,
+) -> dict[str, Tensor]:
+    """Weights of all networks, and an album, under one roof; the dynamics' and the painter's
+    matrices in float16 (half the download, no visible difference).
+    """
+    parts = {"outcome": head, "geometry": geometry, "album": album}
+    parts |= {"codec": codec, "dynamics": network}
+    named = {
+        f"{part}.{name}": tensor
+        for part, module in parts.items()
+        if module is not None
+        for name, tensor in module.state_dict().items()
+    }
+    return {
+        name: tensor.half() if _is_matrix(name, tensor) else tensor
+        for name, tensor in named.items()
+    }
+
+
+def _is_matrix(name: str, tensor: Tensor) -> bool:
+    return (
+        name.startswith(("dynamics.", "geometry.painter."))
+        and tensor.ndim >= 2
+        and tensor.is_floating_point()
+    )
+
+
+def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:
+    """The codec and the FAR-Long dynamics of a card.
+
+    Raises:
+        WorldError: weights that don't fit the card.
+    """
+    try:
+        codec = PatchAutoencoder(from_dict(AutoencoderConfig, card.settings["codec"]))
+        shape = from_dict(FARConfig, card.settings["dynamics"])
+        told = card.settings.get("geometry")  # only where the data had poses
+        geometry = None
+        if told is not None:
+            geometry = Geometry(from_dict(GeometryConfig, told), codec, shape.field_of_view)
+        turns = load_actions(card.action_set).turns
+        album = empty_album(shape)
+        dynamics = FARDynamics(shape, turns, codec.anywhere, geometry, album)
+        told = card.settings.get("outcome")  # only where the data had rewards or ends
+        head = None if told is None else OutcomeHead(from_dict(OutcomeConfig, told))
+    except (KeyError, ValueError) as error:
+        raise WorldError(
+            f"the card of {card.name} does not describe a network ({error}): fetch the world again"
+        ) from error
+    parts = {"codec": codec, "dynamics": dynamics.network}
+    parts |= {"geometry": geometry, "album": album, "outcome": head}
+    for part, module in parts.items():
+        if module is not None:
+            _fill(module, f"{part}.", card, weights, device)
+    dynamics.to(device)
+    return Parts(codec, dynamics if head is None else JudgedDynamics(dynamics, head))
+
+
+def empty_album(cfg: FARConfig) -> Album | None:
+    """As large as a world's dynamics wants it."""
+    return Album(cfg.album, cfg.latent_channels, cfg.latent_size) if cfg.album else None
+
+
+def build_far_reference(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:
+    """The published autoencoder and FAR in the published layout, of a card that `worldsim convert
+    import` wrote.
+
+    Raises:
+        WorldError: weights that don't fit the card.
+    """
+    try:
+        cfg = from_dict(FARReferenceConfig, card.settings["network"])
+        play = from_dict(ReferencePlay, card.settings["play"])
+        dynamics = FARReferenceDynamics(FARReferenceNetwork(cfg), play)
+        codec = DCAECodec(empty_autoencoder(card.settings["autoencoder"]), cfg.latent_size)
+    except (KeyError, ValueError) as error:
+        raise WorldError(
+            f"the card of {card.name} does not describe a network ({error}): import it again"
+        ) from error
+    _fill(codec.model, "codec.", card, weights, device)
+    _fill(dynamics.network, "dynamics.", card, weights, device)
+    dynamics.to(device)
+    return Parts(codec, dynamics)
+
+
+def _fill(
+    module: torch.nn.Module, prefix: str, card: WorldCard, weights: dict[str, Tensor], device: str
+) -> None:
+    """Load the weights whose names begin with `prefix`, for good."""
+    part = {
+        name.removeprefix(prefix): tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in weights.items()
+        if name.startswith(prefix)
+    }
+    try:
+        module.load_state_dict(part)
+    except RuntimeError as error:
+        raise WorldError(
+            f"the weights of {card.name} don't fit its card "
+            f"({str(error).splitlines()[-1].strip()}): fetch the world again"
+        ) from error
+    module.requires_grad_(False).eval().to(device)

@@ -1,0 +1,172 @@
+"""From a training to a world: the folder that is shipped, its spawns, and previews on the way
+there.
+"""
+
+import copy
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from models.build.networks import far_settings, far_weights
+from models.codec.patch_autoencoder import PatchAutoencoder
+from models.far.dynamics import FARDynamics
+from models.far.network import FARNetwork
+from models.heads.reward import OutcomeHead
+from models.retrieval_stack.album import Album
+from models.retrieval_stack.geometry import Geometry
+from models.training.optim import TrainConfig
+from worldsim.actions import load_actions
+from worldsim.config import to_dict
+from worldsim.data.store import EpisodeStore
+from worldsim.evaluate.contact_sheet import contact_sheet, write_picture
+from worldsim.evaluate.metrics import psnr
+from worldsim.types import Episode
+from worldsim.world.checkpoint import check_world, save_world
+from worldsim.world.model import Parts, WorldCard, WorldModel
+
+SPAWNS = 8
+SPAWN_FRAMES = 65
+
+
+def card_of(
+    cfg: TrainConfig,
+    trained: dict,
+    head: OutcomeHead | None = None,
+    geometry: Geometry | None = None,
+) -> WorldCard:
+    """What the training knows about its world."""
+    return WorldCard(
+        name=cfg.name,
+        title=cfg.title,
+        fps=cfg.fps,
+        frame_size=cfg.codec.frame_size,
+        action_set=cfg.action_set,
+        engine=cfg.engine,
+        licence=cfg.licence,
+        builder="far",
+        steps=cfg.steps,
+        settings=far_settings(cfg.codec, cfg.dynamics, head, geometry),
+        training=trained | {"config": _settings(cfg)},
+        figures={},
+    )
+
+
+def _settings(cfg: TrainConfig) -> dict:
+    """The configuration without the folders, which are nobody else's business."""
+    settings = to_dict(cfg)
+    for folder in ("train", "heldout", "cache"):
+        del settings["data"][folder]
+    return settings
+
+
+def in_memory(
+    cfg: TrainConfig,
+    codec: PatchAutoencoder,
+    network: FARNetwork,
+    geometry: Geometry | None = None,
+) -> WorldModel:
+    """The world as it stands, without a folder."""
+    turns = load_actions(cfg.action_set).turns
+    dynamics = FARDynamics(cfg.dynamics, turns, codec.anywhere, geometry)
+    dynamics.network = copy.deepcopy(network)  # a world changes what it plays with
+    device = str(network.out.weight.device)
+    return WorldModel(card_of(cfg, {}), Parts(codec, dynamics.to(device)), "unsaved", device=device)
+
+
+def export_world(
+    cfg: TrainConfig,
+    codec: PatchAutoencoder,
+    network: FARNetwork,
+    folder: Path,
+    trained: dict,
+    head: OutcomeHead | None = None,
+    geometry: Geometry | None = None,
+    album: Album | None = None,
+) -> str:
+    """Write the world folder and give its hash. `trained` says what went into it."""
+    heldout = EpisodeStore(cfg.data.heldout)
+    write_spawns(heldout, folder / "spawns")
+    card = vars(card_of(cfg, trained, head, geometry)).copy()
+    weights = far_weights(codec, network, head, geometry, album)
+    save_world(folder, json.loads(json.dumps(card)), weights)
+    return check_world(folder)
+
+
+def write_spawns(store: EpisodeStore, folder: Path) -> None:
+    """The first frames of held-out episodes, walked by the goal-directed walker where that is
+    known.
+    """
+    write_heads(_walked(store), folder)
+
+
+def write_heads(episodes: Iterable[Episode], folder: Path) -> None:
+    """The first frames of episodes; those that are there already are left."""
+    spawns = EpisodeStore(folder)
+    for number, episode in enumerate(episodes):
+        name = f"spawn{number}"
+        if name not in spawns:
+            spawns.append(_head(episode, SPAWN_FRAMES), name)
+
+
+def _walked(store: EpisodeStore) -> list[Episode]:
+    chosen = [i for i in range(len(store)) if store.meta(i).extra.get("walker") != "random"]
+    return [store[i] for i in chosen[:SPAWNS]]
+
+
+def _head(episode: Episode, frames: int) -> Episode:
+    by_frame, by_action = ("frames", "poses", "depths", "heights"), ("actions", "rewards")
+    lengths = dict.fromkeys(by_frame, frames) | dict.fromkeys(by_action, frames - 1)
+    parts = {name: getattr(episode, name) for name in lengths}
+    kept = {name: part[: lengths[name]] for name, part in parts.items() if part is not None}
+    return Episode(**kept, meta=episode.meta)
+
+
+def preview(
+    world: WorldModel,
+    store: EpisodeStore | Sequence[Episode],
+    path: Path,
+    rows: int = 4,
+    context: int = 72,
+    length: int = 48,
+) -> dict[str, float]:
+    """Dream on from held-out episodes, write truth over dream as a contact sheet, and give
+    PSNRs.
+    """
+    episodes = [
+        e
+        for e in (store[i] for i in range(min(3 * rows, len(store))))
+        if len(e.frames) >= context + length
+    ]
+    if not episodes:
+        return {}
+    episodes = episodes[:rows]
+    frames = np.stack([np.asarray(e.frames)[: context + length] for e in episodes])
+    actions = np.stack([np.asarray(e.actions)[: context + length - 1] for e in episodes])
+    state = world.reset(frames[:, :context], actions[:, : context - 1], list(range(len(episodes))))
+    dreamt = []
+    for t in range(context, context + length):
+        state, frame = world.step(state, actions[:, t - 1])
+        dreamt.append(frame)
+    dream = np.stack(dreamt, axis=1)
+    score = psnr(dream, frames[:, context:])
+    repeat = psnr(frames[:, context - 1 : context].repeat(length, axis=1), frames[:, context:])
+    shown = [t for t in (0, 1, 2, 3, 5, 7, 11, 15, 23, 31, 39, 47) if t < length]
+    sheet = [
+        row
+        for truth, made in zip(frames[:, context:], dream, strict=True)
+        for row in (truth[shown], made[shown])
+    ]
+    write_picture(path, contact_sheet(sheet, group=2, zoom=2))
+    return {
+        "psnr_first": float(score[:, 0].mean()),
+        "psnr_mean": float(score.mean()),
+        "repeat_first": float(repeat[:, 0].mean()),
+        "repeat_mean": float(repeat.mean()),
+    }
+
+
+def world_size(folder: Path) -> float:
+    """Megabytes of a world folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

@@ -1,0 +1,1 @@
+"""FAR-Long in the sliding layout: the dynamics of the bundled worlds."""

@@ -1,0 +1,304 @@
+"""FAR-Long as a dynamics that dreams frame by frame: initial / observe / imagine over an explicit
+carry. Training's loss is in models/far/loss.py.
+
+The carry knows where the dreamer stands: every observed frame predicts how far each action would
+carry it, actions say how far they turn, and dead
+reckoning adds it up. The pose rotates keys and queries and picks the landmarks, old frames seen
+from near the place that is about to be seen again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from models.far.carry import FARCarry
+from models.far.frame_pass import Arrival, Entered, after, among, arrive, itself, through
+from models.far.kv_cache import KV, MultiLevelCache
+from models.far.network import (
+    CLEAN,
+    COARSE,
+    JUMPS,
+    LANDMARK,
+    NO_FRAME,
+    NO_JUMP,
+    NOISY,
+    FARConfig,
+    FARNetwork,
+)
+from models.memory.pose import decided, displace, nearest_landmarks
+from models.nn.flow_matching import jump, times
+from models.retrieval_stack.album import Album
+from models.retrieval_stack.far_memory import (
+    Remembered,
+    keep_place,
+    located,
+    put_together,
+    seen_before,
+    views_from,
+)
+from models.retrieval_stack.fusion import Views
+from models.retrieval_stack.geometry import Geometry
+
+LATENT_LIMIT = 12.0
+
+
+class FARDynamics(nn.Module):
+    """The network run one frame at a time.
+
+    Args:
+        cfg: its shape.
+        turns: radians per action.
+        anywhere: what a codec's pictures show between the cells
+        (models/retrieval_stack/retrieval.py); without it
+            only whole cells are retrieved.
+        geometry: sees memory from where the dreamer arrives; without it the prediction is all.
+        album: true frames that fill gaps beside those that a dream remembers.
+    """
+
+    def __init__(
+        self,
+        cfg: FARConfig,
+        turns: tuple[float, ...],
+        anywhere: Callable[[Tensor], Tensor] | None = None,
+        geometry: Geometry | None = None,
+        album: Album | None = None,
+    ):
+        super().__init__()
+        self.cfg, self.anywhere, self.geometry, self.album = cfg, anywhere, geometry, album
+        self.network = FARNetwork(cfg)
+        self.register_buffer("turns", torch.tensor(turns, dtype=torch.float32), persistent=False)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """C, h, w."""
+        return self.cfg.latent_channels, self.cfg.latent_size, self.cfg.latent_size
+
+    @property
+    def context_noise(self) -> float:
+        """How much noise dreamt frames are remembered with."""
+        return self.cfg.context_noise
+
+    def initial(self, batch: int) -> FARCarry:
+        """A dream that has seen nothing."""
+        weight = self.network.out.weight
+        return FARCarry.empty(self.cfg, batch, weight.device, weight.dtype)
+
+    def carry_from(self, tensors: dict[str, Tensor]) -> FARCarry:
+        """Inverse of `FARCarry.tensors`."""
+        cache = MultiLevelCache(*(tensors[f"cache.{name}"] for name in ("k", "v", "ids")), self.cfg)
+        return FARCarry(cache=cache, **{name: tensors[name] for name in FARCarry.PLAIN})
+
+    @torch.inference_mode()
+    def observe(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> FARCarry:
+        """Take in true frames `[B,C,h,w]`; `actions` `[B]` led to them (-1: none). Changes `carry`
+        and gives it back.
+        """
+        motions, poses = self._placed(carry, latents, actions)
+        arrival = self._arrive(carry, actions, motions, poses)
+        return self._append(carry, arrival, latents, latents, true=True)
+
+    @torch.inference_mode()
+    def imagine(
+        self,
+        carry: FARCarry,
+        actions: Tensor,
+        noise: Tensor,
+        steps: int,
+        context_noise: float | None = None,
+    ) -> tuple[FARCarry, Tensor]:
+        """Make and take in the next frames: latents `[B,C,h,w]` from noise of that shape in `steps`
+        jumps, remembered with `context_noise`. Changes `carry` and gives it back.
+        """
+        blur = self.context_noise if context_noise is None else context_noise
+        jumps = list(times(steps))
+        motions, poses = self._moved(carry, actions, self.cfg.stride)
+        arrival = self._arrive(carry, actions, motions, poses, jumps, blur)
+        again, latents = seen_before(carry, arrival.poses, self.cfg.still)
+        if not bool(again.all()):
+            remembered = self._recall(carry, arrival, ~again)
+            made = self._made(carry, arrival, noise, jumps)
+            made = self._true(made, noise, carry, remembered, arrival.poses, ~again)
+            latents = torch.where(again[:, None, None, None], latents, made)
+        # As noise to remember it with, the noise it was made of, channels reversed: another, and
+        # still a function of the dream's seed.
+        seen = latents * (1 - blur) + noise.flip(1) * blur
+        return self._append(carry, arrival, latents, seen, true=False), latents
+
+    def _made(
+        self, carry: FARCarry, arrival: Arrival, noise: Tensor, jumps: list[tuple[float, float]]
+    ) -> Tensor:
+        """The frames `[B,C,h,w]` that the network makes of noise."""
+        net, latents = self.network, noise
+        see = among(carry.cache, arrival.ids, with_landmarks=True)
+        for turn, (t, d) in enumerate(jumps):
+            x = arrival.enter(net.embed(latents.unsqueeze(1)), turn)
+            x, _ = through(net, x, see, to_the_end=True)
+            condition = arrival.condition[:, turn : turn + 1]
+            predicted = net.predict(x, condition, latents.unsqueeze(1))[:, 0]
+            latents = jump(latents, predicted, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        return latents
+
+    def _true(
+        self,
+        made: Tensor,
+        noise: Tensor,
+        carry: FARCarry,
+        remembered: Remembered,
+        poses: Tensor,
+        needed: Tensor,
+    ) -> Tensor:
+        """Predictions `[B,C,h,w]`, made of noise, of what is seen from poses `[B,3]`, with what
+        memory shows of it, in the dreams where that is `needed` `[B]`.
+        """
+        views = None
+        if self.geometry is not None:
+            views = views_from(self.geometry, carry, remembered, poses, needed)
+            made = self._fused(made, views, noise, needed)
+        if not self.cfg.retrieval:
+            return made
+        lends = self.geometry is not None and self.geometry.cfg.lends
+        memory = carry, remembered, views, lends, needed, self.anywhere, self.album, noise
+        return put_together(self.cfg, made, *memory)
+
+    def _fused(self, made: Tensor, views: Views, noise: Tensor, needed: Tensor) -> Tensor:
+        """Predictions and views in one `[B,C,h,w]`."""
+        fused, painter = self.geometry.fusion(made, views), self.geometry.painter
+        return fused if painter is None else painter(made, fused, views, noise)
+
+    def _told(self, d: float) -> int:
+        """The jump index the network is told for a jump of length d."""
+        return JUMPS.index(d) if self.cfg.shortcuts else len(JUMPS) - 1
+
+    def _placed(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Motions `[B,2]` and poses `[B,3]` of true frames."""
+        motions, poses = self._moved(carry, actions)
+        if self.geometry is None:
+            return motions, poses
+        return located(self.geometry, carry, latents, actions, motions, poses)
+
+    def _moved(
+        self, carry: FARCarry, actions: Tensor, stride: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Motions `[B,2]` and new poses `[B,3]` by dead reckoning, with doubtful steps decided by
+        the `stride`; nothing moves without an action.
+        """
+        known = actions.clamp(min=0)
+        acted = (actions >= 0).to(carry.motions.dtype).unsqueeze(1)
+        motions = carry.motions[torch.arange(len(known), device=known.device), known] * acted
+        if stride:
+            motions = decided(motions, stride)
+        return motions, displace(carry.poses, motions, self.turns[known] * acted.squeeze(1))
+
+    def _arrive(
+        self,
+        carry: FARCarry,
+        actions: Tensor,
+        motions: Tensor,
+        poses: Tensor,
+        jumps: Sequence[tuple[float, float]] = (),
+        blur: float = 0.0,
+    ) -> Arrival:
+        """Everything about the next frame but its picture, remembered with noise `blur`; without
+        jumps it is a true one.
+        """
+        passes = [(NOISY, t, self._told(d)) for t, d in jumps]
+        passes += [
+            (LANDMARK, 0.0, NO_JUMP),
+            (CLEAN, blur, NO_JUMP),
+            (COARSE, 0.0, NO_JUMP),
+        ]
+        return arrive(self.network, carry.frame, poses, actions, motions, passes)
+
+    def _append(
+        self, carry: FARCarry, arrival: Arrival, latents: Tensor, seen: Tensor, true: bool
+    ) -> FARCarry:
+        """Encode frames fine, the way they are `seen`, and remember them; every so often coarse."""
+        ids, cache, net = arrival.ids, carry.cache, self.network
+        x = arrival.enter(net.embed(seen.unsqueeze(1)), -2)
+        x, fine = through(net, x, among(cache, ids, with_landmarks=False))
+        motions = net.predict_motions(x)[:, 0]
+        rows = torch.arange(len(ids), device=ids.device)
+        cache.write("fine", rows, cache.place("fine", ids), fine, ids)
+        late = ids % self.cfg.dilation
+        carry.late_latents[rows, late] = latents.float()
+        carry.late_poses[rows, late] = arrival.poses
+        carry.late_conditions[rows, late] = arrival.condition[:, -1]
+        self._remember_coarse(carry, ids)
+        keep_place(carry, latents, ids, arrival.poses, true)
+        return replace(carry, frame=ids + 1, poses=arrival.poses, motions=motions)
+
+    def _remember_coarse(self, carry: FARCarry, ids: Tensor) -> None:
+        """Encode the newest frames coarse, up to `ids` `[B]`, in dreams where as many as the
+        dilation have come together. They are needed only when they leave the window, and none of
+        them sees another.
+        """
+        cfg, net, cache = self.cfg, self.network, carry.cache
+        due = torch.nonzero(ids % cfg.dilation == 0).flatten()
+        if not len(due):
+            return
+        frames = ids[due].unsqueeze(1) + torch.arange(1 - cfg.dilation, 1, device=ids.device)
+        at = due.unsqueeze(1), frames % cfg.dilation
+        poses, condition = carry.late_poses[at], carry.late_conditions[at]
+        entered = Entered(
+            net.embed(carry.late_latents[at], coarse=True),
+            [block.adaln(condition) for block in net.blocks],
+            net.rotations(frames, poses, True),
+            net.whereabouts(poses, True),
+        )
+        _, coarse = through(net, entered, after(cache, due, frames), coarse=True)
+        there = frames.flatten() >= 0
+        frames, rows = frames.flatten()[there], at[0].expand_as(frames).flatten()[there]
+        single = KV(*(_frame_by_frame(part, cfg.dilation)[:, there] for part in coarse))
+        cache.write("ring", rows, cache.place("ring", frames), single, frames)
+        kept = frames % cfg.dilation == 0
+        some = KV(single.k[:, kept], single.v[:, kept])
+        cache.write("dilated", rows[kept], cache.place("dilated", frames[kept]), some, frames[kept])
+
+    def _recall(self, carry: FARCarry, arrival: Arrival, needed: Tensor) -> Remembered:
+        """Fill the landmark slots with the remembered frames nearest to where the dreamer arrives,
+        encoding only those that are not there yet, in the dreams where they are `needed` `[B]`.
+        """
+        cfg, cache, poses = self.cfg, carry.cache, arrival.poses
+        usable = (carry.bank_ids >= 0) & (carry.bank_ids <= (carry.frame - cfg.window).unsqueeze(1))
+        index = nearest_landmarks(poses, carry.bank_poses, usable, cfg.landmarks)
+        wanted = torch.where(index >= 0, carry.bank_ids.gather(1, index.clamp(min=0)), NO_FRAME)
+        held = cache.level_ids("landmarks")
+        stale = ~(held.unsqueeze(2) == wanted.unsqueeze(1)).any(dim=2)
+        held[stale & needed.unsqueeze(1)] = NO_FRAME
+        missing = (
+            needed.unsqueeze(1)
+            & (wanted >= 0)
+            & ~(wanted.unsqueeze(2) == held.unsqueeze(1)).any(dim=2)
+        )
+        every = torch.arange(len(index), device=index.device).unsqueeze(1)
+        places = every, index.clamp(min=0)
+        parts = (part[places] for part in (carry.bank_latents, carry.bank_poses))
+        remembered = Remembered(*parts, index >= 0, carry.bank_true[places])
+        rows, which = torch.nonzero(missing, as_tuple=True)
+        if not len(rows):
+            return remembered
+        free = torch.argsort((held != NO_FRAME).int(), dim=1, stable=True)
+        nth = (missing.cumsum(dim=1) - 1)[rows, which]
+        bank = index[rows, which]
+        kv = self._encode_landmarks(carry, arrival, rows, bank)
+        cache.write("landmarks", rows, free[rows, nth], kv, carry.bank_ids[rows, bank])
+        return remembered
+
+    def _encode_landmarks(
+        self, carry: FARCarry, arrival: Arrival, rows: Tensor, bank: Tensor
+    ) -> KV:
+        """Keys and values of landmarks, which see themselves alone."""
+        net = self.network
+        ids, poses = carry.bank_ids[rows, bank], carry.bank_poses[rows, bank]
+        latents = carry.bank_latents[rows, bank].unsqueeze(1).to(carry.cache.k.dtype)
+        mods = arrival.mods(-3, rows)
+        at = ids.unsqueeze(1), poses.unsqueeze(1)
+        entered = Entered(net.embed(latents), mods, net.rotations(*at), net.whereabouts(at[1]))
+        return through(net, entered, itself)[1]
+
+
+def _frame_by_frame(tokens: Tensor, frames: int) -> Tensor:
+    """`[L,R,H,frames*S,d]` -> `[L,R*frames,H,S,d]`."""
+    return tokens.unflatten(3, (frames, -1)).transpose(2, 3).flatten(1, 2)

@@ -1,0 +1,378 @@
+"""FAR-Long in the sliding layout: the network, whole clips at once. Knows nothing of sampling,
+caches or training.
+
+A clip's tokens are four kinds of frame (arXiv 2503.19325, with the window made to slide so that
+keys never go stale):
+
+    coarse    long-term memory, a few tokens a frame, own projections
+    clean     the short-term window, fine
+    landmark  old frames seen from near the present place, kept fine
+    noisy     the frames being made, fine
+
+A noisy frame sees the clean frames of its window, the coarse ones older than that, the landmarks
+and itself. A clean frame sees clean and coarse likewise.
+Coarse frames see every `dilation`-th older coarse frame. Landmarks see themselves alone. So every
+frame is encoded once and stays valid.
+
+Shape letters: B rows, F frames, S tokens of a frame, N = F*S, C channels, h w latent size, D width,
+H heads, d head size, L layers.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.far.attention_mask import Masks, masks_of
+from models.nn.blocks import (
+    QKV,
+    Block,
+    Modulation,
+    modulate,
+    patchify,
+    timestep_embedding,
+    unpatchify,
+)
+from models.nn.relative_pose import NUMBERS, Where, attend_from, carried, whereabouts
+from models.nn.rope import far_long_frequencies, kernel_bias, rotation
+from models.retrieval_stack.refiner import Refiner
+
+NO_FRAME = -1
+JUMPS = (1.0, 0.5, 0.25, 0.125)
+NO_JUMP = len(JUMPS)
+CLEAN, NOISY, COARSE, LANDMARK = range(4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FARConfig:
+    """Shape of the network and of its memory. Sizes in latent cells, counts in frames.
+
+    `context_noise`: how much noise, told to the network, the dream's own frames get in its
+    short-term window, so that it leans on what it truly saw.
+    `shortcuts`: whether play tells the network how long a jump is; a network whose shortcuts were
+    trained too little is better told that every jump is the shortest (docs/LOG.md).
+    `refiner`: width of the convolutions over what the tokens predict; 0 for none.
+    `retrieval`: by how many of the coarsest channels the cells of a finished frame are looked up
+    among those of the landmarks and the newest frame, which take their places; 0 for not at all.
+    `kept`: how many of the coarsest channels stay as they were predicted. `shifted`: of how many of
+    the remembered frames what lies between the cells is looked at.
+    `exemplars`: cells of how many truly seen frames, from wherever, may take places as well.
+    `inpaint`: how much of what no view shows is taken from a truly seen frame in a young dream, and
+    `inpaint_old` in an old one (models/retrieval_stack/inpainting.py). `contrast`: how much of the
+    contrast that an old dream has lost it is given back (models/retrieval_stack/contrast.py).
+    `trust`: how much an old dream trusts what views show rather than the prediction. These four 0
+    to 1. `album`: how many true frames of what the world learnt from fill gaps as well
+    (models/retrieval_stack/album.py). `ripens`: after how many frames a dream is half as old as can
+    be, and `steepness` how suddenly; the older, the more the `kept` channels are those of true
+    cells as well. `stride`: how far a step carries that nothing is in the way of, in the unit of
+    poses; doubtful steps of a dream are then whole (models/memory/pose.py). 0: not known.
+    `still`: how near (cells) a place must be to one that was seen before to look just the same; 0
+    for never.
+    """
+
+    actions: int
+    latent_channels: int = 32
+    latent_size: int = 8
+    patch: int = 2
+    coarse_patch: tuple[int, int] = (8, 4)
+    width: int = 256
+    layers: int = 6
+    head_size: int = 64
+    mlp_ratio: float = 4.0
+    window: int = 8
+    ring: int = 16
+    dilation: int = 4
+    dilated: int = 128
+    landmarks: int = 6
+    field_of_view: float = 73.0
+    shortcuts: bool = True
+    context_noise: float = 0.0
+    refiner: int = 0
+    retrieval: int = 0
+    kept: int = 0
+    shifted: int = 2
+    exemplars: int = 0
+    inpaint: float = 0.0
+    inpaint_old: float = 1.0
+    contrast: float = 0.0
+    trust: float = 0.0
+    album: int = 0
+    ripens: float = 250.0
+    steepness: float = 2.0
+    stride: float = 0.0
+    still: float = 0.0
+
+    def __post_init__(self):
+        if self.width % self.head_size:
+            raise ValueError(
+                f"width {self.width} is no multiple of head_size {self.head_size}: choose one "
+                f"that is"
+            )
+        if not 0 <= self.retrieval <= self.latent_channels:
+            raise ValueError(
+                f"retrieval {self.retrieval} is no number of channels: give 0 to "
+                f"{self.latent_channels}"
+            )
+        if not 0 <= self.kept <= self.latent_channels:
+            raise ValueError(
+                f"kept {self.kept} is no number of channels: give 0 to {self.latent_channels}"
+            )
+        for name in ("inpaint", "inpaint_old", "contrast", "trust"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} {getattr(self, name)} is no share: give 0 to 1")
+        if self.album < 0:
+            raise ValueError(f"album {self.album} is no number of frames: give 0 or more")
+        if self.ripens <= 0:
+            raise ValueError(f"ripens {self.ripens} is no number of frames: give more than 0")
+        if self.steepness <= 0:
+            raise ValueError(f"steepness {self.steepness} is no power: give more than 0")
+        for side in (self.patch, *self.coarse_patch):
+            if self.latent_size % side:
+                raise ValueError(
+                    f"patch side {side} does not divide latent_size {self.latent_size}: choose a "
+                    f"divisor"
+                )
+
+    @property
+    def fine_tokens(self) -> int:
+        """Tokens of a fine frame."""
+        return (self.latent_size // self.patch) ** 2
+
+    @property
+    def coarse_tokens(self) -> int:
+        """Tokens of a coarse frame."""
+        return (self.latent_size // self.coarse_patch[0]) * (
+            self.latent_size // self.coarse_patch[1]
+        )
+
+    @property
+    def span(self) -> int:
+        """How many frames back the coarse memory reaches."""
+        return self.ring + self.dilation * self.dilated
+
+
+class Frames(NamedTuple):
+    """Frames of one kind: what they show, when and where they were seen, and how they came about.
+
+    latents `[B,F,C,h,w]`; ids `[B,F]` (NO_FRAME: an empty place); poses `[B,F,3]` (x, y in cells,
+    heading in radians); noise `[B,F]` in 0..1;
+    jumps `[B,F]` index into JUMPS or NO_JUMP; actions `[B,F]` that led to the frame (-1: none);
+    motions `[B,F,2]` in cells ahead and to the left.
+    """
+
+    latents: Tensor
+    ids: Tensor
+    poses: Tensor
+    noise: Tensor
+    jumps: Tensor
+    actions: Tensor
+    motions: Tensor
+
+
+class Prediction(NamedTuple):
+    """What a forward gives: clean latents `[B,F,C,h,w]` of the noisy frames; motions `[B,F,A,2]`
+    that each action would make from each clean frame.
+    """
+
+    latents: Tensor
+    motions: Tensor
+
+
+class FARNetwork(nn.Module):
+    """The weights, and the forward over whole clips."""
+
+    def __init__(self, cfg: FARConfig):
+        super().__init__()
+        self.cfg = cfg
+        fine_size = cfg.latent_channels * cfg.patch**2
+        coarse_size = cfg.latent_channels * cfg.coarse_patch[0] * cfg.coarse_patch[1]
+        self.embed_fine = nn.Linear(fine_size, cfg.width)
+        self.embed_coarse = nn.Linear(coarse_size, cfg.width)
+        self.embed_time = nn.Sequential(
+            nn.Linear(256, cfg.width), nn.SiLU(), nn.Linear(cfg.width, cfg.width)
+        )
+        self.embed_action = nn.Embedding(cfg.actions + 1, cfg.width)
+        self.embed_jump = nn.Embedding(len(JUMPS) + 1, cfg.width)
+        self.embed_kind = nn.Embedding(4, cfg.width)
+        self.embed_motion = nn.Linear(2, cfg.width, bias=False)
+        last = cfg.layers - 1
+        self.blocks = nn.ModuleList(
+            Block(cfg.width, cfg.head_size, cfg.mlp_ratio, numbers=NUMBERS, coarse_out=i < last)
+            for i in range(cfg.layers)
+        )
+        self.out_modulation = nn.Linear(cfg.width, 2 * cfg.width)
+        self.out = nn.Linear(cfg.width, fine_size)
+        hidden = cfg.width // 4
+        self.odometry = nn.Sequential(
+            nn.Linear(cfg.width, hidden),
+            nn.Flatten(-2),
+            nn.ReLU(),
+            nn.Linear(hidden * cfg.fine_tokens, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 2 * cfg.actions),
+        )
+        self.refiner = Refiner(cfg.latent_channels, cfg.refiner) if cfg.refiner else None
+        for table in (self.embed_action, self.embed_jump, self.embed_kind):
+            nn.init.normal_(table.weight, std=0.02)
+        for layer in (self.out_modulation, self.out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self._start_as_kernels(far_long_frequencies(cfg.head_size))
+        self.register_buffer("frequencies", far_long_frequencies(cfg.head_size), persistent=False)
+        self.register_buffer("fine_grid", self._grid(cfg.patch, cfg.patch), persistent=False)
+        self.register_buffer("coarse_grid", self._grid(*cfg.coarse_patch), persistent=False)
+
+    @torch.no_grad()
+    def _start_as_kernels(self, frequencies: Tensor) -> None:
+        bias = kernel_bias(frequencies, self.cfg.width // self.cfg.head_size).flatten()
+        for block in self.blocks:
+            for projections in (block.fine, block.coarse):
+                q, k, _ = projections.qkv.bias.chunk(3)
+                q.copy_(bias)
+                k.copy_(bias)
+
+    def _grid(self, tall: int, wide: int) -> Tensor:
+        """Row, column and bearing (radians left of the heading) of each token of a frame, `[S,
+        3]`.
+        """
+        size = self.cfg.latent_size
+        rows = torch.arange(0, size, tall, dtype=torch.float64) + (tall - 1) / 2
+        columns = torch.arange(0, size, wide, dtype=torch.float64) + (wide - 1) / 2
+        edge = torch.tan(
+            torch.deg2rad(torch.tensor(self.cfg.field_of_view / 2, dtype=torch.float64))
+        )
+        bearings = -torch.atan(((columns + 0.5) / size * 2 - 1) * edge)
+        row, column = torch.meshgrid(rows, columns, indexing="ij")
+        return torch.stack((row, column, bearings.expand_as(column)), dim=-1).flatten(0, 1)
+
+    def rotations(self, ids: Tensor, poses: Tensor, coarse: bool = False) -> Tensor:
+        """Rotations `[B, F*S, 1, d/2]` of the tokens of frames `[B,F]` at poses `[B,F,3]`."""
+        grid = self.coarse_grid if coarse else self.fine_grid
+        poses = poses.double().unsqueeze(2)
+        shape = (*ids.shape, len(grid), 1)
+        positions = torch.cat(
+            (
+                ids.double()[..., None, None].expand(shape),
+                grid[:, :2].expand(*shape[:3], 2),
+                poses[..., 2:] + grid[:, 2:],
+                poses[..., :2].expand(*shape[:3], 2),
+            ),
+            dim=-1,
+        )
+        return rotation(positions, self.frequencies).flatten(1, 2)
+
+    def whereabouts(self, poses: Tensor, coarse: bool = False) -> Where:
+        """Where the tokens are, `[B, F*S]`, of frames at poses `[B,F,3]`."""
+        return whereabouts(poses, self.coarse_grid if coarse else self.fine_grid)
+
+    def condition(self, frames: Frames, kind: int | Tensor) -> Tensor:
+        """AdaLN's input `[B,F,D]` for frames of one kind, or of kinds `[F]`."""
+        null = self.cfg.actions
+        actions = torch.where(frames.actions < 0, null, frames.actions)
+        total = self.embed_time(timestep_embedding(frames.noise * 1000).to(self.out.weight.dtype))
+        total = total + self.embed_action(actions) + self.embed_jump(frames.jumps)
+        total = (
+            total + self.embed_motion(frames.motions.to(total.dtype)) + self.embed_kind.weight[kind]
+        )
+        return nn.functional.silu(total)
+
+    def patchify(self, latents: Tensor, coarse: bool = False) -> Tensor:
+        """`[B,F,C,h,w]` -> tokens `[B,F,S,C*p*p]`."""
+        tall, wide = self.cfg.coarse_patch if coarse else (self.cfg.patch, self.cfg.patch)
+        return patchify(latents, tall, wide)
+
+    def unpatchify(self, tokens: Tensor) -> Tensor:
+        """Inverse of patchify for fine tokens."""
+        return unpatchify(tokens, self.cfg.patch, self.cfg.latent_size // self.cfg.patch)
+
+    def embed(self, latents: Tensor, coarse: bool = False) -> Tensor:
+        """Tokens `[B,F,S,D]` that enter the first block, of latents `[B,F,C,h,w]`."""
+        layer = self.embed_coarse if coarse else self.embed_fine
+        return layer(self.patchify(latents, coarse).to(layer.weight.dtype))
+
+    def enter(self, frames: Frames, kind: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens, condition and rotations of frames of one kind."""
+        coarse = kind == COARSE
+        return (
+            self.embed(frames.latents, coarse),
+            self.condition(frames, kind),
+            self.rotations(frames.ids, frames.poses, coarse),
+        )
+
+    def predict(self, x: Tensor, condition: Tensor, noisy: Tensor) -> Tensor:
+        """Clean latents `[B,F,C,h,w]` from the last hidden state x `[B,F,S,D]` of noisy ones."""
+        scale, shift = self.out_modulation(condition).unsqueeze(2).chunk(2, dim=-1)
+        clean = self.unpatchify(self.out(modulate(x, Modulation(shift, 1 + scale, scale))))
+        return (clean if self.refiner is None else self.refiner(clean, noisy)).float()
+
+    def predict_motions(self, x: Tensor) -> Tensor:
+        """Odometry `[B,F,A,2]` from the hidden state of clean frames before the last block
+        `[B,F,S,D]`.
+        """
+        return self.odometry(x).unflatten(-1, (-1, 2)).float()
+
+    def forward(
+        self, coarse: Frames, clean: Frames, landmarks: Frames, noisy: Frames
+    ) -> Prediction:
+        """Predict the clean latents of the noisy frames. Fine kinds lie side by side as [clean |
+        landmarks | noisy].
+        """
+        cfg = self.cfg
+        kinds = ((clean, CLEAN), (landmarks, LANDMARK), (noisy, NOISY))
+        entered = zip(*(self.enter(*kind) for kind in kinds), strict=True)
+        x, fine_condition, fine_rotations = (torch.cat(part, 1) for part in entered)
+        fine_where = self.whereabouts(torch.cat([frames.poses for frames, _ in kinds], dim=1))
+        y, coarse_condition, coarse_rotations = self.enter(coarse, COARSE)
+        coarse_where = self.whereabouts(coarse.poses, True)
+        masks = masks_of(cfg, coarse, clean, landmarks, noisy)
+        marks = [frames.ids.shape[1] for frames, _ in kinds]
+        motions = None
+        for block in self.blocks[:-1]:
+            fine_mods, coarse_mods = block.adaln(fine_condition), block.adaln(coarse_condition)
+            fine = block.fine(modulate(x, fine_mods[0]).flatten(1, 2), fine_rotations)
+            mem = block.coarse(modulate(y, coarse_mods[0]).flatten(1, 2), coarse_rotations)
+            fine, mem = carried(fine, fine_where), carried(mem, coarse_where)
+            found = self._attend_fine(fine, mem, fine_where, marks, masks)
+            x = block.finish(x, found, block.fine.out, fine_mods)
+            recalled = attend_from(coarse_where, *mem, masks.coarse)
+            y = block.finish(y, recalled, block.coarse.out, coarse_mods)
+        motions = self.predict_motions(x[:, : marks[0]])
+        block = self.blocks[-1]
+        fine_mods, coarse_mods = block.adaln(fine_condition), block.adaln(coarse_condition)
+        fine = block.fine(modulate(x, fine_mods[0]).flatten(1, 2), fine_rotations)
+        mem = block.coarse(modulate(y, coarse_mods[0]).flatten(1, 2), coarse_rotations)
+        fine, mem = carried(fine, fine_where), carried(mem, coarse_where)
+        newest = -marks[2]
+        mods = tuple(Modulation(*(part[:, newest:] for part in mod)) for mod in fine_mods)
+        k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)
+        tokens = slice(newest * cfg.fine_tokens, None)
+        newest_where = fine_where.each(lambda part: part[:, tokens])
+        attended = attend_from(newest_where, fine.q[:, :, tokens], k, v, masks.noisy)
+        x = block.finish(x[:, newest:], attended, block.fine.out, mods)
+        return Prediction(self.predict(x, fine_condition[:, newest:], noisy.latents), motions)
+
+    def _attend_fine(
+        self, fine: QKV, mem: QKV, where: Where, marks: list[int], masks: Masks
+    ) -> Tensor:
+        """Attention of [clean | landmarks | noisy] queries, each over what it may see."""
+        s = self.cfg.fine_tokens
+        edge = marks[0] * s
+        noisy_edge = edge + marks[1] * s
+        k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)
+        reach = mem.k.shape[2] + edge
+        early = where.each(lambda part: part[:, :edge])
+        late = where.each(lambda part: part[:, noisy_edge:])
+        clean = attend_from(
+            early, fine.q[:, :, :edge], k[:, :, :reach], v[:, :, :reach], masks.clean
+        )
+        noisy = attend_from(late, fine.q[:, :, noisy_edge:], k, v, masks.noisy)
+        if not marks[1]:
+            return torch.cat((clean, noisy), dim=1)
+        own = [
+            part[:, :, edge:noisy_edge].unflatten(2, (-1, s)).transpose(1, 2).flatten(0, 1)
+            for part in fine
+        ]
+        at = where.each(lambda part: part[:, edge:noisy_edge].unflatten(1, (-1, s)).flatten(0, 1))
+        landmarks = attend_from(at, *own, None).unflatten(0, (-1, marks[1])).flatten(1, 2)
+        return torch.cat((clean, landmarks, noisy), dim=1)

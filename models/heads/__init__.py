@@ -1,0 +1,1 @@
+"""Small networks beside a dynamics: rewards and terminations."""

@@ -1,0 +1,1 @@
+"""Poses, the camera and depth: what relates frames to places. Knows no dynamics."""

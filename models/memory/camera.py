@@ -1,0 +1,105 @@
+"""Pictures seen again from elsewhere: how far away things are in them says where they lie.
+
+A camera stands upright at a pose (models/memory/pose.py), looks level and sees as far left as
+right; its pictures are square. Points are x, y as poses are, and height above the camera. Places in
+a picture are -1..1 from its left and upper edges, as `grid_sample` counts them. Batched over N
+pictures unless said.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BEHIND = 0.05  # what is nearer than this, in the unit of poses, is not seen
+AGREES = 0.2  # distances of one thing, told by two pictures, differ by less than this share
+BLANK = 1e6
+FILLED = 2  # rounds in which holes one place wide are closed
+
+
+def points(distances: Tensor, poses: Tensor, fov: float) -> Tensor:
+    """Where everything lies, `[N,n,n,3]`, that pictures from poses `[N,3]` show at distances
+    `[N,1,n,n]`, counted along the view; fov in degrees.
+    """
+    n, ahead = distances.shape[-1], distances[:, 0]
+    edge = math.tan(math.radians(fov / 2))
+    place = ((torch.arange(n, device=distances.device) + 0.5) / n * 2 - 1) * edge
+    left, up = -place * ahead, -place[:, None] * ahead
+    x, y, heading = (part[:, None, None] for part in poses.unbind(1))
+    cos, sin = heading.cos(), heading.sin()
+    return torch.stack((x + ahead * cos - left * sin, y + ahead * sin + left * cos, up), dim=-1)
+
+
+def seen_at(there: Tensor, poses: Tensor, fov: float) -> tuple[Tensor, Tensor]:
+    """Where pictures from poses `[N,3]` show points `[N,a,b,3]`: places `[N,a,b,2]`, and how far
+    ahead `[N,a,b]`.
+    """
+    x, y, heading = (part[:, None, None] for part in poses.unbind(1))
+    east, north = there[..., 0] - x, there[..., 1] - y
+    ahead = east * heading.cos() + north * heading.sin()
+    left = north * heading.cos() - east * heading.sin()
+    depth = ahead.clamp(min=1e-3) * math.tan(math.radians(fov / 2))
+    return torch.stack((-left / depth, -there[..., 2] / depth), dim=-1), ahead
+
+
+def in_sight(places: Tensor, ahead: Tensor) -> Tensor:
+    """Which of the points are inside the picture, bool `[N,a,b]`."""
+    return (places.abs() < 1).all(dim=-1) & (ahead > BEHIND)
+
+
+def look_up(pictures: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
+    """What pictures `[N,C,H,W]` show at places `[N,a,b,2]`, `[N,C,a,b]`."""
+    return F.grid_sample(pictures, places, mode, "border", align_corners=False)
+
+
+def seen_from(
+    pictures: Tensor, distances: Tensor, poses: Tensor, target: Tensor, fov: float
+) -> tuple[Tensor, Tensor]:
+    """What pictures from some poses show of the view from another.
+
+    The distances of the view are gathered from those of the pictures; then every place of the view
+    looks itself up in the first picture that shows it.
+
+    Args:
+        pictures: `[N,3,H,H]`, the most trusted first.
+        distances: `[N,1,n,n]` of what they show.
+        poses: `[N,3]`.
+        target: `[3]`, of the view.
+        fov: degrees.
+
+    Returns:
+        The view `[3,H,H]`, and which of it was seen, bool `[H,H]`; what was not seen is made up.
+    """
+    size, target = pictures.shape[-1], target.unsqueeze(0)
+    ahead = _gathered(points(distances, poses, fov), target, distances.shape[-1], fov)
+    hidden = F.interpolate((ahead >= BLANK).float(), size=size)[0, 0] > 0
+    near = F.interpolate(1 / ahead, size=size, mode="bilinear", align_corners=False)
+    there = points(1 / near.clamp(min=1 / BLANK), target, fov)
+    places, ahead = seen_at(there.expand(len(poses), -1, -1, -1), poses, fov)
+    told = look_up(distances, places)[:, 0]
+    shown = in_sight(places, ahead) & ((ahead / told - 1).abs() < AGREES) & ~hidden
+    first = shown.byte().argmax(dim=0)
+    # The nearest pixel: what lies between two is their mean, and a mean of means is a blur.
+    found = look_up(pictures, places, "nearest")
+    return found.gather(0, first.expand(1, pictures.shape[1], -1, -1))[0], shown.any(dim=0)
+
+
+def _gathered(there: Tensor, target: Tensor, n: int, fov: float) -> Tensor:
+    """Distances `[1,1,n,n]` of the nearest of the points `[N,m,m,3]` in each place of the view from
+    `target` `[1,3]`; BLANK where there are none.
+    """
+    places, ahead = (part[0, 0] for part in seen_at(there.reshape(1, 1, -1, 3), target, fov))
+    column, row = ((places + 1) * n / 2 - 0.5).floor().clamp(-2, n).long().unbind(dim=-1)
+    kept = torch.full((n * n,), BLANK, device=there.device)
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):  # a point is as large as a place
+        y, x = row + down, column + right
+        inside = (x >= 0) & (x < n) & (y >= 0) & (y < n) & (ahead > BEHIND)
+        kept.scatter_reduce_(0, (y * n + x)[inside], ahead[inside], "amin")
+    kept = kept.view(1, 1, n, n)
+    for _ in range(FILLED):
+        known = (kept < BLANK).float()
+        about = F.avg_pool2d(known, 3, 1, 1)
+        mean = F.avg_pool2d(kept * known, 3, 1, 1) / about.clamp(min=1e-6)
+        kept = torch.where((known == 0) & (about > 0), mean, kept)
+    return kept

@@ -1,0 +1,1 @@
+"""Blocks of transformers, positions, flow matching: arithmetic that knows no world."""

@@ -1,0 +1,1 @@
+"""Finished frames composed out of remembered cells; nothing else may depend on it anew."""

@@ -1,0 +1,87 @@
+"""Several processes training one network (torchrun): each draws its own clips, gradients are
+averaged. One process is the case of one.
+
+On a CPU two processes of one thread are faster than one of two, whose threads wait for each other
+after every operation (docs/LOG.md).
+"""
+
+import os
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from worldsim.world.model import checked_device
+
+
+def start() -> tuple[int, int]:
+    """Join the group torchrun set up; (rank, how many)."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count > 1 and not dist.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        # The others wait while the first one encodes the data.
+        dist.init_process_group(backend, timeout=timedelta(days=7))
+    return int(os.environ.get("RANK", "0")), count
+
+
+def own_device(name: str) -> torch.device:
+    """The device of that name; of several processes on `cuda`, each has one of its own.
+
+    Raises:
+        ValueError: it cannot be used here.
+    """
+    if name == "cuda" and count() > 1:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return checked_device(name)
+
+
+def count() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def average_gradients(parameters: list[Tensor]) -> None:
+    """Replace every gradient by its mean over the processes (one message)."""
+    if count() == 1:
+        return
+    grads = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([grad.flatten() for grad in grads])
+    dist.all_reduce(flat)
+    flat /= count()
+    torch._foreach_copy_(
+        grads,
+        [
+            part.view_as(grad)
+            for part, grad in zip(flat.split([g.numel() for g in grads]), grads, strict=True)
+        ],
+    )
+
+
+def mean(number: Tensor) -> Tensor:
+    """The mean of every process's `number`."""
+    if count() > 1:
+        number = number.clone()
+        dist.all_reduce(number)
+        number /= count()
+    return number
+
+
+def gathered(thing: object) -> list:
+    """Every process's `thing`, by rank."""
+    if count() == 1:
+        return [thing]
+    things = [None] * count()
+    dist.all_gather_object(things, thing)
+    return things
+
+
+def barrier() -> None:
+    """Wait for the others."""
+    if count() > 1:
+        dist.barrier()

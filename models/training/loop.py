@@ -1,0 +1,229 @@
+"""The loop of every training: steps, log, checkpoints, previews, and the world at the end.
+
+Knows no network, no data and no loss: those are a Recipe's. The same command resumes, and a run
+that is killed loses at most `save_minutes`.
+"""
+
+import itertools
+import json
+import math
+import os
+import shutil
+import time
+import warnings
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from models.training import distributed
+from models.training.optim import averaged, pick_precision
+from worldsim.world.checkpoint import CARD, load_into, load_training, save_training
+
+
+class Plan(Protocol):
+    """The settings that the loop itself needs."""
+
+    steps: int
+    clip_norm: float
+    precision: str
+    save_minutes: float
+    sheet_minutes: float
+
+
+class Recipe(Protocol):
+    """What is trained, on what, how.
+
+    Attributes:
+        plan: the settings of the loop.
+        network: learns.
+        opts: its optimisers.
+        config: JSON, kept in the checkpoint.
+    """
+
+    plan: Plan
+    network: nn.Module
+    opts: list[torch.optim.Optimizer]
+    config: str
+
+    def draw(self, step: int) -> Any:
+        """This process' part of a step's batch."""
+
+    def loss(self, average: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Its loss, and what to log of it."""
+
+    def set_rate(self, step: int) -> None:
+        """Tell the optimisers the learning rate."""
+
+    def gather(self, average: nn.Module, step: int) -> None:
+        """Move the averaged weights."""
+
+    def state(self) -> dict[str, Any]:
+        """What this process needs to go on besides weights and optimisers."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+
+    def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
+        """Draw a contact sheet, and give scores."""
+
+    def export(self, average: nn.Module, folder: Path, step: int) -> str:
+        """Write the world folder, and give a line that says what was written."""
+
+
+class Run:
+    """The state of a training and its loop."""
+
+    def __init__(self, recipe: Recipe, out: Path, device: torch.device):
+        self.recipe, self.plan, self.out, self.device = recipe, recipe.plan, out, device
+        self.network, self.opts = recipe.network, recipe.opts
+        self.average = averaged(self.network)
+        self.step = 0
+        self.precision = pick_precision(self.plan.precision, device)
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint."""
+        return self.out / "checkpoint.pt"
+
+    def begin_with(self, weights: dict[str, Tensor]) -> None:
+        """Start from weights, of the network and of its average."""
+        load_into(self.network, weights, "the world to begin with")
+        load_into(self.average, weights, "the world to begin with")
+
+    def resume(self, needed: bool = False) -> bool:
+        """Continue from the checkpoint; False if there is none.
+
+        Raises:
+            ValueError: there is none though it is needed, or it is of another network.
+        """
+        if needed and not self.path.exists():
+            raise ValueError(f"{self.out} holds no checkpoint to export: train first")
+        if not self.path.exists():
+            return False
+        state = load_training(self.path)
+        load_into(self.network, state["network"], self.path)
+        load_into(self.average, state["average"], self.path)
+        for opt, saved in zip(self.opts, state["optimisers"], strict=True):
+            opt.load_state_dict(saved)
+        self.step = state["step"]
+        if len(state["processes"]) == distributed.count():
+            self.recipe.load_state(state["processes"][distributed.rank()])
+        print(f"resumed at step {self.step}", flush=True)
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        processes = distributed.gathered(self.recipe.state())
+        if distributed.rank():
+            return
+        save_training(
+            self.path,
+            {
+                "network": self.network.state_dict(),
+                "average": self.average.state_dict(),
+                "optimisers": [opt.state_dict() for opt in self.opts],
+                "processes": processes,
+                "step": self.step,
+                "config": self.recipe.config,
+            },
+        )
+
+    def loop(self) -> None:
+        """Train to the end; saves every few minutes."""
+        saved = pictured = started = time.monotonic()
+        first = self.step
+        with open(
+            self.out / "log.jsonl" if distributed.rank() == 0 else os.devnull, "a", buffering=1
+        ) as log:
+            while self.step < self.plan.steps:
+                measures = self.one_step()
+                self.step += 1
+                rate = (self.step - first) / (time.monotonic() - started)
+                log.write(
+                    json.dumps({"step": self.step, "steps_per_s": round(rate, 3)} | measures) + "\n"
+                )
+                if self.step % 20 == 0:
+                    self.report(measures, rate)
+                if any(
+                    distributed.gathered(time.monotonic() - saved > 60 * self.plan.save_minutes)
+                ):
+                    self.save()
+                    saved = time.monotonic()
+                if time.monotonic() - pictured > 60 * self.plan.sheet_minutes:
+                    self.picture()
+                    pictured = time.monotonic()
+        self.save()
+        self.picture()
+
+    def report(self, measures: dict, rate: float) -> None:
+        """A line that a person can read."""
+        if distributed.rank() == 0:
+            left = (self.plan.steps - self.step) / rate / 60
+            numbers = "  ".join(f"{name} {value:.4f}" for name, value in measures.items())
+            print(
+                f"step {self.step}/{self.plan.steps}  {numbers}  {rate:.2f}/s  {left:.0f} min left",
+                flush=True,
+            )
+
+    def picture(self) -> None:
+        """A contact sheet of rollouts from held-out episodes, and their scores in the log."""
+        if distributed.rank():
+            return
+        path = self.out / f"sheet-{self.step:07d}.png"
+        scores = self.recipe.preview(self.average, path)
+        with open(self.out / "log.jsonl", "a") as log:
+            log.write(json.dumps({"step": self.step, "preview": scores}) + "\n")
+        numbers = "  ".join(f"{name} {value:.2f}" for name, value in scores.items())
+        print(f"step {self.step}  {numbers}  {path}", flush=True)
+
+    def export(self) -> None:
+        """Write the world folder."""
+        print(self.recipe.export(self.average, self.out / "world", self.step), flush=True)
+
+    def one_step(self) -> dict:
+        """One update."""
+        self.recipe.set_rate(self.step)
+        batch = self.recipe.draw(self.step)
+        with warnings.catch_warnings():
+            # Norms keep float32 weights for bfloat16 activations; torch says that this is slower.
+            warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")
+            with torch.autocast(
+                self.device.type, self.precision, enabled=self.precision != torch.float32
+            ):
+                loss, measures = self.recipe.loss(self.average, batch, self.step)
+            for opt in self.opts:
+                opt.zero_grad()
+            loss.backward()
+        distributed.average_gradients(list(self.network.parameters()))
+        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip_norm))
+        if not math.isfinite(norm):
+            raise ValueError(
+                f"the gradient is not finite at step {self.step}: resume with a lower training.lr"
+            )
+        for opt in self.opts:
+            opt.step()
+        self.recipe.gather(self.average, self.step)
+        return measures | {"norm": norm}
+
+
+def start_folder(out: Path, fresh: bool) -> None:
+    """Make the run's folder; a fresh start moves the old checkpoints aside, so that nothing is
+    lost.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if fresh:
+        for name in ("checkpoint.pt", "codec.pt", "geometry.pt", "log.jsonl", "world"):
+            if (out / name).exists():
+                (out / name).replace(_free(out / f"{name}.old"))
+
+
+def _free(path: Path) -> Path:
+    """A path for an old file or folder: what is there is replaced if it is a file or a world."""
+    if (path / CARD).is_file() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif path.is_dir():
+        numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+        return next(free for free in numbered if not free.exists())
+    return path

@@ -1,0 +1,233 @@
+"""The training of our own worlds: data, codec, dynamics, and the world at the end. The loop is in
+train_loop.py, published FAR's training in train_published.py; train_world.py is the command.
+"""
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.build.networks import empty_album
+from models.build.world_folder import export_world, in_memory, preview, world_size
+from models.codec.patch_autoencoder import PatchAutoencoder
+from models.far.dynamics import FARDynamics
+from models.far.loss import FARLoss
+from models.retrieval_stack.album import Album
+from models.retrieval_stack.geometry import Geometry
+from models.retrieval_stack.train_geometry import train_geometry, with_poses
+from models.training import distributed
+from models.training.codec import prepare, take_codec
+from models.training.config_published import is_published
+from models.training.init_from import dynamics_of
+from models.training.loop import Run, start_folder
+from models.training.optim import TrainConfig, gather, optimisers, set_rate
+from models.training.recipe_published import train_published
+from models.training.reward import steps_of, train_outcome
+from worldsim.actions import load_actions
+from worldsim.config import load_config, to_dict
+from worldsim.data.clips import Clip, ClipSampler
+from worldsim.data.store import EpisodeStore
+from worldsim.registration import check_environment
+
+SMOKE = (
+    "codec.channels=16",
+    "codec.width=16",
+    "codec_training.fit_frames=400",
+    "codec_training.steps=10",
+    "codec_training.batch=4",
+    "dynamics.latent_channels=16",
+    "dynamics.width=64",
+    "dynamics.head_size=32",
+    "dynamics.layers=2",
+    "loss.targets=6",
+    "data.longest=80",
+    "geometry_training.steps=4",
+    "geometry_training.dreams=2",
+    "geometry_training.together=2",
+    "geometry_training.frames=4",
+    "geometry_training.fusion_steps=4",
+    "geometry_training.painter.steps=4",
+    "geometry_training.painter.first=1",
+    "geometry_training.painter.together=2",
+    "geometry_training.painter.frames=4",
+    "training.steps=12",
+    "training.batch=2",
+    "training.shortcuts_from=0.3",
+    "training.residuals_from=0.2",
+    "training.own_context_from=0.5",
+)
+
+
+def train(args) -> int:
+    """Everything, in order."""
+    rank, _ = distributed.start()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if is_published(args.config):
+        return train_published(args)
+    cfg = load_config(args.config, TrainConfig, [*(SMOKE if args.smoke else ()), *args.set])
+    out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
+    cfg = with_data_in(cfg, out) if args.smoke else cfg
+    device = distributed.own_device(args.device)
+    torch.manual_seed(cfg.seed)
+    if rank == 0:
+        start_folder(out, args.fresh)
+        if args.smoke:
+            collect_some(cfg)
+        if args.origin:
+            take_codec(cfg, args.origin, out)
+        prepare(cfg, out, device)
+    distributed.barrier()
+    codec, cache = prepare(cfg, out, device)
+    run = DynamicsRun(cfg, codec, cache, out, device)
+    if not run.resume(needed=args.export) and args.origin:
+        run.begin_with(dynamics_of(args.origin, run.recipe.actions, run.network))
+    if not args.export:
+        run.loop()
+    if rank == 0:
+        run.export()
+    return 0
+
+
+def with_data_in(cfg: TrainConfig, out: Path) -> TrainConfig:
+    """The same training on data of its own, inside `out`."""
+    folder = out / "data"
+    data = replace(
+        cfg.data,
+        train=str(folder / "train"),
+        heldout=str(folder / "heldout"),
+        cache=str(out / "latents"),
+    )
+    return replace(cfg, data=data)
+
+
+def collect_some(cfg: TrainConfig) -> None:
+    """A handful of short episodes from the engine."""
+    from worldsim.data.collect import main as collect
+
+    engine = check_environment(cfg.engine, "the setting engine")
+    for split, folder, episodes in (("train", cfg.data.train, 6), ("heldout", cfg.data.heldout, 2)):
+        where = ["--out", str(Path(folder).parent), "--split", split]
+        length = ["--episodes", str(episodes), "--steps", "125"]
+        if collect(["--env", engine, *length, *where]):
+            raise ValueError(f"collecting from {cfg.engine} failed: see the message above")
+
+
+class SlidingRecipe:
+    """How our own worlds are trained: the sliding layout, x-prediction, Muon."""
+
+    def __init__(self, cfg: TrainConfig, codec: PatchAutoencoder, cache, device: torch.device):
+        self.cfg, self.plan, self.codec, self.device = cfg, cfg.training, codec, device
+        self.config = json.dumps(to_dict(cfg))
+        self.actions = load_actions(cfg.action_set)
+        torch.manual_seed(cfg.seed)
+        self.network = FARDynamics(cfg.dynamics, self.actions.turns).network.to(device)
+        self.opts = optimisers(self.network, self.plan)
+        self.far_loss = FARLoss(cfg.dynamics, cfg.loss)
+        seed = cfg.seed + 1000 * distributed.rank()
+        self.rng = torch.Generator(device).manual_seed(seed)
+        # Read now: the folder may have grown when the training is done.
+        self.judged = steps_of(EpisodeStore(cfg.data.train), cache)
+        self.sampler = ClipSampler(
+            cache,
+            self.actions,
+            batch=max(self.plan.batch // distributed.count(), 1),
+            shortest=cfg.loss.targets + 1,
+            longest=cfg.data.longest,
+            short_length=cfg.data.short_length,
+            short=cfg.data.short,
+            rests=cfg.data.rests,
+            mirror=copy.deepcopy(codec).cpu().mirror,  # clips are drawn on the CPU
+            seed=seed,
+        )
+
+    def draw(self, step: int) -> Clip:
+        """The next clips."""
+        return self.sampler.draw().to(self.device)
+
+    def loss(self, average: nn.Module, batch: Clip, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Of what this step's stage asks for."""
+        return self.far_loss(self.network, average, batch, self.plan.stage(step), self.rng)
+
+    def set_rate(self, step: int) -> None:
+        """Warm-up, constant, decay."""
+        set_rate(self.opts, self.plan, step)
+
+    def gather(self, average: nn.Module, step: int) -> None:
+        """Faster at the start."""
+        gather(average, self.network, self.plan.ema, step)
+
+    def state(self) -> dict[str, Any]:
+        """Where the random numbers stand, and old errors."""
+        return {
+            "sampler": json.dumps(self.sampler.state_dict()),
+            "rng": self.rng.get_state(),
+            "residuals": self.far_loss.residuals,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+        self.sampler.load_state_dict(json.loads(state["sampler"]))
+        self.rng.set_state(state["rng"])
+        old = state["residuals"]
+        self.far_loss.residuals = None if old is None else old.to(self.device)
+
+    def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
+        """Dreams from held-out episodes."""
+        world = in_memory(self.cfg, self.codec, average)
+        return preview(world, EpisodeStore(self.cfg.data.heldout), path)
+
+    def export(self, average: nn.Module, folder: Path, step: int) -> str:
+        """Write the world folder."""
+        cache = self.sampler.cache
+        trained = {"steps": step, "episodes": len(cache)}
+        plan, count = self.cfg.outcome_training, len(self.actions)
+        head, told = train_outcome(self.judged, cache, count, plan, self.cfg.seed)
+        trained |= {"outcome": told} if head else {}
+        geometry, told = self._geometry(average, folder.parent / "geometry.pt")
+        trained |= {"geometry": told} if geometry else {}
+        more = trained, head, geometry, self._album()
+        world_hash = export_world(self.cfg, self.codec, average, folder, *more)
+        return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
+
+    def _album(self) -> Album | None:
+        """Of the frames of the training, where the world shall have one."""
+        album = empty_album(self.cfg.dynamics)
+        if album is not None:
+            album.fill(self.sampler.cache.latents, self.cfg.seed)
+        return album
+
+    def _geometry(self, average: nn.Module, path: Path) -> tuple[Geometry | None, dict[str, float]]:
+        """Taught now, where the world shall have one and the data say where the camera stood."""
+        cfg = self.cfg
+        if cfg.geometry is None:
+            return None, {}
+        if not len(with_poses(self.sampler.cache, cfg.geometry_training)):
+            print("no long episode has poses: the world goes without geometry", flush=True)
+            return None, {}
+        torch.manual_seed(cfg.seed)
+        geometry = Geometry(cfg.geometry, self.codec, cfg.dynamics.field_of_view).to(self.device)
+        dynamics = in_memory(cfg, self.codec, average, geometry).dynamics
+        told = train_geometry(
+            geometry,
+            dynamics,
+            self.sampler.cache,
+            cfg.geometry_training,
+            self.codec.mirror,
+            path,
+            cfg.seed,
+        )
+        return geometry.eval(), told
+
+
+class DynamicsRun(Run):
+    """The training of a sliding-layout dynamics."""
+
+    def __init__(
+        self, cfg: TrainConfig, codec: PatchAutoencoder, cache, out: Path, device: torch.device
+    ):
+        super().__init__(SlidingRecipe(cfg, codec, cache, device), out, device)

@@ -1,0 +1,1 @@
+"""Released weights: presets, import, golden files, benchmark."""

@@ -1,0 +1,1 @@
+"""The tests, in the tree of what they test; contracts/ holds what every environment promises."""

@@ -1,0 +1,367 @@
+"""Voxel-v0 on the real engine: the frame is the step's own, and nothing is left behind.
+
+What every environment promises is in tests/contracts; here is what only this engine can get wrong.
+"""
+
+import itertools
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.voxel import programs
+from envs.voxel.engine import VoxelEnv
+from envs.voxel.framebuffer import Screen
+from envs.voxel.process import EngineError
+from envs.voxel.textures import compass, compass_degree, write_textures
+from envs.voxel.walker import (
+    FORWARD_MOST,
+    REPEAT,
+    PublishedWalker,
+    Wanderer,
+    draw_kind,
+    make_walker,
+)
+from worldsim.actions import load_actions
+from worldsim.data.collect import main as collect
+from worldsim.data.store import EpisodeStore
+
+ROOT = Path(__file__).resolve().parents[2]
+STAND, FORWARD, LEFT, RIGHT = range(4)
+ACTIONS = load_actions("voxel")
+
+
+@pytest.fixture
+def env(voxel_engine):
+    env = VoxelEnv()
+    yield env
+    env.close()
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def processes(folder):
+    """Those whose command line or environment names an engine's folder."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in text and alive(entry.name):
+            found.add(int(entry.name))
+    return found
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def test_a_frame_shows_its_own_step(env):
+    """Early frames show the old view: each must be what a patient look at its pose shows."""
+    env.reset(seed=3)
+    moves = [FORWARD, LEFT, FORWARD, RIGHT, RIGHT, FORWARD, STAND, LEFT, LEFT, FORWARD]
+    taken = []
+    for action in moves:
+        frame = env.step(action)[0]
+        taken.append((env.clone_state(), frame))
+    for (before, old), (after, new) in itertools.pairwise(taken):
+        if before.feet != after.feet or before.heading != after.heading:
+            assert (old != new).any()
+    engine = env._engine
+    for state, frame in taken:
+        engine.look(*state.feet, state.heading + 180)
+        engine._point(*state.feet, state.heading)
+        time.sleep(0.3)  # as many pictures more as it likes
+        assert (engine._screen.picture(state.heading) == frame).all()
+
+
+def test_the_screen_refuses_an_old_or_half_drawn_picture(tmp_path):
+    """The engine draws while we read: top and bottom must both show the heading asked for."""
+    screen = Screen(tmp_path, 128)
+    pixels = np.zeros((144, 128, 4), np.uint8)
+    screen._pixels = pixels
+
+    def draw(rows, heading):
+        band = np.roll(compass(8), heading, axis=1)[0, 180 - 64 : 180 + 64]
+        pixels[rows, :, :3] = band[:, 2::-1]
+
+    draw(slice(0, 8), 40)
+    assert screen.picture(40) is None
+    draw(slice(-8, None), 20)
+    assert screen.picture(40) is None
+    assert screen.picture(20) is None
+    draw(slice(-8, None), 40)
+    assert screen.picture(40).shape == (128, 128, 3)
+    assert screen.picture(60) is None
+    assert screen.picture(400) is not None
+
+
+def test_every_degree_has_a_colour_of_its_own():
+    band = compass(8)[0, :, :3].astype(np.uint8)
+    assert [compass_degree(pixel) for pixel in band] == list(range(360))
+    assert math.isnan(compass_degree(np.array([143, 193, 245], np.uint8)))
+
+
+def test_a_turn_to_the_left_moves_the_picture_to_the_right(env):
+    """A mirrored land, or a heading that runs backwards, would go unseen by all other tests."""
+    start = env.reset(seed=3)[0].astype(float)
+    for action, way in ((LEFT, 1), (RIGHT, -1)):
+        env.reset(seed=3)
+        turned = env.step(action)[0].astype(float)
+        middle = start[40:100, 48:80]
+        shifts = range(-44, 45)
+        errors = [abs(turned[40:100, 48 + s : 80 + s] - middle).mean() for s in shifts]
+        # 20 degrees of a view of 70 are a third of a half picture at its middle
+        assert 20 < way * shifts[int(np.argmin(errors))] < 44
+
+
+def test_eighteen_turns_are_a_full_circle(env):
+    start, info = env.reset(seed=4)
+    seen = [env.step(LEFT)[0] for _ in range(18)]
+    assert (seen[-1] == start).all()
+    assert all((frame != start).any() for frame in seen[:-1])
+    assert np.allclose(env._info()["pose"], info["pose"])
+
+
+def test_going_back_nearby_is_quick_and_shows_the_same(env):
+    """Coming from far away takes seconds, and each window that is moved back in time pays them."""
+    env.reset(seed=3)
+    kept = []
+    for action in [FORWARD] * 6 + [LEFT] * 3 + [FORWARD] * 6 + [RIGHT] * 3:
+        kept.append((env.step(action)[0], env.clone_state()))
+    loads = env._engine.loads
+    for frame, state in (kept[2], kept[12], kept[7], kept[16]):
+        shown, info = env.restore_state(state)
+        assert (shown == frame).all()
+        assert info["height"] == state.feet[1] - state.start[1]
+    assert env._engine.loads == loads
+
+
+def test_forward_goes_where_the_pose_says(env):
+    """0.2158 block a step; what stands in the way stops it, one block high is climbed."""
+    _, info = env.reset(seed=3)
+    before, heights, paces = info["pose"], set(), []
+    for _ in range(40):
+        info = env.step(FORWARD)[4]
+        step = info["pose"][:2] - before[:2]
+        paces.append(float(np.hypot(*step)))
+        along = step @ [math.cos(before[2]), math.sin(before[2])]
+        assert along > -1e-4
+        before = info["pose"]
+        heights.add(env.clone_state().feet[1])
+    assert abs(max(paces) - 0.2158) < 1e-3
+    assert all(0 <= pace < 0.2168 for pace in paces)
+
+
+def test_places_of_other_seeds_are_other_places(env):
+    starts = []
+    for seed in (1, 2):
+        env.reset(seed=seed)
+        starts.append(env.clone_state().start)
+    assert math.dist(*starts) > 300
+
+
+def test_other_biomes_and_sizes_are_refused_or_shown(voxel_engine):
+    with pytest.raises(ValueError, match="biome should be one of"):
+        VoxelEnv(biome="ocean")
+    with pytest.raises(ValueError, match=r"\(64, 128\)"):
+        VoxelEnv(size=100)
+    small = VoxelEnv(size=64, biome="forest")
+    other = VoxelEnv()
+    try:
+        frame = small.reset(seed=0)[0]
+        assert frame.shape == (64, 64, 3)
+        assert frame.std() > 10
+        other.reset(seed=0)
+        with pytest.raises(ValueError, match="VoxelState of its own, got forest"):
+            other.restore_state(small.clone_state())
+    finally:
+        small.close()
+        other.close()
+
+
+def test_closing_leaves_no_process_and_no_file(voxel_engine, monkeypatch):
+    monkeypatch.setattr("envs.voxel.pool._kept", 0)
+    monkeypatch.setattr("envs.voxel.pool._spares", [])
+    home = Path.home() / ".minetest"
+    before = home.exists() and home.stat().st_mtime_ns
+    env = VoxelEnv()
+    env.reset(seed=0)
+    folder, keeper = env._engine._folder, env._engine._keeper
+    assert len(processes(folder)) == 3  # the keeper, the display, the engine
+    env.close()
+    assert keeper.poll() is not None
+    assert processes(folder) == set()
+    assert not folder.exists()
+    assert (home.exists() and home.stat().st_mtime_ns) == before
+
+
+PROGRAM = """
+import sys, time
+from envs.voxel.engine import VoxelEnv
+env = VoxelEnv()
+env.reset(seed=0)
+print(env._engine._folder, flush=True)
+{end}
+"""
+ENDS = {
+    "killed": "time.sleep(600)",
+    "left": "sys.exit(0)",
+    "failed": "raise RuntimeError",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_however_the_program_ends_nothing_stays(voxel_engine, end):
+    """A frozen engine that nobody wakes would stay for ever."""
+    code = PROGRAM.format(end=ENDS[end])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    folder = process.stdout.readline().strip()
+    if end == "killed":
+        assert len(processes(folder)) == 3
+        process.kill()
+    process.wait(timeout=60)
+    process.stdout.close()
+    wait_until(lambda: not processes(folder) and not Path(folder).exists())
+
+
+def test_a_killed_keeper_takes_both_along(env):
+    env.reset(seed=1)
+    folder, keeper = env._engine._folder, env._engine._keeper
+    keeper.kill()
+    wait_until(lambda: not processes(folder))
+    with pytest.raises(EngineError, match="ended by itself"):
+        env.step(FORWARD)
+    assert not folder.exists()
+
+
+def test_an_engine_that_dies_is_one_sentence_and_the_next_reset_works(env):
+    env.reset(seed=1)
+    frame = env.step(LEFT)[0]
+    os.kill(env._engine._pid, signal.SIGKILL)
+    with pytest.raises(EngineError, match="the engine ended by itself") as caught:
+        env.step(FORWARD)
+    assert "\n" not in str(caught.value)
+    env.reset(seed=1)
+    assert (env.step(LEFT)[0] == frame).all()
+
+
+def test_idle_it_takes_no_processor_time(env):
+    env.reset(seed=1)
+    stat = Path(f"/proc/{env._engine._pid}/stat")
+
+    def spent():
+        fields = stat.read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    wait_until(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T")
+    before = spent()
+    time.sleep(0.5)
+    assert spent() == before
+
+
+def test_what_is_missing_is_named_with_its_packages(monkeypatch):
+    monkeypatch.setattr("envs.voxel.pool._spares", [])
+    monkeypatch.setattr(programs.shutil, "which", lambda name, path: None)
+    with pytest.raises(ImportError, match=r"no Luanti and no Xvfb here: .* minetest xvfb"):
+        VoxelEnv().reset(seed=0)
+    monkeypatch.setattr(programs.shutil, "which", lambda name, path: "/bin/true")
+    monkeypatch.setattr(programs, "_has_gl", lambda: False)
+    with pytest.raises(ImportError, match=r"no OpenGL here: .* libgl1-mesa-dri"):
+        VoxelEnv().reset(seed=0)
+
+
+def test_the_pictures_are_drawn_the_same_everywhere(tmp_path):
+    write_textures(tmp_path / "a", 8)
+    write_textures(tmp_path / "b", 8)
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert len(names) > 15
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_collecting_stores_what_played_again_is_the_same(voxel_engine, env, tmp_path):
+    arguments = ["--env", "Voxel-v0", "--steps", "24", "--episodes", "1", "--workers", "1"]
+    assert collect([*arguments, "--out", str(tmp_path)]) == 0
+    episode = EpisodeStore(tmp_path / "train")[0]
+    assert episode.frames.shape == (25, 128, 128, 3)
+    assert episode.meta.action_set == "voxel"
+    assert episode.meta.fps == 20
+    frame, info = env.reset(seed=0)
+    assert (frame == episode.frames[0]).all()
+    for t, action in enumerate(episode.actions):
+        frame, *_, info = env.step(action)
+        assert (frame == episode.frames[t + 1]).all()
+        assert (info["pose"] == episode.poses[t + 1]).all()
+
+
+def played(walker, steps, blocked=lambda x, y: False):
+    """Actions and places of a walk on a plain with walls."""
+    pose, actions, places = np.zeros(3, np.float32), [], []
+    for _ in range(steps):
+        action = walker.act(pose)
+        pose = pose.copy()
+        pose[2] = (pose[2] + ACTIONS.turns[action]) % math.tau
+        if action == FORWARD:
+            ahead = pose[:2] + 0.2158 * np.array([math.cos(pose[2]), math.sin(pose[2])])
+            if not blocked(*ahead):
+                pose[:2] = ahead
+        actions.append(action)
+        places.append(pose[:2].copy())
+    return np.array(actions), np.array(places)
+
+
+def test_the_published_policy_is_the_published_one():
+    actions, _ = played(PublishedWalker(ACTIONS, np.random.default_rng(0)), 60_000)
+    assert set(actions) == {FORWARD, LEFT, RIGHT}
+    assert (actions.reshape(-1, REPEAT) == actions[::REPEAT, None]).all()
+    ends = np.flatnonzero(actions != FORWARD)
+    runs = np.diff(ends) - 1
+    assert runs.max() == FORWARD_MOST
+    drawn = actions[::REPEAT]
+    # 0.9, less the forced turns: after ten repeats forward, of which there are 0.9 ** 10
+    expected = sum(0.9**k for k in range(1, 11)) / sum(0.9**k for k in range(11))
+    assert abs((drawn == FORWARD).mean() - expected) < 0.01
+
+
+def test_the_wanderer_does_not_stay_stuck():
+    """Against walls on all sides the published policy walks on the spot; this one turns away."""
+
+    def walls(x, y):
+        return abs(x) > 6 or abs(y) > 6 or (x % 4 < 1 and y % 4 < 1)
+
+    shares = []
+    for make in (PublishedWalker, Wanderer):
+        actions, places = played(make(ACTIONS, np.random.default_rng(1)), 6000, walls)
+        moved = np.hypot(*np.diff(places, axis=0).T) > 0.01
+        shares.append((~moved & (actions[1:] == FORWARD)).sum() / (actions == FORWARD).sum())
+    assert shares[1] < 0.2 < shares[0]
+
+
+def test_episodes_get_both_walkers_and_some_rest():
+    kinds = [make_walker(ACTIONS, np.random.default_rng(seed)).kind for seed in range(60)]
+    assert set(kinds) == {"published", "wanderer", "wanderer+rests"}
+    assert kinds == [draw_kind(np.random.default_rng(seed)) for seed in range(60)]
+    resting = Wanderer(ACTIONS, np.random.default_rng(0), rests=True)
+    assert set(played(resting, 2000)[0]) == {STAND, FORWARD, LEFT, RIGHT}

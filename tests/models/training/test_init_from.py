@@ -1,0 +1,69 @@
+"""A training that begins with another world's weights: what belongs to an action moves with it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.far.dynamics import FARDynamics
+from models.far.network import FARConfig
+from models.training.init_from import dynamics_of, reordered
+from worldsim.actions import load_actions
+from worldsim.config import from_dict
+from worldsim.world.card import read_card
+from worldsim.world.checkpoint import CARD
+from worldsim.world.model import world_folder
+
+
+def network(actions, **changes):
+    cfg = FARConfig(
+        actions=len(actions), latent_channels=4, latent_size=4, coarse_patch=(4, 4), width=32,
+        layers=2, head_size=16, **changes,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return FARDynamics(cfg, actions.turns).network.eval()
+
+
+def test_an_action_of_another_number_is_the_same_action():
+    maze, voxel = load_actions("dmlab"), load_actions("voxel")
+    ours = network(maze)
+    moved = network(voxel)
+    moved.load_state_dict(reordered(ours.state_dict(), maze, voxel))
+    hidden = torch.randn(1, 1, 4, 32)
+    for name in maze.names:
+        a, b = maze.id(name), voxel.id(name)
+        assert torch.equal(ours.embed_action.weight[a], moved.embed_action.weight[b])
+        told = ours.predict_motions(hidden)[..., a, :], moved.predict_motions(hidden)[..., b, :]
+        assert torch.equal(*told)
+    assert torch.equal(ours.embed_action.weight[-1], moved.embed_action.weight[-1])
+    assert torch.equal(ours.blocks[0].fine.out.weight, moved.blocks[0].fine.out.weight)
+
+
+def test_a_bundled_world_lends_its_dynamics():
+    maze, voxel = load_actions("dmlab"), load_actions("voxel")
+    as_they_are = dynamics_of("dmlab", maze, network(maze))
+    renamed = dynamics_of("dmlab", voxel, network(voxel))
+    order = [load_actions("dmlab").id(name) for name in load_actions("voxel").names]
+    assert torch.equal(
+        renamed["embed_action.weight"][:-1], as_they_are["embed_action.weight"][:-1][order]
+    )
+
+
+def test_a_refiner_may_be_new():
+    """It corrects nothing at first, so the training begins with the same dream."""
+    maze, settings = load_actions("dmlab"), read_card(world_folder("dmlab") / CARD).settings
+    cfg = from_dict(FARConfig, settings["dynamics"] | {"refiner": 0})
+    plain = FARDynamics(cfg, maze.turns).network
+    refined = FARDynamics(replace(cfg, refiner=8), maze.turns).network
+    plain.load_state_dict(dynamics_of("dmlab", maze, plain), strict=False)
+    refined.load_state_dict(dynamics_of("dmlab", maze, refined))
+    clean, noisy = torch.randn(2, 1, 1, cfg.latent_channels, 8, 8)
+    assert torch.equal(refined.refiner(clean, noisy), clean)
+    assert torch.equal(plain.out.weight, refined.out.weight)
+
+
+def test_an_action_that_the_other_world_has_not_is_refused():
+    theirs = load_actions("minecraft")
+    weights = network(theirs).state_dict()
+    with pytest.raises(ValueError, match="no action 'stand'"):
+        reordered(weights, theirs, load_actions("voxel"))

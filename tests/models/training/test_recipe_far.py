@@ -1,0 +1,200 @@
+"""Training from data to world, and what must hold when it is interrupted or shared out."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder, decoder_loss
+from models.training.codec import prepare
+from models.training.optim import TrainConfig, pick_precision
+from models.training.recipe_far import SMOKE, DynamicsRun
+from tests.support.torchrun import torchrun
+from train_world import main
+from worldsim.config import load_config
+from worldsim.world.model import load_world
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIG = str(ROOT / "assets/configs/dmlab.yaml")
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory) -> Path:
+    """A finished smoke run."""
+    out = tmp_path_factory.mktemp("smoke")
+    assert main([CONFIG, "--smoke", "--out", str(out)]) == 0
+    return out
+
+
+def config(smoke: Path, *changes: str) -> TrainConfig:
+    cfg = load_config(CONFIG, TrainConfig, [*SMOKE, *changes])
+    where = {name: str(smoke / "data" / name) for name in ("train", "heldout")}
+    return replace(cfg, data=replace(cfg.data, cache=str(smoke / "latents"), **where))
+
+
+def run_in(smoke: Path, out: Path, *changes: str) -> DynamicsRun:
+    out.mkdir(exist_ok=True)
+    (out / "codec.pt").write_bytes((smoke / "codec.pt").read_bytes())
+    cfg = config(smoke, *changes)
+    codec, cache = prepare(cfg, out, torch.device("cpu"))
+    run = DynamicsRun(cfg, codec, cache, out, torch.device("cpu"))
+    run.resume()
+    return run
+
+
+def losses(run: DynamicsRun, steps: int) -> list[float]:
+    found = []
+    for _ in range(steps):
+        found.append(run.one_step()["flow"])
+        run.step += 1
+    return found
+
+
+def test_smoke_run_makes_a_world_that_dreams(smoke):
+    world = load_world(smoke / "world")
+    spawn = world.spawns[0]
+    state = world.reset(spawn.frames[None, :5], spawn.actions[None, :4], [0])
+    state, frames = world.step(state, [0])
+    assert frames.shape == (1, 64, 64, 3)
+    assert frames.dtype == np.uint8
+
+
+def test_smoke_run_logs_every_step_and_draws_a_sheet(smoke):
+    lines = [json.loads(line) for line in (smoke / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "flow" in line] == list(range(1, 13))
+    assert next(line["preview"]["psnr_first"] for line in lines if "preview" in line) > 0
+    assert list(smoke.glob("sheet-*.png"))
+
+
+def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):
+    """All stages are on: residuals, samplers and both optimisers must come back, or the curves
+    part.
+    """
+    stages = [f"training.{name}_from=0" for name in ("shortcuts", "residuals", "own_context")]
+    whole = losses(run_in(smoke, tmp_path / "whole", *stages), 6)
+    first = run_in(smoke, tmp_path / "parts", *stages)
+    begun = losses(first, 3)
+    first.save()
+    losses(first, 1)  # lost when the process is killed
+    rest = losses(run_in(smoke, tmp_path / "parts", *stages), 3)
+    assert begun + rest == whole
+
+
+def test_training_goes_on_from_a_world(smoke, tmp_path):
+    """What a world ships is enough to train it further: same codec, nearly the same first loss."""
+    out = tmp_path / "further"
+    settings = [f"--set=data.{n}={smoke / 'data' / n}" for n in ("train", "heldout")]
+    settings += [f"--set={setting}" for setting in (*SMOKE, f"data.cache={smoke / 'latents'}")]
+    command = [CONFIG, "--out", str(out), "--from", str(smoke / "world"), *settings]
+    assert main([*command, "--set", "training.steps=2"]) == 0
+    ours, theirs = load_world(out / "world"), load_world(smoke / "world")
+    assert torch.equal(ours.codec.basis, theirs.codec.basis)
+    change = ours.dynamics.network.embed_fine.weight - theirs.dynamics.network.embed_fine.weight
+    assert 0 < change.abs().max() < 0.02
+
+
+def test_loss_falls(smoke, tmp_path):
+    run = run_in(
+        smoke, tmp_path / "falls", "training.warmup=5", "training.steps=200", "training.lr=3e-3"
+    )
+    found = losses(run, 60)
+    assert np.mean(found[-10:]) < 0.7 * np.mean(found[:5])
+
+
+def test_two_processes_train_together(smoke, tmp_path):
+    (tmp_path / "codec.pt").write_bytes((smoke / "codec.pt").read_bytes())
+    settings = [
+        *SMOKE,
+        "training.steps=3",
+        *(f"data.{n}={smoke / 'data' / n}" for n in ("train", "heldout")),
+    ]
+    settings.append(f"data.cache={smoke / 'latents'}")
+    torchrun(
+        *(CONFIG, "--out", str(tmp_path), "--threads", "1"),
+        *(f"--set={setting}" for setting in settings),
+    )
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 3
+    assert len(state["processes"]) == 2
+    assert load_world(tmp_path / "world").card.training["steps"] == 3
+
+
+def test_missing_data_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="worldsim collect"):
+        main([CONFIG, "--out", str(tmp_path), "--set", f"data.train={tmp_path / 'none'}"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (["codec.frame_size=128", "codec.patch=16"], "has frames of 64 pixels, the codec of 128"),
+        (["action_set=voxel"], "holds episodes with the actions dmlab"),
+        (["data.cache=HERE"], "is no cache of latents"),
+        (["dynamics.layers=3"], "is of another network"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence_and_nothing_is_lost(smoke, tmp_path, changes, sentence):
+    (tmp_path / "mine").write_text("not to be deleted")
+    for name in ("codec.pt", "checkpoint.pt"):
+        if changes[0].startswith("dynamics"):
+            (tmp_path / name).write_bytes((smoke / name).read_bytes())
+    where = {name: smoke / "data" / name for name in ("train", "heldout")}
+    where["cache"] = smoke / "latents" if changes[0].startswith("dynamics") else tmp_path / "new"
+    settings = [*SMOKE, *(f"data.{name}={path}" for name, path in where.items()), *changes]
+    words = [f"--set={word.replace('HERE', str(tmp_path))}" for word in settings]
+    with pytest.raises(ValueError, match=sentence):
+        main([CONFIG, "--out", str(tmp_path), *words])
+    assert (tmp_path / "mine").read_text() == "not to be deleted"
+
+
+def test_an_export_needs_a_checkpoint(smoke, tmp_path):
+    words = [f"--set={setting}" for setting in SMOKE]
+    words += [f"--set=data.{name}={smoke / 'data' / name}" for name in ("train", "heldout")]
+    with pytest.raises(ValueError, match="no checkpoint to export"):
+        main([CONFIG, "--out", str(tmp_path / "out"), "--export", *words,
+              f"--set=data.cache={tmp_path / 'latents'}"])  # fmt: skip
+
+
+def test_a_device_that_is_not_there_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="there is no device 'abacus' here"):
+        main([CONFIG, "--out", str(tmp_path), "--device", "abacus"])
+
+
+def test_the_decoder_learns_on_any_device():
+    """Nothing in its loss stays behind on the CPU. (The device `meta` computes nothing, and refuses
+    to be mixed with others all the same.)
+    """
+    meta = torch.device("meta")
+    codec = PatchAutoencoder(AutoencoderConfig(frame_size=16, patch=4, channels=8, width=16))
+    frames = torch.zeros(3, 16, 16, 3, dtype=torch.uint8, device=meta)
+    loss = decoder_loss(codec.to(meta), frames, torch.Generator().manual_seed(0))
+    assert loss.device == meta
+
+
+def test_the_codec_is_trained_once(smoke, tmp_path):
+    """Its steps are no multiple of the steps between two saves."""
+    cfg = config(smoke, "codec_training.steps=7")
+    prepare(cfg, tmp_path, torch.device("cpu"))
+    before = (tmp_path / "codec.pt").read_bytes()
+    prepare(cfg, tmp_path, torch.device("cpu"))
+    assert torch.load(tmp_path / "codec.pt", weights_only=True)["step"] == 7
+    assert (tmp_path / "codec.pt").read_bytes() == before
+
+
+def test_precision_is_measured_or_as_wished():
+    cpu = torch.device("cpu")
+    assert pick_precision("float32", cpu) is torch.float32
+    assert pick_precision("bfloat16", cpu) is torch.bfloat16
+    assert pick_precision("auto", cpu) in (torch.float32, torch.bfloat16)
+
+
+def test_a_world_keeps_an_album_of_what_it_learnt_from(smoke, tmp_path):
+    run = run_in(smoke, tmp_path / "out", "dynamics.album=5")
+    run.export()
+    frames = load_world(tmp_path / "out" / "world").dynamics.album.frames
+    learnt = torch.from_numpy(np.array(run.recipe.sampler.cache.latents))
+    assert len(frames) == 5
+    assert all(bool((learnt == frame).flatten(1).all(dim=1).any()) for frame in frames)

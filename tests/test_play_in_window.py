@@ -1,0 +1,132 @@
+"""`python play.py` from end to end: the real window, real keys, and what is on the screen.
+
+One program is driven through everything a player would try in the first minutes.
+"""
+
+import os
+import shutil
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.support.players import SECONDS, TOOLS, Program, until
+from tests.support.x11_drop import Dropper
+
+ZOOM, GHOST_ZOOM = 24, 8
+MARKED = (86, 180, 233)  # the colour of the frame around the dream, and of the curve
+
+
+@pytest.fixture
+def screen(display, monkeypatch):
+    for name in TOOLS:
+        if shutil.which(name) is None:
+            pytest.skip(f"no {name}: install xdotool and imagemagick")
+    monkeypatch.setenv("DISPLAY", display)
+
+
+@pytest.fixture
+def playing(screen, engine, tiny_world, tmp_path):
+    kept = ["--record", tmp_path / "recordings", "--saves", tmp_path / "saves"]
+    started = Program("play.py", "--world", tiny_world, "--seed", 3, "--spawn", 0, *kept, zoom=ZOOM)
+    yield started
+    started.end()
+
+
+def test_a_first_evening(playing, tmp_path):
+    """Move, rewind, save, load, fan, memory, record, help; the ghost comes after."""
+    saves, recordings = tmp_path / "saves" / "tiny", tmp_path / "recordings"
+    until(lambda: list(recordings.glob("*.journal")))  # it is open and runs on
+    playing.keys("h", "p")
+    plain = playing.picture("paused")
+    playing.down("BackSpace")
+    playing.until_shown(lambda now: not np.array_equal(now, plain), "rewound")
+    playing.up("BackSpace")
+    playing.keys("ctrl+3")
+    until(lambda: (saves / "slot-3").is_dir() and list((saves / "slot-3").glob("[0-9]*")))
+    assert len(list((saves / "slot-3").glob("*/picture.png"))) == 1
+    time.sleep(5)  # until the note about it is gone
+    saved = playing.picture("saved")
+
+    playing.keys("n", "n")
+    playing.until_shown(lambda now: not np.array_equal(now, saved))
+    playing.keys("3")
+    until(lambda: np.array_equal(playing.picture()[:200], saved[:200]))
+
+    playing.keys("b")
+    fan = playing.until_shown(lambda now: not np.array_equal(now[:200], saved[:200]), "fan")
+    half = fan.shape[0] // 2
+    tiles = [fan[40:half, :half], fan[40:half, half:], fan[half:-60, :half]]
+    assert all(tile.max() > 0 for tile in tiles)
+    tiles_of_16 = fan[8:half:12, 8:half:12]  # a picture is half as large now
+    assert len(np.unique(tiles_of_16[6:10].reshape(-1, 3), axis=0)) > 16
+    playing.keys("2")
+    playing.until_shown(lambda now: not np.array_equal(now[:40], fan[:40]))
+    playing.keys("p")
+
+    playing.keys("i")
+    time.sleep(1)
+    strip = playing.until_shown(lambda now: now[-30:].max() > 0, "memory")
+    assert strip[-30:].max() > 0
+    playing.keys("i")
+
+    before = playing.picture()
+    playing.keys("F1")
+    helped = playing.until_shown(lambda now: not np.array_equal(now, before), "help")
+    assert (helped[:60, :60] == 255).any()  # white letters
+    playing.keys("F1", "v")
+    until(lambda: [f for f in recordings.iterdir() if f.is_dir()])
+    before = playing.size()
+    playing.keys("F11")
+    until(lambda: playing.size() == (1280, 1024))
+    playing.keys("F11")
+    until(lambda: playing.size() == before)
+    playing.keys("Escape")
+    assert "recorded:" in playing.leave()
+
+
+@pytest.fixture
+def dreaming(screen, engine, bundled_world, tmp_path):
+    """The world that ships with the project: the maze it was learnt from draws no smaller ones."""
+    started = Program(
+        "play.py", "--seed", 3, "--no-hud", "--record", tmp_path / "recordings", zoom=GHOST_ZOOM
+    )
+    until(lambda: list((tmp_path / "recordings").glob("*.journal")))  # it is open and runs on
+    yield started
+    started.end()
+
+
+def test_the_ghost_beside_the_dream(dreaming, tmp_path):
+    """Truth and dream above, the difference and the curve below; X puts them together again. A
+    picture that another program drops is a start.
+    """
+    half = dreaming.size()[0] // 2
+    inside, below = slice(60, half - 10), slice(half + half // 2, None)
+
+    def marked(part):
+        return (part == MARKED).all(-1).sum()
+
+    def panes(now):
+        return now[inside, 10 : half - 10], now[inside, half + 10 : 2 * half - 10]
+
+    dreaming.keys("t", "g")  # the world waits for keys, so that everything stays to be looked at
+    dreaming.until_shown(lambda now: marked(now[:half, half:]) > half, "ghost")
+    dreaming.keys("a", "a")
+    dreaming.until_shown(lambda now: marked(now[below, half:]) > 20, "ghost walked")
+    true, dream = panes(dreaming.picture())
+    assert not np.array_equal(true, dream)
+    assert np.abs(true.astype(int) - dream).mean() < 60  # it is the same place
+    dreaming.keys("x")
+    dreaming.until_shown(lambda now: np.array_equal(*panes(now)), "grounded")
+    dreaming.keys("g")
+    dreaming.until_shown(lambda now: not marked(now[:half, half:]))
+    picture = tmp_path / "half red.png"
+    halves = np.array([[[0, 0, 255], [0, 255, 0]]], np.uint8)
+    cv2.imwrite(str(picture), np.kron(halves, np.ones((64, 32, 1), np.uint8)))
+    dropper = Dropper(os.environ["DISPLAY"], int(dreaming.window))
+    assert dropper.drop(picture, SECONDS)
+    dropper.close()
+    dreaming.until_shown(lambda now: (now[half, [9, -9]] == [[255, 0, 0], [0, 255, 0]]).all())
+    dreaming.keys("Escape")
+    dreaming.leave()

@@ -1,0 +1,142 @@
+"""Episodes played without a window are recordings like the window's, the same for any workers."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+from envs.wrappers import Task
+from tests.support.commands import refused
+from worldsim.cli import main as cli
+from worldsim.runtime.cli.replay import main as replay
+from worldsim.runtime.core.clock import Clock
+from worldsim.runtime.core.moves import Move
+from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playthrough import Game
+from worldsim.runtime.recording.recorder import Recorder
+from worldsim.runtime.recording.recording import META, read_recording
+
+
+def turn_right_then_stop(frame, actions, rng):
+    """A policy; tests name it `tests_policy:turn_right_then_stop`."""
+    frame[:] = 0  # what it is given is its own
+    return None if rng.random() < 0.2 else "right"
+
+
+def recordings(folder):
+    found = [read_recording(path.parent) for path in folder.glob(f"*/{META}")]
+    return sorted(found, key=lambda recording: recording.episode.meta.seed)
+
+
+def command(tiny_world, out, *options):
+    return ["rollout", "--world", str(tiny_world), "--out", str(out), *options]
+
+
+def roll(tiny_world, out, *options):
+    return cli(command(tiny_world, out, *options))
+
+
+def test_what_is_rolled_out_is_a_recording(tiny_world, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert roll(tiny_world, out, "--episodes", "3", "--steps", "9", "--seed", "5") == 0
+    found = recordings(out)
+    assert [one.episode.meta.seed for one in found] == [5, 6, 7]
+    assert [len(one.episode) for one in found] == [9, 9, 9]
+    assert len({one.episode.actions.tobytes() for one in found}) > 1
+    assert not list(out.glob("*.journal"))
+    assert replay([str(next(out.glob("*/meta.json")).parent), "--verify"]) == 0
+    assert "3/3 episodes" in capsys.readouterr().out
+
+
+def test_workers_make_the_same_episodes(tiny_world, tmp_path):
+    for workers in ("1", "2"):
+        out = tmp_path / workers
+        assert roll(tiny_world, out, "--episodes", "3", "--steps", "4", "--workers", workers) == 0
+    for one, other in zip(*(recordings(tmp_path / w) for w in "12"), strict=True):
+        assert np.array_equal(one.episode.frames, other.episode.frames)
+        assert np.array_equal(one.episode.actions, other.episode.actions)
+
+
+def test_a_script_is_taken_over_and_over(tiny_world, tmp_path):
+    script = ["--policy", "script", "--actions", "forward,left"]
+    assert roll(tiny_world, tmp_path, "--episodes", "1", "--steps", "5", *script) == 0
+    (one,) = recordings(tmp_path)
+    from worldsim.actions import load_actions
+
+    ids = [load_actions("dmlab").id(name) for name in ("forward", "left")]
+    assert one.episode.actions.tolist() == [*ids, *ids, ids[0]]
+
+
+def test_a_function_drives_and_ends(tiny_world, tmp_path, monkeypatch):
+    import sys
+    from types import SimpleNamespace
+
+    module = SimpleNamespace(turn_right_then_stop=turn_right_then_stop)
+    monkeypatch.setitem(sys.modules, "tests_policy", module)
+    options = ["--episodes", "4", "--steps", "30", "--policy", "tests_policy:turn_right_then_stop"]
+    assert roll(tiny_world, tmp_path, *options) == 0
+    lengths = [len(one.episode) for one in recordings(tmp_path)]
+    assert 1 <= min(lengths) < max(lengths) <= 30
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--policy", "clever"], "random, script or module:function"),
+        (["--policy", "no_such_module:act"], "no module 'no_such_module'"),
+        (["--policy", "json:act"], "no function 'act'"),
+        (["--policy", "script"], "needs --actions"),
+        (["--policy", "script", "--actions", "fly"], "fly"),
+        (["--env", "Nothing-v0"], "--env Nothing-v0"),
+    ],
+)
+def test_bad_options_get_one_sentence(tiny_world, tmp_path, capsys, options, sentence):
+    called = command(tiny_world, tmp_path / "out", "--episodes", "1", *options)
+    assert sentence in refused(capsys, *called)
+
+
+@pytest.mark.filterwarnings("ignore")  # Minari's own, about what the set does not say
+def test_minari_loads_what_was_rolled_out(tiny_world, tmp_path, monkeypatch, minari, capsys):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    options = ["--episodes", "2", "--steps", "5", "--minari", "tiny/random-v0"]
+    assert roll(tiny_world, tmp_path / "out", *options) == 0
+    from minari import load_dataset
+
+    loaded = [(e.observations, e.actions) for e in load_dataset("tiny/random-v0")]
+    found = [(one.episode.frames, one.episode.actions) for one in recordings(tmp_path / "out")]
+    assert len(loaded) == len(found)
+    for frames, actions in found:
+        assert any(
+            np.array_equal(frames, these) and np.array_equal(actions, those)
+            for these, those in loaded
+        )
+    again = command(tiny_world, tmp_path / "out", *options)
+    assert "already exists" in refused(capsys, *again)
+
+
+def test_an_episode_that_its_task_ended_is_recorded_as_terminated(tiny_world, tmp_path):
+    """One that was merely cut is not: an agent that learns from it must know the difference."""
+    for number, steps in enumerate((3, 2)):
+        task = Task(gymnasium.make("FARDMLab-v0", world=str(tiny_world)), TaskOfThreeSteps().judge)
+        place = Place(task, "FARDMLab-v0", {"world": str(tiny_world)})
+        recorder = Recorder(tmp_path / str(number), on=True)
+        recorder.describe(place, place.fps)
+        game = Game(place, place.start(0), [recorder], Clock())
+        for _ in range(steps):
+            game.make(Move(0, place.steps))
+        assert game.ended == (steps == 3)
+        recorder.close()
+        task.close()
+        (one,) = recordings(tmp_path / str(number))
+        assert one.episode.meta.terminated == (steps == 3)
+        assert one.episode.rewards.tolist() == [1.0] * steps
+
+
+class TaskOfThreeSteps:
+    """Worth one a step; the third is the last."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def judge(self, step):
+        self.steps += 1
+        return 1.0, self.steps == 3

@@ -1,0 +1,328 @@
+"""The window on a display with nobody in front of it: real keys, real pictures.
+
+A picture that is zoomed by whole pixels can be read back exactly, so a screenshot is compared with
+the frame itself, bit for bit.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from envs.world_model import WorldModelEnv
+from tests.support.players import ROOT, SECONDS, TOOLS, screenshot, until, windows_of
+from worldsim.runtime.core.control import Keyboard
+from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.session.command_queue import Keys
+from worldsim.runtime.session.loading import Opened, Opening, Stage
+from worldsim.runtime.session.session import Session, State
+
+ZOOM = 16
+
+
+@pytest.fixture
+def window(display, monkeypatch):
+    """The module, on the display; its windows are closed afterwards."""
+    for tool in TOOLS:
+        if shutil.which(tool) is None:
+            pytest.skip(f"no {tool}: install xdotool and imagemagick")
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+    from worldsim.runtime.window import window
+
+    yield window
+    window.pygame.display.quit()
+
+
+def xdotool(*words):
+    return subprocess.run(["xdotool", *map(str, words)], check=True, capture_output=True)
+
+
+def find_window():
+    return until(lambda: windows_of(os.getpid()))[-1]
+
+
+class Driven:
+    """A session in a window, driven by a test on another thread while pygame has this one.
+
+    The test's thread calls are made in order; its failure, or its end, closes the window.
+    """
+
+    def __init__(self, window, session, **options):
+        self.session = session
+        self.keys = Keys(session.opening, session.controller.latch, session.requests)
+        self.window = window.Window("A test", (16, 16), zoom=ZOOM, **options)
+        session.sinks.append(self.window)
+        self.failure = None
+
+    def run(self, test):
+        def drive():
+            try:
+                self.number = find_window()
+                xdotool("windowfocus", "--sync", self.number)
+                test(self)
+            except BaseException as failure:
+                self.failure = failure
+            finally:
+                self.session.requests.stop()
+
+        thread = threading.Thread(target=drive)
+        thread.start()
+        self.window.run(self.session.run, self.keys)
+        thread.join()
+        if self.failure is not None:
+            raise self.failure
+
+    def key(self, verb, name):
+        xdotool(verb, name)
+
+    def picture(self):
+        return screenshot(self.number)[0]
+
+    def shows(self, frame):
+        """Whether the frame is on the screen, apart from the text over it."""
+        small = self.picture()[ZOOM // 2 :: ZOOM, ZOOM // 2 :: ZOOM]
+        return small.shape == frame.shape and np.array_equal(small[8:13], frame[8:13])
+
+
+@pytest.fixture
+def session(make_fake_world):
+    place = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
+    return Session(Opened(place), Keyboard(), seed=0, fps=0, runs_on=False)
+
+
+def test_the_frame_is_shown_exactly_and_keys_move(window, session):
+    def play(driven):
+        until(lambda: session.game and driven.shows(session.frame))
+        first = session.frame
+        driven.key("key", "w")
+        # At least once: how long xdotool holds a key is not ours to say.
+        until(lambda: session.made and session.state is State.WAITING)
+        until(lambda: driven.shows(session.frame))
+        assert not np.array_equal(session.frame, first)
+        assert session.game.track.moves[0].action == 2
+        driven.key("keydown", "Left")
+        until(lambda: session.made > 20)
+        driven.key("keyup", "Left")
+        until(lambda: session.state is State.WAITING)
+        made = session.made
+        driven.key("keydown", "BackSpace")
+        until(lambda: session.state is State.REWINDING and session.number < made - 3)
+        driven.key("keyup", "BackSpace")
+        until(lambda: session.state is State.WAITING)
+        assert session.game.track.number < made - 2
+        until(lambda: driven.shows(session.frame))
+
+    Driven(window, session, hud=False).run(play)
+
+
+def test_figures_and_help_come_and_go(window, session):
+    def play(driven):
+        until(lambda: session.game and driven.shows(session.frame))
+        with_hud = driven.picture()
+        driven.key("key", "h")
+        until(lambda: not np.array_equal(driven.picture(), with_hud))
+        plain = driven.picture()
+        driven.key("key", "F1")
+        until(lambda: not np.array_equal(driven.picture(), plain))
+        driven.key("key", "F1")
+        until(lambda: np.array_equal(driven.picture(), plain))
+        driven.key("key", "k")
+        until(lambda: not np.array_equal(driven.picture(), plain))
+        assert session.made == 0
+
+    Driven(window, session).run(play)
+
+
+def test_escape_ends_within_a_moment(window, session):
+    def play(driven):
+        until(lambda: session.game)
+        driven.key("key", "Escape")
+        until(lambda: session.state is State.CLOSED)
+
+    Driven(window, session).run(play)
+
+
+def test_closing_the_window_closes_the_session(window, session):
+    def play(driven):
+        until(lambda: session.game)
+        window.pygame.event.post(window.pygame.event.Event(window.pygame.QUIT))
+        until(lambda: session.state is State.CLOSED)
+
+    Driven(window, session).run(play)
+
+
+def test_a_resized_window_shows_whole_pixels_in_the_middle(window, session):
+    def play(driven):
+        until(lambda: session.game and driven.shows(session.frame))
+        xdotool("windowsize", "--sync", driven.number, 100, 70)
+
+        def is_shown():
+            picture = driven.picture()
+            inside = picture[3 : 3 + 64, 18 : 18 + 64][2::4, 2::4]
+            return picture.shape == (70, 100, 3) and np.array_equal(inside, session.frame)
+
+        until(is_shown)
+        assert not driven.picture()[:, :18].any()
+        xdotool("windowsize", "--sync", driven.number, 1, 1)
+        until(lambda: driven.picture().shape == (1, 1, 3))
+        xdotool("windowsize", "--sync", driven.number, 100, 70)
+        until(is_shown)
+
+    Driven(window, session, hud=False).run(play)
+
+
+def test_the_window_lives_while_the_world_is_slow(window, make_fake_world):
+    """The first picture and the keys must not wait for a network that thinks."""
+    gate, preview = threading.Event(), np.full((16, 16, 3), (10, 200, 30), np.uint8)
+
+    class Slow(Opening):
+        def stages(self, seed, spawn):
+            yield Stage("loading", 0.3)
+            gate.wait(SECONDS)
+            self.place = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
+            self.actions = self.place.actions
+
+    session = Session(Slow("FARDMLab-v0", preview=preview), Keyboard(), seed=0, runs_on=False)
+
+    def play(driven):
+        until(lambda: driven.shows(preview))
+        first = driven.picture()
+        until(lambda: not np.array_equal(driven.picture(), first))  # the dots walk
+        assert driven.shows(preview)
+        assert session.state is State.WARMUP
+        gate.set()
+        until(lambda: session.game and driven.shows(session.frame))
+
+    Driven(window, session, hud=False).run(play)
+
+
+def test_a_world_that_does_not_come_back_is_left(window, make_fake_world, monkeypatch):
+    monkeypatch.setattr(window, "PATIENCE_SECONDS", 0.2)
+    world, gate = make_fake_world(), threading.Event()
+    step = world.step
+    world.step = lambda *a: (gate.wait(SECONDS), step(*a))[1]
+    place = Place(WorldModelEnv(world), "FARDMLab-v0", {})
+    session = Session(Opened(place), Keyboard(), seed=0, fps=0, runs_on=True)
+    Driven(window, session).run(lambda driven: until(lambda: session.state is State.RUNNING))
+    assert session.state is not State.CLOSED
+    gate.set()
+    until(lambda: session.state is State.CLOSED)
+
+
+def test_a_world_of_one_frame_a_second_is_waited_for_with_a_word(window, make_fake_world):
+    """The window answers within a moment, shows that it is alive, and is left at once."""
+    world = make_fake_world()
+    step = world.step
+    world.step = lambda *a: (time.sleep(1.5), step(*a))[1]
+    place = Place(WorldModelEnv(world), "FARDMLab-v0", {})
+    session = Session(Opened(place), Keyboard(), seed=0, fps=0, runs_on=True)
+
+    def play(driven):
+        until(lambda: session.made)
+        until(lambda: driven.picture()[-30:, :40].max() == 255)  # "One moment", in white
+        before = driven.window.beats[-1]
+        driven.key("key", "F1")
+        until(lambda: driven.window.beats[-1] > before)
+        until(lambda: driven.picture()[:60, :60].max() == 255)
+        driven.key("key", "Escape")
+        asked = time.monotonic()
+        until(lambda: session.state is State.CLOSED)
+        assert time.monotonic() - asked < 10
+
+    Driven(window, session, hud=False).run(play)
+
+
+def test_a_key_that_is_down_when_another_window_takes_over_is_let_go(window, session):
+    """Its release goes to the other window: the player would walk for ever."""
+
+    def play(driven):
+        until(lambda: session.game)
+        driven.key("keydown", "w")
+        until(lambda: session.made > 2)
+        xdotool("windowunmap", "--sync", driven.number)
+        until(lambda: not driven.keys.held())
+        until(lambda: session.state is State.WAITING)
+
+    try:
+        Driven(window, session).run(play)
+    finally:
+        xdotool("keyup", "w")
+
+
+def test_a_file_dropped_on_the_window_is_a_start(window, session, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1])
+
+    def play(driven):
+        until(lambda: session.game)
+        event = window.pygame.event.Event(window.pygame.DROPFILE, file=str(tmp_path / "a.png"))
+        window.pygame.event.post(event)
+        until(lambda: driven.shows(picture))
+
+    Driven(window, session, hud=False).run(play)
+
+
+@pytest.mark.parametrize(
+    ("desktop", "pixels"), [((1280, 1024), 640), ((1920, 1080), 640), ((3840, 2160), 1080)]
+)
+def test_a_fine_screen_gets_a_larger_window(window, desktop, pixels):
+    from worldsim.runtime.window.screen import comfortable
+
+    assert comfortable([desktop]) == pixels
+    assert comfortable([]) == 640
+
+
+def test_a_fault_of_the_session_reaches_the_caller(window):
+    class Broken(Opening):
+        def stages(self, seed, spawn):
+            yield Stage("loading", 0.3)
+            raise ValueError("no such world")
+
+    session = Session(Broken("X-v0"), Keyboard(), seed=0)
+    shown = window.Window("A test", (16, 16))
+    with pytest.raises(ValueError, match="no such world"):
+        shown.run(session.run, Keys(session.opening, session.controller.latch, session.requests))
+
+
+def test_the_viewer_of_an_environment(window, make_fake_world):
+    env = WorldModelEnv(make_fake_world(), render_mode="human", zoom=ZOOM)
+    env.reset(seed=0)
+    frame = env.step(2)[0]
+    number = find_window()
+    small = screenshot(number)[0][ZOOM // 2 :: ZOOM, ZOOM // 2 :: ZOOM]
+    assert np.array_equal(small, frame)
+    window.pygame.event.post(window.pygame.event.Event(window.pygame.QUIT))
+    assert env.step(2)[3]
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("room", "size"),
+    [((640, 640), (640, 640)), ((100, 70), (64, 64)), ((8, 100), (8, 8)), ((0, 0), (1, 1))],
+)
+def test_pictures_fit(window, room, size):
+    assert window.fitted((16, 16), room) == size
+
+
+@pytest.mark.parametrize("dead_display", [None, ":987"])
+def test_no_display_is_one_sentence(dead_display):
+    """SDL falls back to a driver that shows nothing, without a word."""
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    env = {name: value for name, value in os.environ.items() if name not in hidden}
+    env["PYTHONPATH"] = str(ROOT)
+    if dead_display is not None:
+        env["DISPLAY"] = dead_display
+    code = "from worldsim.runtime.window.window import Window; Window('a', (16, 16))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=SECONDS
+    )
+    assert done.returncode == 1
+    assert "NoDisplay: There is no display to open a window on" in done.stderr
+    assert "--headless N" in done.stderr

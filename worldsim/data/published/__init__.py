@@ -1,0 +1,1 @@
+"""The published data sets: formats, clip files, windows, latents."""

@@ -1,0 +1,1 @@
+"""`worldsim bench`: how fast a world runs here."""

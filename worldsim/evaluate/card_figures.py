@@ -1,0 +1,57 @@
+"""The main figures of an evaluation, written into the world's own card.
+
+    worldsim evaluate runs/dmlab/world --card
+
+A card is one of the files that a world's hash covers, so this is for before a world is shipped:
+saved states and recordings name the hash, and are refused by a world with another one.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from worldsim.world.checkpoint import CARD, check_world, write_card
+
+
+def summary(report: dict[str, Any]) -> dict[str, Any]:
+    """What a card tells of a report: JSON values, only the parts that were measured."""
+    protocol = report["protocol"]
+    told: dict[str, Any] = {
+        name: protocol[name] for name in ("episodes", "context", "predicted", "long")
+    }
+    told["steps"] = report["steps"]
+    fidelity = report.get("fidelity", {})
+    for name in ("dream", "repeat last frame", "best of context"):
+        if name in fidelity:
+            told[f"psnr, {name}"] = fidelity[name]["psnr"]
+    following = report.get("following", {})
+    if "dream" in following:
+        told["action following"] = following["dream"]["agreement"]["all"]
+    for way in ("turn", "away"):
+        figures = report.get("memory", {}).get(way, {})
+        for name in ("dream", "dream without long memory"):
+            if name in figures:
+                told[f"psnr, {way} and back, {name}"] = figures[name]["back vs before"]
+    for keys, figures in report.get("drift", {}).items():
+        if isinstance(figures, dict):
+            told[f"drift, {keys} keys"] = {
+                name: value for name, value in figures.items() if name not in ("series", "colour")
+            }
+    return told
+
+
+def write_figures(folder: Path, report: dict[str, Any]) -> str:
+    """Put a report's figures into the card of the world in `folder`; the world's new hash.
+
+    Raises:
+        ValueError: the report is of another world.
+    """
+    if check_world(folder) != report["hash"]:
+        raise ValueError(
+            f"the report is of a world with the hash {report['hash'][:12]}, {folder} has another: "
+            f"evaluate this one"
+        )
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    card["figures"] = summary(report)
+    write_card(folder, card)
+    return check_world(folder)

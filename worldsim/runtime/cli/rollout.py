@@ -1,0 +1,146 @@
+"""Plays the episodes of `worldsim rollout` (rollout_command.py) and records each; prints
+nothing.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worldsim.actions import ActionSet
+from worldsim.data.workers import share_out
+from worldsim.runtime.core.clock import Clock
+from worldsim.runtime.core.control import Choice, Controller, RandomWalk, Script
+from worldsim.runtime.core.moves import Move
+from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playthrough import Game
+from worldsim.runtime.recording.recorder import Recorder
+from worldsim.tasks import named_function
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to play.
+
+    Attributes:
+        env: a Gymnasium id.
+        options: JSON-able arguments of the environment.
+        policy: "random", "script" or "module:function".
+        script: names of actions, taken over and over by the policy "script".
+        steps: actions an episode has at most.
+        folder: where recordings go.
+    """
+
+    env: str
+    policy: str
+    steps: int
+    folder: Path
+    options: dict[str, Any] = field(default_factory=dict)
+    script: tuple[str, ...] = ()
+
+
+class Calls(Controller):
+    """A function that chooses; see rollout.py for how it is called. One that returns None waits."""
+
+    name = "policy"
+
+    def __init__(self, function: Callable, seed: int) -> None:
+        self._function = function
+        self._rng = np.random.default_rng(seed)
+        self._actions: ActionSet | None = None
+
+    def meet(self, actions: ActionSet) -> None:
+        """Take the world's action table, which the function is given."""
+        self._actions = actions
+
+    def choose(self, frame: np.ndarray) -> Choice | None:
+        """What the function returns.
+
+        Raises:
+            ValueError: that is no action.
+        """
+        chosen = self._function(frame.copy(), self._actions, self._rng)
+        if chosen is None:
+            return None
+        known = isinstance(chosen, str)
+        return Choice(action=self._actions.id(chosen) if known else self._actions.valid(chosen))
+
+
+def controller(plan: Plan, actions: ActionSet, seed: int) -> Controller:
+    """Who drives an episode.
+
+    Raises:
+        ValueError: there is no such policy.
+    """
+    if plan.policy == "random":
+        return RandomWalk(seed)
+    if plan.policy == "script":
+        if not plan.script:
+            raise ValueError(
+                f"--policy script needs --actions, of {', '.join(actions.names)}: "
+                f"e.g. --actions {actions.names[0]}."
+            )
+        return Script(itertools.cycle([actions.id(name) for name in plan.script]))
+    return Calls(_named(plan.policy), seed)
+
+
+def _named(policy: str) -> Callable:
+    if ":" not in policy:
+        raise ValueError(f"--policy should be random, script or module:function, got {policy!r}.")
+    return named_function(policy, "--policy")
+
+
+def roll_out(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[int]:
+    """Play and record one episode for each seed.
+
+    Yields:
+        The number of frames of each episode once it is a recording on the disk.
+
+    Raises:
+        ValueError: no such environment, policy or action.
+        OSError: the disk is full, or the folder cannot be written to.
+        RuntimeError: a worker died.
+    """
+    if min(workers, len(seeds)) <= 1:
+        return _play_all(plan, seeds)
+    return share_out(functools.partial(_play_all, plan), seeds, min(workers, len(seeds)))
+
+
+def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
+    import gymnasium
+
+    import worldsim  # noqa: F401  registers the environments
+
+    try:
+        env = gymnasium.make(plan.env, disable_env_checker=True, **plan.options)
+    except gymnasium.error.Error as error:
+        raise ValueError(f"--env {plan.env}: {error}") from error
+    place = Place(env, plan.env, plan.options)
+    # Nobody waits for a frame, so none need be dropped: an episode has room to wait in the queue.
+    recorder = Recorder(plan.folder, on=True, capacity=plan.steps + 8)
+    recorder.describe(place, place.fps)
+    try:
+        for seed in seeds:
+            yield _play(plan, place, recorder, seed)
+            if recorder.trouble:
+                raise OSError(recorder.trouble)
+    finally:
+        recorder.close()
+        env.close()
+
+
+def _play(plan: Plan, place: Place, recorder: Recorder, seed: int) -> int:
+    driver = controller(plan, place.actions, seed)
+    driver.meet(place.actions)
+    game = Game(place, place.start(seed), [recorder], Clock())
+    while game.made < plan.steps and not game.ended:
+        choice = driver.choose(game.frame)
+        if choice is None:
+            break
+        game.make(Move(choice.action, place.steps, place.noise))
+    recorder.close()  # the recording is on the disk when the episode counts as played
+    return game.made + 1

@@ -1,0 +1,1 @@
+"""Moves, environments, time and input: what every other layer of the runtime needs."""

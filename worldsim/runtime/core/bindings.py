@@ -1,0 +1,129 @@
+"""Which keys mean what, with the player's own changes: a YAML of names and keys.
+
+    # my-keys.yaml, for `play.py --keys my-keys.yaml` and `worldsim replay --keys my-keys.yaml`
+    intents: {rewind: [backspace, r], pause: [space, pad lb], fewer_steps: [z]}
+    actions: {forward: [w, up, q]}
+
+What is not named keeps its keys. A gamepad's controls are keys as well: pad a, b, x, y, lb, rb, lt,
+rt, back, start, left, right, up, down; they stay where they are unless they are named. Knows no
+screen.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from worldsim.actions import ActionSet
+from worldsim.runtime.core.intents import FILM_INTENTS, INTENTS, PAD, PAD_MOVES, Intent, check_keys
+from worldsim.yaml12 import load_yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bindings:
+    """The table of intents, and the keys of actions that were changed.
+
+    Attributes:
+        intents: everything a player may ask for besides the world's actions.
+        changed: action name -> its keys, where the player chose others.
+        source: where the changes came from, for an error; empty for none.
+    """
+
+    intents: tuple[Intent, ...] = INTENTS
+    changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    source: str = ""
+
+    def of(self, actions: ActionSet) -> ActionSet:
+        """A world's actions under the player's keys.
+
+        Raises:
+            ValueError: an action is not the world's, or a key means two things.
+        """
+        if unknown := [name for name in self.changed if name not in actions.names]:
+            raise ValueError(f"{self.source}: {_no('action', unknown[0], actions.names)}")
+        keys = {key: name for key, name in actions.keys.items() if name not in self.changed}
+        taken = {key for found in self.changed.values() for key in found}
+        taken |= {key for intent in self.intents for key in intent.keys}
+        keys |= {
+            control: actions.keys[key]
+            for control, key in PAD_MOVES.items()
+            if key in actions.keys and control not in taken
+        }
+        for name, chosen in self.changed.items():
+            for key in chosen:
+                if key in keys:
+                    raise ValueError(
+                        f"{self.source}: Key {key!r} means both the action {keys[key]!r} and the "
+                        f"action {name!r}: give one of them another key."
+                    )
+                keys[key] = name
+        bound = dataclasses.replace(actions, keys=keys)
+        check_keys(bound, self.intents, *([self.source] if self.source else []))
+        return bound
+
+
+def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bindings:
+    """The player's own keys, for playing or (FILM_INTENTS) for looking at recordings: one file may
+    name the intents of both.
+
+    Raises:
+        ValueError: not such a YAML, a name that does not exist, or a key that means two things.
+        OSError: it cannot be read.
+    """
+    table = load_yaml(Path(path))
+    if not isinstance(table, dict) or not set(table) <= {"intents", "actions"}:
+        raise ValueError(f"{path} should have the keys intents and actions, and no others.")
+    if bad := [name for name, part in table.items() if not isinstance(part, dict | None)]:
+        raise ValueError(f"{path}: {bad[0]} should have names with their keys, one a line.")
+    names = list(dict.fromkeys(intent.name for intent in (*INTENTS, *FILM_INTENTS)))
+    chosen = {name: _keys(path, name, keys) for name, keys in (table.get("intents") or {}).items()}
+    if unknown := [name for name in chosen if name not in names]:
+        raise ValueError(f"{path}: {_no('intent', unknown[0], names)}")
+    intents = tuple(
+        dataclasses.replace(intent, keys=_with_pads(intent, chosen)) for intent in intents
+    )
+    seen: dict[str, str] = {}
+    for intent in intents:
+        for key in intent.keys:
+            if key in seen:
+                raise ValueError(
+                    f"{path}: Key {key!r} means both {seen[key]!r} and {intent.name!r}: give one "
+                    "of them another key."
+                )
+            seen[key] = intent.name
+    changed = {name: _keys(path, name, keys) for name, keys in (table.get("actions") or {}).items()}
+    return Bindings(intents=intents, changed=changed, source=str(path))
+
+
+def _keys(path: str | Path, name: str, keys: Any) -> tuple[str, ...]:
+    keys = [keys] if isinstance(keys, str | int) else keys
+    if not isinstance(keys, list) or not keys or not all(isinstance(k, str | int) for k in keys):
+        raise ValueError(f"{path}: {name} should have a list of keys, e.g. [w, up], got {keys!r}.")
+    found = tuple(str(key).lower() for key in keys)
+    if name in ("save_slot", "pick") and len(found) != 9:
+        raise ValueError(f"{path}: {name} needs nine keys, one a slot, got {len(found)}.")
+    plain = [key for key in found if not key.startswith(PAD)]
+    if name == "scrub" and not (len(plain) == 5 and found[:5] == tuple(plain) and len(found) < 8):
+        raise ValueError(
+            f"{path}: scrub needs five keys: back, on, far back, far on, to the end; and at most "
+            f"two of a gamepad after them, got {', '.join(found)}."
+        )
+    return found
+
+
+def _with_pads(intent: Intent, chosen: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """An intent's keys; those on a gamepad stay, unless they were given away."""
+    wanted = {key for keys in chosen.values() for key in keys}
+    kept = tuple(key for key in intent.keys if key.startswith(PAD) and key not in wanted)
+    if intent.name not in chosen:
+        return tuple(k for k in intent.keys if not k.startswith(PAD) or k in kept)
+    mine = chosen[intent.name]
+    return mine if any(key.startswith(PAD) for key in mine) else mine + kept
+
+
+def _no(kind: str, name: str, names: Any) -> str:
+    close = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}."
+    return f"no {kind} {name!r}; {hint}"

@@ -1,0 +1,176 @@
+"""The table of every key that is not an action of the world.
+
+One table serves the window, the session, the hints and the help overlay, so they cannot disagree.
+The world's own keys come from its ActionSet; `conflicts` is checked before a world is played.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from worldsim.actions import ActionSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """Something a player may ask for.
+
+    Attributes:
+        name: what the session or the window is asked for.
+        keys: names of the keys, any of which asks for it.
+        help: one line for the overlay.
+        how: "press" acts once a press, "toggle" twice is nothing, "hold" lasts while it is down,
+            "view" changes only what the window shows.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    help: str
+    how: str = "press"
+
+
+DIGITS = tuple("123456789")
+SCRUBS = ("left", "right", "ctrl+left", "ctrl+right", "end", "pad left", "pad right")
+PAD = "pad "  # begins the names of a gamepad's controls
+PAD_MOVES = {f"pad {key}": key for key in ("left", "right", "up", "down")} | {"pad a": "up"}
+"""The keys whose actions a gamepad's controls have, where nobody gave them others."""
+
+INTENTS = (
+    Intent(name="quit", keys=("escape",), help="quit; everything is written first"),
+    Intent(name="new_start", keys=("return", "enter"), help="a new start"),
+    Intent(name="same_start", keys=("u",), help="the same start again"),
+    Intent(name="gallery", keys=("tab",), help="choose a start; again for more"),
+    Intent(name="pause", keys=("p", ".", "pad start"), help="pause, or go on", how="toggle"),
+    Intent(name="one_step", keys=("n", "e"), help="one frame, then pause"),
+    Intent(name="rewind", keys=("backspace", "pad b"), help="hold to go back in time", how="hold"),
+    Intent(name="run_on", keys=("t",), help="run on, or wait for a key", how="toggle"),
+    Intent(name="slower", keys=("ctrl+-",), help="a slower pace"),
+    Intent(name="faster", keys=("ctrl+=",), help="a faster pace"),
+    Intent(name="fan", keys=("b", "pad x"), help="imagine every action at once, to pick one"),
+    Intent(name="ghost", keys=("g", "pad y"), help="truth, dream and difference, side by side"),
+    Intent(name="ground", keys=("x",), help="put the dream back into the true frames"),
+    Intent(name="driver", keys=("m",), help="who drives: you, policy, recording, chance"),
+    Intent(name="save", keys=("f5", "pad lt"), help="quick save"),
+    Intent(name="load", keys=("f9", "pad rt"), help="quick load"),
+    Intent(name="save_slot", keys=tuple(f"ctrl+{n}" for n in DIGITS), help="save in a slot"),
+    Intent(name="pick", keys=DIGITS, help="load a slot; pick a picture where there are many"),
+    Intent(name="slots", keys=("f6",), help="look at the slots"),
+    Intent(name="record", keys=("v",), help="record, or stop recording", how="toggle"),
+    Intent(name="fewer_steps", keys=("[", "page down", "pad lb"), help="fewer sampler steps"),
+    Intent(name="more_steps", keys=("]", "page up", "pad rb"), help="more sampler steps, finer"),
+    Intent(name="auto_steps", keys=("\\",), help="as many sampler steps as the pace allows"),
+    Intent(name="less_noise", keys=("-",), help="remember frames with less noise: livelier"),
+    Intent(name="more_noise", keys=("=",), help="with more noise: steadier, trusting old views"),
+    Intent(name="memory", keys=("i",), help="what the dream remembers", how="toggle"),
+    Intent(name="attention", keys=("o",), help="what its newest frame looked at", how="toggle"),
+    Intent(name="hud", keys=("h",), help="figures on or off", how="view"),
+    Intent(name="fullscreen", keys=("f11",), help="the whole screen, or a window", how="view"),
+    Intent(name="help", keys=("f1", "pad back"), help="this help", how="view"),
+)
+
+FILM_INTENTS = (
+    *(i for i in INTENTS if i.name in ("quit", "pause", "one_step", "rewind")),
+    Intent(name="slower", keys=("-", "ctrl+-"), help="a slower pace"),
+    Intent(name="faster", keys=("=", "ctrl+="), help="a faster pace"),
+    Intent(name="same_start", keys=("u", "home"), help="from the beginning"),
+    Intent(name="scrub", keys=SCRUBS, help="back, on; with Ctrl ten frames; to the end"),
+    Intent(name="take", keys=("tab", "g", "pad y"), help="beside it the truth, or dreamt again"),
+    Intent(name="browse", keys=("b", "pad x"), help="the other recordings of this folder"),
+    Intent(name="pick", keys=DIGITS, help="pick a recording where there are many"),
+    *(i for i in INTENTS if i.name in ("hud", "fullscreen", "help")),
+)
+"""What a recording can be asked for."""
+
+SHOWN = {"escape": "Esc", "return": "Enter", "page up": "PgUp", "page down": "PgDn"}
+
+
+def intent_of(key: str, intents: tuple[Intent, ...] = INTENTS) -> Intent | None:
+    """The intent a key asks for, or None."""
+    return next((intent for intent in intents if key in intent.keys), None)
+
+
+def conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[str]:
+    """One sentence for each key that means two things; empty when the tables agree."""
+    seen = {key: f"the action {action!r}" for key, action in actions.keys.items()}
+    found = []
+    for intent in intents:
+        for key in intent.keys:
+            meaning = f"the intent {intent.name!r}"
+            if key in seen:
+                found.append(f"Key {key!r} means both {seen[key]} and {meaning}.")
+            seen[key] = meaning
+    return found
+
+
+def check_keys(
+    actions: ActionSet,
+    intents: tuple[Intent, ...] = INTENTS,
+    change: str = "the table in worldsim/runtime/core/intents.py",
+) -> None:
+    """Refuse an action set whose keys collide with the table.
+
+    Args:
+        actions: the world's.
+        intents: the table.
+        change: what to change, when they do.
+
+    Raises:
+        ValueError: names every colliding key and what to change.
+    """
+    found = conflicts(actions, intents)
+    if found:
+        raise ValueError(
+            f"{' '.join(found)} Change assets/actions/{actions.name}.yaml, or {change}."
+        )
+
+
+def hint(key: str, actions: ActionSet) -> str:
+    """What to tell a player who pressed a key that does nothing."""
+    moves = "".join(f"{keys} {name}, " for keys, name in _action_rows(actions))
+    return f"{shown(key)} does nothing here: {moves}F1 shows all keys."
+
+
+def help_rows(
+    actions: ActionSet, intents: tuple[Intent, ...] = INTENTS, pads: bool = False
+) -> list[tuple[str, str]]:
+    """The help overlay: (keys, meaning) rows, the world's actions first.
+
+    Args:
+        actions: the world's.
+        intents: the table.
+        pads: whether a gamepad's controls are listed too.
+    """
+    rows = _action_rows(actions, pads)
+    return rows + [(printed(intent, pads), intent.help) for intent in intents]
+
+
+def printed(intent: Intent, pads: bool = False) -> str:
+    """An intent's keys as the help shows them; nine in a row as a range."""
+    keys = _listed(intent.keys, pads)
+    if len(keys) == len(DIGITS):
+        return f"{shown(keys[0])}..{keys[-1][-1]}"
+    return " ".join(dict.fromkeys(map(shown, keys)))
+
+
+def _listed(keys: Iterable[str], pads: bool) -> list[str]:
+    return [key for key in keys if pads or not key.startswith(PAD)]
+
+
+def shown(key: str) -> str:
+    """A key's name as it is printed on the key."""
+    if key.startswith(PAD):
+        name = key.removeprefix(PAD)
+        is_word = name == "up" or len(name) > 2
+        return f"Pad-{name.capitalize() if is_word else name.upper()}"
+    modifier, plus, plain = key.rpartition("+")
+    plain = SHOWN.get(plain, plain.capitalize())
+    return f"{modifier.capitalize()}{plus}{plain}"
+
+
+def _action_rows(actions: ActionSet, pads: bool = False) -> list[tuple[str, str]]:
+    rows = []
+    for name in actions.names:
+        its = (key for key, action in actions.keys.items() if action == name)
+        keys = [shown(key) for key in _listed(its, pads)]
+        if keys:
+            rows.append((" ".join(keys), name))
+    return rows

@@ -1,0 +1,1 @@
+"""Pictures beside the frame: pickers, previews, ground truth, memory."""

@@ -1,0 +1,240 @@
+"""A recording beside another take of the same: the truth, or dreamt again.
+
+A take gives the frame of a number; it is made when it is first asked for, and kept. Frames are made
+in slices of time, so that a take which begins late in a long recording holds nobody up.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from worldsim.evaluate.metrics import psnr
+from worldsim.registration import DREAM, make_named
+from worldsim.runtime.core.moves import NO_NOISE, Move, Moves, Point, Start, Step
+from worldsim.runtime.core.pane_layout import Pane
+from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.panels.ground_truth import difference
+from worldsim.runtime.panels.ground_truth_source import find_truth
+from worldsim.runtime.recording.recording import Recording
+
+CONTEXT = 64  # true frames an engine's recording gives a dream, at most
+SLICE = 0.05  # seconds that making frames may hold up the window's figures
+NOT_YET = np.zeros(0, np.uint8)  # stands for no frame while a take goes to the recording's first
+
+
+class Take:
+    """Other frames of the same moves.
+
+    Attributes:
+        name: what they are called.
+        behind: how many frames are to be made before the one that was asked for; 0 once it is.
+    """
+
+    name = ""
+
+    def __init__(self) -> None:
+        self.behind = 0
+        self._frames: list[np.ndarray | None] = []
+        self._making = self.make()
+
+    def make(self) -> Iterator[np.ndarray | None]:
+        """The frames one after another; NOT_YET for work that makes none."""
+        raise NotImplementedError
+
+    def frame(self, number: int) -> np.ndarray | None:
+        """The frame uint8 `[H,W,3]` of a number of the recording; None where there is none, or
+        where it is not made yet (`behind`).
+        """
+        until = time.monotonic() + SLICE
+        while len(self._frames) <= number:
+            made = next(self._making)
+            if made is not NOT_YET:
+                self._frames.append(made)
+            if time.monotonic() >= until:
+                break
+        self.behind = max(number + 1 - len(self._frames), 0)
+        return None if self.behind else self._frames[number]
+
+
+class TrueTake(Take):
+    """What the engine shows where a dream was recorded.
+
+    Args:
+        recording: of a dream.
+        env: the engine, unwrapped.
+
+    Raises:
+        ValueError: nobody knows where the dream began.
+    """
+
+    name = "truth"
+
+    def __init__(self, recording: Recording, env: Any) -> None:
+        self._truth = find_truth(recording.point.start, env)
+        if self._truth is None:
+            raise ValueError("Nobody knows the truth of this recording: its start is no engine's.")
+        lead_in = recording.point.lead_in[:, 0].tolist()
+        self._actions = lead_in + recording.episode.actions.tolist()
+        self._before = len(lead_in)
+        super().__init__()
+
+    def make(self) -> Iterator[np.ndarray | None]:
+        """The engine's frames."""
+        for count in range(len(self._actions) + 1):
+            frame = self._truth.frame(self._actions[:count])
+            yield NOT_YET if count < self._before else frame
+
+
+class DreamtTake(Take):
+    """The same moves dreamt again, in the same world or in another.
+
+    A dream's recording begins where it began; an engine's gives its first frames as the context,
+    which are shown as they are.
+
+    Args:
+        recording: of the same actions as the world's.
+        place: the dream's.
+
+    Raises:
+        ValueError: the world has other actions, or frames of another size.
+    """
+
+    name = "dreamt again"
+
+    def __init__(self, recording: Recording, place: Place) -> None:
+        episode = recording.episode
+        if list(place.actions.names) != _names(recording):
+            raise ValueError(f"{place.identity} has other actions than this recording.")
+        size = place.base.world.card.frame_size
+        if episode.frames.shape[1:] != (size, size, 3):
+            raise ValueError(f"{place.identity} dreams {size} pixels, the recording has others.")
+        self._place, self._moves = place, recording.moves
+        self._start, self._lead_in = recording.point.start, Moves(recording.point.lead_in)
+        self._given: list[np.ndarray] = []
+        if self._start.context_frames is None:
+            given = min(CONTEXT, (len(episode.frames) + 1) // 2)
+            self._given = list(episode.frames[: given - 1])
+            self._start = Start(
+                seed=self._start.seed,
+                context_frames=episode.frames[:given],
+                context_actions=episode.actions[: given - 1],
+            )
+            self._lead_in = Moves()
+        super().__init__()
+
+    def make(self) -> Iterator[np.ndarray | None]:
+        """The dreamt frames."""
+        place = self._place
+        yield from self._given
+        frame = place.reset(self._start).frame
+        for move in self._lead_in:
+            yield NOT_YET
+            frame = place.step(move).frame
+        yield frame
+        for move in self._moves[len(self._given) :]:
+            steps = move.steps or place.steps
+            noise = place.noise if move.noise == NO_NOISE else move.noise
+            yield place.step(Move(move.action, steps, noise)).frame
+
+
+def _names(recording: Recording) -> list[str]:
+    from worldsim.actions import load_actions
+
+    return list(load_actions(recording.episode.meta.action_set).names)
+
+
+class Beside:
+    """The recording, a take, and their difference, as a sink that shows three panes.
+
+    Args:
+        take: what is beside the recording.
+        close: lets go of what the take needs.
+    """
+
+    def __init__(self, take: Take, close: Callable[[], None]) -> None:
+        self._take, self._close = take, close
+        self._decibels: dict[int, float] = {}
+
+    def begin(self, point: Point) -> None:
+        """Nothing: a take is asked by number."""
+
+    def step(self, step: Step) -> None:
+        """Nothing: frames that were leapt over are not made."""
+
+    def panes(self, number: int, frame: np.ndarray) -> tuple[Pane, ...]:
+        """The recording, the take and their difference."""
+        other = self._take.frame(number)
+        if other is None:
+            behind = self._take.behind
+            why = f"{behind} frames to go" if behind else "unknown"
+            return Pane(frame, "recording", marked=True), Pane(None, f"{self._take.name}: {why}")
+        decibels = self._decibels.setdefault(number, float(psnr(other, frame)))
+        return (
+            Pane(frame, "recording", marked=True),
+            Pane(other, self._take.name),
+            Pane(difference(other, frame), f"difference, {decibels:.1f} dB"),
+        )
+
+    def curve(self, number: int) -> tuple[float, ...]:
+        """PSNR in dB of the frames that were compared, up to a number."""
+        return tuple(self._decibels[at] for at in sorted(self._decibels) if at <= number)
+
+    def close(self) -> None:
+        """Let go of the world or engine."""
+        self._close()
+
+
+class Takes:
+    """The takes of one recording, one after another: none, the truth, dreamt again.
+
+    Args:
+        recording: what is shown.
+        world: another world to dream it in; None for its own.
+        device: where the network runs; None for where it ran.
+    """
+
+    def __init__(
+        self, recording: Recording, world: str | None = None, device: str | None = None
+    ) -> None:
+        self._recording, self._world, self._device = recording, world, device
+        is_dream = recording.identity.world_hash is not None
+        self._makers = [*([self._truth] if is_dream else []), *self._dreams(is_dream)]
+        self._next = 0
+
+    def of(self, recording: Recording) -> "Takes":
+        """Those of another recording."""
+        return Takes(recording, self._world, self._device)
+
+    def turn(self) -> Beside | None:
+        """The next take; None for the recording alone.
+
+        Raises:
+            ValueError: it cannot be had; the one after it comes next.
+            ImportError: what it needs is not installed.
+        """
+        if not self._makers:
+            raise ValueError("There is nothing to show beside it: --world dreams it again.")
+        at, self._next = self._next, (self._next + 1) % (len(self._makers) + 1)
+        return None if at == len(self._makers) else self._makers[at]()
+
+    def _dreams(self, is_dream: bool) -> list[Callable[[], Beside]]:
+        return [self._dreamt] if is_dream or self._world is not None else []
+
+    def _truth(self) -> Beside:
+        options = self._recording.point.start.options
+        if "engine" not in options:
+            raise ValueError("Nobody knows the truth of this recording: its start is no engine's.")
+        size = self._recording.episode.frames.shape[1]
+        env = make_named(options["engine"], "the recording", {"size": size}).unwrapped
+        return Beside(TrueTake(self._recording, env), env.close)
+
+    def _dreamt(self) -> Beside:
+        identity = self._recording.identity
+        environment = identity.environment if identity.world_hash else DREAM
+        kwargs = dict(identity.kwargs) if identity.world_hash else {}
+        chosen = {"world": self._world, "device": self._device}
+        kwargs |= {name: value for name, value in chosen.items() if value is not None}
+        env = make_named(environment, "the recording", kwargs)
+        return Beside(DreamtTake(self._recording, Place(env, environment, kwargs)), env.close)

@@ -1,0 +1,90 @@
+"""What a dream remembers, as thumbnails, and how much its newest frame looked at each.
+
+Which frames are remembered, the dynamics says (worldsim/memory_levels.py); their pictures are those
+that were shown. Knows no network.
+"""
+
+from contextlib import nullcontext
+
+import numpy as np
+
+from worldsim.memory_levels import Level, recollect
+from worldsim.runtime.core.pane_layout import Pane, Strip
+from worldsim.runtime.core.playthrough import Game
+
+MOST = {"fine": 6, "ring": 6, "dilated": 8, "landmarks": 6}
+"""Thumbnails a level; another level gets as many as the first."""
+
+
+class Memory:
+    """The strip of thumbnails of one game.
+
+    Args:
+        game: what is played.
+
+    Raises:
+        ValueError: it is no dream, or one whose dynamics does not tell.
+    """
+
+    def __init__(self, game: Game) -> None:
+        self._game = game
+        self._watch = None
+        if not levels_of(game):
+            raise ValueError("This world does not tell what it remembers.")
+
+    def toggle_attention(self) -> bool:
+        """Watch what the next frames look at, or no more; whether it is watched now."""
+        from worldsim.attention_probe import Watch
+
+        self._watch = Watch() if self._watch is None else None
+        self._game.place.watch = self._watch or nullcontext()
+        return self._watch is not None
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._watch = None
+        self._game.place.watch = nullcontext()
+
+    def strip(self) -> Strip:
+        """Thumbnails from the oldest level to the newest."""
+        levels = levels_of(self._game)
+        heats = None if self._watch is None else self._watch.heats(levels)
+        panes = []
+        for at, level in enumerate(levels):
+            heat = heats[at] if heats else [None] * len(level.frames)
+            held = [(f, h) for f, h in zip(level.frames, heat, strict=True) if f >= 0]
+            for frame, warmth in _few(sorted(held, key=lambda item: item[0]), level.name):
+                panes.append(Pane(self._picture(frame), level.name, warmth))
+        return Strip(tuple(panes))
+
+    def _picture(self, frame: int) -> np.ndarray | None:
+        """The picture of a frame, by its number since the first context frame."""
+        track = self._game.track
+        context = track.start.context_frames
+        if frame < len(context):
+            return context[frame]
+        number = frame - len(context) + 1
+        history = track.history
+        return history[number].frame if history.first <= number <= history.last else None
+
+
+def levels_of(game: Game) -> list[Level]:
+    """What is remembered now, level by level; nothing where the dynamics does not tell."""
+    place = game.place
+    if not place.dreams or game.lost:
+        return []
+    return recollect(place.base.world, place.base.memory)
+
+
+def summary(game: Game) -> str:
+    """How many frames are remembered, level by level, e.g. "fine 4, ring 21"."""
+    counts = ((level.name, sum(f >= 0 for f in level.frames)) for level in levels_of(game))
+    return ", ".join(f"{name} {count}" for name, count in counts if count)
+
+
+def _few(held: list, name: str) -> list:
+    """The level's frames, thinned evenly where they are many; the newest is among them."""
+    most = MOST.get(name, next(iter(MOST.values())))
+    if len(held) <= most:
+        return held
+    return [held[round(at)] for at in np.linspace(0, len(held) - 1, most)]

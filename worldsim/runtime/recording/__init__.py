@@ -1,0 +1,1 @@
+"""Recordings and saves: written, read, exported, played again."""

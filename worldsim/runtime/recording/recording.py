@@ -1,0 +1,301 @@
+"""A recording on disk: what is in its folder, how one is made from a journal, how one is read.
+
+    recordings/<name>/episode.npz   frames, actions, rewards, poses: an Episode, training data as is
+    recordings/<name>/start.zip     numpy arrays: the context or seed it began from, and the moves
+                                    between that start and its first frame
+    recordings/<name>/meta.json     world, seed, sampler steps, versions, a hash for every frame
+    recordings/<name>/preview.webp  to look at; lossy, and nothing reads it
+    recordings/<name>.journal       a recording that is being made, or that was cut short
+
+A folder appears whole or not at all. Each recording is one straight line of play, so that it can
+be made again from its start, bit for bit.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import struct
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from worldsim.data.store import EpisodeStore, read_episode
+from worldsim.runtime.core.moves import NO_NOISE, Move, Point, Step, unpack
+from worldsim.runtime.core.playable_env import Identity
+from worldsim.runtime.recording.journal import claimed, read_journal
+from worldsim.types import Episode, EpisodeMeta
+
+EPISODE, START, META, JOURNAL = "episode.npz", "start.zip", "meta.json", ".journal"
+PREVIEW, PREVIEW_QUALITY, PREVIEW_FRAMES = "preview.webp", 80, 256
+_STAMP = re.compile(r"-(\d{8}-\d{6})-(\d+)$")  # record.py ends names so
+_CUT_SHORT = {"ended": "cut short", "recovered": True, "dropped": 0, "terminated": False}
+_STEP = struct.Struct("<iiif?3f")  # the move, reward, whether there is a pose, the pose
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A recording that was read.
+
+    Attributes:
+        episode: frames and actions.
+        point: where it began, and the way there.
+        steps: int `[T]`, sampler steps of each frame.
+        noise: int `[T]`, the noise each frame is remembered with, in per cent.
+        identity: the world.
+        hashes: sha256 of each frame.
+        fps: its pace.
+        threads: how many threads the network ran on; None where there was none.
+        name: what to call it.
+    """
+
+    episode: Episode
+    point: Point
+    steps: np.ndarray
+    noise: np.ndarray
+    identity: Identity
+    hashes: tuple[str, ...]
+    fps: float
+    threads: int | None
+    name: str
+
+    @cached_property
+    def moves(self) -> list[Move]:
+        """The moves that led from the first frame to the last."""
+        columns = (self.episode.actions, self.steps, self.noise)
+        return [Move(*row) for row in np.stack(columns, axis=1).tolist()]
+
+
+def frame_hash(frame: np.ndarray) -> str:
+    """The sha256 of a frame's pixels."""
+    return hashlib.sha256(np.ascontiguousarray(frame).data).hexdigest()
+
+
+def pack_step(step: Step) -> bytes:
+    """A step as a journal's record."""
+    pose = (0.0, 0.0, 0.0) if step.pose is None else map(float, step.pose)
+    head = _STEP.pack(*step.move, step.reward, step.pose is not None, *pose)
+    return head + zlib.compress(np.ascontiguousarray(step.frame).data, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    move: Move
+    reward: float
+    pose: np.ndarray | None
+    frame: np.ndarray
+
+
+def _unpack_step(data: bytes, shape: tuple[int, ...]) -> _Row:
+    *move, reward, posed = (found := _STEP.unpack_from(data))[:5]
+    pixels = zlib.decompress(data[_STEP.size :])
+    frame = np.frombuffer(pixels, np.uint8).reshape(shape)
+    return _Row(
+        move=Move(*move),
+        reward=reward,
+        pose=np.array(found[5:], np.float32) if posed else None,
+        frame=frame,
+    )
+
+
+def finish(journal: Path, facts: dict[str, Any]) -> Path | None:
+    """Make a recording's folder from its journal, and remove the journal.
+
+    Args:
+        journal: nobody writes to it any more.
+        facts: what else to keep in the meta, e.g. why it ended; JSON values only.
+
+    Returns:
+        The folder; None where not a single step was recorded, and nothing is kept.
+
+    Raises:
+        OSError: the disk is full; the journal stays.
+        ValueError: it is no journal.
+    """
+    folder = journal.with_suffix("")
+    if (folder / META).exists():  # the last thing that failed was removing the journal
+        journal.unlink(missing_ok=True)
+        return folder
+    records = read_journal(journal)
+    first = next(records, None)
+    if first is None:
+        journal.unlink(missing_ok=True)
+        return None
+    point, header = unpack(first, str(journal))
+    rows = [_unpack_step(record, point.frame.shape) for record in records]
+    if rows:
+        header |= facts
+        _write_folder(folder, first, _episode(point, header, rows), rows, header)
+    journal.unlink(missing_ok=True)
+    return folder if rows else None
+
+
+def _episode(point: Point, header: dict[str, Any], rows: list[_Row]) -> Episode:
+    poses = [point.pose, *(row.pose for row in rows)]
+    known = all(pose is not None for pose in poses)
+    return Episode(
+        frames=np.stack([point.frame, *(row.frame for row in rows)]),
+        actions=np.array([row.move.action for row in rows], np.int64),
+        rewards=np.array([row.reward for row in rows], np.float32),
+        poses=np.stack(poses).astype(np.float32) if known else None,
+        meta=EpisodeMeta(
+            source=header["environment"],
+            action_set=header["action_set"],
+            fps=header["fps"],
+            seed=point.start.seed,
+            world=header["world"],
+            world_hash=header["world_hash"],
+            terminated=header["terminated"],
+        ),
+    )
+
+
+def _write_folder(
+    folder: Path, start: bytes, episode: Episode, rows: list[_Row], header: dict[str, Any]
+) -> None:
+    meta = header | {
+        "frames": len(episode.frames),
+        "steps": [row.move.steps for row in rows],
+        "context_noise": [row.move.noise for row in rows],
+        "sha256": [frame_hash(frame) for frame in episode.frames],
+    }
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        EpisodeStore(temporary).append(episode, name=Path(EPISODE).stem)
+        (temporary / START).write_bytes(start)
+        lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in meta.items())
+        (temporary / META).write_text("{" + ",\n ".join(lines) + "}\n", encoding="utf-8")
+        for name in (START, META):
+            with open(temporary / name, "rb+") as file:
+                os.fsync(file.fileno())
+        _write_preview(temporary / PREVIEW, episode)
+        temporary.chmod(0o755)
+        os.rename(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _write_preview(path: Path, episode: Episode) -> None:
+    """For file managers and browsers, in fewer frames where there are many: leaving must not wait
+    for it. A recording without one is whole too.
+    """
+    every = -(-len(episode.frames) // PREVIEW_FRAMES)
+    animation = cv2.Animation()
+    animation.frames = [np.ascontiguousarray(f[..., ::-1]) for f in episode.frames[::every]]
+    animation.durations = [round(1000 * every / episode.meta.fps)] * len(animation.frames)
+    quality = [cv2.IMWRITE_WEBP_QUALITY, PREVIEW_QUALITY]
+    if not cv2.imwriteanimation(str(path), animation, quality):
+        path.unlink(missing_ok=True)
+
+
+def recover(folder: Path) -> list[Path]:
+    """Finish the recordings that a crash cut short.
+
+    Args:
+        folder: where recordings are; need not exist.
+
+    Returns:
+        The folders that were made.
+    """
+    made = []
+    for journal in sorted(folder.glob(f"*{JOURNAL}")):
+        # A journal that cannot be finished stays, for a human to look at.
+        with suppress(OSError, ValueError), claimed(journal) as ours:
+            if ours:
+                made.append(finish(journal, _CUT_SHORT))
+    return [path for path in made if path is not None]
+
+
+def read_recording(folder: Path) -> Recording:
+    """Read a recording's folder, or finish and read a journal that was left over.
+
+    Raises:
+        ValueError: it is none, or is damaged.
+    """
+    if folder.suffix == JOURNAL:
+        folder = _finish_left_over(folder)
+    if not (folder / META).is_file():
+        raise ValueError(f"{folder} is no recording: {_nearby(folder)}")
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        point, _ = unpack((folder / START).read_bytes(), str(folder / START))
+        steps = np.array(meta["steps"], np.int64)
+        noise = meta.get("context_noise", [NO_NOISE] * len(steps))  # older recordings have none
+        recording = Recording(
+            episode=read_episode(folder / EPISODE),
+            point=point,
+            steps=steps,
+            noise=np.array(noise, np.int64),
+            identity=Identity.from_json(meta),
+            hashes=tuple(meta["sha256"]),
+            fps=float(meta["fps"]),
+            threads=meta["made_by"].get("threads"),
+            name=folder.name,
+        )
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        OSError,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+    ) as error:
+        raise ValueError(f"the recording {folder} is damaged: {error!r}.") from error
+    frames = len(recording.episode.frames)
+    lengths = {len(recording.steps) + 1, len(recording.noise) + 1, len(recording.hashes)}
+    if lengths != {frames}:
+        raise ValueError(f"the recording {folder} is damaged: its meta is about other frames.")
+    return recording
+
+
+def _finish_left_over(journal: Path) -> Path:
+    if not journal.is_file():
+        raise ValueError(f"there is no journal {journal}.")
+    with claimed(journal) as ours:
+        if not ours:
+            raise ValueError(f"{journal} is being recorded at this moment.")
+        folder = finish(journal, _CUT_SHORT)
+    if folder is None:
+        raise ValueError(f"{journal} holds not a single step.")
+    return folder
+
+
+def _nearby(folder: Path) -> str:
+    found = sorted(path.parent.name for path in folder.glob(f"*/{META}"))
+    if found:
+        return f"it holds {len(found)}, e.g. {folder / found[-1]}."
+    return f"it should hold {EPISODE}, {START} and {META}."
+
+
+def made_by() -> dict[str, Any]:
+    """What made the frames: the versions, and the threads, that can change a picture's bits."""
+    found: dict[str, Any] = {"python": platform.python_version()}
+    for name in ("worldsim", "torch", "numpy", "gymnasium", "mujoco"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    if "torch" in sys.modules:  # an engine needs none
+        found["threads"] = sys.modules["torch"].get_num_threads()
+    return found
+
+
+def all_recordings(folder: Path) -> Iterator[Path]:
+    """The recordings in a folder, oldest first: by the time in their names, which copies keep."""
+
+    def made(path: Path) -> tuple[str, int, str]:
+        stamp = _STAMP.search(path.name)
+        return (stamp[1], int(stamp[2]), path.name) if stamp else ("", 0, path.name)
+
+    return iter(sorted((path.parent for path in folder.glob(f"[!.]*/{META}")), key=made))

@@ -1,0 +1,121 @@
+"""A recording as a place: the session plays it like a world, and shows what was recorded."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from worldsim.actions import load_actions
+from worldsim.runtime.core.control import Choice, Controller
+from worldsim.runtime.core.moves import NO_NOISE, Move, Start
+from worldsim.runtime.core.playable_env import Outcome
+from worldsim.runtime.recording.recording import Recording, all_recordings
+
+
+class Film:
+    """Answers the calls of a Place with what was recorded, whatever is asked.
+
+    Args:
+        recording: what to show.
+        folder: where it lies; its neighbours can be shown too. None where it lies nowhere.
+
+    Raises:
+        ValueError: its action set is not known here.
+    """
+
+    rewinds, saves_state, samples, steps, noise = True, False, False, 0, NO_NOISE
+    dreams, spawns = False, ()
+    budget = 1 << 40  # the frames are in memory anyway
+    ended = "The end: Left goes back, U to the beginning."
+
+    def __init__(self, recording: Recording, folder: Path | None = None) -> None:
+        self.show(recording)
+        self._folder = folder
+
+    def show(self, recording: Recording) -> None:
+        """Put another recording in."""
+        self.fps = recording.fps
+        self.identity = recording.identity
+        self.position = 0
+        # No key moves a film; the names stay, to be shown.
+        actions = load_actions(recording.episode.meta.action_set)
+        self.actions = dataclasses.replace(actions, keys={}, idle=None)
+        self.recording = recording
+
+    @property
+    def left(self) -> int:
+        """How many frames are still to come."""
+        return len(self.recording.episode.actions) - self.position
+
+    def neighbours(self) -> list[Path]:
+        """The recordings beside this one, newest first, itself included."""
+        if self._folder is None:
+            return []
+        return list(all_recordings(self._folder.resolve().parent))[::-1]
+
+    def start(self, seed: int, spawn: int | None = None) -> Start:
+        """A film begins where it begins."""
+        return self.recording.point.start
+
+    def reset(self, start: Start) -> Outcome:
+        """Go to the first frame."""
+        return self._at(0)
+
+    def step(self, move: Move) -> Outcome:
+        """Go to the next frame."""
+        return self._at(self.position + 1)
+
+    def next_move(self) -> Move | None:
+        """The move that led to the next frame; None at the end."""
+        if self.position + 1 >= len(self.recording.episode.frames):
+            return None
+        return self.recording.moves[self.position]
+
+    def clone(self) -> int:
+        """The position."""
+        return self.position
+
+    def restore(self, state: int) -> None:
+        """Go to a position."""
+        self.position = state
+
+    def weigh(self, state: int) -> int:
+        """A position takes no room."""
+        return 0
+
+    def save(self, path: Path) -> None:
+        """Never asked: a film has no state to save."""
+        raise AssertionError
+
+    load = save
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _at(self, position: int) -> Outcome:
+        self.position = position
+        episode = self.recording.episode
+        return Outcome(
+            frame=episode.frames[position],
+            reward=float(episode.rewards[position - 1]) if position else 0.0,
+            ended=position == len(episode.actions),
+            pose=None if episode.poses is None else episode.poses[position],
+        )
+
+
+class Projector(Controller):
+    """Drives a film: whatever was done, again.
+
+    Args:
+        film: what is shown.
+    """
+
+    name = "recording"
+
+    def __init__(self, film: Film) -> None:
+        self._film = film
+
+    def choose(self, frame: np.ndarray) -> Choice | None:
+        """The recorded action, or nothing at the end."""
+        move = self._film.next_move()
+        return None if move is None else Choice(action=move.action)

@@ -1,0 +1,190 @@
+"""Quick saves: files that survive the program, and belong to one world.
+
+A save is a folder that appears whole or not at all: the line of play (start and moves) and, where
+the world can write its state, the state. Without one the moves are made again from the start. A
+newer one goes beside it before the older one goes, so that there is one at any moment. ::
+
+    saves/<world>/00000003/line.npz           the quick save
+    saves/<world>/00000003/state
+    saves/<world>/00000003/picture.png        what was to be seen
+    saves/<world>/slot-4/00000001/line.npz    slot 4, and so on
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from worldsim.paths import check_name, path_below, to_name
+from worldsim.runtime.core.moves import Moves, Point, Start, pack, unpack
+from worldsim.runtime.core.playable_env import Identity, Outcome, Place
+from worldsim.runtime.core.track import Track
+
+LINE, STATE, PICTURE = "line.npz", "state", "picture.png"
+SLOTS = range(1, 10)
+MOST_DIGITS = 18
+
+
+class NoSaves:
+    """Nowhere to save to."""
+
+    def save(self, track: Track, slot: int = 0) -> Path:
+        """Refuse."""
+        raise ValueError("there is no folder for quick saves.")
+
+    def load(self, place: Place, slot: int = 0) -> Generator[int, None, Track]:
+        """Refuse."""
+        raise ValueError("there is no folder for quick saves.")
+
+    def pictures(self, place: Place) -> dict[int, np.ndarray]:
+        """None."""
+        return {}
+
+
+class Saves:
+    """Quick saves of any world in one folder.
+
+    Args:
+        folder: made when the first save is written.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+
+    def save(self, track: Track, slot: int = 0) -> Path:
+        """Write where the track is now; the newest save is the one that is loaded.
+
+        Args:
+            track: what to save.
+            slot: 1 to 9; 0 for the quick save.
+
+        Returns:
+            The folder of the save.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written.
+        """
+        place = track.place
+        home = self._home(place, slot)
+        home.mkdir(parents=True, exist_ok=True)
+        older, number = _all(home), _free_number(home)
+        temporary = Path(tempfile.mkdtemp(prefix=".save-", dir=home))
+        try:
+            (temporary / LINE).write_bytes(pack(track.point(), place.identity.as_json()))
+            (temporary / PICTURE).write_bytes(_png(track.frame))
+            if place.saves_state:
+                place.save(temporary / STATE)
+            _sync(temporary)
+            target = home / f"{number:08d}"
+            os.rename(temporary, target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        for folder in older:
+            _remove(folder)
+        return target
+
+    def load(self, place: Place, slot: int = 0) -> Generator[int, None, Track]:
+        """The way to the newest save; it is looked at now, and gone when it is iterated.
+
+        Args:
+            place: where to go.
+            slot: 1 to 9; 0 for the quick save.
+
+        Returns:
+            Yields how many moves are left to be made again (nothing where the state was written),
+            and returns the track as it was.
+
+        Raises:
+            ValueError: there is none, it is another world's, or it is damaged.
+        """
+        found = _all(self._home(place, slot))
+        if not found and slot:
+            raise ValueError(f"Slot {slot} is empty: Ctrl+{slot} saves in it.")
+        if not found:
+            raise ValueError(f"There is no quick save of {place.identity} yet: F5 makes one.")
+        return open_save(found[-1], place)
+
+    def pictures(self, place: Place) -> dict[int, np.ndarray]:
+        """What was to be seen in each slot that is not empty: uint8 `[H,W,3]` by slot."""
+        newest = {slot: _all(self._home(place, slot))[-1:] for slot in SLOTS}
+        found = {slot: cv2.imread(str(way[0] / PICTURE)) for slot, way in newest.items() if way}
+        return {slot: image[..., ::-1] for slot, image in found.items() if image is not None}
+
+    def _home(self, place: Place, slot: int) -> Path:
+        assert slot == 0 or slot in SLOTS
+        identity = place.identity
+        name = check_name(identity.world, "a world's name") if identity.world else ""
+        parts = [name or to_name(identity.environment), *([f"slot-{slot}"] if slot else [])]
+        return path_below(self._folder, *parts)
+
+
+def _numbered(home: Path) -> list[Path]:
+    found = [path for path in home.glob("[0-9]*") if _is_number(path.name)]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) <= MOST_DIGITS
+
+
+def _all(home: Path) -> list[Path]:
+    """The saves, oldest first; what else has a number for a name is left alone."""
+    return [path for path in _numbered(home) if (path / LINE).is_file() and not path.is_symlink()]
+
+
+def _free_number(home: Path) -> int:
+    numbered = _numbered(home)
+    return int(numbered[-1].name) + 1 if numbered else 1
+
+
+def _remove(folder: Path) -> None:
+    """Remove a save's own files, and the folder if nothing else is in it."""
+    with suppress(OSError):
+        for name in (STATE, PICTURE, LINE):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _png(frame: np.ndarray) -> bytes:
+    return cv2.imencode(".png", np.ascontiguousarray(frame[..., ::-1]))[1].tobytes()
+
+
+def open_save(folder: Path, place: Place) -> Generator[int, None, Track]:
+    """The way to one save; see `Saves.load`."""
+    point, header = unpack((folder / LINE).read_bytes(), str(folder / LINE))
+    saved = Identity.from_json(header)
+    if not saved.same_world(place.identity):
+        raise ValueError(f"{folder} is a save of {saved}, and this is {place.identity}.")
+    return _go(folder, place, point)
+
+
+def _go(folder: Path, place: Place, point: Point) -> Generator[int, None, Track]:
+    moves = Moves(point.lead_in)
+    if (folder / STATE).exists() and place.saves_state:
+        frame = place.load(folder / STATE)
+    else:
+        frame = yield from _walk(place, point.start, moves)
+    if not np.array_equal(frame, point.frame):
+        raise ValueError(f"{folder} did not lead to the frame that was saved: it cannot be loaded.")
+    return Track(place, point.start, Outcome(frame=point.frame, pose=point.pose), moves)
+
+
+def _walk(place: Place, start: Start, moves: Moves) -> Generator[int, None, np.ndarray]:
+    outcome = place.reset(start)
+    for left, move in zip(range(len(moves) - 1, -1, -1), moves, strict=True):
+        outcome = place.step(move)
+        yield left
+    return outcome.frame
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb+") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,1 @@
+"""The session: the state machine of play, its commands, and loading a world."""

@@ -1,0 +1,159 @@
+"""What a player asks for, on its way from the window's thread to the session's. Knows no screen.
+
+Keys come in as names; actions end in a Latch for the Keyboard, intents in the Requests.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from worldsim.actions import ActionSet
+from worldsim.runtime.core.control import Latch
+from worldsim.runtime.core.intents import FILM_INTENTS, INTENTS, Intent, hint, intent_of
+from worldsim.runtime.session.loading import Opening
+
+
+class Ask(NamedTuple):
+    """An intent by name, and which of its keys was pressed (or the path of a dropped file)."""
+
+    name: str
+    value: int | str = 0
+
+
+_HOW = {intent.name: intent.how for intent in (*INTENTS, *FILM_INTENTS)} | {"open": "press"}
+MODIFIERS = ("left ctrl", "right ctrl", "left shift", "right shift", "left alt", "right alt")
+
+
+class Requests:
+    """Intents that wait to be obeyed. Safe between threads.
+
+    An intent waits once however often it was asked for, so a slow model finds no backlog; asking
+    for a toggle a second time takes it back.
+    """
+
+    def __init__(self) -> None:
+        self.holds = Latch()
+        self._lock = threading.Lock()
+        self._waiting: dict[Ask, None] = {}
+        self._stop = False
+
+    def ask(self, name: str, value: int | str = 0) -> None:
+        """Ask for an intent by name.
+
+        Args:
+            name: the intent's, or "open" for a file that was dropped on the window.
+            value: which of the intent's keys it was, from 0; or the file's path.
+        """
+        how = _HOW[name]
+        if name == "quit":
+            self.stop()
+            return
+        asked = Ask(name, value if name == "open" or how == "press" else 0)
+        with self._lock:
+            if asked in self._waiting and how == "toggle":
+                del self._waiting[asked]
+            else:
+                self._waiting[asked] = None
+
+    def take(self) -> list[Ask]:
+        """What was asked for since the last take, in order."""
+        with self._lock:
+            taken = list(self._waiting)
+            self._waiting.clear()
+        return taken
+
+    def stop(self) -> None:
+        """Ask to quit. Takes no lock, so that a signal handler may call it at any moment."""
+        self._stop = True
+
+    @contextmanager
+    def stopping_on_signals(self) -> Iterator[None]:
+        """While in this context a signal to end asks to quit, so that everything is written.
+
+        A second Ctrl-C interrupts at once.
+        """
+
+        def stop(number: int, _: object) -> None:
+            self.stop()
+            signal.signal(number, before[number])
+
+        names = ("SIGINT", "SIGTERM", "SIGHUP")
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        before = {number: signal.signal(number, stop) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked to quit."""
+        return self._stop
+
+
+class Keys:
+    """Sorts key presses by the two tables.
+
+    Args:
+        opening: knows the world's actions, at the latest once it is open.
+        latch: where the keys of actions go.
+        requests: where the intents go.
+    """
+
+    def __init__(self, opening: Opening, latch: Latch, requests: Requests) -> None:
+        self.requests = requests
+        self._opening = opening
+        self._latch = latch
+
+    @property
+    def actions(self) -> ActionSet | None:
+        """The world's actions; None while they are not known yet."""
+        return self._opening.actions
+
+    @property
+    def intents(self) -> tuple[Intent, ...]:
+        """The table of everything else."""
+        return self._opening.bindings.intents
+
+    def down(self, key: str, at: float) -> str | Intent | None:
+        """A key went down at the clock's time `at`; with Ctrl its name begins with "ctrl+".
+
+        Returns:
+            An intent that only the window can carry out, a hint to show, or None.
+        """
+        intent = intent_of(key, self.intents)
+        if intent is not None and intent.how == "view":
+            return intent
+        if intent is not None and intent.how == "hold":
+            self.requests.holds.press(intent.name, at)
+        elif intent is not None:
+            self.requests.ask(intent.name, intent.keys.index(key))
+        elif self.actions is not None and key in self.actions.keys:
+            self._latch.press(key, at)
+        elif self.actions is not None and key not in MODIFIERS:
+            return hint(key, self.actions)
+        return None
+
+    def up(self, key: str) -> None:
+        """A key came up, whatever it was pressed with."""
+        for name in (key, f"ctrl+{key}"):
+            self._latch.release(name)
+            intent = intent_of(name, self.intents)
+            if intent is not None and intent.how == "hold":
+                self.requests.holds.release(intent.name)
+
+    def drop(self, path: str) -> None:
+        """A file was dropped on the window."""
+        self.requests.ask("open", path)
+
+    def held(self) -> tuple[str, ...]:
+        """The keys of actions that are down, the newest last."""
+        return self._latch.held()
+
+    def lost(self) -> None:
+        """The window lost the keyboard: nothing is down any more."""
+        self._latch.clear()
+        self.requests.holds.clear()

@@ -1,0 +1,287 @@
+"""What a player may ask a session for, by the names of the table of keys.
+
+Each wish is fulfilled on the session's thread. One that cannot be is a ValueError with a sentence.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from worldsim.runtime.core.moves import NO_NOISE, Move
+from worldsim.runtime.core.step_governor import next_noise, next_steps
+from worldsim.runtime.panels.action_preview import Fan
+from worldsim.runtime.panels.picker import Tiles
+from worldsim.runtime.recording.saves import SLOTS
+from worldsim.runtime.session.command_queue import Ask
+from worldsim.runtime.session.loop import State
+
+if TYPE_CHECKING:
+    from worldsim.runtime.session.session import Session
+
+SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+PACE = ("slower", "faster")
+KEEP_TILES = ("pick", "gallery", "slots", "fan", "browse", "record", *PACE)
+FAR_SCRUB = 10
+
+
+class Wishes:
+    """The table of wishes of one session.
+
+    Args:
+        session: who fulfils them.
+    """
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._table: dict[str, Callable[[Any], None]] = {
+            "new_start": lambda _: session.new_start(),
+            "same_start": lambda _: session.same_start(),
+            "gallery": self._gallery,
+            "pause": lambda _: session.pause(),
+            "one_step": lambda _: session.one_step(),
+            "run_on": self._run_on,
+            "slower": lambda _: self._speed(-1),
+            "faster": lambda _: self._speed(+1),
+            "fan": self._fan,
+            "ghost": self._ghost,
+            "ground": self._ground,
+            "driver": self._driver,
+            "save": lambda _: session.save(),
+            "load": lambda _: session.load(),
+            "save_slot": lambda key: session.save(key + 1),
+            "pick": self._pick,
+            "slots": self._slots,
+            "record": self._record,
+            "fewer_steps": lambda _: self._steps(-1),
+            "more_steps": lambda _: self._steps(+1),
+            "auto_steps": self._auto_steps,
+            "less_noise": lambda _: self._noise(-1),
+            "more_noise": lambda _: self._noise(+1),
+            "memory": self._memory,
+            "attention": self._attention,
+            "scrub": self._scrub,
+            "take": self._take,
+            "browse": self._browse,
+            "open": self._open,
+        }
+
+    def fulfil(self, ask: Ask) -> None:
+        """Fulfil a wish.
+
+        Raises:
+            ValueError: it cannot be; one sentence.
+            OSError: a file or a folder refused.
+        """
+        session = self._session
+        if session.tiles is not None and ask.name not in KEEP_TILES:
+            session.leave_tiles()
+        self._table[ask.name](ask.value)
+
+    # ---- pictures to pick from ----
+
+    def _pick(self, key: int) -> None:
+        if self._session.tiles is not None:
+            self._session.tiles.pick(key + 1)
+        elif self._session.takes is not None:
+            raise ValueError("There is nothing to pick: B shows the other recordings.")
+        else:
+            self._session.load(key + 1)
+
+    def _choose(self, name: str, make: Callable[[], Tiles | Fan]) -> None:
+        """Show some tiles; asked for again, their next page, and after the last one none."""
+        session = self._session
+        if session.tiles is not None and session.tiles_name == name:
+            if not session.tiles.more():
+                session.leave_tiles()
+            return
+        session.leave_tiles()
+        session.choose_from(make(), name)
+
+    def _gallery(self, _: Any) -> None:
+        session, spawns = self._session, self._session.game.place.spawns
+        if not spawns:
+            raise ValueError("This world has no starts to choose from: Enter makes a new one.")
+
+        def begin(index: int) -> None:
+            start = session.game.place.start(session.game.track.start.seed, index)
+            session.begin(start, "another start")
+
+        pictures = [(spawn.frames[-1], spawn.name) for spawn in spawns]
+        title = "Pick a start: its number, or turn to it and walk. Tab turns the page."
+        self._choose("gallery", lambda: Tiles(title, pictures, begin))
+
+    def _slots(self, _: Any) -> None:
+        session = self._session
+        found = session.saves.pictures(session.game.place)
+        if not found:
+            raise ValueError("All slots are empty: Ctrl+1 saves in the first.")
+        pictures = [(found.get(slot), "" if slot in found else "empty") for slot in SLOTS]
+        title = "Pick a slot: its number, or turn to it and walk. Backspace leaves."
+        self._choose("slots", lambda: Tiles(title, pictures, lambda index: session.load(index + 1)))
+
+    def _fan(self, _: Any) -> None:
+        session = self._session
+        game = session.game
+        if game.lost or game.ended:
+            raise ValueError("There is no way from here: go back, or start again.")
+
+        def go(actions: list[int]) -> None:
+            session.leave_tiles()
+            session.go(actions)
+
+        how = Move(0, session.steps, session.noise)
+        self._choose("fan", lambda: Fan(game.place, how, session.clock, go))
+
+    def _open(self, path: str) -> None:
+        """Start from a picture, a clip or an episode."""
+        from worldsim.runtime.recording.start_from_file import start_from
+
+        session = self._session
+        place, seed = session.game.place, session.game.track.start.seed
+        start, said = start_from(Path(path), place, seed, session.opening.fit)
+        if session.begin(start, "another start"):
+            session.teller.tell(said)
+
+    # ---- how it goes ----
+
+    def _run_on(self, _: Any) -> None:
+        session = self._session
+        if session.game.place.actions.idle is None:
+            session.teller.tell("This world knows no standing still, so it waits for a key.")
+            return
+        session.runs_on = not session.runs_on
+        waits = "The world runs on." if session.runs_on else "The world waits for a key."
+        session.teller.tell(waits)
+
+    def _speed(self, direction: int) -> None:
+        session = self._session
+        if not session.fps:
+            raise ValueError("It goes as fast as it can already.")
+        at = SPEEDS.index(session.speed) + direction
+        session.set_speed(SPEEDS[min(max(at, 0), len(SPEEDS) - 1)])
+        session.teller.tell(f"{session.fps * session.speed:g} frames a second.")
+
+    def _steps(self, direction: int) -> None:
+        session = self._session
+        if not session.game.place.samples:
+            session.teller.tell("This world has no sampler.")
+            return
+        session.governor.on = False
+        own = session.game.place.own_steps
+        session.steps = next_steps(session.steps, direction, own)
+        session.teller.tell(f"{session.steps} sampler steps a frame.")
+
+    def _noise(self, direction: int) -> None:
+        session = self._session
+        if session.noise == NO_NOISE:
+            raise ValueError("This world remembers its frames as they are, without noise.")
+        session.noise = next_noise(session.noise, direction)
+        session.teller.tell(f"Frames are remembered with {session.noise} % noise.")
+
+    def _auto_steps(self, _: Any) -> None:
+        session = self._session
+        if not session.game.place.samples:
+            raise ValueError("This world has no sampler.")
+        session.governor.on = True
+        session.teller.tell("As many sampler steps as the pace allows.")
+
+    def _driver(self, _: Any) -> None:
+        session = self._session
+        if not hasattr(session.controller, "turn"):
+            raise ValueError(f"Nobody but {session.controller.name} can drive here.")
+        session.teller.tell(f"{session.controller.turn()} drives.")
+
+    def _record(self, _: Any) -> None:
+        session = self._session
+        if session.recorder.on:
+            session.recorder.stop()
+        else:
+            session.recorder.start(session.game.track.point())
+
+    # ---- the truth, and the memory ----
+
+    def _ghost(self, _: Any) -> None:
+        from worldsim.runtime.panels.ground_truth import Ghost
+
+        session, views = self._session, self._session.views
+        views.trouble = ""
+        if views.ghost is not None:
+            views.drop_ghost()
+            return
+        ghost = Ghost(session.game.place)
+        if not ghost.knows(session.game.track.start):
+            session.teller.tell("Nobody knows the truth of this start: here is a new one.")
+            session.begin(ghost.new_start(session.draw_seed()), "a start with its truth")
+        ghost.follow(session.game.track)
+        views.ghost = ghost
+
+    def _ground(self, _: Any) -> None:
+        session, ghost = self._session, self._session.views.ghost
+        if ghost is None:
+            raise ValueError("There is no truth to go back to: G shows it beside the dream.")
+        if session.begin(ghost.grounded(session.number), "grounded"):
+            session.teller.tell("The dream stands in the true frames again.")
+
+    def _memory(self, _: Any) -> None:
+        from worldsim.runtime.panels.memory_strip import Memory
+
+        views = self._session.views
+        if views.memory is not None:
+            views.memory.close()
+            views.memory = None
+        else:
+            views.memory = Memory(self._session.game)
+
+    def _attention(self, _: Any) -> None:
+        if self._session.views.memory is None:
+            self._memory(0)
+        on = self._session.views.memory.toggle_attention()
+        self._session.teller.tell("What the next frame looks at." if on else "")
+
+    # ---- a recording ----
+
+    def _scrub(self, key: int) -> None:
+        session = self._session
+        session.state = State.PAUSED
+        frames = (-1, 1, -FAR_SCRUB, FAR_SCRUB, session.game.place.left, -1, 1)[key]
+        if frames < 0:
+            session.rewind(-frames)
+        else:
+            session.leap(frames)
+
+    def _take(self, _: Any) -> None:
+        views = self._session.views
+        views.trouble = ""
+        views.drop_ghost()
+        views.ghost = self._session.takes.turn()
+
+    def _browse(self, _: Any) -> None:
+        from worldsim.runtime.recording.recording import read_recording
+
+        session, film = self._session, self._session.game.place
+        found = film.neighbours()
+        if len(found) < 2:
+            raise ValueError("There is no other recording in this folder.")
+
+        def show(index: int) -> None:
+            recording = read_recording(found[index])
+            session.views.drop_ghost()
+            film.show(recording)
+            session.takes = session.takes.of(recording)
+            session.begin(film.start(0), "another recording")
+            session.set_speed(session.speed)
+
+        def picture(path: Path) -> tuple[np.ndarray | None, str]:
+            try:
+                frames = read_recording(path).episode.frames
+            except ValueError:  # the others are still there
+                return None, f"{path.name} is damaged"
+            return frames[len(frames) // 2].copy(), path.name
+
+        def pictures() -> Tiles:
+            shown = [picture(path) for path in found]
+            return Tiles("Pick a recording by its number. B turns the page.", shown, show)
+
+        self._choose("browse", pictures)

@@ -1,0 +1,122 @@
+"""Tells the sinks what is to be seen now, and the player what there is to say."""
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from worldsim.runtime.core.clock import Clock
+from worldsim.runtime.core.moves import Start
+from worldsim.runtime.core.pane_layout import Pane
+from worldsim.runtime.core.status import Status
+from worldsim.runtime.panels.memory_strip import summary
+
+if TYPE_CHECKING:
+    from worldsim.runtime.session.session import Session
+
+NOTE_SECONDS = 4.0
+HEARTBEAT = 0.1  # figures are shown this often when nothing happens
+
+
+class Teller:
+    """Keeps the newest note for a while, and makes the Status of each moment.
+
+    Args:
+        clock: where the time comes from.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._note, self._note_until = "", 0.0
+        self._due = float("-inf")
+
+    def tell(self, note: str) -> None:
+        """Say something to the player for a while."""
+        self._note, self._note_until = note, self._clock.now() + NOTE_SECONDS
+
+    def is_due(self) -> bool:
+        """Whether the sinks have heard nothing for a while."""
+        return self._clock.now() >= self._due
+
+    def publish(self, session: "Session") -> None:
+        """Show every sink the picture and the figures of this moment."""
+        self._due = self._clock.now() + HEARTBEAT
+        status = self.status(session)
+        for sink in session.sinks:
+            sink.show(session.frame, status)
+
+    def status(self, session: "Session") -> Status:
+        """The figures of this moment."""
+        figures, wait = session.meter.figures(), session.wait
+        # First, for a ghost that fails here is a trouble to tell.
+        whereabouts = {} if session.game is None else _whereabouts(session)
+        return Status(
+            title=session.opening.title,
+            state=session.state.value,
+            driver=session.controller.name,
+            fps=figures.fps,
+            p50_ms=figures.p50_ms,
+            p99_ms=figures.p99_ms,
+            steps=session.steps,
+            noise=session.noise,
+            runs_on=bool(session.runs_on),
+            recording=session.recorder.label,
+            note=(self._note if self._clock.now() < self._note_until else "") or _title(session),
+            trouble=session.recorder.trouble or session.views.trouble,
+            automatic=session.governor.on and session.steps > 0,
+            doing=wait.doing if wait else "",
+            progress=wait.progress if wait else None,
+            **whereabouts,
+        )
+
+
+def _whereabouts(session: "Session") -> dict[str, Any]:
+    track, number = session.game.track, session.number
+    names = track.place.actions.names
+    action = names[track.moves[number - 1].action] if 0 < number <= track.number else ""
+    views = session.views
+    return {
+        "number": number,
+        "action": action,
+        "seed": track.start.seed,
+        "back": track.reach() if track.place.rewinds else "",
+        "panes": panes(session),
+        "curve": views.curve(number),
+        "strip": views.strip(),
+        "context": summary(session.game),
+        "drift": _drift(session.frame, track.start),
+    }
+
+
+def panes(session: "Session") -> tuple[Pane, ...]:
+    """Pictures to show instead of the frame; empty for the frame."""
+    if session.tiles is not None:
+        return session.tiles.panes()
+    return session.views.panes(session.number, session.frame)
+
+
+def _title(session: "Session") -> str:
+    if session.tiles is not None:
+        return session.tiles.title
+    game = session.game
+    return game.place.ended if game is not None and game.ended else ""
+
+
+def _drift(frame: np.ndarray, start: Start) -> float | None:
+    """Sharpness of a dreamt frame relative to the true frame it began with."""
+    if start.context_frames is None:
+        return None
+    before = sharpness(start.context_frames[-1])
+    return sharpness(frame) / before if before else None
+
+
+def sharpness(frame: np.ndarray) -> float:
+    """The mean absolute Laplacian of a picture's brightness: how much there is to see in it."""
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
+
+
+def sentence(error: Exception) -> str:
+    """An error as one line for a player."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,1 @@
+"""The window: drawing, keys and gamepads. The only layer that imports pygame."""

@@ -1,0 +1,261 @@
+"""What is drawn, and the screen it is drawn on. With window.py and pads.py the only file that knows
+pygame. Listens to nothing.
+"""
+
+import os
+import sys
+
+import numpy as np
+
+from worldsim.runtime.core.pane_layout import HEATED, Pane, Rect, Strip, along
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+# SDL would draw even plain pictures with OpenGL, and a thread that already draws an engine with it
+# then takes the whole process down (X_GLXMakeCurrent, BadAccess).
+os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
+# Windows would enlarge a window by itself, and blur it.
+os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")
+import pygame
+
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+INVISIBLE = ("dummy", "offscreen")
+WINDOW_PIXELS = 640  # the default zoom makes the window about this large, larger on a fine screen
+BLACK, TEXT, SHADE = (0, 0, 0), (255, 255, 255), (0, 0, 0, 150)
+# Okabe and Ito's palette: told apart by every kind of eye, and in grey.
+BAR, ALARM, MARK, HEAT = (0, 158, 115), (240, 228, 66), (86, 180, 233), (230, 159, 0)
+GRID = (110, 110, 110)
+CURVE_RANGE = (5.0, 35.0)  # dB
+SMALLEST_FONT, LARGEST_FONT, MARGIN = 12, 60, 8
+FONT_SHARE = 32  # letters are this part of the window, so that they can be read on any screen
+
+
+class NoDisplay(ValueError):
+    """There is no screen to open a window on; the message says what to do."""
+
+
+class Screen:
+    """A resizable window that shows pictures, and text over them.
+
+    Args:
+        title: what the window is called.
+        size: width and height of the picture in pixels.
+        zoom: screen pixels a pixel; None for a window of a comfortable size.
+
+    Raises:
+        NoDisplay: there is no display.
+    """
+
+    def __init__(self, title: str, size: tuple[int, int], zoom: int | None = None) -> None:
+        _open_display()
+        zoom = zoom or max(1, comfortable(pygame.display.get_desktop_sizes()) // max(size))
+        pygame.display.set_caption(title)
+        self._size = size[0] * zoom, size[1] * zoom
+        self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
+        self._full = False
+        pygame.font.init()
+        self._fonts: dict[int, pygame.font.Font] = {}
+
+    def fullscreen(self) -> None:
+        """Take the whole screen, or go back to a window of the size it had."""
+        self._full = not self._full
+        if self._full:
+            self._size = self._surface.get_size()
+            self._surface = pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
+        else:
+            # Asked for at once, a resizable window keeps the size of the screen.
+            pygame.display.set_mode(self._size)
+            self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
+
+    def room(self) -> Rect:
+        """All of it."""
+        return Rect(0, 0, *self._surface.get_size())
+
+    @property
+    def line(self) -> int:
+        """Pixels from one line of text to the next."""
+        return self._font.get_linesize()
+
+    def clear(self) -> None:
+        """Begin a new picture."""
+        self._surface.fill(BLACK)
+
+    def picture(self, frame: np.ndarray | None, room: Rect) -> None:
+        """Draw a frame (uint8 `[H,W,3]`) as large as whole pixels allow, in the middle."""
+        if frame is not None:
+            self._place(frame, room)
+
+    def panes(self, panes: tuple[Pane, ...], cells: list[Rect], low: bool = False) -> None:
+        """Draw pictures as large as whole pixels allow, each in its cell, a label on each, at its
+        top or low down.
+        """
+        for pane, cell in zip(panes, cells, strict=True):
+            shown = cell if pane.frame is None else self._place(pane.frame, cell)
+            if pane.marked:
+                pygame.draw.rect(self._surface, MARK, shown, 2)
+            height = min(self._font.get_height(), shown.height)
+            self._label(pane.label, shown.less(top=low * (shown.height - height)))
+
+    def strip(self, strip: Strip) -> int:
+        """Draw thumbnails along the lower edge, heat above them; the pixels they take."""
+        heats = [pane.heat or 0.0 for pane in strip.panes]
+        heated = any(pane.heat is not None for pane in strip.panes)
+        cells = along(len(strip.panes), self.room(), self.line, heated)
+        before, row = "", None
+        for pane, cell, heat in zip(strip.panes, cells, heats, strict=True):
+            if pane.frame is not None:
+                self._place(pane.frame, cell, whole=False)
+            if heat:
+                height = max(1, round(cell.height * HEATED * heat / max(heats)))
+                bar = cell.x + 1, cell.y - height, max(1, cell.width - 2), height
+                pygame.draw.rect(self._surface, HEAT, bar)
+            if (pane.label, cell.y) != (before, row):
+                before, row = pane.label, cell.y
+                top = cell.y - self.line - heated * int(HEATED * cell.height)
+                pygame.draw.line(self._surface, TEXT, (cell.x, top), (cell.x, cell.y + cell.height))
+                self._surface.blit(self._font.render(pane.label, True, TEXT), (cell.x + 3, top))
+        room = self.room()
+        return room.height - (cells[0].y - self.line - heated * int(HEATED * cells[0].height))
+
+    def curve(self, values: tuple[float, ...], room: Rect) -> None:
+        """Draw values as a curve that fills the room."""
+        box = pygame.Rect(room)
+        self._shade(box)
+        low, high = CURVE_RANGE
+        points = [
+            (
+                box.x + box.width * n / max(len(values) - 1, 1),
+                box.bottom - 1 - (box.height - 2) * (min(max(v, low), high) - low) / (high - low),
+            )
+            for n, v in enumerate(values)
+        ]
+        for level in (10, 20, 30):
+            y = box.bottom - 1 - (box.height - 2) * (level - low) / (high - low)
+            pygame.draw.line(self._surface, GRID, (box.x, y), (box.right - 1, y))
+            mark = self._font.render(str(level), True, GRID)
+            self._surface.blit(mark, (box.right - mark.get_width(), y))
+        if len(points) > 1:
+            pygame.draw.lines(self._surface, MARK, False, points, 2)
+        told = self._font.render(f"{values[-1]:.1f} dB", True, TEXT)
+        self._surface.blit(told, (box.x + 2, box.y), (0, 0, box.width, box.height))
+
+    def text(
+        self, lines: list[str], room: Rect, bottom: bool = False, colour: tuple = TEXT
+    ) -> None:
+        """Write lines on a shade, at the top or bottom of a room; a tab begins a second column."""
+        font = self._font
+        for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):  # so that all of it fits
+            font = self._sized(pixels)
+            rows = [row for line in lines for row in _wrapped(font, line, room.width - 3 * MARGIN)]
+            if font.get_linesize() * len(rows) + MARGIN <= room.height:
+                break
+        cells = [[font.render(cell, True, colour) for cell in row.split("\t")] for row in rows]
+        second = 2 * MARGIN + max((row[0].get_width() for row in cells if row[1:]), default=0)
+        widths = [second * bool(row[1:]) + row[-1].get_width() for row in cells]
+        step = font.get_linesize()
+        size = max(widths) + 2 * MARGIN, step * len(cells) + MARGIN
+        shade = pygame.Surface(size, pygame.SRCALPHA)
+        shade.fill(SHADE)
+        for number, row in enumerate(cells):
+            for place, image in enumerate(row):
+                shade.blit(image, (MARGIN + place * second, MARGIN // 2 + number * step))
+        top = room.y + room.height - size[1] if bottom else room.y
+        self._surface.blit(shade, (room.x, top))
+
+    def _label(self, text: str, shown: Rect) -> None:
+        label = self._font.render(text, True, TEXT)
+        width = min(label.get_width(), shown.width)
+        self._surface.fill(BLACK, (shown.x, shown.y, width, label.get_height()))
+        self._surface.blit(label, (shown.x, shown.y), (0, 0, width, label.get_height()))
+
+    def _shade(self, box: "pygame.Rect") -> None:
+        shade = pygame.Surface(box.size, pygame.SRCALPHA)
+        shade.fill(SHADE)
+        self._surface.blit(shade, box)
+
+    def _place(self, frame: np.ndarray, cell: Rect, whole: bool = True) -> Rect:
+        """Draw a frame in the middle of a cell; where it went."""
+        height, width, _ = frame.shape
+        size = fitted((width, height), cell[2:]) if whole else (cell.width, cell.height)
+        image = pygame.image.frombuffer(np.ascontiguousarray(frame), (width, height), "RGB")
+        at = cell.x + (cell.width - size[0]) // 2, cell.y + (cell.height - size[1]) // 2
+        self._surface.blit(pygame.transform.scale(image, size), at)
+        return Rect(*at, *size)
+
+    def bar(self, done: float) -> None:
+        """Draw a progress bar along the lower edge."""
+        width, height = self._surface.get_size()
+        self._surface.fill((60, 60, 60), (0, height - MARGIN, width, MARGIN))
+        self._surface.fill(BAR, (0, height - MARGIN, round(width * done), MARGIN))
+
+    def flip(self) -> None:
+        """Bring what was drawn to the screen."""
+        pygame.display.flip()
+
+    def close(self) -> None:
+        """Close the window."""
+        pygame.display.quit()
+
+    @property
+    def _font(self) -> pygame.font.Font:
+        return self._sized(self._font_pixels())
+
+    def _font_pixels(self) -> int:
+        share = min(self._surface.get_size()) // FONT_SHARE
+        return min(max(share, SMALLEST_FONT), LARGEST_FONT)
+
+    def _sized(self, pixels: int) -> pygame.font.Font:
+        if pixels not in self._fonts:
+            self._fonts[pixels] = pygame.font.Font(None, pixels)
+        return self._fonts[pixels]
+
+
+def _wrapped(font: pygame.font.Font, line: str, width: int) -> list[str]:
+    rows = [""]
+    for word in line.split(" "):
+        longer = f"{rows[-1]} {word}" if rows[-1] else word
+        if rows[-1] and font.size(longer)[0] > width:
+            rows.append(word)
+        else:
+            rows[-1] = longer
+    return rows
+
+
+def _open_display() -> None:
+    asked = os.environ.get("SDL_VIDEODRIVER")
+    if sys.platform == "linux" and not any(map(os.environ.get, DISPLAYS)):
+        raise NoDisplay(f"There is no display to open a window on. {_ADVICE}")
+    try:
+        pygame.display.init()
+    except pygame.error as error:
+        raise NoDisplay(f"There is no display to open a window on ({error}). {_ADVICE}") from error
+    driver = pygame.display.get_driver()
+    if driver in INVISIBLE and driver != asked:  # SDL falls back to these without a word
+        pygame.display.quit()
+        raise NoDisplay(f"There is no display to open a window on. {_ADVICE}")
+
+
+def video_driver() -> str:
+    """The name of what windows would appear on here, e.g. x11; none is opened.
+
+    Raises:
+        NoDisplay: there is no display.
+    """
+    _open_display()
+    driver = pygame.display.get_driver()
+    pygame.display.quit()
+    return driver
+
+
+_ADVICE = "Use --headless N to run N frames without one, or set DISPLAY."
+
+
+def comfortable(desktops: list[tuple[int, int]]) -> int:
+    """Pixels a side of a window of a good size: half of a fine screen, never tiny."""
+    return max(WINDOW_PIXELS, *(min(desktop) // 2 for desktop in desktops[:1]), 1)
+
+
+def fitted(size: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
+    """The size at which a picture fits: enlarged by a whole number, or shrunk to the room."""
+    zoom = min(room[0] / size[0], room[1] / size[1])
+    zoom = int(zoom) if zoom >= 1 else zoom
+    return max(1, int(size[0] * zoom)), max(1, int(size[1] * zoom))

@@ -1,0 +1,263 @@
+"""The window: it shows the newest frame and passes keys on.
+
+pygame stays on the main thread, the session runs on another, so the window is alive while a
+network thinks. There is one place for the newest frame and no queue: a slow screen skips frames.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from worldsim.runtime.core.clock import Clock
+from worldsim.runtime.core.intents import Intent
+from worldsim.runtime.core.moves import Step
+from worldsim.runtime.core.sinks import Sink
+from worldsim.runtime.core.status import Status, help_lines, hud_lines
+from worldsim.runtime.session.command_queue import Keys
+from worldsim.runtime.window.compose import compose
+from worldsim.runtime.window.display_loss import on_display_loss
+from worldsim.runtime.window.gamepad import Pads
+from worldsim.runtime.window.screen import (
+    NoDisplay,
+    Screen,
+    fitted,
+    pygame,
+    video_driver,
+)
+
+__all__ = ["NoDisplay", "Viewer", "Window", "fitted", "video_driver"]
+POLL_SECONDS = 0.004
+REDRAW_SECONDS = 0.1  # at least so often, so that waiting is seen to go on
+PATIENCE_SECONDS = 5.0  # for a network that does not come back when the player wants to leave
+HINT_SECONDS = 4.0
+BUSY_SECONDS, BUSY = 1.0, "One moment "  # a session that says nothing for so long is busy
+
+
+class Viewer:
+    """A plain window for frames, without keys: what `render_mode="human"` opens.
+
+    Args:
+        title: what the window is called.
+        size: width and height of the frames in pixels.
+        zoom: screen pixels a pixel; None for a window of a comfortable size.
+
+    Raises:
+        NoDisplay: there is no display.
+    """
+
+    def __init__(self, title: str, size: tuple[int, int], zoom: int | None = None) -> None:
+        self._screen = Screen(title, size, zoom)
+
+    def show(self, frame: np.ndarray) -> bool:
+        """Show a frame (uint8 `[H,W,3]`); False once the user has closed the window."""
+        if any(event.type == pygame.QUIT for event in pygame.event.get()):
+            return False
+        self._screen.clear()
+        self._screen.picture(frame, self._screen.room())
+        self._screen.flip()
+        return True
+
+    def close(self) -> None:
+        """Close the window."""
+        self._screen.close()
+
+
+class Shot(NamedTuple):
+    """What is to be seen, and when the key of its action was pressed."""
+
+    frame: np.ndarray | None
+    status: Status
+    pressed_at: float | None
+
+
+class Window(Sink):
+    """Shows a session and gives it keys.
+
+    Args:
+        title: what the window is called.
+        size: width and height of the frames in pixels.
+        zoom: screen pixels a pixel; None for a window of a comfortable size.
+        hud: whether the figures are shown at first.
+        fullscreen: whether it takes the whole screen at first.
+        clock: must be the session's.
+        redraw: seconds after which a picture that did not change is drawn again.
+
+    Attributes:
+        beats: when it last drew, on its clock, at most 4096 times; for `worldsim bench --window`.
+
+    Raises:
+        NoDisplay: there is no display.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        size: tuple[int, int],
+        *,
+        zoom: int | None = None,
+        hud: bool = True,
+        fullscreen: bool = False,
+        clock: Clock | None = None,
+        redraw: float = REDRAW_SECONDS,
+    ) -> None:
+        self._redraw = redraw
+        self.beats: deque[float] = deque(maxlen=4096)
+        self._clock = clock or Clock()
+        self._screen = Screen(title, size, zoom)
+        if fullscreen:
+            self._screen.fullscreen()
+        self._pads = Pads()
+        self._hud, self._help = hud, False
+        self._shot = Shot(None, Status(title=title), None)
+        self._drawn: Shot | None = None
+        self._drawn_at = 0.0
+        self._heard_at = self._clock.now()
+        self._pressed_at: float | None = None
+        self._answered: float | None = None
+        self._photon_ms: float | None = None
+        self._flips: deque[float] = deque(maxlen=30)
+        self._hint, self._hint_until = "", 0.0
+        self._error: BaseException | None = None
+
+    # ---- called by the session, on its thread ----
+
+    def step(self, step: Step) -> None:
+        """Remember the key press a frame answers."""
+        self._pressed_at = step.pressed_at or self._pressed_at
+
+    def show(self, frame: np.ndarray | None, status: Status) -> None:
+        """Put the newest picture where the window finds it; what was not shown yet is gone."""
+        self._shot = Shot(frame, status, self._pressed_at)
+        self._heard_at = self._clock.now()
+
+    # ---- the main thread ----
+
+    def run(self, play: Callable[[], None], keys: Keys) -> None:
+        """Show what `play` does on another thread, until it is done.
+
+        Args:
+            play: e.g. `session.run`; ends soon after `keys.requests.stop()`.
+            keys: where key presses go.
+
+        Raises:
+            Exception: what `play` raised.
+        """
+        worker = threading.Thread(target=self._guard, args=(play,), name="session", daemon=True)
+        worker.start()
+
+        def finish() -> None:
+            keys.requests.stop()
+            worker.join(PATIENCE_SECONDS)
+
+        on_display_loss(finish)
+        stopped_at = None
+        while worker.is_alive():
+            self._listen(keys)
+            self._draw(keys)
+            if keys.requests.stopped:
+                stopped_at = stopped_at or self._clock.now()
+                if self._clock.now() - stopped_at > PATIENCE_SECONDS:
+                    break
+            self._clock.sleep(POLL_SECONDS)
+        self._screen.close()
+        if self._error is not None:
+            raise self._error
+
+    def _guard(self, play: Callable[[], None]) -> None:
+        try:
+            play()
+        except BaseException as error:
+            self._error = error
+
+    def _listen(self, keys: Keys) -> None:
+        for event in pygame.event.get():
+            if event.type == pygame.QUIT:
+                keys.requests.stop()
+            elif event.type == pygame.KEYDOWN:
+                self._key(keys.down(_name(event), self._clock.now()))
+            elif event.type == pygame.KEYUP:
+                keys.up(pygame.key.name(event.key))
+            elif event.type == pygame.DROPFILE:
+                keys.drop(event.file)
+            elif event.type == pygame.WINDOWFOCUSLOST:
+                keys.lost()
+            elif event.type in (pygame.VIDEORESIZE, pygame.VIDEOEXPOSE):
+                self._drawn = None
+            else:
+                self._pad(event, keys)
+
+    def _pad(self, event: pygame.event.Event, keys: Keys) -> None:
+        """A gamepad's events are key presses."""
+        for key, is_down in self._pads.keys(event):
+            if is_down:
+                self._key(keys.down(key, self._clock.now()))
+            else:
+                keys.up(key)
+
+    def _key(self, answer: Intent | str | None) -> None:
+        """Carry out what only the window can, or show a hint."""
+        if answer is None:
+            return
+        if isinstance(answer, str):
+            self._hint, self._hint_until = answer, self._clock.now() + HINT_SECONDS
+        elif answer.name == "hud":
+            self._hud = not self._hud
+        elif answer.name == "help":
+            self._help = not self._help
+        elif answer.name == "fullscreen":
+            self._screen.fullscreen()
+        self._drawn = None
+
+    def _draw(self, keys: Keys) -> None:
+        shot, now = self._shot, self._clock.now()
+        if shot is self._drawn and now < self._drawn_at + self._redraw:
+            return
+        status = self._complete(shot.status, keys, now)
+        helped = []
+        if self._help and keys.actions is not None:
+            helped = help_lines(keys.actions, keys.intents, pads=self._pads.any)
+        compose(self._screen, shot.frame, status, self._figures(status), helped, now)
+        self._screen.flip()
+        self._count(shot)
+        self._drawn, self._drawn_at = shot, now
+        self.beats.append(self._clock.now())
+
+    def _complete(self, status: Status, keys: Keys, now: float) -> Status:
+        """With what only the window knows."""
+        busy = now > self._heard_at + BUSY_SECONDS and status.progress is None
+        note = BUSY + "." * (1 + int(2 * now) % 3) if busy else status.note
+        return replace(
+            status,
+            note=self._hint if now < self._hint_until else note,
+            held=keys.held(),
+            fps_shown=self._fps_shown(),
+            photon_ms=self._photon_ms,
+        )
+
+    def _figures(self, status: Status) -> list[str]:
+        if self._hud:
+            return hud_lines(status)
+        return [status.recording] if status.recording else []
+
+    def _count(self, shot: Shot) -> None:
+        """Take the time of what has just become visible."""
+        before, now = self._drawn or Shot(None, shot.status, None), self._clock.now()
+        if shot.frame is not before.frame:
+            self._flips.append(now)
+        if shot.pressed_at is not None and shot.pressed_at != self._answered:
+            self._photon_ms = (now - shot.pressed_at) * 1000
+            self._answered = shot.pressed_at
+
+    def _fps_shown(self) -> float:
+        flips = [at for at in self._flips if at > self._clock.now() - 2.0]
+        return (len(flips) - 1) / (flips[-1] - flips[0]) if len(flips) > 1 else 0.0
+
+
+def _name(event: pygame.event.Event) -> str:
+    """The name of a key that went down, "ctrl+" before it while Ctrl is down."""
+    name = pygame.key.name(event.key)
+    return f"ctrl+{name}" if event.mod & pygame.KMOD_CTRL and "ctrl" not in name else name

@@ -1,0 +1,1 @@
+"""A world: codec and dynamics behind one interface, its card, files and states."""

@@ -1,0 +1,78 @@
+"""A batch whose rows come out as each would alone, bit for bit, on a CPU.
+
+A matrix product of many rows may add up in another order than that of few, so a dream among
+sixteen would part from the same dream alone by a last bit, and after some frames visibly. Which
+shapes are concerned depends on the processor, the library and the threads, not on the numbers; so
+every shape is tried once: where the batched product gives each row what it gets alone it is used,
+else rows are multiplied one by one.
+
+Attention may do the same where several threads share one row, and convolutions do: rows attend one
+by one, and frames are decoded one by one. What works number by number gives rows the same bits in
+any batch (tests/worldsim/world/test_batch_invariant.py). Knows nothing of dreams.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from worldsim.world.model import Codec
+
+_trials: dict[tuple, bool] = {}
+
+
+class RowLinear(nn.Linear):
+    """A Linear that gives each row `x[i]` of three or more dimensions what it would get alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of `[B, ..., in]`."""
+        if len(x) < 2 or x.dim() < 3 or x.device.type != "cpu" or torch.is_grad_enabled():
+            return F.linear(x, self.weight, self.bias)
+        return self._batched(x) if self._agrees(x) else self._one_by_one(x)
+
+    def _batched(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def _one_by_one(self, x: Tensor) -> Tensor:
+        # Copies, since the library may treat rows that don't begin on a cache line otherwise.
+        return torch.cat([F.linear(row.clone(), self.weight, self.bias) for row in x.split(1)])
+
+    def _agrees(self, x: Tensor) -> bool:
+        key = (x.shape, self.weight.shape, x.dtype, self.bias is None, torch.get_num_threads())
+        if key not in _trials:
+            generator = torch.Generator().manual_seed(len(_trials))
+            tried = torch.randn(x.shape, generator=generator).to(x.dtype)
+            _trials[key] = torch.equal(self._batched(tried), self._one_by_one(tried))
+        return _trials[key]
+
+
+def rows_alone(module: object) -> None:
+    """Make every Linear of a network a RowLinear; anything else is left as it is."""
+    if isinstance(module, nn.Module):
+        for part in module.modules():
+            if type(part) is nn.Linear:
+                part.__class__ = RowLinear
+
+
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, scale: float | None = None
+) -> Tensor:
+    """Attention of rows `[B,H,N,d]`, the mask `[1 or B,...]`; on a CPU each row as it is alone."""
+    if len(q) == 1 or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, scale=scale)
+    one_for_all = attn_mask is None or len(attn_mask) == 1
+    masks = (attn_mask,) * len(q) if one_for_all else attn_mask.split(1)
+    rows = zip(q.split(1), k.split(1), v.split(1), masks, strict=True)
+    return torch.cat(
+        [F.scaled_dot_product_attention(*row[:3], attn_mask=row[3], scale=scale) for row in rows]
+    )
+
+
+def decoded(codec: "Codec", latents: Tensor) -> np.ndarray:
+    """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`, fresh; on a CPU each as it is alone."""
+    together = 1 if latents.device.type == "cpu" else len(latents)
+    parts = [codec.decode(part) for part in latents.split(together)]
+    return torch.cat(parts).cpu().numpy().copy()

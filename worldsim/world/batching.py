@@ -1,0 +1,91 @@
+"""Dreams come and go in a running batch, each at its own frame; and a dream wakes up: true frames
+go on its memory.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from worldsim.world.model import WorldModel, WorldState
+
+
+def put(dreams: "WorldState", rows: Sequence[int], others: "WorldState") -> None:
+    """Let other dreams go on in some of the rows, whatever frame they are at.
+
+    Args:
+        dreams: the batch; changed.
+        rows: one for each of the others.
+        others: of the same world; left as they are.
+
+    Raises:
+        ValueError: memories whose size depends on the frame they are at.
+    """
+    for (tensor, dim), (source, _) in zip(_listed(dreams), _listed(others), strict=True):
+        wanted = (*tensor.shape[:dim], len(rows), *tensor.shape[dim + 1 :])
+        if source.shape != wanted:
+            raise ValueError(
+                f"a dream's memory is {list(source.shape)} where the batch needs {list(wanted)}: "
+                f"this network's dreams cannot be at different frames in one batch."
+            )
+        index = torch.as_tensor(list(rows), dtype=torch.long, device=tensor.device)
+        with torch.inference_mode():  # as it was made
+            tensor.index_copy_(dim, index, source)
+    for row, seed, count in zip(rows, others.seeds, others.counts, strict=True):
+        dreams.seeds[row], dreams.counts[row] = seed, count
+
+
+def join(states: Sequence["WorldState"]) -> "WorldState":
+    """One batch of the dreams of several states, in their order; copies.
+
+    Raises:
+        ValueError: as put.
+    """
+    batch, start = states[0].select([0] * sum(state.batch for state in states)), 0
+    for state in states:
+        put(batch, range(start, start + state.batch), state)
+        start += state.batch
+    return batch
+
+
+def observe(
+    world: "WorldModel", state: "WorldState", frames: np.ndarray, actions: Sequence[int]
+) -> "WorldState":
+    """Take in what truly happened instead of dreaming it. Consumes `state`; fork() to keep it.
+
+    Args:
+        world: who dreams.
+        state: B dreams.
+        frames: uint8 `[B,H,W,3]`.
+        actions: those that led to them.
+
+    Raises:
+        ValueError: frames or actions that don't fit.
+    """
+    frames, size = np.asarray(frames), world.card.frame_size
+    if frames.dtype != np.uint8 or frames.shape != (state.batch, size, size, 3):
+        raise ValueError(
+            f"what is observed should be uint8 [{state.batch}, {size}, {size}, 3], got "
+            f"{frames.dtype} {list(frames.shape)}."
+        )
+    if len(actions) != state.batch:
+        raise ValueError(f"{len(actions)} actions for {state.batch} dreams: give one a dream.")
+    led = torch.tensor([world.actions.valid(action) for action in actions], device=world.device)
+    latents = world.codec.encode(torch.from_numpy(frames.copy()).to(world.device))
+    state.carry = world.dynamics.observe(state.carry, latents, led)
+    return state
+
+
+def _listed(state: "WorldState") -> list[tuple[Tensor, int]]:
+    """Every tensor of the memory with its batch dimension."""
+    found: list[tuple[Tensor, int]] = []
+
+    def note(tensor: Tensor, dim: int) -> Tensor:
+        found.append((tensor, dim))
+        return tensor
+
+    state.carry.map(note)
+    return found

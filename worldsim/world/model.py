@@ -1,0 +1,398 @@
+"""A world model: a codec and a dynamics behind one small interface, and the state of the dreams it
+is dreaming.
+
+Knows no network: a world's card names a builder (card.py), loaded by that name. Knows no window,
+engine or environment.
+
+    world = load_world("dmlab")
+    # The context: frames uint8 [1,T,H,W,3], actions [1,T-1].
+    state = world.reset(frames, actions, seeds=[0])
+    state, frames = world.step(state, [2])                # frames uint8 [1,H,W,3]
+"""
+
+import hashlib
+import importlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from worldsim.actions import ActionSet, load_actions
+from worldsim.atomic import write_whole
+from worldsim.paths import asset
+from worldsim.types import NULL_ACTION
+from worldsim.world.batch_invariant import decoded, rows_alone
+from worldsim.world.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn
+from worldsim.world.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights
+
+
+class Codec(Protocol):
+    """Pixels <-> latents."""
+
+    latent_shape: tuple[int, int, int]
+    frame_size: int
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents float32 `[...,C,h,w]` of frames uint8 `[...,H,W,3]`."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`."""
+
+
+class Carry(Protocol):
+    """A dynamics' memory of B dreams; opaque but for these."""
+
+    def map(self, function) -> "Carry":
+        """A new carry of `function(tensor, batch dimension)` of every tensor."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name."""
+
+
+class Dynamics(Protocol):
+    """What happens next, in latents.
+
+    One whose frames can be remembered with noise has `context_noise` (0 to 1), how much it is
+    without being told, and `imagine` takes another by that name.
+    """
+
+    def initial(self, batch: int) -> Carry:
+        """Dreams that have seen nothing."""
+
+    def observe(self, carry: Carry, latents: Tensor, actions: Tensor) -> Carry:
+        """Take in true frames `[B,C,h,w]`; actions `[B]` led to them."""
+
+    def imagine(
+        self, carry: Carry, actions: Tensor, noise: Tensor, steps: int
+    ) -> tuple[Carry, Tensor]:
+        """Make and take in the next frames."""
+
+    def carry_from(self, tensors: dict[str, Tensor]) -> Carry:
+        """Inverse of `Carry.tensors`."""
+
+
+class Parts(NamedTuple):
+    """What a builder makes of a card and weights."""
+
+    codec: Codec
+    dynamics: Dynamics
+
+
+class WorldState:
+    """B dreams at one moment. Consumed by WorldModel.step: fork() first to keep it."""
+
+    def __init__(self, carry: Carry, seeds: list[int], counts: list[int], world_hash: str):
+        self.carry, self.seeds, self.counts, self.world_hash = carry, seeds, counts, world_hash
+
+    @property
+    def batch(self) -> int:
+        """How many dreams."""
+        return len(self.seeds)
+
+    @property
+    def frame_count(self) -> np.ndarray:
+        """int64 `[B]`: frames dreamt since reset."""
+        return np.array(self.counts, np.int64)
+
+    @property
+    def poses(self) -> np.ndarray | None:
+        """float32 `[B,3]` where the dreamer thinks it stands, relative to the first context frame;
+        None where the dynamics keeps no pose.
+        """
+        poses = getattr(self.carry, "poses", None)
+        return None if poses is None else poses.cpu().numpy().copy()
+
+    @property
+    def outcomes(self) -> np.ndarray | None:
+        """float32 `[B,2]` what the newest step gained, and the chance (0 to 1) that it ended the
+        episode; None where the world has not learnt it.
+        """
+        outcomes = getattr(self.carry, "outcomes", None)
+        return None if outcomes is None else outcomes.cpu().numpy().copy()
+
+    def fork(self, seeds: Sequence[int] | None = None) -> "WorldState":
+        """An independent copy: both continue with the same frames under the same actions.
+
+        Args:
+            seeds: one a row; the copy continues with other noise than the original.
+        """
+        return WorldState(
+            self.carry.map(lambda tensor, _: tensor.clone()),
+            [int(seed) for seed in (self.seeds if seeds is None else seeds)],
+            list(self.counts),
+            self.world_hash,
+        )
+
+    def select(self, rows: Sequence[int]) -> "WorldState":
+        """A copy of some of the dreams."""
+        index = torch.as_tensor(list(rows), dtype=torch.long)
+        carry = self.carry.map(
+            lambda tensor, dim: tensor.index_select(dim, index.to(tensor.device))
+        )
+        return WorldState(
+            carry, [self.seeds[i] for i in rows], [self.counts[i] for i in rows], self.world_hash
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file that `WorldModel.load_state` reads.
+
+        Raises:
+            OSError: full disk, no permission.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+
+        meta = {
+            "seeds": json.dumps(self.seeds),
+            "counts": json.dumps(self.counts),
+            "world": self.world_hash,
+            "kind": "worldsim state",
+        }
+        tensors = {name: tensor.contiguous() for name, tensor in self.carry.tensors().items()}
+        try:
+            write_whole(Path(path), lambda scratch: save_file(tensors, scratch, metadata=meta))
+        except SafetensorError as error:  # how it tells of a full disk
+            raise OSError(f"{path} cannot be written: {error}") from error
+
+
+class WorldModel:
+    """A world that can be dreamt in. See the module's example; batches of any size, each row its
+    own dream.
+    """
+
+    def __init__(
+        self,
+        card: WorldCard,
+        parts: Parts,
+        world_hash: str,
+        spawn_paths: Sequence[Path] = (),
+        device: str = "cpu",
+    ):
+        self.card, self.hash, self.device = card, world_hash, torch.device(device)
+        self.codec, self.dynamics = parts.codec, parts.dynamics
+        self.actions: ActionSet = load_actions(card.action_set)
+        rows_alone(self.dynamics)
+        self._spawn_paths = list(spawn_paths)
+        self._spawns: list[Spawn] | None = None
+
+    @property
+    def spawns(self) -> list[Spawn]:
+        """The starts that came with the world."""
+        if self._spawns is None:
+            self._spawns = [read_spawn(path) for path in self._spawn_paths]
+        return self._spawns
+
+    @property
+    def context_noise(self) -> float | None:
+        """How much noise dreamt frames are remembered with, 0 to 1; None where none can be."""
+        return getattr(self.dynamics, "context_noise", None)
+
+    def checked_noise(self, context_noise: float) -> float:
+        """A context noise that this world takes.
+
+        Raises:
+            ValueError: out of range, or the world takes none.
+        """
+        if self.context_noise is None:
+            raise ValueError(
+                f"{self.card.name} remembers its frames as they are: leave context_noise None"
+            )
+        number = isinstance(context_noise, int | float) and not isinstance(context_noise, bool)
+        if not number or not 0 <= context_noise < 1:
+            raise ValueError(
+                f"context_noise should be a number from 0 to below 1, got {context_noise!r}"
+            )
+        return float(context_noise)
+
+    def reset(self, frames: np.ndarray, actions: np.ndarray, seeds: Sequence[int]) -> WorldState:
+        """Start dreams from true frames.
+
+        Args:
+            frames: uint8 `[B,T,H,W,3]`, T at least 1.
+            actions: int `[B,T-1]`; `actions[:, t]` led to frame t + 1.
+            seeds: one a row; the noise of every frame follows from it.
+
+        Raises:
+            ValueError: shapes, types or actions that don't fit.
+        """
+        frames, actions = self._checked_context(np.asarray(frames), np.asarray(actions), len(seeds))
+        carry = self.dynamics.initial(len(frames))
+        for t in range(frames.shape[1]):
+            led = np.full(len(frames), NULL_ACTION) if t == 0 else actions[:, t - 1]
+            latents = self.codec.encode(
+                torch.from_numpy(np.ascontiguousarray(frames[:, t])).to(self.device)
+            )
+            carry = self.dynamics.observe(
+                carry, latents, torch.as_tensor(led, dtype=torch.long, device=self.device)
+            )
+        return WorldState(carry, [int(seed) for seed in seeds], [0] * len(frames), self.hash)
+
+    def step(
+        self,
+        state: WorldState,
+        actions: Sequence[int],
+        steps: int | None = None,
+        context_noise: float | None = None,
+    ) -> tuple[WorldState, np.ndarray]:
+        """Dream one frame a row. Consumes `state`; gives it back advanced, and frames uint8
+        `[B,H,W,3]` (fresh).
+
+        Args:
+            state: the dreams.
+            actions: one a dream.
+            steps: sampler steps; None for the world's own number.
+            context_noise: how much noise the frames are remembered with; None for the world's own.
+
+        Raises:
+            ValueError: bad actions, steps or noise, or a dream that ran away to numbers that are
+                not finite.
+        """
+        chosen = [self.actions.valid(action) for action in actions]
+        if len(chosen) != state.batch:
+            raise ValueError(
+                f"{len(chosen)} actions for {state.batch} dreams: give one action a dream"
+            )
+        noise = torch.stack(
+            [
+                frame_noise(seed, count, self.codec.latent_shape)
+                for seed, count in zip(state.seeds, state.counts, strict=True)
+            ]
+        )
+        ids = torch.as_tensor(chosen, dtype=torch.long, device=self.device)
+        how = {} if context_noise is None else {"context_noise": self.checked_noise(context_noise)}
+        carry, latents = self.dynamics.imagine(
+            state.carry, ids, noise.to(self.device), steps or self.card.steps, **how
+        )
+        if not bool(latents.isfinite().all()):
+            raise ValueError(
+                "the dream ran away to numbers that are not finite: reset, or restore an earlier "
+                "state"
+            )
+        state.carry, state.counts = carry, [count + 1 for count in state.counts]
+        return state, decoded(self.codec, latents)
+
+    def load_state(self, path: str | Path) -> WorldState:
+        """Read a state saved by `WorldState.save`.
+
+        Raises:
+            WorldError: not a state, or one of another world.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "pt", device=str(self.device)) as file:
+                meta = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+        except (SafetensorError, OSError) as error:
+            raise WorldError(
+                f"{path} is no saved state ({error}): give a file written by save"
+            ) from error
+        if meta.get("kind") != "worldsim state":
+            raise WorldError(
+                f"{path} is a safetensors file, but no saved state: give a file written by save"
+            )
+        if meta.get("world") != self.hash:
+            raise WorldError(
+                f"{path} was saved in another world ({meta.get('world', '?')[:12]}), this is "
+                f"{self.card.name} ({self.hash[:12]}): load it there"
+            )
+        return self.state_of(tensors, *(json.loads(meta[name]) for name in ("seeds", "counts")))
+
+    def state_of(
+        self, tensors: dict[str, Tensor], seeds: list[int], counts: list[int]
+    ) -> WorldState:
+        """The state whose memory these tensors are."""
+        return WorldState(self.dynamics.carry_from(tensors), seeds, counts, self.hash)
+
+    def check_state(self, state: WorldState) -> None:
+        """Refuse a state of another world with one sentence."""
+        if state.world_hash != self.hash:
+            raise WorldError(
+                f"the state is of another world ({state.world_hash[:12]}), this is "
+                f"{self.card.name} ({self.hash[:12]}): restore it there"
+            )
+
+    def _checked_context(
+        self, frames: np.ndarray, actions: np.ndarray, seeds: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        size = self.card.frame_size
+        if (
+            frames.dtype != np.uint8
+            or frames.ndim != 5
+            or frames.shape[2:] != (size, size, 3)
+            or not frames.shape[1]
+        ):
+            raise ValueError(
+                f"context frames are {frames.dtype} {list(frames.shape)}: expected uint8 [B, T, "
+                f"{size}, {size}, 3] with T at least 1"
+            )
+        if actions.shape != (len(frames), frames.shape[1] - 1):
+            raise ValueError(
+                f"context actions are {list(actions.shape)} for {frames.shape[1]} frames: "
+                f"expected [{len(frames)}, {frames.shape[1] - 1}]"
+            )
+        if seeds != len(frames):
+            raise ValueError(f"{seeds} seeds for {len(frames)} dreams: give one seed a dream")
+        for action in np.unique(actions):
+            self.actions.valid(action)
+        return frames, actions
+
+
+def frame_noise(seed: int, count: int, shape: Sequence[int]) -> Tensor:
+    """The noise `[C,h,w]` of a dream's frame: a pure function, so that forks and restored states go
+    on alike.
+    """
+    digest = hashlib.blake2b(f"{seed}/{count}".encode(), digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+    return torch.randn(tuple(shape), generator=generator)
+
+
+def world_folder(path_or_name: str | Path) -> Path:
+    """The folder of a world given by path, or by its name in assets/worlds.
+
+    Raises:
+        WorldError: there is none.
+    """
+    given = Path(path_or_name)
+    bundled = [asset("worlds", given.name)] if given.parts == (given.name,) else []
+    for folder in (given, *bundled):
+        if folder.is_dir() and (folder / CARD).is_file():
+            return folder
+    known = sorted(path.parent.name for path in asset("worlds").glob(f"*/{CARD}"))
+    raise WorldError(
+        f"there is no world {str(path_or_name)!r}: give a folder that train_world.py made, or one "
+        f"of the bundled: {', '.join(known) or 'none'}"
+    )
+
+
+def checked_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        WorldError: it cannot be used here.
+    """
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        told = str(error).splitlines()[0]
+        raise WorldError(f"there is no device {name!r} here ({told}): use cpu") from error
+
+
+def load_world(path_or_name: str | Path, device: str = "cpu") -> WorldModel:
+    """Open a world, every file checked against its manifest.
+
+    Raises:
+        WorldError: in one sentence, what is wrong with it.
+    """
+    checked_device(device)
+    folder = world_folder(path_or_name)
+    world_hash = check_world(folder)
+    card = read_card(folder / CARD)
+    module, function = BUILDERS[card.builder].split(":")
+    build = getattr(importlib.import_module(module), function)
+    parts = build(card, load_weights(folder / WEIGHTS), device)
+    return WorldModel(card, parts, world_hash, sorted((folder / "spawns").glob("*.npz")), device)

@@ -159,6 +159,10 @@ class PatchAutoencoder(nn.Module):
         """Latents float32 `[...,C,h,w]` of frames uint8 `[...,H,W,3]`."""
         return self._project(self._patches(_to_float(frames))).movedim(-1, -3)
 
+    def encode_pictures(self, pictures: Tensor) -> Tensor:
+        """Latents `[B,C,h,w]` of pictures float `[B,3,H,W]` in -1..1."""
+        return self._project(self._patches(pictures.movedim(1, -1))).movedim(-1, 1)
+
     def _project(self, patches: Tensor) -> Tensor:
         return (patches - self.mean) @ self.basis / self.spread
 

@@ -1,0 +1,102 @@
+"""Settings of the dynamics with a memory in space: its network, its memory, its sampler."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Shape of the network: an hourglass of cells (narrow) and groups of 2 x 2 cells (wide).
+
+    Attributes:
+        actions: size of the action set.
+        latent_channels, latent_size: C and h = w of the codec's latents.
+        narrow, wide: widths; outer: narrow blocks before and after; layers: wide blocks.
+        head_size: of wide attention; narrow attention has 4 heads.
+        coarse_patch: cells of a coarse token, rows and columns.
+        condition: width of the conditioning vector.
+        unit: poses are divided by it before they rotate keys and queries.
+    """
+
+    actions: int
+    latent_channels: int = 48
+    latent_size: int = 8
+    narrow: int = 128
+    wide: int = 256
+    outer: int = 2
+    layers: int = 5
+    head_size: int = 64
+    mlp_ratio: float = 4.0
+    coarse_patch: tuple[int, int] = (8, 4)
+    condition: int = 128
+    unit: float = 1.0
+
+    def __post_init__(self):
+        if self.wide % self.head_size:
+            raise ValueError(
+                f"wide must be a multiple of head_size {self.head_size}, got {self.wide}"
+            )
+        for side in (2, *self.coarse_patch):
+            if self.latent_size % side:
+                raise ValueError(
+                    f"latent_size must be a multiple of {side}, got {self.latent_size}"
+                )
+
+    @property
+    def fine_tokens(self) -> int:
+        """Wide tokens of a frame."""
+        return (self.latent_size // 2) ** 2
+
+    @property
+    def coarse_tokens(self) -> int:
+        """Coarse tokens of a frame."""
+        tall, wide = self.coarse_patch
+        return self.latent_size**2 // (tall * wide)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryConfig:
+    """What a dream remembers.
+
+    Attributes:
+        slots: frames in the bank.
+        sources: of them, rendered into one view.
+        window: newest frames kept as fine tokens.
+        keyframes: frames of the bank that show most of the view, as fine tokens.
+        recent, dilated, dilation: newest frames, and every `dilation`-th older one, as coarse
+            tokens.
+        field_of_view: degrees, of the square picture.
+    """
+
+    slots: int = 256
+    sources: int = 6
+    window: int = 1
+    keyframes: int = 1
+    recent: int = 4
+    dilated: int = 12
+    dilation: int = 12
+    field_of_view: float = 73.0
+
+    def __post_init__(self):
+        for name in ("slots", "sources", "window", "keyframes", "recent", "dilated", "dilation"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if not 10 <= self.field_of_view <= 150:
+            raise ValueError(f"field_of_view must be in [10, 150], got {self.field_of_view}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig:
+    """Sampler steps by the share of the view that memory does not show: below `little` one, below
+    `some` two, else four; eight where memory shows less than a tenth.
+    """
+
+    little: float = 0.05
+    some: float = 0.3
+
+    def steps(self, unseen: float) -> int:
+        """Sampler steps for a frame of which a share of `unseen` is invented."""
+        if unseen < self.little:
+            return 1
+        if unseen < self.some:
+            return 2
+        return 4 if unseen < 0.9 else 8

@@ -1,0 +1,1 @@
+"""The training of a dynamics with a memory in space."""

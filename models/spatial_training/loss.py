@@ -1,0 +1,221 @@
+"""Flow matching on single frames with a memory in space: x-prediction with velocity weight, the
+errors of seen and of unseen cells averaged apart and added one to one.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.autoencoder import PatchAutoencoder
+from models.flow import jump, mix, shortcut_target
+from models.memory.renderer import MemoryView
+from models.spatial.condition import encode_view
+from models.spatial.network import (
+    COARSE_KIND,
+    FINE,
+    JUMPS,
+    KV,
+    SHORTEST,
+    FrameCondition,
+    SpatialNetwork,
+)
+from models.spatial_training.config import SpatialLossConfig
+from models.spatial_training.samples import Samples
+
+SEEN = 0.9  # share of a cell's pixels that memory must show for it to count as seen
+RESIDUALS = 512  # old errors that are kept
+
+
+class Inputs(NamedTuple):
+    """What the network is given beside noise: clean latents `[B,C,h,w]`, condition, context."""
+
+    clean: Tensor
+    frame: FrameCondition
+    fine: Tensor
+    fine_poses: Tensor
+    coarse: Tensor
+    coarse_poses: Tensor
+    mask: Tensor
+
+
+class SpatialLoss:
+    """The loss, and the errors of earlier steps that damage memories.
+
+    Args:
+        cfg: shares.
+        codec: frames to latents.
+        generator: of everything drawn.
+    """
+
+    def __init__(self, cfg: SpatialLossConfig, codec: PatchAutoencoder, generator: torch.Generator):
+        self.cfg, self.codec, self.generator = cfg, codec, generator
+        self.residuals: Tensor | None = None
+
+    def __call__(
+        self,
+        network: SpatialNetwork,
+        average: SpatialNetwork,
+        samples: Samples,
+        residuals: bool,
+        shortcuts: bool,
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Loss and measures of a batch; `residuals`, `shortcuts`: whether their time has come."""
+        tokens = network.cfg.fine_tokens, network.cfg.coarse_tokens
+        with torch.no_grad():
+            inputs = self.prepare(samples, tokens, residuals)
+        context = encode_context(network, inputs)
+        t = self._levels(len(inputs.clean))
+        noise = self._normal(inputs.clean.shape)
+        noisy, jumps, target = mix(inputs.clean, noise, wide(t)), torch.full_like(t, SHORTEST), None
+        if shortcuts:
+            t, jumps, noisy, target = self._shortcuts(average, inputs, t, noisy, noise)
+        predicted = network(noisy, t, jumps.long(), inputs.frame, context, inputs.mask)
+        error = (predicted - (inputs.clean if target is None else target)).square().mean(dim=1)
+        loss = balanced(error / t.clamp(min=self.cfg.least).square()[:, None, None], inputs.frame)
+        self._keep((predicted - inputs.clean).detach())
+        return 0.3 * loss, self._measures(error.detach(), t, inputs.frame)
+
+    def prepare(self, samples: Samples, tokens: tuple[int, int], residuals: bool) -> Inputs:
+        """Latents, conditions and masks of samples; `tokens` of a fine and of a coarse frame."""
+        view = samples.view
+        if residuals:
+            view = self._add_residuals(view)
+        features = encode_view(self.codec, view)
+        frame = FrameCondition(
+            features.latents,
+            features.mask,
+            features.inverse_depth,
+            self._drop_actions(samples.actions),
+            samples.motions,
+            samples.poses,
+        )
+        fine, coarse = (self.codec.encode(part) for part in (samples.fine, samples.coarse))
+        if residuals and self.residuals is not None:
+            fine, coarse = self._add_old(fine), self._add_old(coarse)
+        mask = token_mask(samples, *tokens)
+        clean = self.codec.encode(samples.frames)
+        return Inputs(clean, frame, fine, samples.fine_poses, coarse, samples.coarse_poses, mask)
+
+    def _drop_actions(self, actions: Tensor) -> Tensor:
+        """A fifth of the actions unknown: the pose says all that they do."""
+        drop = torch.rand(len(actions), generator=self.generator) < 0.2
+        return torch.where(drop.to(actions.device), -1, actions)
+
+    def _add_residuals(self, view: MemoryView) -> MemoryView:
+        """Views with old errors of the network, as pictures."""
+        if self.residuals is None:
+            return view
+        old = self._old(len(view.rgb))
+        pictures = self.codec.linear_decode(old) - self.codec.linear_decode(torch.zeros_like(old))
+        chosen = self._chance(self.cfg.residuals, len(old)).view(-1, 1, 1, 1)
+        rgb = view.rgb + pictures * chosen * view.mask.unsqueeze(1)
+        return view._replace(rgb=rgb)
+
+    def _add_old(self, latents: Tensor) -> Tensor:
+        """Context latents `[B,R,C,h,w]`, some with old errors."""
+        old = self._old(latents.shape[0] * latents.shape[1]).view_as(latents)
+        chosen = self._chance(self.cfg.residuals, *latents.shape[:2])
+        return latents + old * chosen[..., None, None, None]
+
+    def _old(self, count: int) -> Tensor:
+        index = torch.randint(len(self.residuals), (count,), generator=self.generator)
+        return self.residuals[index.to(self.residuals.device)]
+
+    def _keep(self, errors: Tensor) -> None:
+        old = errors if self.residuals is None else torch.cat((errors, self.residuals))
+        self.residuals = old[:RESIDUALS]
+
+    def _levels(self, batch: int) -> Tensor:
+        """Noise levels `[B]`."""
+        which = torch.rand(batch, generator=self.generator)
+        normal = torch.randn(batch, generator=self.generator)
+        level = torch.rand(batch, generator=self.generator)
+        pure, bell = self.cfg.pure, self.cfg.logit_normal
+        level = torch.where(which < pure + bell, torch.sigmoid(1.2 * normal + 0.5), level)
+        return torch.where(which < pure, 1.0, level).clamp(min=0.02).to(self.device)
+
+    @torch.no_grad()
+    def _shortcuts(
+        self, average: SpatialNetwork, inputs: Inputs, t: Tensor, noisy: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Levels, jumps, inputs and targets, of which a share asks for what two half jumps of the
+        average say.
+        """
+        rows = len(t)
+        chosen = self._chance(self.cfg.shortcuts, rows)
+        lengths = torch.tensor(JUMPS, device=t.device)
+        long = torch.randint(SHORTEST, (rows,), generator=self.generator).to(t.device)
+        d = lengths[long]
+        at = d * (1 + (torch.rand(rows, generator=self.generator).to(t.device) / d).floor())
+        at = at.clamp(max=1.0)
+        x_t = mix(inputs.clean, noise, wide(at))
+        context = encode_context(average, inputs)
+        first = average(x_t, at, long + 1, inputs.frame, context, inputs.mask)
+        middle = jump(x_t, first, wide(at), wide(d / 2))
+        second = average(middle, at - d / 2, long + 1, inputs.frame, context, inputs.mask)
+        told = shortcut_target(x_t, wide(at), wide(d), first, middle, second)
+        target = torch.where(wide(chosen), told, inputs.clean)
+        jumps = torch.where(chosen, long, SHORTEST)
+        return torch.where(chosen, at, t), jumps, torch.where(wide(chosen), x_t, noisy), target
+
+    def _measures(self, error: Tensor, t: Tensor, frame: FrameCondition) -> dict[str, float]:
+        """Mean errors at pure noise in cells that are not seen and that are seen, and below."""
+        seen, pure = frame.seen[:, 0] > SEEN, (t > 0.99)[:, None, None]
+        parts = {"unseen": pure & ~seen, "seen": pure & seen, "noisy": ~pure.expand_as(seen)}
+        return {
+            name: (error * part).sum().item() / max(part.sum().item(), 1)
+            for name, part in parts.items()
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """Where the codec is."""
+        return self.codec.mean.device
+
+    def _chance(self, probability: float, *shape: int) -> Tensor:
+        return (torch.rand(shape, generator=self.generator) < probability).to(self.device)
+
+    def _normal(self, shape: torch.Size) -> Tensor:
+        return torch.randn(shape, generator=self.generator).to(self.device)
+
+
+def balanced(error: Tensor, frame: FrameCondition) -> Tensor:
+    """Half the mean error of seen cells plus half that of the others; error `[B,h,w]`."""
+    seen = (frame.seen[:, 0] > SEEN).float()
+    known = (error * seen).sum() / (seen.sum() + 1)
+    unknown = (error * (1 - seen)).sum() / ((1 - seen).sum() + 1)
+    return 0.5 * known + 0.5 * unknown
+
+
+def encode_context(network: SpatialNetwork, inputs: Inputs) -> KV:
+    """Keys and values of all context frames of every target, fine ones first."""
+    group = len(inputs.clean) // len(inputs.fine)
+    fine = network.encode_context(inputs.fine, inputs.fine_poses, FINE)
+    coarse = network.encode_context(inputs.coarse, inputs.coarse_poses, COARSE_KIND)
+    context = join_context(fine, coarse)
+    return KV(*([part.repeat_interleave(group, dim=0) for part in parts] for parts in context))
+
+
+def join_context(*parts: KV) -> KV:
+    """Keys and values of several groups of context frames as one."""
+    layers = (
+        [torch.cat(x, dim=2) for x in zip(*group, strict=True)]
+        for group in zip(*parts, strict=True)
+    )
+    return KV(*layers)
+
+
+def token_mask(samples: Samples, own: int, coarse: int) -> Tensor:
+    """Additive `[B,1,1,own + N]`: a frame's own tokens see themselves and what context there is."""
+    group = len(samples.frames) // len(samples.fine)
+    fine = samples.fine_known.repeat_interleave(own, dim=1)
+    known = torch.cat((fine, samples.coarse_known.repeat_interleave(coarse, dim=1)), dim=1)
+    known = known.repeat_interleave(group, dim=0)
+    visible = torch.cat((known.new_ones(len(known), own), known), dim=1)
+    return torch.where(visible, 0.0, -torch.inf)[:, None, None]
+
+
+def wide(numbers: Tensor) -> Tensor:
+    """`[B]` -> `[B,1,1,1]`."""
+    return numbers[:, None, None, None]

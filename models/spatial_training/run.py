@@ -1,0 +1,150 @@
+"""The training of a world with a memory in space, in order: codec, depth network, cache, dynamics,
+odometry, world folder. The loop is that of every training (train_loop.py).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models import parallel
+from models.autoencoder import PatchAutoencoder
+from models.muon import Muon
+from models.spatial.network import SpatialNetwork
+from models.spatial_training.cache import SpatialEpisode, cached_episodes
+from models.spatial_training.config import SpatialConfig
+from models.spatial_training.depth import hash_network, train_depth
+from models.spatial_training.loss import SpatialLoss
+from models.spatial_training.samples import SampleDrawer, Samples
+from models.train_codec import take_codec, train_codec
+from models.train_loop import Run, start_folder
+from models.training import gather, set_rate
+from worldsim.actions import load_actions
+from worldsim.config import load_config, to_dict
+from worldsim.data.store import EpisodeStore
+
+
+def train_spatial(args) -> int:
+    """Everything, in order."""
+    rank, _ = parallel.start()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)
+    cfg = load_config(args.config, SpatialConfig, args.set)
+    out = args.out or Path("runs") / cfg.name
+    device = parallel.own_device(args.device)
+    torch.manual_seed(cfg.seed)
+    if rank == 0:
+        start_folder(out, args.fresh)
+        if args.origin:
+            take_codec(cfg, args.origin, out)
+        prepare(cfg, out, device)
+    parallel.barrier()
+    codec, episodes = prepare(cfg, out, device)
+    run = Run(SpatialRecipe(cfg, codec, episodes, device), out, device)
+    run.resume(needed=args.export)
+    if not args.export:
+        run.loop()
+    if rank == 0:
+        run.export()
+    return 0
+
+
+def prepare(
+    cfg: SpatialConfig, out: Path, device: torch.device
+) -> tuple[PatchAutoencoder, list[SpatialEpisode]]:
+    """Codec, and the training episodes with the depth that the depth network reads; made once."""
+    store = EpisodeStore(cfg.data.train)
+    if not len(store):
+        raise ValueError(
+            f"{cfg.data.train} holds no episodes: run `worldsim collect --env {cfg.engine} "
+            f"--depth --out {Path(cfg.data.train).parent}` first"
+        )
+    codec = train_codec(cfg, store, out, device)
+    depth = train_depth(cfg.depth, cfg.depth_training, store, out / "depth.pt", cfg.seed)
+    return codec, cached_episodes(store, depth, hash_network(depth), Path(cfg.data.cache))
+
+
+class SpatialRecipe:
+    """How a dynamics with a memory in space learns: single frames, Muon and AdamW."""
+
+    def __init__(
+        self,
+        cfg: SpatialConfig,
+        codec: PatchAutoencoder,
+        episodes: list[SpatialEpisode],
+        device: torch.device,
+    ):
+        self.cfg, self.plan, self.codec, self.device = cfg, cfg.training, codec, device
+        self.config = json.dumps(to_dict(cfg))
+        torch.manual_seed(cfg.seed)
+        self.network = SpatialNetwork(cfg.network, cfg.memory.field_of_view).to(device)
+        self.opts = make_optimisers(self.network, self.plan)
+        seed = cfg.seed + 1000 * parallel.rank()
+        self.generator = torch.Generator().manual_seed(seed)
+        self.loss_of = SpatialLoss(cfg.loss, codec, self.generator)
+        self.drawer = SampleDrawer(
+            episodes, load_actions(cfg.action_set), cfg.memory, cfg.samples, cfg.depth.far, seed
+        )
+
+    def draw(self, step: int) -> Samples:
+        """The next samples, on the device."""
+        samples = self.drawer.draw(max(self.plan.batch // parallel.count(), 1))
+        return samples.to(self.device)
+
+    def loss(self, average: nn.Module, batch: Samples, step: int) -> tuple[Tensor, dict]:
+        """Of what this step's stage asks for."""
+        done = step / self.plan.steps
+        stage = done >= self.plan.residuals_from, done >= self.plan.shortcuts_from
+        return self.loss_of(self.network, average, batch, *stage)
+
+    def set_rate(self, step: int) -> None:
+        """Warm-up, constant, decay."""
+        set_rate(self.opts, self.plan, step)
+
+    def gather(self, average: nn.Module, step: int) -> None:
+        """Faster at the start."""
+        gather(average, self.network, self.plan.ema, step)
+
+    def state(self) -> dict[str, Any]:
+        """Where the random numbers stand, and old errors."""
+        return {
+            "drawer": self.drawer.state_dict(),
+            "generator": self.generator.get_state(),
+            "residuals": self.loss_of.residuals,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+        self.drawer.load_state_dict(state["drawer"])
+        self.generator.set_state(state["generator"])
+        old = state["residuals"]
+        self.loss_of.residuals = None if old is None else old.to(self.device)
+
+    def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
+        """No dreams yet."""
+        return {}
+
+    def export(self, average: nn.Module, folder: Path, step: int) -> str:
+        """Write the world folder."""
+        return ""
+
+
+def make_optimisers(network: nn.Module, plan) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices of all blocks, AdamW for everything else."""
+    hidden = [
+        part
+        for name, part in network.named_parameters()
+        if name.startswith(("blocks.", "before.", "after."))
+        and part.ndim == 2
+        and "adaln" not in name
+        and "modulation" not in name
+    ]
+    chosen = {id(part) for part in hidden}
+    rest = [part for part in network.parameters() if id(part) not in chosen]
+    return [
+        Muon(hidden, lr=plan.muon_lr, weight_decay=plan.weight_decay),
+        torch.optim.AdamW(rest, lr=plan.lr, betas=(0.9, 0.98), weight_decay=plan.weight_decay),
+    ]

@@ -37,8 +37,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from models.training.recipe_autoencoder import is_autoencoder, train_autoencoder
     from models.training.recipe_far import train
+    from models.training.spatial_config import is_spatial
+    from models.training.spatial_run import train_spatial
 
-    return train_autoencoder(args) if is_autoencoder(args.config) else train(args)
+    if is_autoencoder(args.config):
+        return train_autoencoder(args)
+    return train_spatial(args) if is_spatial(args.config) else train(args)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ drops the frame with the fewest first-hand pixels, never one of the newest.
 """
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -69,10 +70,11 @@ class FrameBank:
         parts["ids"] = torch.where(slots >= 0, parts["ids"], EMPTY)
         return FrameBank(**parts)
 
-    def insert(self, frames: "Insertion", ids: Tensor, true: bool, field_of_view: float) -> Tensor:
-        """Store one frame a dream, number `ids` `[B]`; gives the slots `[B]` they went to."""
-        slots = self._free_slots(ids)
-        rows = torch.arange(len(ids), device=ids.device)
+    def insert(
+        self, frames: "Insertion", rows: Tensor, ids: Tensor, true: bool, field_of_view: float
+    ) -> None:
+        """Store one frame of each of the dreams `rows` `[R]`, number `ids` `[R]`."""
+        slots = self._free_slots(rows, ids)
         alpha = (frames.first_hand * 255).to(torch.uint8)
         self.rgba[rows, slots] = torch.cat((frames.rgb, alpha.unsqueeze(-1)), dim=-1)
         self.inverse_depth[rows, slots] = frames.inverse_depth.half()
@@ -82,17 +84,16 @@ class FrameBank:
         self.fresh[rows, slots] = average(frames.first_hand.float()).flatten(1)
         self.ids[rows, slots] = ids
         self.true[rows, slots] = true
-        return slots
 
-    def _free_slots(self, ids: Tensor) -> Tensor:
+    def _free_slots(self, rows: Tensor, ids: Tensor) -> Tensor:
         """An empty slot where there is one, else the one whose loss costs the least coverage."""
-        kept = (self.ids > (ids - KEPT_NEWEST).unsqueeze(1)) & (self.ids != EMPTY)
-        worth = self.fresh.sum(dim=2).masked_fill(kept, torch.inf)
-        return worth.masked_fill(self.ids == EMPTY, -1.0).argmin(dim=1)
+        held = self.ids[rows]
+        kept = (held > (ids - KEPT_NEWEST).unsqueeze(1)) & (held != EMPTY)
+        worth = self.fresh[rows].sum(dim=2).masked_fill(kept, torch.inf)
+        return worth.masked_fill(held == EMPTY, -1.0).argmin(dim=1)
 
 
-@dataclass(frozen=True)
-class Insertion:
+class Insertion(NamedTuple):
     """What is stored of new frames: rgb uint8 `[B,H,W,3]`, inverse_depth `[B,n,n]`, poses `[B,4]`,
     first_hand bool `[B,H,W]`.
     """

@@ -1,0 +1,119 @@
+"""How far an action carries: learnt from what stands around the body, as memory knows it.
+
+The points of the bank, and those of the newest frame, around the body's own pose form a polar
+occupancy grid (a range scan of all directions, not only of what is in view). A small classifier
+reads it and the action, and chooses one of some prototype motions, so that a step that is either
+free or blocked is never taken for half a step. A motion is (ahead, left, up) in the unit of poses,
+before the turn of the same action.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.memory.frame_bank import EMPTY, FrameBank
+from models.memory.pinhole import unproject
+
+
+@dataclass(frozen=True, kw_only=True)
+class OdometryConfig:
+    """The scan and the classifier.
+
+    Attributes:
+        actions: size of the action set.
+        sectors, rings: of the grid, around the body and outwards.
+        reach: radius of the grid, in the unit of poses.
+        low, high: heights above the camera between which a point is in the body's way.
+        width: of the hidden layers.
+        prototypes: motions to choose from.
+    """
+
+    actions: int
+    sectors: int = 48
+    rings: int = 12
+    reach: float = 0.9
+    low: float = -0.4
+    high: float = 0.45
+    width: int = 192
+    prototypes: int = 48
+
+
+class Odometry(nn.Module):
+    """Motions of actions in front of what a bank remembers."""
+
+    def __init__(self, cfg: OdometryConfig, turns: tuple[float, ...], field_of_view: float):
+        super().__init__()
+        self.cfg, self.field_of_view = cfg, field_of_view
+        self.register_buffer("turns", torch.tensor(turns, dtype=torch.float32), persistent=False)
+        self.register_buffer("motions", torch.zeros(cfg.prototypes, 3))
+        inputs = cfg.sectors * (cfg.rings + 1) + cfg.actions
+        self.first = nn.Linear(inputs, cfg.width)
+        self.second = nn.Linear(cfg.width, cfg.width)
+        self.choice = nn.Linear(cfg.width, cfg.prototypes)
+        self.offset = nn.Linear(cfg.width, 3 * cfg.prototypes)
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(self.offset.bias)
+
+    def forward(self, scan: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `[B,P]` and motions `[B,P,3]` of all prototypes, for scans `[B,...]`."""
+        told = F.one_hot(actions, self.cfg.actions).to(scan.dtype)
+        x = torch.cat((scan.flatten(1), told), dim=1).unsqueeze(1)  # rows of a batch stay apart
+        x = F.silu(self.first(x))
+        x = x + F.silu(self.second(x))
+        offsets = self.offset(x).squeeze(1).unflatten(1, (-1, 3))
+        return self.choice(x).squeeze(1), self.motions + offsets
+
+    def predict_motion(self, scan: Tensor, actions: Tensor) -> Tensor:
+        """The most likely motions `[B,3]`; none without an action (-1)."""
+        logits, motions = self(scan, actions.clamp(min=0))
+        chosen = motions[torch.arange(len(actions), device=actions.device), logits.argmax(dim=1)]
+        return chosen * (actions >= 0).unsqueeze(1)
+
+    def scan(self, bank: FrameBank, poses: Tensor, newest: Tensor | None) -> Tensor:
+        """The polar grid `[B,sectors,rings + 1]` around poses `[B,4]`.
+
+        Args:
+            bank: what is remembered.
+            poses: of the newest frames.
+            newest: their inverse depth `[B,n,n]`, or None.
+        """
+        points = bank.points.flatten(1, 2)
+        known = (bank.ids != EMPTY).repeat_interleave(bank.points.shape[2], dim=1)
+        if newest is not None:
+            near = unproject(1 / newest.clamp(min=1e-3), poses, self.field_of_view).flatten(1, 2)
+            points = torch.cat((points, near), dim=1)
+            known = torch.cat((known, known.new_ones(near.shape[:2])), dim=1)
+        return polar_grid(points, known, poses, self.cfg)
+
+
+def polar_grid(points: Tensor, known: Tensor, poses: Tensor, cfg: OdometryConfig) -> Tensor:
+    """Occupancy `[B,sectors,rings + 1]` of points `[B,N,3]` around poses `[B,4]`: logarithms of
+    counts, and last how near the nearest point of the sector is, 0 where there is none.
+    """
+    east, north = points[..., 0] - poses[:, None, 0], points[..., 1] - poses[:, None, 1]
+    above = points[..., 2] - poses[:, None, 3]
+    distance = (east * east + north * north).sqrt()
+    inside = known & (distance < cfg.reach) & (above > cfg.low) & (above < cfg.high)
+    way = torch.remainder(torch.atan2(north, east) - poses[:, None, 2], 2 * torch.pi)
+    sector = (way * (cfg.sectors / (2 * torch.pi))).long().clamp(0, cfg.sectors - 1)
+    ring = (distance * (cfg.rings / cfg.reach)).long().clamp(0, cfg.rings - 1)
+    batch, cells = len(points), cfg.sectors * cfg.rings
+    place = torch.where(inside, sector * cfg.rings + ring, cells)
+    counts = points.new_zeros(batch, cells + 1).scatter_add(1, place, torch.ones_like(distance))
+    counts = counts[:, :-1].view(batch, cfg.sectors, cfg.rings)
+    nearest = points.new_full((batch, cfg.sectors + 1), cfg.reach)
+    spoke = torch.where(inside, sector, cfg.sectors)
+    nearest = nearest.scatter_reduce(1, spoke, distance.clamp(max=cfg.reach), "amin")
+    closeness = (1 - nearest[:, :-1] / cfg.reach).unsqueeze(2)
+    return torch.cat((torch.log1p(counts) / 3, closeness), dim=2)
+
+
+def compose_poses(poses: Tensor, motions: Tensor, turns: Tensor) -> Tensor:
+    """Poses `[B,4]` after motions `[B,3]` and turns `[B]`."""
+    x, y, heading, height = poses.unbind(-1)
+    ahead, left, up = motions.unbind(-1)
+    cos, sin = heading.cos(), heading.sin()
+    moved = (x + ahead * cos - left * sin, y + ahead * sin + left * cos, heading + turns)
+    return torch.stack((*moved, height + up), dim=-1)

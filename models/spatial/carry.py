@@ -1,0 +1,80 @@
+"""What B dreams with a memory in space remember."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.memory.frame_bank import FrameBank
+from models.spatial.context_cache import ContextCache
+
+
+@dataclass
+class SpatialCarry:
+    """Memory of B dreams.
+
+    bank: frames with depth; cache: keys and values of context frames; frame int64 `[B]` number of
+    the next frame; pose `[B,4]` of the newest one (x, y, heading, height); newest uint8
+    `[B,H,W,3]`, seen bool `[B,H,W]` which of it memory showed, latents `[B,C,h,w]` and
+    inverse_depth `[B,n,n]` of it.
+    """
+
+    bank: FrameBank
+    cache: ContextCache
+    frame: Tensor
+    pose: Tensor
+    newest: Tensor
+    seen: Tensor
+    latents: Tensor
+    inverse_depth: Tensor
+
+    PLAIN = ("frame", "pose", "newest", "seen", "latents", "inverse_depth")
+    GROUPS = ("bank", "cache")
+
+    def map(self, function) -> "SpatialCarry":
+        """A new carry of `function(tensor, batch dimension)` of every tensor."""
+        plain = {name: function(getattr(self, name), 0) for name in self.PLAIN}
+        return SpatialCarry(bank=self.bank.map(function), cache=self.cache.map(function), **plain)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by a name that tells where it belongs."""
+        found = {name: getattr(self, name) for name in self.PLAIN}
+        for group in self.GROUPS:
+            parts = getattr(self, group).tensors()
+            found |= {f"{group}.{name}": tensor for name, tensor in parts.items()}
+        return found
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> "SpatialCarry":
+        """Inverse of tensors."""
+        groups = {
+            group: {
+                name.removeprefix(f"{group}."): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(f"{group}.")
+            }
+            for group in cls.GROUPS
+        }
+        plain = {name: tensors[name] for name in cls.PLAIN}
+        return cls(FrameBank(**groups["bank"]), ContextCache(**groups["cache"]), **plain)
+
+    @property
+    def poses(self) -> Tensor:
+        """x, y and heading `[B,3]` of the newest frames."""
+        return self.pose[:, :3]
+
+    @property
+    def seen_share(self) -> Tensor:
+        """Share of the newest frame that memory showed, `[B]`."""
+        return self.seen.float().mean(dim=(1, 2))
+
+    def forget_coarse(self) -> None:
+        """Lose all memory but the newest frame (to measure what it is worth)."""
+        newest = (self.frame - 1).unsqueeze(1)
+        for ids in (self.bank.ids, self.cache.ids):
+            ids.masked_fill_(ids != newest, -1)
+
+    @property
+    def rows(self) -> Tensor:
+        """Numbers of the dreams `[B]`."""
+        return torch.arange(len(self.frame), device=self.frame.device)

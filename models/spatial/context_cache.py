@@ -1,0 +1,107 @@
+"""The multi-level KV cache of a running dream: keys and values of context frames, overwritten in
+place.
+
+Levels, side by side in one buffer a layer: `window` (the newest frames, fine tokens), `keyframes`
+(frames of the bank that show most of the view, fine), `recent` (the newest frames, coarse) and
+`dilated` (every so-many-th older frame, coarse). Keys carry their frame's pose, so nothing goes
+stale; nothing is allocated while a dream runs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.memory.frame_bank import EMPTY
+from models.spatial.config import MemoryConfig, NetworkConfig
+from models.spatial.network import KV
+from models.whereabouts import PADDED
+
+
+@dataclass
+class ContextCache:
+    """Keys `k` and values `v` `[L,B,H,slots,d]`, and the frame `ids` `[B,frames]` of every place
+    (EMPTY: none).
+    """
+
+    k: Tensor
+    v: Tensor
+    ids: Tensor
+
+    @classmethod
+    def empty(
+        cls, network: NetworkConfig, memory: MemoryConfig, batch: int, device: torch.device
+    ) -> "ContextCache":
+        """A cache of nothing."""
+        levels = level_sizes(network, memory).values()
+        slots = sum(frames * tokens for frames, tokens in levels)
+        heads = network.wide // network.head_size
+        shape = (network.layers, batch, heads, slots, network.head_size + PADDED)
+        frames = sum(count for count, _ in levels)
+        ids = torch.full((batch, frames), EMPTY, dtype=torch.long, device=device)
+        k, v = (torch.zeros(shape, device=device) for _ in range(2))
+        return cls(k, v, ids)
+
+    def map(self, function) -> "ContextCache":
+        """A new cache of `function(tensor, batch dimension)` of every tensor."""
+        return ContextCache(function(self.k, 1), function(self.v, 1), function(self.ids, 0))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name."""
+        return {"k": self.k, "v": self.v, "ids": self.ids}
+
+    def write(
+        self, span: "LevelSpan", rows: Tensor, places: Tensor, context: KV, ids: Tensor
+    ) -> None:
+        """Store one frame's keys and values for dreams `rows` `[R]` at `places` `[R]`."""
+        start = span.slots.start + places * span.tokens
+        columns = start.unsqueeze(1) + torch.arange(span.tokens, device=places.device)
+        for layer, (k, v) in enumerate(zip(context.k, context.v, strict=True)):
+            self.k[layer, rows.unsqueeze(1), :, columns] = k.transpose(1, 2)
+            self.v[layer, rows.unsqueeze(1), :, columns] = v.transpose(1, 2)
+        self.ids[rows, span.frames.start + places] = ids
+
+    def layers(self, rows: Tensor) -> KV:
+        """Keys and values of some dreams."""
+        return KV(*([layer[rows] for layer in part] for part in (self.k, self.v)))
+
+    def visible(self, spans: dict[str, "LevelSpan"], rows: Tensor) -> Tensor:
+        """Which slots hold something, bool `[R,slots]`."""
+        known = self.ids[rows] != EMPTY
+        parts = (known[:, span.frames].repeat_interleave(span.tokens, 1) for span in spans.values())
+        return torch.cat(tuple(parts), dim=1)
+
+
+@dataclass(frozen=True)
+class LevelSpan:
+    """Where a level lies: its token slots, its places in `ids`, and the tokens of a frame."""
+
+    slots: slice
+    frames: slice
+    tokens: int
+
+    @property
+    def count(self) -> int:
+        """How many frames it holds."""
+        return self.frames.stop - self.frames.start
+
+
+def level_sizes(network: NetworkConfig, memory: MemoryConfig) -> dict[str, tuple[int, int]]:
+    """Level -> (frames, tokens of each), in the order of the buffer."""
+    fine, coarse = network.fine_tokens, network.coarse_tokens
+    return {
+        "window": (memory.window, fine),
+        "keyframes": (memory.keyframes, fine),
+        "recent": (memory.recent, coarse),
+        "dilated": (memory.dilated, coarse),
+    }
+
+
+def level_spans(network: NetworkConfig, memory: MemoryConfig) -> dict[str, LevelSpan]:
+    """Where each level lies."""
+    spans, slot, frame = {}, 0, 0
+    for name, (count, tokens) in level_sizes(network, memory).items():
+        slots = slice(slot, slot + count * tokens)
+        spans[name] = LevelSpan(slots, slice(frame, frame + count), tokens)
+        slot, frame = slots.stop, frame + count
+    return spans

@@ -1,0 +1,266 @@
+"""FAR with a memory in space as a dynamics: initial / observe / imagine over an explicit carry.
+
+A step: odometry moves the pose, the bank renders what is remembered of the view from there, the
+network fills what is not (and mends what is), the depth network reads the new frame, and what no
+remembered frame had shown is written to the bank.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.autoencoder import PatchAutoencoder
+from models.flow import jump, times
+from models.memory.coverage import select_keyframes
+from models.memory.depth_network import DepthNetwork
+from models.memory.frame_bank import EMPTY, FrameBank, Insertion
+from models.memory.odometry import Odometry, compose_poses
+from models.memory.renderer import MemoryView, render
+from models.spatial.carry import SpatialCarry
+from models.spatial.condition import ViewFeatures, encode_view
+from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
+from models.spatial.context_cache import ContextCache, level_spans
+from models.spatial.network import (
+    COARSE_KIND,
+    FINE,
+    JUMPS,
+    SHORTEST,
+    FrameCondition,
+    SpatialNetwork,
+)
+
+LATENT_LIMIT = 12.0
+LEAST_NEW = 16  # first-hand pixels; a frame with fewer adds nothing to the bank
+
+
+class SpatialModels(NamedTuple):
+    """The networks that a dream runs on."""
+
+    codec: PatchAutoencoder
+    network: SpatialNetwork
+    depth: DepthNetwork
+    odometry: Odometry
+
+
+class SpatialDynamics(nn.Module):
+    """The networks run one frame at a time.
+
+    Args:
+        models: trained.
+        memory: what is remembered.
+        sampler: sampler steps by the share of the view that is invented.
+    """
+
+    takes_frames = True  # `observe` wants the frames beside their latents
+
+    def __init__(self, models: SpatialModels, memory: MemoryConfig, sampler: SamplerConfig):
+        super().__init__()
+        self.codec, self.network, self.depth, self.odometry = models
+        self.memory, self.sampler = memory, sampler
+        self.spans = level_spans(self.cfg, memory)
+
+    @property
+    def cfg(self) -> NetworkConfig:
+        """Shape of the network."""
+        return self.network.cfg
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """C, h, w."""
+        return self.codec.latent_shape
+
+    @property
+    def turns(self) -> Tensor:
+        """Radians per action."""
+        return self.odometry.turns
+
+    def initial(self, batch: int) -> SpatialCarry:
+        """Dreams that have seen nothing."""
+        size, device = self.codec.frame_size, self.network.out.weight.device
+        at, depth_size = {"device": device}, self.depth.cfg.size
+        return SpatialCarry(
+            bank=FrameBank.empty(batch, self.memory.slots, size, depth_size, device),
+            cache=ContextCache.empty(self.cfg, self.memory, batch, device),
+            frame=torch.zeros(batch, dtype=torch.long, **at),
+            pose=torch.zeros(batch, 4, **at),
+            newest=torch.zeros(batch, size, size, 3, dtype=torch.uint8, **at),
+            seen=torch.zeros(batch, size, size, dtype=torch.bool, **at),
+            latents=torch.zeros(batch, *self.latent_shape, **at),
+            inverse_depth=torch.full((batch, depth_size, depth_size), 1 / self.depth.cfg.far, **at),
+        )
+
+    def carry_from(self, tensors: dict[str, Tensor]) -> SpatialCarry:
+        """Inverse of `SpatialCarry.tensors`."""
+        return SpatialCarry.from_tensors(tensors)
+
+    def newest_frames(self, carry: SpatialCarry) -> Tensor:
+        """The newest frames uint8 `[B,H,W,3]`: more than the codec's latents hold."""
+        return carry.newest
+
+    # ---- true frames ----
+
+    @torch.inference_mode()
+    def observe(
+        self, carry: SpatialCarry, latents: Tensor, actions: Tensor, frames: Tensor
+    ) -> SpatialCarry:
+        """Take in true frames.
+
+        Args:
+            carry: changed, and given back.
+            latents: `[B,C,h,w]` of the frames.
+            actions: `[B]` that led to them (-1: none).
+            frames: uint8 `[B,H,W,3]`.
+        """
+        carry.pose = self._move(carry, actions)[1]
+        pictures = frames.permute(0, 3, 1, 2).float() / 127.5 - 1
+        carry.inverse_depth = self.depth.inverse_depth(pictures)
+        carry.newest, carry.latents = frames.clone(), latents.float()
+        carry.seen = torch.ones_like(carry.seen)
+        everything = torch.ones_like(carry.seen)
+        return self._remember(carry, everything, carry.rows, true=True)
+
+    # ---- generated frames ----
+
+    @torch.inference_mode()
+    def imagine(
+        self, carry: SpatialCarry, actions: Tensor, noise: Tensor, steps: int
+    ) -> tuple[SpatialCarry, Tensor]:
+        """Generate and take in the next frames.
+
+        Args:
+            carry: changed, and given back.
+            actions: `[B]`.
+            noise: `[B,C,h,w]`.
+            steps: sampler steps at most; frames that memory shows take fewer.
+        """
+        motions, carry.pose = self._move(carry, actions)
+        slots = self._select(carry)
+        view = self._render(carry, slots)
+        features = encode_view(self.codec, view)
+        self._cache_keyframes(carry, slots)
+        condition = FrameCondition(*features, actions, motions, carry.pose)
+        latents = self._sample(carry, condition, noise, view, steps)
+        pictures = self._show(latents, view, features)
+        known = view.known_depth
+        told = self.depth.inverse_depth(pictures)
+        carry.inverse_depth = torch.where(known, view.inverse_depth.clamp(min=0.02), told)
+        carry.newest = to_frames(pictures)
+        carry.seen, carry.latents = view.mask, latents
+        new = view.first_hand.flatten(1).sum(dim=1) >= LEAST_NEW
+        return self._remember(carry, view.first_hand, carry.rows[new], true=False), latents
+
+    def _move(self, carry: SpatialCarry, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Motions `[B,3]` of actions and the poses `[B,4]` they lead to."""
+        newest = torch.where((carry.frame > 0)[:, None, None], carry.inverse_depth, 1e-3)
+        scan = self.odometry.scan(carry.bank, carry.pose, newest)
+        motions = self.odometry.predict_motion(scan, actions)
+        turns = self.turns[actions.clamp(min=0)] * (actions >= 0)
+        return motions, compose_poses(carry.pose, motions, turns)
+
+    def _select(self, carry: SpatialCarry) -> Tensor:
+        memory = self.memory
+        return select_keyframes(carry.bank, carry.pose, memory.sources, memory.field_of_view)
+
+    def _render(self, carry: SpatialCarry, slots: Tensor) -> MemoryView:
+        sources = carry.bank.rows(carry.rows, slots)
+        return render(sources, carry.pose, self.memory.field_of_view, self.depth.cfg.far)
+
+    def _cache_keyframes(self, carry: SpatialCarry, slots: Tensor) -> None:
+        """Encode the frames that show most of the view, those in the window left out."""
+        span, bank = self.spans["keyframes"], carry.bank
+        rows = carry.rows.unsqueeze(1)
+        ids = torch.where(slots >= 0, bank.ids[rows, slots.clamp(min=0)], EMPTY)
+        oldest = (carry.frame - self.memory.window).unsqueeze(1)
+        slots = torch.where((ids >= oldest) | (ids == EMPTY), EMPTY, slots)
+        order = torch.argsort((slots == EMPTY).int(), dim=1, stable=True)
+        slots, ids = (part.gather(1, order)[:, : span.count] for part in (slots, ids))
+        ids = torch.where(slots == EMPTY, EMPTY, ids)
+        held = carry.cache.ids[:, span.frames]
+        held.masked_fill_(held != ids, EMPTY)
+        for place in range(span.count):
+            missing = carry.rows[(ids[:, place] != held[:, place])]
+            if len(missing):
+                at = missing, slots[missing, place]
+                pictures = bank.rgba[at][..., :3]
+                latents = self.codec.encode(pictures).unsqueeze(1)
+                context = self.network.encode_context(latents, bank.poses[at].unsqueeze(1), FINE)
+                where = torch.full_like(missing, place)
+                carry.cache.write(span, missing, where, context, ids[missing, place])
+
+    def _sample(
+        self,
+        carry: SpatialCarry,
+        condition: FrameCondition,
+        noise: Tensor,
+        view: MemoryView,
+        steps: int,
+    ) -> Tensor:
+        """Latents `[B,C,h,w]`; each dream takes the sampler steps that its own view asks for."""
+        wanted = [min(steps, self.sampler.steps(1 - share)) for share in view.seen_share.tolist()]
+        latents = torch.empty_like(noise)
+        for count in sorted(set(wanted)):
+            rows = torch.tensor(
+                [i for i, k in enumerate(wanted) if k == count], device=noise.device
+            )
+            part = FrameCondition(*(tensor[rows] for tensor in condition))
+            latents[rows] = self._integrate(carry, part, noise[rows], rows, count)
+        return latents
+
+    def _integrate(
+        self, carry: SpatialCarry, condition: FrameCondition, x: Tensor, rows: Tensor, steps: int
+    ) -> Tensor:
+        context = carry.cache.layers(rows)
+        visible = carry.cache.visible(self.spans, rows)
+        own = visible.new_ones(len(rows), self.cfg.fine_tokens)
+        mask = torch.where(torch.cat((own, visible), dim=1), 0.0, -torch.inf)[:, None, None]
+        for t, d in times(steps):
+            level = x.new_full((len(rows),), t)
+            told = torch.full_like(rows, self._told(d))
+            clean = self.network(x, level, told, condition, context, mask)
+            x = jump(x, clean, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        return x
+
+    def _told(self, d: float) -> int:
+        """The jump that the network is told for a sampler step of length d."""
+        return JUMPS.index(d) if self.sampler.shortcuts else SHORTEST
+
+    def _show(self, latents: Tensor, view: MemoryView, features: ViewFeatures) -> Tensor:
+        """Pictures `[B,3,H,W]` in -1..1: decoded, with the detail of the view where it is seen."""
+        decoded = torch.cat([self.codec.paint(row) for row in latents.split(1)])
+        coarse = torch.cat([self.codec.paint(row) for row in features.latents.split(1)])
+        detail = (view.rgb - coarse) * view.mask.unsqueeze(1)
+        return (decoded + detail).clamp(-1, 1)
+
+    # ---- memory ----
+
+    def _remember(
+        self, carry: SpatialCarry, first_hand: Tensor, rows: Tensor, true: bool
+    ) -> SpatialCarry:
+        """Write the newest frames to the bank (those of dreams `rows`) and to the cache."""
+        entry = Insertion(carry.newest, carry.inverse_depth, carry.pose, first_hand)
+        if len(rows):
+            part = Insertion(*(tensor[rows] for tensor in entry))
+            carry.bank.insert(part, rows, carry.frame[rows], true, self.memory.field_of_view)
+        self._cache_newest(carry)
+        carry.frame = carry.frame + 1
+        return carry
+
+    def _cache_newest(self, carry: SpatialCarry) -> None:
+        """Encode the newest frames, fine for the window and coarse for the long past."""
+        latents, poses = carry.latents.unsqueeze(1), carry.pose.unsqueeze(1)
+        ids, rows, cache = carry.frame, carry.rows, carry.cache
+        fine = self.network.encode_context(latents, poses, FINE)
+        cache.write(self.spans["window"], rows, ids % self.memory.window, fine, ids)
+        coarse = self.network.encode_context(latents, poses, COARSE_KIND)
+        cache.write(self.spans["recent"], rows, ids % self.memory.recent, coarse, ids)
+        kept = rows[ids % self.memory.dilation == 0]
+        if len(kept):
+            places = ids[kept] // self.memory.dilation % self.memory.dilated
+            part = type(coarse)(*([x[kept] for x in layers] for layers in coarse))
+            cache.write(self.spans["dilated"], kept, places, part, ids[kept])
+
+
+def to_frames(pictures: Tensor) -> Tensor:
+    """Frames uint8 `[B,H,W,3]` of pictures `[B,3,H,W]` in -1..1."""
+    return ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

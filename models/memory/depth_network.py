@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import FeedForward, patchify, unpatchify
-from worldsim.alone import attention
+from models.nn.blocks import FeedForward, patchify, unpatchify
+from worldsim.world.batch_invariant import attention
 
 GRID = 8  # patches, each way
 

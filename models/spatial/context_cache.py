@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from models.memory.frame_bank import EMPTY
+from models.nn.relative_pose import PADDED
 from models.spatial.config import MemoryConfig, NetworkConfig
 from models.spatial.network import KV
-from models.whereabouts import PADDED
 
 
 @dataclass

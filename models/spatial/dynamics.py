@@ -10,13 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.autoencoder import PatchAutoencoder
-from models.flow import jump, times
+from models.codec.patch_autoencoder import PatchAutoencoder
 from models.memory.coverage import select_keyframes
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import EMPTY, FrameBank, Insertion
 from models.memory.odometry import Odometry, compose_poses
 from models.memory.renderer import MemoryView, render
+from models.nn.flow_matching import jump, times
 from models.spatial.carry import SpatialCarry
 from models.spatial.condition import ViewFeatures, encode_view
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import (
+from models.nn.blocks import (
     Block,
     FeedForward,
     Modulation,
@@ -25,10 +25,10 @@ from models.layers import (
     timestep_embedding,
     unpatchify,
 )
-from models.rope import far_long_frequencies, kernel_bias, rotation
+from models.nn.relative_pose import NUMBERS, Where, attend_from, carried, whereabouts
+from models.nn.rope import far_long_frequencies, kernel_bias, rotation
 from models.spatial.config import NetworkConfig
-from models.whereabouts import NUMBERS, Where, attend_from, carried, whereabouts
-from worldsim.alone import attention as row_attention
+from worldsim.world.batch_invariant import attention as row_attention
 
 MASK_CELL, DEPTH_CELL = 8, 4  # mask bits and inverse depths of a cell, each way
 FINE, COARSE_KIND = 0, 1

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from models.memory.depth_network import DepthConfig, DepthNetwork, depth_loss
-from worldsim.checkpoint import load_into, load_training, save_training
 from worldsim.data.store import EpisodeStore
+from worldsim.world.checkpoint import load_into, load_training, save_training
 
 SAVED = 500  # steps between two savings
 

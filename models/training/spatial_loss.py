@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.autoencoder import PatchAutoencoder
-from models.flow import jump, mix, shortcut_target
+from models.codec.patch_autoencoder import PatchAutoencoder
 from models.memory.renderer import MemoryView
+from models.nn.flow_matching import jump, mix, shortcut_target
 from models.spatial.condition import encode_view
 from models.spatial.network import (
     COARSE_KIND,
@@ -20,8 +20,8 @@ from models.spatial.network import (
     FrameCondition,
     SpatialNetwork,
 )
-from models.spatial_training.config import SpatialLossConfig
-from models.spatial_training.samples import Samples
+from models.training.spatial_config import SpatialLossConfig
+from models.training.spatial_samples import Samples
 
 SEEN = 0.9  # share of a cell's pixels that memory must show for it to count as seen
 RESIDUALS = 512  # old errors that are kept

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from models.autoencoder import AutoencoderConfig
+from models.codec.patch_autoencoder import AutoencoderConfig
 from models.memory.depth_network import DepthConfig
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
-from models.spatial_training.depth import DepthTraining
-from models.spatial_training.samples import SampleConfig
-from models.train_outcome import OutcomeTraining
-from models.training import CodecTraining
+from models.training.optim import CodecTraining
+from models.training.reward import OutcomeTraining
+from models.training.spatial_depth import DepthTraining
+from models.training.spatial_samples import SampleConfig
 from worldsim.config import load_yaml
 
 

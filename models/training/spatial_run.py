@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models import parallel
-from models.autoencoder import PatchAutoencoder
-from models.muon import Muon
+from models.codec.patch_autoencoder import PatchAutoencoder
 from models.spatial.network import SpatialNetwork
-from models.spatial_training.cache import SpatialEpisode, cached_episodes
-from models.spatial_training.config import SpatialConfig
-from models.spatial_training.depth import hash_network, train_depth
-from models.spatial_training.loss import SpatialLoss
-from models.spatial_training.samples import SampleDrawer, Samples
-from models.train_codec import take_codec, train_codec
-from models.train_loop import Run, start_folder
-from models.training import gather, set_rate
+from models.training import distributed
+from models.training.codec import take_codec, train_codec
+from models.training.loop import Run, start_folder
+from models.training.muon import Muon
+from models.training.optim import gather, set_rate
+from models.training.spatial_cache import SpatialEpisode, cached_episodes
+from models.training.spatial_config import SpatialConfig
+from models.training.spatial_depth import hash_network, train_depth
+from models.training.spatial_loss import SpatialLoss
+from models.training.spatial_samples import SampleDrawer, Samples
 from worldsim.actions import load_actions
 from worldsim.config import load_config, to_dict
 from worldsim.data.store import EpisodeStore
@@ -28,20 +28,20 @@ from worldsim.data.store import EpisodeStore
 
 def train_spatial(args) -> int:
     """Everything, in order."""
-    rank, _ = parallel.start()
+    rank, _ = distributed.start()
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     cfg = load_config(args.config, SpatialConfig, args.set)
     out = args.out or Path("runs") / cfg.name
-    device = parallel.own_device(args.device)
+    device = distributed.own_device(args.device)
     torch.manual_seed(cfg.seed)
     if rank == 0:
         start_folder(out, args.fresh)
         if args.origin:
             take_codec(cfg, args.origin, out)
         prepare(cfg, out, device)
-    parallel.barrier()
+    distributed.barrier()
     codec, episodes = prepare(cfg, out, device)
     run = Run(SpatialRecipe(cfg, codec, episodes, device), out, device)
     run.resume(needed=args.export)
@@ -82,7 +82,7 @@ class SpatialRecipe:
         torch.manual_seed(cfg.seed)
         self.network = SpatialNetwork(cfg.network, cfg.memory.field_of_view).to(device)
         self.opts = make_optimisers(self.network, self.plan)
-        seed = cfg.seed + 1000 * parallel.rank()
+        seed = cfg.seed + 1000 * distributed.rank()
         self.generator = torch.Generator().manual_seed(seed)
         self.loss_of = SpatialLoss(cfg.loss, codec, self.generator)
         self.drawer = SampleDrawer(
@@ -91,7 +91,7 @@ class SpatialRecipe:
 
     def draw(self, step: int) -> Samples:
         """The next samples, on the device."""
-        samples = self.drawer.draw(max(self.plan.batch // parallel.count(), 1))
+        samples = self.drawer.draw(max(self.plan.batch // distributed.count(), 1))
         return samples.to(self.device)
 
     def loss(self, average: nn.Module, batch: Samples, step: int) -> tuple[Tensor, dict]:

@@ -21,7 +21,7 @@ from models.memory.frame_bank import COARSE, EMPTY, FrameBank
 from models.memory.pinhole import unproject
 from models.memory.renderer import MemoryView, render
 from models.spatial.config import MemoryConfig
-from models.spatial_training.cache import SpatialEpisode
+from models.training.spatial_cache import SpatialEpisode
 from worldsim.actions import ActionSet
 
 

@@ -1,1 +1,0 @@
-"""The training of a dynamics with a memory in space."""

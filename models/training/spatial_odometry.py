@@ -1,0 +1,215 @@
+"""The odometry's part of a training: how far actions carried, beside what memory then knew of the
+surroundings. Minutes; needs no pictures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.memory.frame_bank import EMPTY, FrameBank
+from models.memory.odometry import Odometry
+from models.memory.pinhole import unproject
+from models.training.spatial_cache import SpatialEpisode
+from models.training.spatial_samples import mirror_actions, motion_into, relative_poses
+from worldsim.actions import ActionSet
+from worldsim.world.checkpoint import load_into, load_training, save_training
+
+CELLS = 64  # coarse points of a frame
+SAVED = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class OdometryTraining:
+    """steps of `batch` situations at rate `lr`; `memory`: frames remembered at most; `scaled`: by
+    how much remembered depths are wrong; `jitter`: by how much their poses, in the unit of poses;
+    `walking`: share of situations in which the body moves or wants to.
+    """
+
+    steps: int = 3000
+    batch: int = 128
+    lr: float = 2e-3
+    memory: int = 64
+    scaled: float = 0.04
+    jitter: float = 0.01
+    walking: float = 0.8
+
+
+class Situations:
+    """Draws scans, actions and the motions that followed."""
+
+    def __init__(
+        self,
+        odometry: Odometry,
+        episodes: Sequence[SpatialEpisode],
+        actions: ActionSet,
+        plan: OdometryTraining,
+        seed: int,
+    ):
+        self.odometry, self.episodes, self.plan = odometry, episodes, plan
+        self.mirrored = mirror_actions(actions)
+        self.rng = np.random.default_rng([seed, 9])
+        self.generator = torch.Generator().manual_seed(seed)
+        self.moves = [
+            np.flatnonzero(np.isin(e.actions, walking_actions(actions))) for e in episodes
+        ]
+
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Scans `[B,...]`, actions `[B]`, motions `[B,3]`; half of them mirrored."""
+        rows = [self._draw_row() for _ in range(self.plan.batch)]
+        points, known, newest, poses, actions, motions = (
+            torch.stack(part) for part in zip(*rows, strict=True)
+        )
+        bank = bank_of_points(points, known)
+        scans = self.odometry.scan(bank, poses, newest)
+        flip = torch.rand(len(rows), generator=self.generator) < 0.5
+        scans = torch.where(flip[:, None, None], scans.flip(1), scans)
+        actions = torch.where(flip, self.mirrored[actions], actions)
+        sign = torch.where(flip, -1.0, 1.0).unsqueeze(1) * torch.tensor([0.0, 1.0, 0.0])
+        return scans, actions, motions * (sign + torch.tensor([1.0, 0.0, 1.0]))
+
+    def _draw_row(self) -> tuple[Tensor, ...]:
+        rng, plan = self.rng, self.plan
+        number = int(rng.integers(len(self.episodes)))
+        episode, moves = self.episodes[number], self.moves[number]
+        if len(moves) and rng.random() < plan.walking:
+            target = int(rng.choice(moves))
+        else:
+            target = int(rng.integers(1, len(episode)))
+        now = target - 1
+        start = max(0, now - int(rng.choice([1, 8, 32, 128, 300])))
+        frames = np.arange(start, now)
+        if len(frames) > plan.memory:
+            frames = np.sort(rng.choice(frames, plan.memory, replace=False))
+        poses = torch.from_numpy(relative_poses(episode.poses[np.append(frames, now)]))
+        points, known = self._remember(episode, frames, poses[:-1])
+        newest = torch.from_numpy(episode.inverse_depth[now].astype(np.float32))
+        newest = newest * self._scale(1)[0]
+        action = torch.tensor(int(episode.actions[target]))
+        return points, known, newest, poses[-1], action, motion_into(episode, target)
+
+    def _remember(
+        self, episode: SpatialEpisode, frames: np.ndarray, poses: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Coarse points `[M,64,3]` of frames, a little wrong, and which there are `[M]`."""
+        count, plan = len(frames), self.plan
+        points, known = torch.zeros(plan.memory, CELLS, 3), torch.zeros(plan.memory, dtype=bool)
+        if count:
+            inverse = torch.from_numpy(episode.coarse[frames].astype(np.float32))
+            wrong = torch.randn(count, 4, generator=self.generator) * plan.jitter
+            depth = 1 / (inverse * self._scale(count)[:, None, None])
+            fov = self.odometry.field_of_view
+            points[:count] = unproject(depth, poses + wrong, fov).flatten(1, 2)
+            known[:count] = True
+        return points, known
+
+    def _scale(self, count: int) -> Tensor:
+        return (1 + self.plan.scaled * torch.randn(count, generator=self.generator)).clamp(0.7, 1.4)
+
+
+def bank_of_points(points: Tensor, known: Tensor) -> FrameBank:
+    """A bank `[B,M]` that holds points alone."""
+    nothing = torch.zeros(*known.shape, 0)
+    ids = torch.where(known, 0, EMPTY)
+    return FrameBank(nothing, nothing, nothing, points, nothing, ids, known)
+
+
+def walking_actions(actions: ActionSet) -> np.ndarray:
+    """Ids of the actions that carry: those that turn nothing and are not the idle one."""
+    idle = actions.idle
+    return np.array(
+        [
+            i
+            for i, turn in enumerate(actions.turns)
+            if turn == 0 and (idle is None or i != actions.id(idle))
+        ]
+    )
+
+
+def train_odometry(
+    odometry: Odometry,
+    episodes: Sequence[SpatialEpisode],
+    actions: ActionSet,
+    plan: OdometryTraining,
+    path: Path,
+    seed: int,
+) -> dict[str, float]:
+    """Teach odometry; resumes and saves in `path`.
+
+    Returns:
+        Mean error in the unit of poses, and share of steps off by more than a tenth of the longest
+        motion, on situations not learnt from.
+    """
+    apart = max(len(episodes) // 20, 1)
+    learnt = Situations(odometry, episodes[apart:] or episodes, actions, plan, seed)
+    optimiser = torch.optim.AdamW(odometry.parameters(), lr=plan.lr, weight_decay=0.01)
+    done = 0
+    if path.exists():
+        state = load_training(path)
+        load_into(odometry, state["odometry"], path)
+        done = state["step"]
+    else:
+        odometry.motions.copy_(find_prototypes(learnt, len(odometry.motions), seed))
+    for step in range(done, plan.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = plan.lr * min(1, (step + 1) / 100, 1.5 * (1 - step / plan.steps))
+        loss = odometry_loss(odometry, *learnt.draw())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if (step + 1) % SAVED == 0 or step + 1 == plan.steps:
+            print(f"odometry {step + 1}/{plan.steps}  loss {loss.item():.4f}", flush=True)
+            save_training(path, {"odometry": odometry.state_dict(), "step": step + 1})
+    odometry.requires_grad_(False).eval()
+    return measure_odometry(Situations(odometry, episodes[:apart], actions, plan, seed + 1))
+
+
+def odometry_loss(odometry: Odometry, scans: Tensor, actions: Tensor, motions: Tensor) -> Tensor:
+    """Which prototype is nearest, and how far it is off."""
+    logits, offered = odometry(scans, actions)
+    nearest = (odometry.motions - motions.unsqueeze(1)).square().sum(dim=2).argmin(dim=1)
+    chosen = offered[torch.arange(len(actions)), nearest]
+    scale = odometry.motions.abs().max().clamp(min=1e-3)
+    error = ((chosen - motions) / scale).square().sum(dim=1)
+    return F.cross_entropy(logits, nearest) + 20 * error.mean()
+
+
+@torch.no_grad()
+def measure_odometry(situations: Situations, batches: int = 8) -> dict[str, float]:
+    """Errors of the most likely motions."""
+    errors = []
+    for _ in range(batches):
+        scans, actions, motions = situations.draw()
+        told = situations.odometry.predict_motion(scans, actions)
+        errors.append((told - motions).norm(dim=1))
+    error = torch.cat(errors)
+    far = 0.1 * situations.odometry.motions.norm(dim=1).max()
+    return {
+        "odometry_error": error.mean().item(),
+        "odometry_off": (error > far).float().mean().item(),
+    }
+
+
+def find_prototypes(situations: Situations, count: int, seed: int) -> Tensor:
+    """Motions `[count,3]` that stand for all of the data: far apart, then moved by k-means."""
+    rng = np.random.default_rng(seed)
+    motions = []
+    for number in rng.integers(len(situations.episodes), size=400):
+        episode, moves = situations.episodes[number], situations.moves[number]
+        motions += [motion_into(episode, int(i)) for i in rng.permutation(moves)[:16]]
+    found = torch.stack(motions)
+    found = torch.cat((found, found * torch.tensor([1.0, -1.0, 1.0])))
+    centres = torch.zeros(count, 3)  # the first stays: no motion
+    for index in range(1, count):  # the motion that is farthest from all that are there
+        apart = torch.cdist(found, centres[:index]).amin(dim=1)
+        centres[index] = found[apart.argmax()]
+    for _ in range(30):
+        nearest = torch.cdist(found, centres).argmin(dim=1)
+        for index in range(1, count):
+            mine = found[nearest == index]
+            centres[index] = mine.median(dim=0).values if len(mine) else centres[index]
+    return centres

@@ -91,7 +91,7 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
     parts |= {"geometry": geometry, "album": album, "outcome": head}
     for part, module in parts.items():
         if module is not None:
-            _fill(module, f"{part}.", card, weights, device)
+            fill_weights(module, f"{part}.", card, weights, device)
     dynamics.to(device)
     return Parts(codec, dynamics if head is None else JudgedDynamics(dynamics, head))
 
@@ -117,13 +117,13 @@ def build_far_reference(card: WorldCard, weights: dict[str, Tensor], device: str
         raise WorldError(
             f"the card of {card.name} does not describe a network ({error}): import it again"
         ) from error
-    _fill(codec.model, "codec.", card, weights, device)
-    _fill(dynamics.network, "dynamics.", card, weights, device)
+    fill_weights(codec.model, "codec.", card, weights, device)
+    fill_weights(dynamics.network, "dynamics.", card, weights, device)
     dynamics.to(device)
     return Parts(codec, dynamics)
 
 
-def _fill(
+def fill_weights(
     module: torch.nn.Module, prefix: str, card: WorldCard, weights: dict[str, Tensor], device: str
 ) -> None:
     """Load the weights whose names begin with `prefix`, for good."""

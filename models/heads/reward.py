@@ -96,6 +96,11 @@ class JudgedCarry:
         return getattr(self.carry, "poses", None)
 
     @property
+    def seen(self) -> Tensor | None:
+        """The memory's own, where it has one in space."""
+        return getattr(self.carry, "seen", None)
+
+    @property
     def cache(self) -> Any:
         """The memory's own."""
         return self.carry.cache
@@ -128,9 +133,20 @@ class JudgedDynamics(nn.Module):
         latents = torch.zeros(batch, cfg.channels, cfg.size, cfg.size, device=at)
         return JudgedCarry(self.dynamics.initial(batch), latents, torch.zeros(batch, 2, device=at))
 
-    def observe(self, carry: JudgedCarry, latents: Tensor, actions: Tensor) -> JudgedCarry:
+    @property
+    def takes_frames(self) -> bool:
+        """Whether the dreaming dynamics remembers pixels."""
+        return getattr(self.dynamics, "takes_frames", False)
+
+    def newest_frames(self, carry: JudgedCarry) -> Tensor:
+        """The newest frames of a dynamics that remembers pixels."""
+        return self.dynamics.newest_frames(carry.carry)
+
+    def observe(
+        self, carry: JudgedCarry, latents: Tensor, actions: Tensor, *frames: Tensor
+    ) -> JudgedCarry:
         """Take in true frames, which nobody judges."""
-        inner = self.dynamics.observe(carry.carry, latents, actions)
+        inner = self.dynamics.observe(carry.carry, latents, actions, *frames)
         return JudgedCarry(inner, latents.float(), torch.zeros_like(carry.outcomes))
 
     def imagine(

@@ -3,12 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from models.build.spatial import SpatialSettings
 from models.codec.patch_autoencoder import AutoencoderConfig
 from models.memory.depth_network import DepthConfig
+from models.memory.odometry import OdometryConfig
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.training.optim import CodecTraining
-from models.training.reward import OutcomeTraining
 from models.training.spatial_depth import DepthTraining
+from models.training.spatial_odometry import OdometryTraining
 from models.training.spatial_samples import SampleConfig
 from worldsim.config import load_yaml
 
@@ -87,9 +89,16 @@ class SpatialConfig:
     samples: SampleConfig = field(default_factory=SampleConfig)
     loss: SpatialLossConfig = field(default_factory=SpatialLossConfig)
     training: SpatialTraining
-    outcome_training: OutcomeTraining = field(default_factory=OutcomeTraining)
+    odometry: OdometryConfig
+    odometry_training: OdometryTraining = field(default_factory=OdometryTraining)
     seed: int = 0
     steps: int = 4
+
+    @property
+    def settings(self) -> SpatialSettings:
+        """The parts that a world's card keeps."""
+        names = SpatialSettings._fields
+        return SpatialSettings(**{name: getattr(self, name) for name in names})
 
 
 def is_spatial(config: str) -> bool:

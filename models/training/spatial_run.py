@@ -2,6 +2,7 @@
 odometry, world folder. The loop is that of every training (train_loop.py).
 """
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.build.spatial import settings_to_dict, weights_of
+from models.build.world_folder import preview, world_size, write_spawns
 from models.codec.patch_autoencoder import PatchAutoencoder
+from models.memory.depth_network import DepthNetwork
+from models.memory.odometry import Odometry
+from models.spatial.dynamics import SpatialDynamics, SpatialModels
 from models.spatial.network import SpatialNetwork
 from models.training import distributed
 from models.training.codec import take_codec, train_codec
@@ -20,10 +26,14 @@ from models.training.spatial_cache import SpatialEpisode, cached_episodes
 from models.training.spatial_config import SpatialConfig
 from models.training.spatial_depth import hash_network, train_depth
 from models.training.spatial_loss import SpatialLoss
+from models.training.spatial_odometry import train_odometry
 from models.training.spatial_samples import SampleDrawer, Samples
 from worldsim.actions import load_actions
 from worldsim.config import load_config, to_dict
 from worldsim.data.store import EpisodeStore
+from worldsim.world.card import WorldCard
+from worldsim.world.checkpoint import check_world, save_world
+from worldsim.world.model import Parts, WorldModel
 
 
 def train_spatial(args) -> int:
@@ -42,8 +52,9 @@ def train_spatial(args) -> int:
             take_codec(cfg, args.origin, out)
         prepare(cfg, out, device)
     distributed.barrier()
-    codec, episodes = prepare(cfg, out, device)
-    run = Run(SpatialRecipe(cfg, codec, episodes, device), out, device)
+    codec, depth, episodes = prepare(cfg, out, device)
+    recipe = SpatialRecipe(cfg, codec, depth, episodes, out, device)
+    run = Run(recipe, out, device)
     run.resume(needed=args.export)
     if not args.export:
         run.loop()
@@ -54,8 +65,8 @@ def train_spatial(args) -> int:
 
 def prepare(
     cfg: SpatialConfig, out: Path, device: torch.device
-) -> tuple[PatchAutoencoder, list[SpatialEpisode]]:
-    """Codec, and the training episodes with the depth that the depth network reads; made once."""
+) -> tuple[PatchAutoencoder, DepthNetwork, list[SpatialEpisode]]:
+    """Codec, depth network, and the episodes with the depth that it reads off them; made once."""
     store = EpisodeStore(cfg.data.train)
     if not len(store):
         raise ValueError(
@@ -64,7 +75,8 @@ def prepare(
         )
     codec = train_codec(cfg, store, out, device)
     depth = train_depth(cfg.depth, cfg.depth_training, store, out / "depth.pt", cfg.seed)
-    return codec, cached_episodes(store, depth, hash_network(depth), Path(cfg.data.cache))
+    episodes = cached_episodes(store, depth, hash_network(depth), Path(cfg.data.cache))
+    return codec, depth, episodes
 
 
 class SpatialRecipe:
@@ -74,10 +86,13 @@ class SpatialRecipe:
         self,
         cfg: SpatialConfig,
         codec: PatchAutoencoder,
+        depth: DepthNetwork,
         episodes: list[SpatialEpisode],
+        out: Path,
         device: torch.device,
     ):
         self.cfg, self.plan, self.codec, self.device = cfg, cfg.training, codec, device
+        self.depth, self.episodes, self.out = depth, episodes, out
         self.config = json.dumps(to_dict(cfg))
         torch.manual_seed(cfg.seed)
         self.network = SpatialNetwork(cfg.network, cfg.memory.field_of_view).to(device)
@@ -85,8 +100,9 @@ class SpatialRecipe:
         seed = cfg.seed + 1000 * distributed.rank()
         self.generator = torch.Generator().manual_seed(seed)
         self.loss_of = SpatialLoss(cfg.loss, codec, self.generator)
+        self.actions = load_actions(cfg.action_set)
         self.drawer = SampleDrawer(
-            episodes, load_actions(cfg.action_set), cfg.memory, cfg.samples, cfg.depth.far, seed
+            episodes, self.actions, cfg.memory, cfg.samples, cfg.depth.far, seed
         )
 
     def draw(self, step: int) -> Samples:
@@ -124,12 +140,55 @@ class SpatialRecipe:
         self.loss_of.residuals = None if old is None else old.to(self.device)
 
     def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
-        """No dreams yet."""
-        return {}
+        """Dreams from held-out episodes, where odometry has learnt already."""
+        if not (self.out / "odometry.pt").exists():
+            return {}
+        world = self._in_memory(average)
+        return preview(world, EpisodeStore(self.cfg.data.heldout), path)
+
+    def _in_memory(self, average: nn.Module) -> WorldModel:
+        """The world as it stands, without a folder."""
+        models, _ = self._models(average)
+        parts = Parts(models.codec, SpatialDynamics(models, self.cfg.memory, self.cfg.sampler))
+        return WorldModel(make_card(self.cfg, {}), parts, "unsaved", device=str(self.device))
+
+    def _models(self, average: nn.Module) -> tuple[SpatialModels, dict[str, float]]:
+        """All networks; teaches odometry where it has not learnt yet. Copies: play changes them."""
+        torch.manual_seed(self.cfg.seed)
+        odometry = Odometry(self.cfg.odometry, self.actions.turns, self.cfg.memory.field_of_view)
+        plan, path = self.cfg.odometry_training, self.out / "odometry.pt"
+        told = train_odometry(odometry, self.episodes, self.actions, plan, path, self.cfg.seed)
+        models = (self.codec, average, self.depth, odometry.to(self.device))
+        return SpatialModels(*(copy.deepcopy(model).eval() for model in models)), told
 
     def export(self, average: nn.Module, folder: Path, step: int) -> str:
         """Write the world folder."""
-        return ""
+        models, told = self._models(average)
+        trained = {"steps": step, "frames": step * self.plan.batch, "episodes": len(self.episodes)}
+        card = make_card(self.cfg, trained | {"odometry": told})
+        write_spawns(EpisodeStore(self.cfg.data.heldout), folder / "spawns")
+        save_world(folder, json.loads(json.dumps(vars(card))), weights_of(models))
+        return f"{folder}: {world_size(folder):.1f} MB, {check_world(folder)[:12]}"
+
+
+def make_card(cfg: SpatialConfig, trained: dict) -> WorldCard:
+    """What a training knows about its world; folders are nobody else's business."""
+    settings = to_dict(cfg)
+    del settings["data"]
+    return WorldCard(
+        name=cfg.name,
+        title=cfg.title,
+        fps=cfg.fps,
+        frame_size=cfg.codec.frame_size,
+        action_set=cfg.action_set,
+        engine=cfg.engine,
+        licence=cfg.licence,
+        builder="far-spatial",
+        steps=cfg.steps,
+        settings=settings_to_dict(cfg.settings),
+        training=trained | {"config": settings},
+        figures={},
+    )
 
 
 def make_optimisers(network: nn.Module, plan) -> list[torch.optim.Optimizer]:

@@ -73,9 +73,8 @@ def observe(
         )
     if len(actions) != state.batch:
         raise ValueError(f"{len(actions)} actions for {state.batch} dreams: give one a dream.")
-    led = torch.tensor([world.actions.valid(action) for action in actions], device=world.device)
-    latents = world.codec.encode(torch.from_numpy(frames.copy()).to(world.device))
-    state.carry = world.dynamics.observe(state.carry, latents, led)
+    led = [world.actions.valid(action) for action in actions]
+    state.carry = world.observe(state.carry, frames, led)
     return state
 
 

@@ -13,6 +13,7 @@ from worldsim.world.checkpoint import WorldError
 
 BUILDERS = {
     "far": "models.build.networks:build_far",
+    "far-spatial": "models.build.spatial:build_spatial",
     "far-reference": "models.build.networks:build_far_reference",
 }
 FORMAT = 1

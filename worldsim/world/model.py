@@ -56,6 +56,10 @@ class Carry(Protocol):
 class Dynamics(Protocol):
     """What happens next, in latents.
 
+    One with `takes_frames` remembers pixels: `observe` gets the frames uint8 `[B,H,W,3]` as well,
+    and `newest_frames(carry)` gives those that `imagine` made, uint8 `[B,H,W,3]`; the codec is not
+    asked to decode.
+
     One whose frames can be remembered with noise has `context_noise` (0 to 1), how much it is
     without being told, and `imagine` takes another by that name.
     """
@@ -105,6 +109,14 @@ class WorldState:
         """
         poses = getattr(self.carry, "poses", None)
         return None if poses is None else poses.cpu().numpy().copy()
+
+    @property
+    def seen(self) -> np.ndarray | None:
+        """bool `[B,H,W]` which pixels of the newest frame memory showed, the others are invented;
+        None where the dynamics has no memory in space.
+        """
+        seen = getattr(self.carry, "seen", None)
+        return None if seen is None else seen.cpu().numpy().copy()
 
     @property
     def outcomes(self) -> np.ndarray | None:
@@ -223,13 +235,17 @@ class WorldModel:
         carry = self.dynamics.initial(len(frames))
         for t in range(frames.shape[1]):
             led = np.full(len(frames), NULL_ACTION) if t == 0 else actions[:, t - 1]
-            latents = self.codec.encode(
-                torch.from_numpy(np.ascontiguousarray(frames[:, t])).to(self.device)
-            )
-            carry = self.dynamics.observe(
-                carry, latents, torch.as_tensor(led, dtype=torch.long, device=self.device)
-            )
+            carry = self.observe(carry, frames[:, t], led)
         return WorldState(carry, [int(seed) for seed in seeds], [0] * len(frames), self.hash)
+
+    def observe(self, carry: Carry, frames: np.ndarray, actions: Sequence[int]) -> Carry:
+        """Take true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none), into a memory."""
+        pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
+        led = torch.as_tensor(actions, dtype=torch.long, device=self.device)
+        latents = self.codec.encode(pictures)
+        if getattr(self.dynamics, "takes_frames", False):
+            return self.dynamics.observe(carry, latents, led, pictures)
+        return self.dynamics.observe(carry, latents, led)
 
     def step(
         self,
@@ -273,7 +289,13 @@ class WorldModel:
                 "state"
             )
         state.carry, state.counts = carry, [count + 1 for count in state.counts]
-        return state, decoded(self.codec, latents)
+        return state, self._frames(carry, latents)
+
+    def _frames(self, carry: Carry, latents: Tensor) -> np.ndarray:
+        """Frames uint8 `[B,H,W,3]` that were just generated, fresh."""
+        if getattr(self.dynamics, "takes_frames", False):
+            return self.dynamics.newest_frames(carry).cpu().numpy().copy()
+        return decoded(self.codec, latents)
 
     def load_state(self, path: str | Path) -> WorldState:
         """Read a state saved by `WorldState.save`.

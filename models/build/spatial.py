@@ -1,0 +1,83 @@
+"""Worlds with a memory in space: from a card and weights to networks, and back."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.build.networks import fill_weights
+from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
+from models.memory.depth_network import DepthConfig, DepthNetwork
+from models.memory.odometry import Odometry, OdometryConfig
+from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
+from models.spatial.dynamics import SpatialDynamics, SpatialModels
+from models.spatial.network import SpatialNetwork
+from worldsim.actions import load_actions
+from worldsim.config import from_dict
+from worldsim.world.card import WorldCard
+from worldsim.world.checkpoint import WorldError
+from worldsim.world.model import Parts
+
+
+class SpatialSettings(NamedTuple):
+    """The configuration of each part of a world."""
+
+    codec: AutoencoderConfig
+    network: NetworkConfig
+    depth: DepthConfig
+    odometry: OdometryConfig
+    memory: MemoryConfig
+    sampler: SamplerConfig
+
+
+def make_models(settings: SpatialSettings, turns: tuple[float, ...]) -> SpatialModels:
+    """Networks of a configuration, not trained; `turns` are radians per action."""
+    view = settings.memory.field_of_view
+    return SpatialModels(
+        PatchAutoencoder(settings.codec),
+        SpatialNetwork(settings.network, view),
+        DepthNetwork(settings.depth),
+        Odometry(settings.odometry, turns, view),
+    )
+
+
+def settings_to_dict(settings: SpatialSettings) -> dict[str, Any]:
+    """What a card says so that `build_spatial` can build."""
+    return {name: dataclasses.asdict(part) for name, part in settings._asdict().items()}
+
+
+def weights_of(models: SpatialModels) -> dict[str, Tensor]:
+    """Weights of all networks under one roof; matrices of the dynamics in float16."""
+    named = {
+        f"{part}.{name}": tensor
+        for part, module in models._asdict().items()
+        for name, tensor in module.state_dict().items()
+    }
+    return {
+        name: tensor.half() if name.startswith("network.") and tensor.ndim >= 2 else tensor
+        for name, tensor in named.items()
+    }
+
+
+def build_spatial(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:
+    """The codec and the dynamics of a card.
+
+    Raises:
+        WorldError: weights that don't fit the card.
+    """
+    try:
+        parts = {
+            name: from_dict(cls, card.settings[name])
+            for name, cls in SpatialSettings.__annotations__.items()
+        }
+        settings = SpatialSettings(**parts)
+        models = make_models(settings, load_actions(card.action_set).turns)
+    except (KeyError, ValueError) as error:
+        raise WorldError(
+            f"the card of {card.name} does not describe a network ({error}): fetch the world again"
+        ) from error
+    for name, module in models._asdict().items():
+        fill_weights(module, f"{name}.", card, weights, device)
+    dynamics = SpatialDynamics(models, settings.memory, settings.sampler)
+    return Parts(models.codec, dynamics.to(torch.device(device)))

@@ -87,11 +87,13 @@ class MemoryConfig:
 @dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
     """Sampler steps by the share of the view that memory does not show: below `little` one, below
-    `some` two, else four; eight where memory shows less than a tenth.
+    `some` two, else four; eight where memory shows less than a tenth. `shortcuts`: whether the
+    network is told how long a step is, or that every step is the shortest.
     """
 
     little: float = 0.05
     some: float = 0.3
+    shortcuts: bool = False
 
     def steps(self, unseen: float) -> int:
         """Sampler steps for a frame of which a share of `unseen` is invented."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.codec.patch_autoencoder import PatchAutoencoder
+from models.memory.alignment import align_motion
 from models.memory.coverage import select_keyframes
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import EMPTY, FrameBank, Insertion
@@ -112,13 +113,27 @@ class SpatialDynamics(nn.Module):
             actions: `[B]` that led to them (-1: none).
             frames: uint8 `[B,H,W,3]`.
         """
-        carry.pose = self._move(carry, actions)[1]
         pictures = frames.permute(0, 3, 1, 2).float() / 127.5 - 1
+        carry.pose = self._locate(carry, actions, pictures)
         carry.inverse_depth = self.depth.inverse_depth(pictures)
         carry.newest, carry.latents = frames.clone(), latents.float()
         carry.seen = torch.ones_like(carry.seen)
         everything = torch.ones_like(carry.seen)
         return self._remember(carry, everything, carry.rows, true=True)
+
+    def _locate(self, carry: SpatialCarry, actions: Tensor, pictures: Tensor) -> Tensor:
+        """Poses `[B,4]` that true pictures `[B,3,H,W]` were seen from."""
+        logits, motions = self.odometry(self._scan(carry), actions.clamp(min=0))
+        turns = self._turns(actions)
+        view = self.memory.field_of_view, self.depth.cfg.far
+        found = torch.zeros(len(actions), 3, device=pictures.device)
+        for row in torch.nonzero(actions >= 0).flatten().tolist():
+            bank = carry.bank.map(lambda part, _, i=row: part[i : i + 1])
+            offered = logits[row], motions[row]
+            found[row] = align_motion(
+                bank, carry.pose[row], turns[row], *offered, pictures[row], view
+            )
+        return compose_poses(carry.pose, found, turns)
 
     # ---- generated frames ----
 
@@ -152,11 +167,17 @@ class SpatialDynamics(nn.Module):
 
     def _move(self, carry: SpatialCarry, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Motions `[B,3]` of actions and the poses `[B,4]` they lead to."""
-        newest = torch.where((carry.frame > 0)[:, None, None], carry.inverse_depth, 1e-3)
-        scan = self.odometry.scan(carry.bank, carry.pose, newest)
-        motions = self.odometry.predict_motion(scan, actions)
-        turns = self.turns[actions.clamp(min=0)] * (actions >= 0)
-        return motions, compose_poses(carry.pose, motions, turns)
+        motions = self.odometry.predict_motion(self._scan(carry), actions)
+        return motions, compose_poses(carry.pose, motions, self._turns(actions))
+
+    def _scan(self, carry: SpatialCarry) -> Tensor:
+        """What stands around the bodies."""
+        begun = (carry.frame > 0)[:, None, None]
+        newest = torch.where(begun, carry.inverse_depth, 1 / self.depth.cfg.far)
+        return self.odometry.scan(carry.bank, carry.pose, newest)
+
+    def _turns(self, actions: Tensor) -> Tensor:
+        return self.turns[actions.clamp(min=0)] * (actions >= 0)
 
     def _select(self, carry: SpatialCarry) -> Tensor:
         memory = self.memory

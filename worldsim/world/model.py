@@ -239,7 +239,7 @@ class WorldModel:
         return WorldState(carry, [int(seed) for seed in seeds], [0] * len(frames), self.hash)
 
     def observe(self, carry: Carry, frames: np.ndarray, actions: Sequence[int]) -> Carry:
-        """Take true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none), into a memory."""
+        """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none)."""
         pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
         led = torch.as_tensor(actions, dtype=torch.long, device=self.device)
         latents = self.codec.encode(pictures)

@@ -11,7 +11,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 if TYPE_CHECKING:
-    from worldsim.world.model import WorldModel, WorldState
+    from worldsim.world.model import WorldModel
+    from worldsim.world.state import WorldState
 
 OPTIONS = ("spawn", "engine_seed", "frames", "actions")
 WALK = 64  # steps of the engine's own walker, as in the spawns that worlds come with

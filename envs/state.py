@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from worldsim.world.model import WorldModel, WorldState
+    from worldsim.world.model import WorldModel
     from worldsim.world.snapshot import Snapshot
+    from worldsim.world.state import WorldState
 
 _ARRAYS = {"frame": "|u1", "memory": "|u1"}
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from worldsim.world.model import WorldModel, WorldState
+    from worldsim.world.model import WorldModel
+    from worldsim.world.state import WorldState
 
 
 def step_with_others(

@@ -24,7 +24,8 @@ from envs.uncertainty import step_with_others
 from envs.world_model import WorldModelEnv
 
 if TYPE_CHECKING:
-    from worldsim.world.model import WorldModel, WorldState
+    from worldsim.world.model import WorldModel
+    from worldsim.world.state import WorldState
 
 
 class DreamVectorEnv(VectorEnv):

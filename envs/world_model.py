@@ -29,8 +29,9 @@ from worldsim.types import STEPS
 
 if TYPE_CHECKING:
     from worldsim.runtime.window.window import Viewer
-    from worldsim.world.model import WorldModel, WorldState
+    from worldsim.world.model import WorldModel
     from worldsim.world.snapshot import Snapshot
+    from worldsim.world.state import WorldState
 
 
 class WorldModelEnv(gymnasium.Env):

@@ -1,8 +1,10 @@
 """The house's rules of who may import whom, read from the source without running it."""
 
 import ast
+import functools
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,28 @@ MAY_IMPORT = {
     "play": {"play", "envs", "models", "worldsim"},
     "train_world": {"train_world", "envs", "models", "worldsim"},
 }
+# Folders from low to high: a file imports from its own folder and from those of lower floors.
+# Folders of one floor do not know each other.
+FLOORS = {
+    "models": (
+        ("nn", "codec"),
+        ("memory", "far_published", "heads"),
+        ("far", "spatial", "videoar"),
+        ("build",),
+        ("zoo",),
+        ("training",),
+    ),
+    "worldsim/runtime": (
+        ("core",),
+        ("recording",),
+        ("panels",),
+        ("session",),
+        ("window",),
+        ("cli",),
+    ),
+}
+# Outside the floors until it is deleted: it reaches into far, and far reaches into it.
+BESIDE = {"models": ("retrieval_stack",)}
 OURS = set(MAY_IMPORT)
 # Heavy or delicate packages, each behind one door.
 ONLY_IN = {
@@ -36,14 +60,23 @@ def ids(path):
     return str(path.relative_to(ROOT))
 
 
+@functools.cache
+def nodes(path):
+    """Every node of a file's syntax tree."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@functools.cache
 def imports(path):
     """The full names a file imports anywhere, inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    names = []
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{ids(path)}:{node.lineno}: a relative import"
-            yield node.module
+            names.append(node.module)
+    return names
 
 
 def top(name):
@@ -55,6 +88,66 @@ def test_imports_run_one_way(path):
     part = path.relative_to(ROOT).parts[0].removesuffix(".py")
     reached = {top(name) for name in imports(path)} & OURS
     assert reached <= MAY_IMPORT[part]
+
+
+def floors_below(place, folder):
+    """The folders that a folder may import from, its own among them."""
+    floors = FLOORS[place]
+    own = next(number for number, floor in enumerate(floors) if folder in floor)
+    return {folder, *BESIDE.get(place, ()), *(name for floor in floors[:own] for name in floor)}
+
+
+@pytest.mark.parametrize("place", FLOORS)
+def test_every_folder_has_its_floor(place):
+    folders = {path.parent.name for path in (ROOT / place).glob("*/__init__.py")}
+    known = {name for floor in FLOORS[place] for name in floor} | set(BESIDE.get(place, ()))
+    assert folders <= known
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_floors_import_downwards(path):
+    for place in FLOORS:
+        parts = path.relative_to(ROOT).parent.as_posix().removeprefix(place).strip("/").split("/")
+        if not path.is_relative_to(ROOT / place) or parts[0] in ("", *BESIDE.get(place, ())):
+            continue
+        prefix = place.replace("/", ".") + "."
+        reached = {
+            n.removeprefix(prefix).partition(".")[0] for n in imports(path) if n.startswith(prefix)
+        }
+        assert reached <= floors_below(place, parts[0])
+
+
+def test_every_package_is_shipped():
+    """A folder that setuptools is not told of is missing from what is installed."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {
+        path.parent.relative_to(ROOT).as_posix().replace("/", ".")
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("__init__.py")
+    }
+    assert there == set(listed) - {"assets"}
+
+
+TESTS = sorted(path for path in (ROOT / "tests").rglob("test_*.py"))
+# Tests of what is no single file or folder, or of what the project promises as a whole.
+AT_LARGE = {"test_imports.py", "test_frozen.py", "test_readme.py", "test_play_in_window.py"}
+
+
+@pytest.mark.parametrize("path", TESTS, ids=ids)
+def test_tests_lie_where_what_they_test_lies(path):
+    """tests/models/far/test_loss.py tests models/far/loss.py, tests/envs/test_maze.py a folder."""
+    inside = path.relative_to(ROOT / "tests")
+    if inside.parts[0] == "contracts" or inside.name in AT_LARGE:
+        return
+    tested = ROOT / inside.parent / path.stem.removeprefix("test_")
+    assert tested.is_dir() or list(tested.parent.glob(f"{tested.name}.*")), f"no {tested}"
+
+
+@pytest.mark.parametrize("path", TESTS, ids=ids)
+def test_no_test_imports_another(path):
+    """What several tests share lies in tests/support."""
+    for name in imports(path):
+        assert not name.startswith("tests.") or name.startswith("tests.support")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=ids)
@@ -76,7 +169,7 @@ def test_no_file_is_a_drawer_for_everything(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=ids)
 def test_no_file_edits_the_import_path(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         is_path = isinstance(node, ast.Attribute) and node.attr == "path"
         assert not (is_path and isinstance(node.value, ast.Name) and node.value.id == "sys")
 

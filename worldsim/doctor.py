@@ -92,16 +92,17 @@ def look_at_torch() -> Finding:
     """Torch, what it runs on, and the precision that training would choose here."""
     import torch
 
+    from worldsim.machine_speed import matmul_seconds, pick_precision
+
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     where = f"threads: {torch.get_num_threads()}"
     if device.type == "cuda":
         where += f", {torch.cuda.get_device_name()}"
-    measure = importlib.import_module("models.training.optim")
     speeds = [
-        f"{name} {2 * MATRIX**3 / measure.matmul_seconds(dtype, device, MATRIX) / 1e9:.0f} GFLOP/s"
+        f"{name} {2 * MATRIX**3 / matmul_seconds(dtype, device, MATRIX) / 1e9:.0f} GFLOP/s"
         for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
     ]
-    chosen = str(measure.pick_precision("auto", device)).removeprefix("torch.")
+    chosen = str(pick_precision("auto", device)).removeprefix("torch.")
     return Finding(f"{torch.__version__}, {where}; {', '.join(speeds)}: training takes {chosen}")
 
 

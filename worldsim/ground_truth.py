@@ -16,7 +16,7 @@ from worldsim.registration import check_environment, make_named
 from worldsim.types import Episode
 
 if TYPE_CHECKING:
-    from worldsim.world.model import WorldCard
+    from worldsim.world.card import WorldCard
 
 MOST_SEEDS = 4000  # looked at for walkers of one kind
 KEPT = 2048  # true frames that are remembered

@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from worldsim.world.model import WorldModel, WorldState
+    from worldsim.world.model import WorldModel
+    from worldsim.world.state import WorldState
 
 RECOLLECTIONS = {"far": "models.far.memory_levels:levels_of"}
 """Builder of a world -> `module:function`, from a carry to the levels of its first dream."""

@@ -17,8 +17,9 @@ from models.retrieval_stack.album import Album
 from models.retrieval_stack.geometry import Geometry, GeometryConfig
 from worldsim.actions import load_actions
 from worldsim.config import from_dict
+from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import WorldError
-from worldsim.world.model import Parts, WorldCard
+from worldsim.world.protocols import Parts
 
 
 def far_settings(

@@ -17,7 +17,7 @@ from worldsim.actions import load_actions
 from worldsim.config import from_dict
 from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import WorldError
-from worldsim.world.model import Parts
+from worldsim.world.protocols import Parts
 
 
 class SpatialSettings(NamedTuple):

@@ -8,89 +8,53 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
-from models.build.networks import far_settings, far_weights
 from models.codec.patch_autoencoder import PatchAutoencoder
 from models.far.dynamics import FARDynamics
 from models.far.network import FARNetwork
-from models.heads.reward import OutcomeHead
-from models.retrieval_stack.album import Album
 from models.retrieval_stack.geometry import Geometry
-from models.training.optim import TrainConfig
 from worldsim.actions import load_actions
-from worldsim.config import to_dict
 from worldsim.data.store import EpisodeStore
 from worldsim.evaluate.contact_sheet import contact_sheet, write_picture
 from worldsim.evaluate.metrics import psnr
 from worldsim.types import Episode
+from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import check_world, save_world
-from worldsim.world.model import Parts, WorldCard, WorldModel
+from worldsim.world.model import WorldModel
+from worldsim.world.protocols import Parts
 
 SPAWNS = 8
 SPAWN_FRAMES = 65
 
 
-def card_of(
-    cfg: TrainConfig,
-    trained: dict,
-    head: OutcomeHead | None = None,
-    geometry: Geometry | None = None,
-) -> WorldCard:
-    """What the training knows about its world."""
-    return WorldCard(
-        name=cfg.name,
-        title=cfg.title,
-        fps=cfg.fps,
-        frame_size=cfg.codec.frame_size,
-        action_set=cfg.action_set,
-        engine=cfg.engine,
-        licence=cfg.licence,
-        builder="far",
-        steps=cfg.steps,
-        settings=far_settings(cfg.codec, cfg.dynamics, head, geometry),
-        training=trained | {"config": _settings(cfg)},
-        figures={},
-    )
-
-
-def _settings(cfg: TrainConfig) -> dict:
-    """The configuration without the folders, which are nobody else's business."""
-    settings = to_dict(cfg)
-    for folder in ("train", "heldout", "cache"):
-        del settings["data"][folder]
-    return settings
-
-
 def in_memory(
-    cfg: TrainConfig,
+    card: WorldCard,
     codec: PatchAutoencoder,
     network: FARNetwork,
     geometry: Geometry | None = None,
 ) -> WorldModel:
     """The world as it stands, without a folder."""
-    turns = load_actions(cfg.action_set).turns
-    dynamics = FARDynamics(cfg.dynamics, turns, codec.anywhere, geometry)
+    turns = load_actions(card.action_set).turns
+    dynamics = FARDynamics(network.cfg, turns, codec.anywhere, geometry)
     dynamics.network = copy.deepcopy(network)  # a world changes what it plays with
     device = str(network.out.weight.device)
-    return WorldModel(card_of(cfg, {}), Parts(codec, dynamics.to(device)), "unsaved", device=device)
+    return WorldModel(card, Parts(codec, dynamics.to(device)), "unsaved", device=device)
 
 
 def export_world(
-    cfg: TrainConfig,
-    codec: PatchAutoencoder,
-    network: FARNetwork,
-    folder: Path,
-    trained: dict,
-    head: OutcomeHead | None = None,
-    geometry: Geometry | None = None,
-    album: Album | None = None,
+    card: WorldCard, weights: dict[str, Tensor], heldout: EpisodeStore, folder: Path
 ) -> str:
-    """Write the world folder and give its hash. `trained` says what went into it."""
-    heldout = EpisodeStore(cfg.data.heldout)
+    """Write the world folder and give its hash.
+
+    Args:
+        card: what the world says of itself.
+        weights: of the codec, the dynamics and what goes with them.
+        heldout: episodes that its starts are taken from.
+        folder: where to.
+    """
     write_spawns(heldout, folder / "spawns")
-    card = vars(card_of(cfg, trained, head, geometry)).copy()
-    weights = far_weights(codec, network, head, geometry, album)
-    save_world(folder, json.loads(json.dumps(card)), weights)
+    save_world(folder, json.loads(json.dumps(vars(card))), weights)
     return check_world(folder)
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.zoo.import_weights import read_checkpoint
+from worldsim.world.foreign_checkpoint import read_checkpoint
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 # torchvision's numbers of VGG-16's convolutions in `features`, stage by stage.

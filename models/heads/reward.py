@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models.nn.blocks import patchify
-from worldsim.world.model import Carry, Dynamics
+from worldsim.world.protocols import Carry, Dynamics
 
 
 @dataclass(frozen=True, kw_only=True)

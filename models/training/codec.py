@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from models.codec.patch_autoencoder import PatchAutoencoder, decoder_loss
-from models.training.optim import TrainConfig
+from models.training.config import TrainConfig
 from worldsim.config import to_dict
 from worldsim.data.latents import cached_latents
 from worldsim.data.store import EpisodeStore

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from models.training import distributed
-from models.training.optim import averaged, pick_precision
+from models.training.ema import make_ema
+from worldsim.machine_speed import pick_precision
 from worldsim.world.checkpoint import CARD, load_into, load_training, save_training
 
 
@@ -56,7 +57,7 @@ class Recipe(Protocol):
     def set_rate(self, step: int) -> None:
         """Tell the optimisers the learning rate."""
 
-    def gather(self, average: nn.Module, step: int) -> None:
+    def update_ema(self, average: nn.Module, step: int) -> None:
         """Move the averaged weights."""
 
     def state(self) -> dict[str, Any]:
@@ -78,7 +79,7 @@ class Run:
     def __init__(self, recipe: Recipe, out: Path, device: torch.device):
         self.recipe, self.plan, self.out, self.device = recipe, recipe.plan, out, device
         self.network, self.opts = recipe.network, recipe.opts
-        self.average = averaged(self.network)
+        self.average = make_ema(self.network)
         self.step = 0
         self.precision = pick_precision(self.plan.precision, device)
 
@@ -204,7 +205,7 @@ class Run:
             )
         for opt in self.opts:
             opt.step()
-        self.recipe.gather(self.average, self.step)
+        self.recipe.update_ema(self.average, self.step)
         return measures | {"norm": norm}
 
 

@@ -23,11 +23,12 @@ from models.codec.dcae import empty_autoencoder
 from models.codec.lpips import read_perceptual
 from models.codec.patch_discriminator import balance, hinge_loss, patch_discriminator
 from models.training.data_published import shrunk
-from models.training.optim import averaged, pick_precision
+from models.training.ema import make_ema
 from models.zoo.import_weights import autoencoder_shapes, fitting
 from worldsim.atomic import write_whole
 from worldsim.config import load_config, load_yaml
 from worldsim.data.store import EpisodeStore
+from worldsim.machine_speed import pick_precision
 from worldsim.paths import asset, check_name
 from worldsim.world.checkpoint import load_training, save_training
 from worldsim.world.model import checked_device
@@ -172,7 +173,7 @@ class AutoencoderRun:
             weights = fitting(Path(cfg.start), autoencoder_shapes(shape), plain=False)
             self.model.load_state_dict(weights)
         self.model.to(device).train()
-        self.average = averaged(self.model)
+        self.average = make_ema(self.model)
         self.judge = patch_discriminator().to(device)
         self.lpips = None
         if self.plan.vgg and self.plan.perceptual:
@@ -218,7 +219,7 @@ class AutoencoderRun:
         if adversarial:
             judged.backward()
             self.opts[1].step()
-        self.gather()
+        self.update_ema()
         self.step += 1
         return told | {"norm": norm}
 
@@ -232,7 +233,7 @@ class AutoencoderRun:
         return loss, told
 
     @torch.no_grad()
-    def gather(self) -> None:
+    def update_ema(self) -> None:
         """Move the average of the weights; statistics of batches are taken as they are."""
         pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
         for mean, now in pairs:

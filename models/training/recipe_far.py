@@ -1,5 +1,5 @@
 """The training of our own worlds: data, codec, dynamics, and the world at the end. The loop is in
-train_loop.py, published FAR's training in train_published.py; train_world.py is the command.
+loop.py, published FAR's training in recipe_published.py; train_world.py is the command.
 """
 
 import copy
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.build.networks import empty_album
+from models.build.networks import empty_album, far_weights
 from models.build.world_folder import export_world, in_memory, preview, world_size
 from models.codec.patch_autoencoder import PatchAutoencoder
 from models.far.dynamics import FARDynamics
@@ -20,11 +20,14 @@ from models.retrieval_stack.album import Album
 from models.retrieval_stack.geometry import Geometry
 from models.retrieval_stack.train_geometry import train_geometry, with_poses
 from models.training import distributed
+from models.training.card import card_of
 from models.training.codec import prepare, take_codec
+from models.training.config import TrainConfig
 from models.training.config_published import is_published
+from models.training.ema import warm_up_ema
 from models.training.init_from import dynamics_of
 from models.training.loop import Run, start_folder
-from models.training.optim import TrainConfig, gather, optimisers, set_rate
+from models.training.optim import optimisers, set_rate
 from models.training.recipe_published import train_published
 from models.training.reward import steps_of, train_outcome
 from worldsim.actions import load_actions
@@ -157,9 +160,9 @@ class SlidingRecipe:
         """Warm-up, constant, decay."""
         set_rate(self.opts, self.plan, step)
 
-    def gather(self, average: nn.Module, step: int) -> None:
+    def update_ema(self, average: nn.Module, step: int) -> None:
         """Faster at the start."""
-        gather(average, self.network, self.plan.ema, step)
+        warm_up_ema(average, self.network, self.plan.ema, step)
 
     def state(self) -> dict[str, Any]:
         """Where the random numbers stand, and old errors."""
@@ -178,7 +181,7 @@ class SlidingRecipe:
 
     def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
         """Dreams from held-out episodes."""
-        world = in_memory(self.cfg, self.codec, average)
+        world = in_memory(card_of(self.cfg, {}), self.codec, average)
         return preview(world, EpisodeStore(self.cfg.data.heldout), path)
 
     def export(self, average: nn.Module, folder: Path, step: int) -> str:
@@ -190,8 +193,9 @@ class SlidingRecipe:
         trained |= {"outcome": told} if head else {}
         geometry, told = self._geometry(average, folder.parent / "geometry.pt")
         trained |= {"geometry": told} if geometry else {}
-        more = trained, head, geometry, self._album()
-        world_hash = export_world(self.cfg, self.codec, average, folder, *more)
+        weights = far_weights(self.codec, average, head, geometry, self._album())
+        card = card_of(self.cfg, trained, head, geometry)
+        world_hash = export_world(card, weights, EpisodeStore(self.cfg.data.heldout), folder)
         return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
 
     def _album(self) -> Album | None:
@@ -211,7 +215,7 @@ class SlidingRecipe:
             return None, {}
         torch.manual_seed(cfg.seed)
         geometry = Geometry(cfg.geometry, self.codec, cfg.dynamics.field_of_view).to(self.device)
-        dynamics = in_memory(cfg, self.codec, average, geometry).dynamics
+        dynamics = in_memory(card_of(cfg, {}), self.codec, average, geometry).dynamics
         told = train_geometry(
             geometry,
             dynamics,

@@ -25,8 +25,8 @@ from models.training import distributed
 from models.training.codec import world_weights
 from models.training.config_published import SMOKE, PublishedConfig, small
 from models.training.data_published import Encoder, encode_frames, latents_of, open_encoder, shrunk
+from models.training.ema import update_ema
 from models.training.loop import Run, start_folder
-from models.training.optim import move_average
 from models.zoo.import_weights import card_of
 from models.zoo.presets import ZooEntry, autoencoder_config, zoo_entry
 from worldsim.config import load_config, to_dict
@@ -35,8 +35,10 @@ from worldsim.data.published.clip_files import find_clips
 from worldsim.data.published.formats import Layout, layout_named
 from worldsim.data.published.windows import FrameSource, LatentSource, Row, Source, Stretches
 from worldsim.types import Episode
+from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import check_world, save_world
-from worldsim.world.model import Parts, WorldCard, WorldModel
+from worldsim.world.model import WorldModel
+from worldsim.world.protocols import Parts
 
 
 def train_published(args) -> int:
@@ -167,9 +169,9 @@ class PublishedRecipe:
         """Warm-up, then constant."""
         self.opts[0].param_groups[0]["lr"] = self.plan.rate(step)
 
-    def gather(self, average: nn.Module, step: int) -> None:
+    def update_ema(self, average: nn.Module, step: int) -> None:
         """The exponential average."""
-        move_average(average, self.network, self.plan.keep(step))
+        update_ema(average, self.network, self.plan.keep(step))
 
     def state(self) -> dict[str, Any]:
         """Nothing: every draw follows from seed and step."""

@@ -8,7 +8,7 @@ from models.codec.patch_autoencoder import AutoencoderConfig
 from models.memory.depth_network import DepthConfig
 from models.memory.odometry import OdometryConfig
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
-from models.training.optim import CodecTraining
+from models.training.config import CodecTraining
 from models.training.spatial_depth import DepthTraining
 from models.training.spatial_odometry import OdometryTraining
 from models.training.spatial_samples import SampleConfig

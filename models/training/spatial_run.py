@@ -19,9 +19,10 @@ from models.spatial.dynamics import SpatialDynamics, SpatialModels
 from models.spatial.network import SpatialNetwork
 from models.training import distributed
 from models.training.codec import take_codec, train_codec
+from models.training.ema import warm_up_ema
 from models.training.loop import Run, start_folder
 from models.training.muon import Muon
-from models.training.optim import gather, set_rate
+from models.training.optim import set_rate
 from models.training.spatial_cache import SpatialEpisode, cached_episodes
 from models.training.spatial_config import SpatialConfig
 from models.training.spatial_depth import hash_network, train_depth
@@ -33,7 +34,8 @@ from worldsim.config import load_config, to_dict
 from worldsim.data.store import EpisodeStore
 from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import check_world, save_world
-from worldsim.world.model import Parts, WorldModel
+from worldsim.world.model import WorldModel
+from worldsim.world.protocols import Parts
 
 
 def train_spatial(args) -> int:
@@ -120,9 +122,9 @@ class SpatialRecipe:
         """Warm-up, constant, decay."""
         set_rate(self.opts, self.plan, step)
 
-    def gather(self, average: nn.Module, step: int) -> None:
+    def update_ema(self, average: nn.Module, step: int) -> None:
         """Faster at the start."""
-        gather(average, self.network, self.plan.ema, step)
+        warm_up_ema(average, self.network, self.plan.ema, step)
 
     def state(self) -> dict[str, Any]:
         """Where the random numbers stand, and old errors."""

@@ -247,7 +247,7 @@ def operations_a_second(dtype: Any, device: str) -> float:
     """What a matrix product of this size reaches here."""
     import torch
 
-    from models.training.optim import matmul_seconds
+    from worldsim.machine_speed import matmul_seconds
 
     return 2 * 512**3 / matmul_seconds(dtype, torch.device(device), size=512, repeats=3)
 

@@ -7,8 +7,8 @@ import worldsim  # noqa: F401  registers the environments
 from worldsim.data.collect import SEED_RANGES
 from worldsim.paths import asset
 from worldsim.registration import bundled_dreams
+from worldsim.world.card import read_card
 from worldsim.world.checkpoint import check_world
-from worldsim.world.model import read_card
 
 FOLDERS = sorted(path.parent for path in asset("worlds").glob("*/card.json"))
 MOST_MEGABYTES = 30

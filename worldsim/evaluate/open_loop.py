@@ -7,7 +7,8 @@ import numpy as np
 
 from worldsim.ground_truth import EngineTruth, Played
 from worldsim.types import Episode
-from worldsim.world.model import WorldModel, WorldState
+from worldsim.world.model import WorldModel
+from worldsim.world.state import WorldState
 
 
 class DreamError(ValueError):

@@ -13,7 +13,8 @@ from worldsim.evaluate.metrics import psnr
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.scripted_actions import full_step, full_turn, out_and_back
-from worldsim.world.model import WorldModel, WorldState
+from worldsim.world.model import WorldModel
+from worldsim.world.state import WorldState
 
 
 def measure(

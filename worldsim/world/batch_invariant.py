@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from worldsim.world.model import Codec
+    from worldsim.world.protocols import Codec
 
 _trials: dict[tuple, bool] = {}
 

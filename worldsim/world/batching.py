@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from worldsim.world.model import WorldModel, WorldState
+    from worldsim.world.model import WorldModel
+    from worldsim.world.state import WorldState
 
 
 def put(dreams: "WorldState", rows: Sequence[int], others: "WorldState") -> None:

@@ -1,5 +1,4 @@
-"""A world model: a codec and a dynamics behind one small interface, and the state of the dreams it
-is dreaming.
+"""A world model: a codec and a dynamics behind one small interface.
 
 Knows no network: a world's card names a builder (card.py), loaded by that name. Knows no window,
 engine or environment.
@@ -15,160 +14,19 @@ import importlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from worldsim.actions import ActionSet, load_actions
-from worldsim.atomic import write_whole
 from worldsim.paths import asset
 from worldsim.types import NULL_ACTION
 from worldsim.world.batch_invariant import decoded, rows_alone
 from worldsim.world.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn
 from worldsim.world.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights
-
-
-class Codec(Protocol):
-    """Pixels <-> latents."""
-
-    latent_shape: tuple[int, int, int]
-    frame_size: int
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """Latents float32 `[...,C,h,w]` of frames uint8 `[...,H,W,3]`."""
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`."""
-
-
-class Carry(Protocol):
-    """A dynamics' memory of B dreams; opaque but for these."""
-
-    def map(self, function) -> "Carry":
-        """A new carry of `function(tensor, batch dimension)` of every tensor."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by name."""
-
-
-class Dynamics(Protocol):
-    """What happens next, in latents.
-
-    One with `takes_frames` remembers pixels: `observe` gets the frames uint8 `[B,H,W,3]` as well,
-    and `newest_frames(carry)` gives those that `imagine` made, uint8 `[B,H,W,3]`; the codec is not
-    asked to decode.
-
-    One whose frames can be remembered with noise has `context_noise` (0 to 1), how much it is
-    without being told, and `imagine` takes another by that name.
-    """
-
-    def initial(self, batch: int) -> Carry:
-        """Dreams that have seen nothing."""
-
-    def observe(self, carry: Carry, latents: Tensor, actions: Tensor) -> Carry:
-        """Take in true frames `[B,C,h,w]`; actions `[B]` led to them."""
-
-    def imagine(
-        self, carry: Carry, actions: Tensor, noise: Tensor, steps: int
-    ) -> tuple[Carry, Tensor]:
-        """Make and take in the next frames."""
-
-    def carry_from(self, tensors: dict[str, Tensor]) -> Carry:
-        """Inverse of `Carry.tensors`."""
-
-
-class Parts(NamedTuple):
-    """What a builder makes of a card and weights."""
-
-    codec: Codec
-    dynamics: Dynamics
-
-
-class WorldState:
-    """B dreams at one moment. Consumed by WorldModel.step: fork() first to keep it."""
-
-    def __init__(self, carry: Carry, seeds: list[int], counts: list[int], world_hash: str):
-        self.carry, self.seeds, self.counts, self.world_hash = carry, seeds, counts, world_hash
-
-    @property
-    def batch(self) -> int:
-        """How many dreams."""
-        return len(self.seeds)
-
-    @property
-    def frame_count(self) -> np.ndarray:
-        """int64 `[B]`: frames dreamt since reset."""
-        return np.array(self.counts, np.int64)
-
-    @property
-    def poses(self) -> np.ndarray | None:
-        """float32 `[B,3]` where the dreamer thinks it stands, relative to the first context frame;
-        None where the dynamics keeps no pose.
-        """
-        poses = getattr(self.carry, "poses", None)
-        return None if poses is None else poses.cpu().numpy().copy()
-
-    @property
-    def seen(self) -> np.ndarray | None:
-        """bool `[B,H,W]` which pixels of the newest frame memory showed, the others are invented;
-        None where the dynamics has no memory in space.
-        """
-        seen = getattr(self.carry, "seen", None)
-        return None if seen is None else seen.cpu().numpy().copy()
-
-    @property
-    def outcomes(self) -> np.ndarray | None:
-        """float32 `[B,2]` what the newest step gained, and the chance (0 to 1) that it ended the
-        episode; None where the world has not learnt it.
-        """
-        outcomes = getattr(self.carry, "outcomes", None)
-        return None if outcomes is None else outcomes.cpu().numpy().copy()
-
-    def fork(self, seeds: Sequence[int] | None = None) -> "WorldState":
-        """An independent copy: both continue with the same frames under the same actions.
-
-        Args:
-            seeds: one a row; the copy continues with other noise than the original.
-        """
-        return WorldState(
-            self.carry.map(lambda tensor, _: tensor.clone()),
-            [int(seed) for seed in (self.seeds if seeds is None else seeds)],
-            list(self.counts),
-            self.world_hash,
-        )
-
-    def select(self, rows: Sequence[int]) -> "WorldState":
-        """A copy of some of the dreams."""
-        index = torch.as_tensor(list(rows), dtype=torch.long)
-        carry = self.carry.map(
-            lambda tensor, dim: tensor.index_select(dim, index.to(tensor.device))
-        )
-        return WorldState(
-            carry, [self.seeds[i] for i in rows], [self.counts[i] for i in rows], self.world_hash
-        )
-
-    def save(self, path: str | Path) -> None:
-        """Write a safetensors file that `WorldModel.load_state` reads.
-
-        Raises:
-            OSError: full disk, no permission.
-        """
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
-        meta = {
-            "seeds": json.dumps(self.seeds),
-            "counts": json.dumps(self.counts),
-            "world": self.world_hash,
-            "kind": "worldsim state",
-        }
-        tensors = {name: tensor.contiguous() for name, tensor in self.carry.tensors().items()}
-        try:
-            write_whole(Path(path), lambda scratch: save_file(tensors, scratch, metadata=meta))
-        except SafetensorError as error:  # how it tells of a full disk
-            raise OSError(f"{path} cannot be written: {error}") from error
+from worldsim.world.protocols import Carry, Parts
+from worldsim.world.state import WorldState
 
 
 class WorldModel:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from worldsim.world.model import WorldModel, WorldState
+    from worldsim.world.model import WorldModel
+    from worldsim.world.state import WorldState
 
 PAGE = 1024  # bytes; a frame's keys of one layer and head are a few of them
 DEPTH = 8  # bases that are walked through to read a snapshot

@@ -7,37 +7,7 @@ import torch
 
 from models.far.dynamics import FARDynamics
 from models.far.network import JUMPS, NO_FRAME, NO_JUMP, FARConfig, FARNetwork, Frames
-
-TURNS = (0.4, -0.4, 0.0, 0.0)
-
-
-def small(**changes) -> FARConfig:
-    base = {
-        "actions": 4,
-        "latent_channels": 3,
-        "latent_size": 4,
-        "patch": 2,
-        "coarse_patch": (4, 2),
-        "width": 64,
-        "head_size": 32,
-        "layers": 3,
-    }
-    base |= {"window": 3, "ring": 4, "dilation": 2, "dilated": 3, "landmarks": 2, "refiner": 8}
-    return FARConfig(**base | changes)
-
-
-def awake(network: torch.nn.Module, seed: int = 0) -> None:
-    """Random weights everywhere: what starts at zero would hide a mistake."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in network.named_parameters():
-        if "norm" not in name:
-            parameter.data = (
-                0.3
-                * torch.randn(parameter.shape, generator=generator)
-                / max(parameter.shape[-1], 1) ** 0.5
-            )
-        if "embed_motion" in name or "odometry.5.bias" in name:
-            parameter.data *= 3
+from tests.support.far_networks import TURNS, awake, small
 
 
 class Diary:

@@ -10,9 +10,8 @@ from models.build.networks import build_far, empty_album, far_settings, far_weig
 from models.retrieval_stack.album import DRAWN, DULL, FAR, FOG, WALL, Album, contrast
 from models.retrieval_stack.contrast import age
 from models.retrieval_stack.far_memory import Remembered, _restored, put_together
-from tests.models.far.test_dynamics import small
-from tests.models.retrieval_stack.test_inpainting import album_of, views_of
-from tests.models.retrieval_stack.test_retrieval import FORWARD, dreamt, walked
+from tests.support.far_dreams import FORWARD, album_of, dreamt, views_of, walked
+from tests.support.far_networks import small
 from worldsim.world.model import load_world
 
 SHAPE = (16, 4, 4)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from models.retrieval_stack.contrast import LEAST, MOST, STRENGTH, age, with_contrast
-from tests.models.far.test_dynamics import small
-from tests.models.retrieval_stack.test_retrieval import FORWARD, dreamt, walked
+from tests.support.far_dreams import FORWARD, dreamt, walked
+from tests.support.far_networks import small
 
 SHAPE = {"retrieval": 2, "contrast": 0.6, "ripens": 10.0}
 

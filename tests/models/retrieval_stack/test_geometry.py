@@ -17,7 +17,7 @@ from models.retrieval_stack.geometry import SEEN, Geometry, GeometryConfig, cand
 from models.retrieval_stack.painter import Painter
 from models.retrieval_stack.train_geometry import GeometryTraining, train_geometry
 from models.retrieval_stack.train_painter import PainterTraining, train_painter
-from tests.models.far.test_dynamics import TURNS, awake, small
+from tests.support.far_networks import TURNS, awake, small
 from worldsim.data.latents import LatentCache
 
 FOV = 73.0

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.retrieval_stack.album import Album
 from models.retrieval_stack.contrast import age
 from models.retrieval_stack.far_memory import Remembered, _restored, put_together
-from models.retrieval_stack.fusion import Views
 from models.retrieval_stack.inpainting import COLOURS, LEAST, going_on
-from tests.models.far.test_dynamics import small
-from tests.models.retrieval_stack.test_retrieval import FORWARD, dreamt, walked
+from tests.support.far_dreams import FORWARD, album_of, dreamt, views_of, walked
+from tests.support.far_networks import small
 
 
 @pytest.fixture
@@ -21,15 +19,6 @@ def dream():
     dynamics, carry, _ = walked({"retrieval": 2})
     dreamt(dynamics, carry, [FORWARD] * 6)
     return carry
-
-
-def album_of(frames, dull=0.0):
-    """Of frames `[N,C,h,w]`, which knows frames of less contrast than `dull` as dull ones."""
-    album = Album(len(frames), *frames.shape[1:3])
-    album.frames.copy_(frames)
-    album.usual.fill_(1.0)
-    album.least.fill_(dull)
-    return album
 
 
 def by_hand(carry, made, unseen, old, album):
@@ -93,12 +82,6 @@ def test_where_no_gap_is_or_no_truth_is_remembered_nothing_goes_on(dream):
     assert len(going_on(dream, 0, made, gap, 0.0, None)) == 0
     album = album_of(torch.randn(2, *made.shape))
     assert going_on(dream, 0, made, gap, 0.0, album)[0] in album.frames
-
-
-def views_of(made, seen):
-    """Views that show what was made, where it is seen."""
-    seen = seen.expand(1, 1, *made.shape[2:])
-    return Views(made, seen, made, torch.zeros_like(seen), torch.zeros(1))
 
 
 def restored(dream, made, seen, frame=0, **shape):

@@ -6,12 +6,10 @@ import pytest
 import torch
 
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
-from models.far.dynamics import FARDynamics
 from models.retrieval_stack.retrieval import retrieved, retrieved_anywhere
 from models.retrieval_stack.textures import TextureBook
-from tests.models.far.test_dynamics import TURNS, awake, small
-
-LEFT, RIGHT, FORWARD, STAND = range(4)
+from tests.support.far_dreams import FORWARD, LEFT, RIGHT, STAND, dreamt, walked
+from tests.support.far_networks import small
 
 
 def one_by_one(latents, landmarks, known, channels):
@@ -48,32 +46,6 @@ def test_each_row_is_what_it_is_alone(frames):
     for row in range(3):
         alone = retrieved(*(part[row : row + 1] for part in frames), 3)
         assert torch.equal(together[row : row + 1], alone)
-
-
-def walked(changes, frames=20):
-    """A dreamer that has seen some true frames; turning does not move it."""
-    torch.manual_seed(0)
-    dynamics = FARDynamics(small(**changes), TURNS).eval()
-    awake(dynamics.network)
-    with torch.no_grad():  # odometry: no action but the forward one moves
-        last = dynamics.network.odometry[-1]
-        last.weight.zero_()
-        last.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.0, 0.3, 0.0, 0.0, 0.0]))
-    carry = dynamics.initial(1)
-    for t in range(frames):
-        latents = torch.randn(1, *dynamics.latent_shape)
-        carry = dynamics.observe(carry, latents, torch.tensor([2 if t else -1]))
-    return dynamics, carry, latents
-
-
-def dreamt(dynamics, carry, actions):
-    """Latents of the frames dreamt under actions."""
-    frames = []
-    for action in actions:
-        noise = torch.randn(1, *dynamics.latent_shape)
-        carry, latents = dynamics.imagine(carry, torch.tensor([action]), noise, 1)
-        frames.append(latents)
-    return frames
 
 
 def test_a_dream_is_put_together_from_what_was_seen():

@@ -10,11 +10,12 @@ import torch
 
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder, decoder_loss
 from models.training.codec import prepare
-from models.training.optim import TrainConfig, pick_precision
+from models.training.config import TrainConfig
 from models.training.recipe_far import SMOKE, DynamicsRun
 from tests.support.torchrun import torchrun
 from train_world import main
 from worldsim.config import load_config
+from worldsim.machine_speed import pick_precision
 from worldsim.world.model import load_world
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,8 +6,8 @@ import numpy as np
 
 from worldsim.runtime.core.clock import Clock, Pacer
 from worldsim.runtime.core.control import Latch
+from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.playthrough import Game
-from worldsim.runtime.session.loading import Stage
 
 REWIND_FPS = 30.0
 
@@ -31,7 +31,7 @@ class Travel:
         self.frame: np.ndarray = game.frame
         self.cursor = game.track.number
         self.arrived = False
-        self.wait: Stage | None = None
+        self.wait: LoadingStage | None = None
         self._game = game
         self._holds = holds
         self._pacer = Pacer(REWIND_FPS, clock)
@@ -57,7 +57,7 @@ class Travel:
             self.arrived, self.wait = True, None
             self.frame = self._game.frame
         else:
-            self.wait = Stage(f"coming back, {left} to go", 1 / (1 + left))
+            self.wait = LoadingStage(f"coming back, {left} to go", 1 / (1 + left))
         return True
 
     def _scrub(self) -> bool:

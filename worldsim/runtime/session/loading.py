@@ -7,7 +7,7 @@ import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,18 +16,12 @@ from worldsim.data.store import read_episode
 from worldsim.paths import asset
 from worldsim.registration import DREAM
 from worldsim.runtime.core.bindings import Bindings
+from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.moves import Move, Start
 from worldsim.runtime.core.playable_env import Place, spawn_of
 
 TORCH = ("worldsim.world.model",)
 SIZE = (64, 64)
-
-
-class Stage(NamedTuple):
-    """What comes next, and how much is done (0 to 1)."""
-
-    doing: str
-    progress: float
 
 
 class Opening:
@@ -92,30 +86,30 @@ class Opening:
             self._from_file = start_from(self.file, self.place, seed, self.fit)
         return self._from_file
 
-    def stages(self, seed: int, spawn: int | None) -> Iterator[Stage]:
+    def stages(self, seed: int, spawn: int | None) -> Iterator[LoadingStage]:
         """Open it, one piece an item; a stage is named before it is done.
 
         Args:
             seed: of the first start, which the world is warmed up with.
             spawn: of the first start; None lets the seed choose.
         """
-        yield Stage("loading the libraries", 0.1)
+        yield LoadingStage("loading the libraries", 0.1)
         for name in self.libraries:
             importlib.import_module(name)
         import gymnasium
 
-        yield Stage(f"loading {self.title}", 0.4)
+        yield LoadingStage(f"loading {self.title}", 0.4)
         env = gymnasium.make(self.environment, disable_env_checker=True, **self.kwargs)
         self.place = Place(env, self.environment, self.kwargs)
         self.actions = self.place.actions = self.bindings.of(self.place.actions)
-        yield Stage("going to the start", 0.6)
+        yield LoadingStage("going to the start", 0.6)
         self.place.reset(self.first_start(seed, spawn)[0])
-        yield Stage("making the first frames", 0.8)
+        yield LoadingStage("making the first frames", 0.8)
         self.place.step(Move(0, self.place.steps, self.place.noise))
         if self.settle and self.kwargs.get("device") == "cpu":
             from worldsim.threads import settle_threads
 
-            yield Stage("finding the best number of threads", 0.9)
+            yield LoadingStage("finding the best number of threads", 0.9)
             settle_threads(lambda: self.place.step(Move(0, self.place.steps, self.place.noise)))
 
 
@@ -129,7 +123,7 @@ class Opened(Opening):
             place.actions = bindings.of(place.actions)
         self.actions = place.actions
 
-    def stages(self, seed: int, spawn: int | None) -> Iterator[Stage]:
+    def stages(self, seed: int, spawn: int | None) -> Iterator[LoadingStage]:
         """Nothing is left to do."""
         return iter(())
 

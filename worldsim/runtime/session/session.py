@@ -17,6 +17,7 @@ import numpy as np
 from worldsim.runtime.core.clock import Clock, Pacer
 from worldsim.runtime.core.control import Controller
 from worldsim.runtime.core.intents import check_keys
+from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.moves import Start
 from worldsim.runtime.core.playthrough import Game
 from worldsim.runtime.core.sinks import Meter, Sink
@@ -29,7 +30,7 @@ from worldsim.runtime.recording.saves import NoSaves, Saves
 from worldsim.runtime.session.command_queue import Ask
 from worldsim.runtime.session.commands import Wishes
 from worldsim.runtime.session.course import Course
-from worldsim.runtime.session.loading import Opening, Stage
+from worldsim.runtime.session.loading import Opening
 from worldsim.runtime.session.loop import State
 from worldsim.runtime.session.presenter import sentence
 
@@ -99,12 +100,12 @@ class Session(Course):
         self._seed, self._seeds = seed, np.random.default_rng(seed)
         self._spawn, self._fps = spawn, fps
         self._stages = opening.stages(seed, spawn)
-        self._opening_stage: Stage | None = Stage("starting", 0.0)
+        self._opening_stage: LoadingStage | None = LoadingStage("starting", 0.0)
         self.ticks |= {State.WARMUP: self._tick_warmup, State.CHOOSING: self._tick_choosing}
         self._wishes = Wishes(self)
 
     @property
-    def wait(self) -> Stage | None:
+    def wait(self) -> LoadingStage | None:
         """What the player waits for, if anything."""
         return self._opening_stage if self._travel is None else self._travel.wait
 

@@ -15,11 +15,12 @@ from worldsim.actions import load_actions, parse_actions
 from worldsim.runtime.core.clock import Pacer
 from worldsim.runtime.core.control import Keyboard, Latch, RandomWalk, Script
 from worldsim.runtime.core.intents import INTENTS, Intent, check_keys, help_rows
+from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.playable_env import Place
 from worldsim.runtime.core.state_history import History, Moment
 from worldsim.runtime.core.status import Status, hud_lines
 from worldsim.runtime.recording.saves import Saves
-from worldsim.runtime.session.loading import Opened, Opening, Stage
+from worldsim.runtime.session.loading import Opened, Opening
 from worldsim.runtime.session.session import Session, State
 
 LEFT, RIGHT, FORWARD, STAND = range(4)
@@ -78,7 +79,7 @@ def test_the_preview_is_shown_while_the_world_opens(world):
 
     class Slow(Opening):
         def stages(self, seed, spawn):
-            yield Stage("loading", 0.2)
+            yield LoadingStage("loading", 0.2)
             self.place = make_place(world)
 
     opening = Slow("FARDMLab-v0", preview=preview)
@@ -702,7 +703,7 @@ def test_quitting_closes_everything_once(world):
 def test_a_session_that_fails_to_open_closes_its_sinks(world):
     class Broken(Opening):
         def stages(self, seed, spawn):
-            yield Stage("loading", 0.1)
+            yield LoadingStage("loading", 0.1)
             raise ValueError("no such world")
 
     seen = Seen()

@@ -18,9 +18,10 @@ import pytest
 from envs.world_model import WorldModelEnv
 from tests.support.players import ROOT, SECONDS, TOOLS, screenshot, until, windows_of
 from worldsim.runtime.core.control import Keyboard
+from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.playable_env import Place
 from worldsim.runtime.session.command_queue import Keys
-from worldsim.runtime.session.loading import Opened, Opening, Stage
+from worldsim.runtime.session.loading import Opened, Opening
 from worldsim.runtime.session.session import Session, State
 
 ZOOM = 16
@@ -184,7 +185,7 @@ def test_the_window_lives_while_the_world_is_slow(window, make_fake_world):
 
     class Slow(Opening):
         def stages(self, seed, spawn):
-            yield Stage("loading", 0.3)
+            yield LoadingStage("loading", 0.3)
             gate.wait(SECONDS)
             self.place = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
             self.actions = self.place.actions
@@ -282,7 +283,7 @@ def test_a_fine_screen_gets_a_larger_window(window, desktop, pixels):
 def test_a_fault_of_the_session_reaches_the_caller(window):
     class Broken(Opening):
         def stages(self, seed, spawn):
-            yield Stage("loading", 0.3)
+            yield LoadingStage("loading", 0.3)
             raise ValueError("no such world")
 
     session = Session(Broken("X-v0"), Keyboard(), seed=0)

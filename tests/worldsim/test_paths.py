@@ -162,8 +162,8 @@ def test_a_cache_of_latents_replaces_nothing_else(tmp_path):
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b"])
 def test_a_training_with_a_name_that_leads_elsewhere_is_refused(name):
+    from models.training.config import TrainConfig
     from models.training.config_published import PublishedConfig
-    from models.training.optim import TrainConfig
     from models.training.recipe_autoencoder import AutoencoderConfig
     from worldsim.config import load_config
 

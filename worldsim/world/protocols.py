@@ -1,0 +1,63 @@
+"""What a codec and a dynamics must do to be a world. Structural types; implementations lie in
+models/.
+"""
+
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+
+class Codec(Protocol):
+    """Pixels <-> latents."""
+
+    latent_shape: tuple[int, int, int]
+    frame_size: int
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents float32 `[...,C,h,w]` of frames uint8 `[...,H,W,3]`."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`."""
+
+
+class Carry(Protocol):
+    """A dynamics' memory of B dreams; opaque but for these."""
+
+    def map(self, function) -> "Carry":
+        """A new carry of `function(tensor, batch dimension)` of every tensor."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name."""
+
+
+class Dynamics(Protocol):
+    """What happens next, in latents.
+
+    One with `takes_frames` remembers pixels: `observe` gets the frames uint8 `[B,H,W,3]` as well,
+    and `newest_frames(carry)` gives those that `imagine` made, uint8 `[B,H,W,3]`; the codec is not
+    asked to decode.
+
+    One whose frames can be remembered with noise has `context_noise` (0 to 1), how much it is
+    without being told, and `imagine` takes another by that name.
+    """
+
+    def initial(self, batch: int) -> Carry:
+        """Dreams that have seen nothing."""
+
+    def observe(self, carry: Carry, latents: Tensor, actions: Tensor) -> Carry:
+        """Take in true frames `[B,C,h,w]`; actions `[B]` led to them."""
+
+    def imagine(
+        self, carry: Carry, actions: Tensor, noise: Tensor, steps: int
+    ) -> tuple[Carry, Tensor]:
+        """Make and take in the next frames."""
+
+    def carry_from(self, tensors: dict[str, Tensor]) -> Carry:
+        """Inverse of `Carry.tensors`."""
+
+
+class Parts(NamedTuple):
+    """What a builder makes of a card and weights."""
+
+    codec: Codec
+    dynamics: Dynamics

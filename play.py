@@ -108,6 +108,9 @@ def main(argv: list[str] | None = None) -> int:
         session.close()
         for folder in recorder.made + recorder.recovered:
             print(f"recorded: {folder}", flush=True)
+        for journal in recorder.aside:
+            advice = f"worldsim replay '{journal}' --headless tries again"
+            print(f"set aside, it could not be finished: {journal}; {advice}", file=sys.stderr)
     if recorder.trouble:
         print(recorder.trouble, file=sys.stderr)
     return 1 if recorder.trouble else 0

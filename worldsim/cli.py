@@ -72,6 +72,7 @@ def run(function: Callable[[list[str]], int | None], arguments: Sequence[str]) -
     Returns:
         The exit status.
     """
+    _print_anything()
     try:
         check_names()
         status = _call(function, list(arguments))
@@ -90,6 +91,13 @@ def run(function: Callable[[list[str]], int | None], arguments: Sequence[str]) -
             _abandon_output()  # what is left in its buffer would fail again at the exit
         print(f"worldsim: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR
+
+
+def _print_anything() -> None:
+    """Let what the terminal cannot show, such as a file's name in other bytes, be shown escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _abandon_output() -> None:

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from worldsim.data.collect import SEED_RANGES, Plan, play_episode
-from worldsim.registration import check_environment, make_named
+from worldsim.registration import make_named
 from worldsim.types import Episode
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def open_engine(card: "WorldCard") -> Any:
 
     # Mesa's software renderer: more threads than its caller's only get in the way at this size
     os.environ.setdefault("LP_NUM_THREADS", "0")
-    size, source = card.frame_size, f"the card of {card.name}"
-    check_environment(card.engine, source)
+    size, source = card.frame_size, "the card"
     try:
         env = make_named(card.engine, source).unwrapped
         if not hasattr(env, "actions"):
@@ -43,7 +42,9 @@ def open_engine(card: "WorldCard") -> Any:
         if env.observation_space.shape != (size, size, 3):
             env = make_named(card.engine, source, {"size": size}).unwrapped
     except (gymnasium.error.Error, TypeError, ValueError) as error:
-        raise ValueError(f"{card.name}: its engine {card.engine!r} won't start: {error}") from error
+        raise ValueError(
+            f"{card.name}: its engine {card.engine!r:.60} won't start: {error}"
+        ) from error
     if env.actions.name != card.action_set:
         raise ValueError(
             f"the engine {card.engine} has the actions {env.actions.name}, {card.name} was trained "

@@ -71,6 +71,18 @@ def path_below(root: Path, *parts: str) -> Path:
     return path
 
 
+def native_path(path: Path) -> str:
+    """The path as text for a library in C++, which takes the process down over other text.
+
+    Raises:
+        ValueError: it is no UTF-8.
+    """
+    try:
+        return str(path).encode("utf-8").decode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"the path {str(path)!a} is no UTF-8: rename the folder") from None
+
+
 def _cut(value: object) -> str:
     shown = repr(value) if isinstance(value, str) else f"{type(value).__name__} {value!r}"
     return shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -26,8 +26,7 @@ def write_textures(folder: Path, strip: int) -> None:
     folder.mkdir(parents=True)
     for name, picture in {**_cubes(), **_plants(), "compass": compass(strip)}.items():
         bgra = np.clip(picture, 0, 255).astype(np.uint8)[:, :, [2, 1, 0, 3]]
-        if not cv2.imwrite(str(folder / f"{PREFIX}{name}.png"), bgra):
-            raise OSError(f"{folder} cannot be written to.")
+        (folder / f"{PREFIX}{name}.png").write_bytes(cv2.imencode(".png", bgra)[1].tobytes())
 
 
 def compass(strip: int) -> Picture:

@@ -93,7 +93,7 @@ def test_truths_share_an_engine(env, forgetful):
     ("change", "sentence"),
     [
         ({"engine": "Nothing-v0"}, "its engine 'Nothing-v0' won't start"),
-        ({"engine": "CartPole-v1"}, "has no table of actions"),
+        ({"engine": "CartPole-v1"}, "it must be one of Maze-v0"),
     ],
 )
 def test_an_engine_that_does_not_fit_gets_one_sentence(change, sentence):

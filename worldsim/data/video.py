@@ -6,6 +6,7 @@ are lossless (store.py).
 """
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from worldsim.atomic import write_whole
 from worldsim.data.npz import MAX_BYTES
+from worldsim.paths import native_path
 
 MAX_SIDE = 4096
 _HEAD = 12
@@ -70,13 +72,9 @@ def _retrieved(path: Path, capture, count: int) -> np.ndarray:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple]:
     """OpenCV's reader and the announced number of frames."""
-    _check_container(path)
-    # FFmpeg tells of damage on the terminal; the sentence below says it once.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
+    with open_capture(path) as capture:
         sides = [int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
         length = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         if not capture.isOpened() or length < 1 or min(sides) < 1:
@@ -86,11 +84,34 @@ def _opened(path: Path) -> Iterator[tuple]:
                 f"{path} is {sides[0]}x{sides[1]} pixels: at most {MAX_SIDE} a side are read."
             )
         yield capture, length
-    finally:
-        capture.release()
 
 
-def _check_container(path: Path) -> None:
+@contextmanager
+def open_capture(path: Path, others: tuple[bytes, ...] = ()) -> Iterator:
+    """OpenCV's reader of a video. It reads from a file that is opened here: paths that are no
+    UTF-8 would take the process down.
+
+    Args:
+        path: an mp4, avi, mkv or webm file.
+        others: how files of other kinds may begin that will do too.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    _check_container(path, others)
+    # FFmpeg tells of damage on the terminal; whoever reads says it once.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
+
+    with open(path, "rb") as file:
+        capture = cv2.VideoCapture(file, cv2.CAP_FFMPEG, [])
+        try:
+            yield capture
+        finally:
+            capture.release()
+
+
+def _check_container(path: Path, others: tuple[bytes, ...]) -> None:
     """Refuse what is no video file: a web page, a Git LFS pointer, or a playlist that would make
     the reader open other files.
     """
@@ -99,8 +120,12 @@ def _check_container(path: Path) -> None:
     with open(path, "rb") as file:
         head = file.read(_HEAD)
     is_avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
-    if not (head[4:8] == b"ftyp" or is_avi or head[:4] == b"\x1aE\xdf\xa3"):
-        raise ValueError(f"{path} is no mp4, avi, mkv or webm video (it begins with {head!r}).")
+    known = head[4:8] == b"ftyp" or is_avi or head.startswith((b"\x1aE\xdf\xa3", *others))
+    if not known:
+        raise ValueError(
+            f"{path} is no mp4, avi, mkv or webm video, so no clip that can be read "
+            f"(it begins with {head!r})."
+        )
 
 
 def write_video(path: str | os.PathLike, frames: np.ndarray, fps: float) -> None:
@@ -113,14 +138,17 @@ def write_video(path: str | os.PathLike, frames: np.ndarray, fps: float) -> None
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
         raise ValueError(f"a video is made of uint8 frames [T,H,W,3], got {frames.shape}.")
-    write_whole(Path(path), lambda scratch: _write_mp4(scratch, Path(path), frames, fps))
+    with tempfile.TemporaryDirectory() as folder:  # OpenCV must not see the path: see open_capture
+        made = Path(folder) / "video.mp4"
+        _write_mp4(made, Path(path), frames, fps)
+        write_whole(Path(path), lambda scratch: scratch.write_bytes(made.read_bytes()))
 
 
 def _write_mp4(scratch: Path, path: Path, frames: np.ndarray, fps: float) -> None:
     import cv2
 
     size = (frames.shape[2], frames.shape[1])
-    writer = cv2.VideoWriter(str(scratch), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+    writer = cv2.VideoWriter(native_path(scratch), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
     for frame in frames:
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
     writer.release()

@@ -257,7 +257,7 @@ def checked_device(name: str) -> torch.device:
     """
     try:
         return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError, UnicodeError) as error:
         told = str(error).splitlines()[0]
         raise WorldError(f"there is no device {name!r} here ({told}): use cpu") from error
 

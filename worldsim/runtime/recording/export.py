@@ -65,8 +65,10 @@ def _animation(recording: Recording, path: Path, zoom: int) -> None:
     animation.frames = frames
     animation.durations = [round(1000 / recording.fps)] * len(frames)
     options = LOSSLESS if path.suffix == ".webp" else []
-    if not cv2.imwriteanimation(str(path), animation, options):
-        raise OSError(f"{path.name} could not be written.")
+    good, data = cv2.imencodeanimation(path.suffix, animation, options)
+    if not good:
+        raise OSError(f"{path.name} could not be encoded.")
+    path.write_bytes(data.tobytes())
 
 
 def _film(recording: Recording, path: Path, zoom: int) -> None:
@@ -77,7 +79,7 @@ def _film(recording: Recording, path: Path, zoom: int) -> None:
             "mp4 needs PyAV: pip install 'worldsim[video]', or export .webp."
         ) from error
     height, width, _ = recording.episode.frames.shape[1:]
-    with av.open(str(path), "w") as container:
+    with open(path, "wb") as file, av.open(file, "w", format="mp4") as container:
         rate = Fraction(recording.fps).limit_denominator(1000)
         stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
         # The codec wants even sides.

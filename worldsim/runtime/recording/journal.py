@@ -84,6 +84,12 @@ def read_journal(path: Path) -> Iterator[bytes]:
             yield payload
 
 
+def is_journal(path: Path) -> bool:
+    """Whether a file begins as a journal does."""
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
     """Lock a left-over journal while it is dealt with.

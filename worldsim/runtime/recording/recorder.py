@@ -90,6 +90,7 @@ class Recorder(Sink):
         trouble: why recording stopped by itself; empty while all is well.
         made: the recordings that were finished.
         recovered: recordings of earlier programs that were finished now.
+        aside: journals of earlier programs that could not be finished.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Recorder(Sink):
         self.trouble = ""
         self.made: list[Path] = []
         self.recovered: list[Path] = []
+        self.aside: list[Path] = []
         self._part = part
         self._facts: dict[str, Any] = {}
         self._line: _Line | None = None
@@ -177,7 +179,7 @@ class Recorder(Sink):
 
     def recover(self) -> None:
         """Finish what earlier programs left over, beside play."""
-        self._beside(lambda: self.recovered.extend(recover(self.folder)))
+        self._beside(self._recover)
 
     @property
     def label(self) -> str:
@@ -256,6 +258,11 @@ class Recorder(Sink):
         thread = threading.Thread(target=work, name="recorder finish")
         self._finishing.append(thread)
         thread.start()
+
+    def _recover(self) -> None:
+        found = recover(self.folder)
+        self.recovered.extend(found.made)
+        self.aside.extend(found.aside)
 
     def _finish(self, journal: Journal, end: _End) -> None:
         try:

@@ -6,6 +6,8 @@
     recordings/<name>/meta.json     world, seed, sampler steps, versions, a hash for every frame
     recordings/<name>/preview.webp  to look at; lossy, and nothing reads it
     recordings/<name>.journal       a recording that is being made, or that was cut short
+    recordings/<name>.journal.bad   one that could not be finished, set aside: `worldsim replay` on
+                                    it tries again and says why
 
 A folder appears whole or not at all. Each recording is one straight line of play, so that it can
 be made again from its start, bit for bit.
@@ -27,7 +29,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -35,10 +37,11 @@ import numpy as np
 from worldsim.data.store import EpisodeStore, read_episode
 from worldsim.runtime.core.moves import NO_NOISE, Move, Point, Step, unpack
 from worldsim.runtime.core.playable_env import Identity
-from worldsim.runtime.recording.journal import claimed, read_journal
+from worldsim.runtime.recording.journal import MAGIC, claimed, is_journal, read_journal
 from worldsim.types import Episode, EpisodeMeta
 
 EPISODE, START, META, JOURNAL = "episode.npz", "start.zip", "meta.json", ".journal"
+BAD, TRIES, MOST_TRIES = ".bad", ".tries", 2
 PREVIEW, PREVIEW_QUALITY, PREVIEW_FRAMES = "preview.webp", 80, 256
 _STAMP = re.compile(r"-(\d{8}-\d{6})-(\d+)$")  # record.py ends names so
 _CUT_SHORT = {"ended": "cut short", "recovered": True, "dropped": 0, "terminated": False}
@@ -124,12 +127,14 @@ def finish(journal: Path, facts: dict[str, Any]) -> Path | None:
         OSError: the disk is full; the journal stays.
         ValueError: it is no journal.
     """
-    folder = journal.with_suffix("")
+    folder = journal.with_name(journal.name.removesuffix(BAD)).with_suffix("")
     if (folder / META).exists():  # the last thing that failed was removing the journal
         journal.unlink(missing_ok=True)
         return folder
     records = read_journal(journal)
     first = next(records, None)
+    if first is None and journal.stat().st_size > len(MAGIC):
+        raise ValueError(f"{journal} is damaged: its first record cannot be read.")
     if first is None:
         journal.unlink(missing_ok=True)
         return None
@@ -197,26 +202,62 @@ def _write_preview(path: Path, episode: Episode) -> None:
     animation.frames = [np.ascontiguousarray(f[..., ::-1]) for f in episode.frames[::every]]
     animation.durations = [round(1000 * every / episode.meta.fps)] * len(animation.frames)
     quality = [cv2.IMWRITE_WEBP_QUALITY, PREVIEW_QUALITY]
-    if not cv2.imwriteanimation(str(path), animation, quality):
-        path.unlink(missing_ok=True)
+    with suppress(OSError, cv2.error):
+        good, data = cv2.imencodeanimation(".webp", animation, quality)
+        if good:  # OpenCV must not see the path: it may be no UTF-8
+            path.write_bytes(data.tobytes())
 
 
-def recover(folder: Path) -> list[Path]:
+class Recovered(NamedTuple):
+    """What came of the recordings that a crash cut short: the folders that were made, and the
+    journals that were set aside.
+    """
+
+    made: list[Path]
+    aside: list[Path]
+
+
+def recover(folder: Path) -> Recovered:
     """Finish the recordings that a crash cut short.
+
+    A journal that is damaged, or that took the program down with it each time before, is set aside
+    (`.journal.bad`), so that the next start does not try it again. Where the disk is full or may
+    not be written to, it stays.
 
     Args:
         folder: where recordings are; need not exist.
-
-    Returns:
-        The folders that were made.
     """
-    made = []
+    found = Recovered([], [])
     for journal in sorted(folder.glob(f"*{JOURNAL}")):
-        # A journal that cannot be finished stays, for a human to look at.
-        with suppress(OSError, ValueError), claimed(journal) as ours:
-            if ours:
-                made.append(finish(journal, _CUT_SHORT))
-    return [path for path in made if path is not None]
+        with suppress(OSError), claimed(journal) as ours:
+            if ours and is_journal(journal):
+                _recover_one(journal, found)
+    return found
+
+
+def _recover_one(journal: Path, found: Recovered) -> None:
+    tries = journal.with_name(f".{journal.name}{TRIES}")
+    try:
+        if _count_try(tries) > MOST_TRIES:
+            raise ValueError("the program ended each time while it was being finished")
+        made = finish(journal, _CUT_SHORT)
+    except OSError:
+        tries.unlink(missing_ok=True)
+        raise
+    except Exception:  # whatever is wrong with it, the journals after it are finished
+        found.aside.append(journal.rename(journal.with_name(journal.name + BAD)))
+    else:
+        found.made.extend([made] if made else [])
+    tries.unlink(missing_ok=True)
+
+
+def _count_try(tries: Path) -> int:
+    """How often a journal was tried, this time included; on the disk before it is tried."""
+    with open(tries, "ab") as file:
+        file.write(b".")
+        file.flush()
+        os.fsync(file.fileno())
+        return file.tell()
 
 
 def read_recording(folder: Path) -> Recording:
@@ -225,7 +266,7 @@ def read_recording(folder: Path) -> Recording:
     Raises:
         ValueError: it is none, or is damaged.
     """
-    if folder.suffix == JOURNAL:
+    if folder.name.endswith((JOURNAL, JOURNAL + BAD)):
         folder = _finish_left_over(folder)
     if not (folder / META).is_file():
         raise ValueError(f"{folder} is no recording: {_nearby(folder)}")

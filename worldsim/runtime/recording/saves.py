@@ -20,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from worldsim.data.picture import read_picture
 from worldsim.paths import check_name, path_below, to_name
 from worldsim.runtime.core.moves import Moves, Point, Start, pack, unpack
 from worldsim.runtime.core.playable_env import Identity, Outcome, Place
@@ -113,8 +114,8 @@ class Saves:
     def pictures(self, place: Place) -> dict[int, np.ndarray]:
         """What was to be seen in each slot that is not empty: uint8 `[H,W,3]` by slot."""
         newest = {slot: _all(self._home(place, slot))[-1:] for slot in SLOTS}
-        found = {slot: cv2.imread(str(way[0] / PICTURE)) for slot, way in newest.items() if way}
-        return {slot: image[..., ::-1] for slot, image in found.items() if image is not None}
+        found = {slot: _picture(way[0] / PICTURE) for slot, way in newest.items() if way}
+        return {slot: image for slot, image in found.items() if image is not None}
 
     def _home(self, place: Place, slot: int) -> Path:
         assert slot == 0 or slot in SLOTS
@@ -149,6 +150,11 @@ def _remove(folder: Path) -> None:
         for name in (STATE, PICTURE, LINE):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
+
+
+def _picture(path: Path) -> np.ndarray | None:
+    with suppress(OSError):
+        return read_picture(path)
 
 
 def _png(frame: np.ndarray) -> bytes:

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 
 from worldsim.actions import ActionSet, load_actions, renumbered
+from worldsim.data.picture import read_picture
+from worldsim.data.video import open_capture
 from worldsim.evaluate.metrics import psnr
 from worldsim.runtime.core.moves import Start
 from worldsim.runtime.core.playable_env import Place
@@ -56,7 +58,7 @@ def start_from(path: Path, place: Place, seed: int, fit: str = "crop") -> tuple[
     if published is not None or path.is_dir() or kind == ".npz":
         start, said = _from_episode(published or _episode(path), place, seed, fit), ""
     elif kind in PICTURES:
-        frames = fitted(_read_picture(path), size, fit)[None]
+        frames = fitted(_picture(path), size, fit)[None]
         start = _start(seed, name, frames, np.zeros(0, np.int64))
         said = ""
     elif kind in CLIPS:
@@ -191,18 +193,16 @@ def _episode(path: Path) -> Episode:
     return read_recording(path).episode if path.is_dir() else read_episode(path)
 
 
-def _read_picture(path: Path) -> np.ndarray:
-    data = np.fromfile(path, np.uint8)  # imread says nothing of why it failed
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+def _picture(path: Path) -> np.ndarray:
+    image = read_picture(path)
     if image is None:
         raise ValueError(f"{path} is no picture that can be read.")
-    return image[..., ::-1]
+    return image
 
 
 def _read_clip(path: Path, size: int, fit: str, fps: float) -> np.ndarray:
     """Frames at the world's pace, the first ones of the clip: uint8 `[T,size,size,3]`."""
-    video = cv2.VideoCapture(str(path))
-    try:
+    with open_capture(path, (b"GIF8",)) as video:
         theirs = video.get(cv2.CAP_PROP_FPS) or fps
         pixels = video.get(cv2.CAP_PROP_FRAME_WIDTH) * video.get(cv2.CAP_PROP_FRAME_HEIGHT)
         if pixels > MOST_PIXELS:
@@ -216,8 +216,6 @@ def _read_clip(path: Path, size: int, fit: str, fps: float) -> np.ndarray:
                 break
             if image is not None:
                 frames.append(fitted(image[..., ::-1], size, fit))
-    finally:
-        video.release()
     if not frames:
         raise ValueError(f"{path} is no clip that can be read.")
     return np.stack(frames)

@@ -3,6 +3,7 @@ pygame. Listens to nothing.
 """
 
 import os
+import re
 import sys
 
 import numpy as np
@@ -26,6 +27,7 @@ BAR, ALARM, MARK, HEAT = (0, 158, 115), (240, 228, 66), (86, 180, 233), (230, 15
 GRID = (110, 110, 110)
 CURVE_RANGE = (5.0, 35.0)  # dB
 SMALLEST_FONT, LARGEST_FONT, MARGIN = 12, 60, 8
+MOST_LETTERS = 1000  # of a line; SDL refuses pictures that are too wide
 FONT_SHARE = 32  # letters are this part of the window, so that they can be read on any screen
 
 
@@ -48,7 +50,7 @@ class Screen:
     def __init__(self, title: str, size: tuple[int, int], zoom: int | None = None) -> None:
         _open_display()
         zoom = zoom or max(1, comfortable(pygame.display.get_desktop_sizes()) // max(size))
-        pygame.display.set_caption(title)
+        pygame.display.set_caption(plain(title))
         self._size = size[0] * zoom, size[1] * zoom
         self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
         self._full = False
@@ -112,7 +114,8 @@ class Screen:
                 before, row = pane.label, cell.y
                 top = cell.y - self.line - heated * int(HEATED * cell.height)
                 pygame.draw.line(self._surface, TEXT, (cell.x, top), (cell.x, cell.y + cell.height))
-                self._surface.blit(self._font.render(pane.label, True, TEXT), (cell.x + 3, top))
+                label = self._font.render(plain(pane.label), True, TEXT)
+                self._surface.blit(label, (cell.x + 3, top))
         room = self.room()
         return room.height - (cells[0].y - self.line - heated * int(HEATED * cells[0].height))
 
@@ -142,7 +145,7 @@ class Screen:
         self, lines: list[str], room: Rect, bottom: bool = False, colour: tuple = TEXT
     ) -> None:
         """Write lines on a shade, at the top or bottom of a room; a tab begins a second column."""
-        font = self._font
+        font, lines = self._font, [plain(line) for line in lines]
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):  # so that all of it fits
             font = self._sized(pixels)
             rows = [row for line in lines for row in _wrapped(font, line, room.width - 3 * MARGIN)]
@@ -162,7 +165,7 @@ class Screen:
         self._surface.blit(shade, (room.x, top))
 
     def _label(self, text: str, shown: Rect) -> None:
-        label = self._font.render(text, True, TEXT)
+        label = self._font.render(plain(text), True, TEXT)
         width = min(label.get_width(), shown.width)
         self._surface.fill(BLACK, (shown.x, shown.y, width, label.get_height()))
         self._surface.blit(label, (shown.x, shown.y), (0, 0, width, label.get_height()))
@@ -207,6 +210,14 @@ class Screen:
         if pixels not in self._fonts:
             self._fonts[pixels] = pygame.font.Font(None, pixels)
         return self._fonts[pixels]
+
+
+def plain(text: str) -> str:
+    """Text as SDL takes it: short, without NUL and without halves of characters, which the names of
+    files may hold.
+    """
+    found = re.sub(r"[\0\ud800-\udfff]", "\ufffd", text)
+    return found if len(found) <= MOST_LETTERS else f"{found[: MOST_LETTERS - 3]}..."
 
 
 def _wrapped(font: pygame.font.Font, line: str, width: int) -> list[str]:

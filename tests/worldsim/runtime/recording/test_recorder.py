@@ -4,10 +4,12 @@ import errno
 import json
 import os
 import resource
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -298,7 +300,7 @@ def test_every_step_is_on_the_disk_before_anything_is_closed(world, tmp_path):
     session.recorder._queue.put(None)  # its thread ends, and closes nothing
     session.recorder._thread.join()
     assert written(tmp_path) == 4
-    assert recover(tmp_path) == []  # it is locked: its writer is alive
+    assert recover(tmp_path).made == []  # it is locked: its writer is alive
 
 
 def test_a_left_over_journal_is_recovered_at_the_next_start(world, make_fake_world, tmp_path):
@@ -321,8 +323,58 @@ def test_a_left_over_journal_is_recovered_at_the_next_start(world, make_fake_wor
 
 def test_what_is_no_journal_stays_where_it_is(tmp_path):
     (tmp_path / "notes.journal").write_text("dear diary")
-    assert recover(tmp_path) == []
+    assert recover(tmp_path).made == []
     assert (tmp_path / "notes.journal").read_text() == "dear diary"
+
+
+def framed(record):
+    return struct.pack("<II", len(record), zlib.crc32(record)) + record
+
+
+def test_a_damaged_journal_is_set_aside_and_the_next_are_finished(world, tmp_path):
+    """It was tried again at every start, and the ones after it never were."""
+    session = play(world, tmp_path, [2, 0, 2, 1])
+    until(lambda: written(tmp_path) == 4)
+    (journal,) = tmp_path.glob("*.journal")
+    whole, step = journal.read_bytes(), list(read_journal(journal))[-1]
+    session.close()
+    for name, record in {"a": b"short", "b": step[:40], "c": step[:24] + b"no zlib"}.items():
+        (tmp_path / f"{name}.journal").write_bytes(whole + framed(record))
+    (tmp_path / "d.journal").write_bytes(journals.MAGIC + framed(b"no start"))
+    (tmp_path / "e.journal").write_bytes(journals.MAGIC + whole[len(journals.MAGIC) + 9 :])
+    (tmp_path / "f.journal").write_bytes(whole)
+    recorder = Recorder(tmp_path)
+    recorder.recover()
+    recorder.close()
+    assert recorder.recovered == [tmp_path / "f"]
+    assert [path.name for path in recorder.aside] == [f"{name}.journal.bad" for name in "abcde"]
+    assert (tmp_path / "a.journal.bad").read_bytes() == whole + framed(b"short")
+    assert not list(tmp_path.glob("*.journal"))
+    assert not list(tmp_path.glob(".*"))
+    assert recover(tmp_path) == ([], [])
+    (tmp_path / "g.journal.bad").write_bytes(whole)
+    assert len(read_recording(tmp_path / "g.journal.bad").episode) == 4
+
+
+def test_a_journal_that_takes_the_program_down_is_not_tried_for_ever(world, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        """A fault of a library, after which nothing of Python runs."""
+
+    def die(*_):
+        raise Killed
+
+    session = play(world, tmp_path, [2, 0])
+    until(lambda: written(tmp_path) == 2)
+    (journal,) = tmp_path.glob("*.journal")
+    (tmp_path / "x.journal").write_bytes(journal.read_bytes())
+    session.close()
+    monkeypatch.setattr("worldsim.runtime.recording.finish", die)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            recover(tmp_path)
+    assert recover(tmp_path) == ([], [tmp_path / "x.journal.bad"])
+    monkeypatch.undo()
+    assert len(read_recording(tmp_path / "x.journal.bad").episode) == 2
 
 
 def test_finishing_is_whole_or_not_at_all(world, tmp_path, monkeypatch):
@@ -338,7 +390,7 @@ def test_finishing_is_whole_or_not_at_all(world, tmp_path, monkeypatch):
         session.close()
     assert [path.suffix for path in tmp_path.iterdir()] == [".journal"]
     assert "No space left" in session.recorder.trouble
-    assert len(recover(tmp_path)) == 1
+    assert len(recover(tmp_path).made) == 1
     assert lengths(tmp_path) == [2]
 
 
@@ -455,7 +507,7 @@ def test_kill_nine_loses_nothing_that_was_written(tmp_path):
     process.communicate()
     (journal,) = tmp_path.glob("*.journal")
     steps = len(list(read_journal(journal))) - 1
-    (folder,) = recover(tmp_path)
+    (folder,) = recover(tmp_path).made
     recording = read_recording(folder)
     assert len(recording.episode) == steps > 10
     import gymnasium

@@ -368,7 +368,7 @@ def test_a_journal_that_takes_the_program_down_is_not_tried_for_ever(world, tmp_
     (journal,) = tmp_path.glob("*.journal")
     (tmp_path / "x.journal").write_bytes(journal.read_bytes())
     session.close()
-    monkeypatch.setattr("worldsim.runtime.recording.finish", die)
+    monkeypatch.setattr(recordings, "finish", die)
     for _ in range(2):
         with pytest.raises(Killed):
             recover(tmp_path)

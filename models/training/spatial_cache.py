@@ -59,8 +59,14 @@ def cached_episodes(
     missing = [path for path in store.paths() if path.name not in held]
     for start in range(0, len(missing), EPISODES):
         paths = missing[start : start + EPISODES]
-        chunks.append(_write_chunk(paths, network, network_hash, folder))
+        _write_chunk(paths, network, network_hash, folder)
         progress(f"depth of {start + len(paths)} of {len(missing)} new episodes")
+    return open_episodes(folder)
+
+
+def open_episodes(folder: Path) -> list[SpatialEpisode]:
+    """The episodes of a finished cache."""
+    chunks = sorted(folder.glob("chunk-*"))
     return [episode for chunk in chunks for episode in _open_chunk(chunk)]
 
 
@@ -86,7 +92,6 @@ def _write_chunk(paths: list[Path], network: DepthNetwork, network_hash: str, fo
         os.rename(scratch, chunk)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return chunk
 
 
 def _write_arrays(paths: list[Path], network: DepthNetwork, folder: Path) -> dict:

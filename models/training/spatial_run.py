@@ -3,6 +3,7 @@ odometry, world folder. The loop is that of every training (train_loop.py).
 """
 
 import copy
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from models.training.ema import warm_up_ema
 from models.training.loop import Run, start_folder
 from models.training.muon import Muon
 from models.training.optim import set_rate
+from models.training.prefetch import Prefetcher
 from models.training.spatial_cache import SpatialEpisode, cached_episodes
 from models.training.spatial_config import SpatialConfig
 from models.training.spatial_depth import hash_network, train_depth
 from models.training.spatial_loss import SpatialLoss
 from models.training.spatial_odometry import train_odometry
-from models.training.spatial_samples import SampleDrawer, Samples
+from models.training.spatial_samples import Samples, open_drawer
 from worldsim.actions import load_actions
 from worldsim.config import load_config, to_dict
 from worldsim.data.store import EpisodeStore
@@ -103,14 +105,14 @@ class SpatialRecipe:
         self.generator = torch.Generator().manual_seed(seed)
         self.loss_of = SpatialLoss(cfg.loss, codec, self.generator)
         self.actions = load_actions(cfg.action_set)
-        self.drawer = SampleDrawer(
-            episodes, self.actions, cfg.memory, cfg.samples, cfg.depth.far, seed
-        )
+        settings = (self.actions, cfg.memory, cfg.samples, cfg.depth.far, seed)
+        make = functools.partial(open_drawer, Path(cfg.data.cache), *settings)
+        batch = max(self.plan.batch // distributed.count(), cfg.samples.group)
+        self.drawer = Prefetcher(make, batch)
 
     def draw(self, step: int) -> Samples:
         """The next samples, on the device."""
-        samples = self.drawer.draw(max(self.plan.batch // distributed.count(), 1))
-        return samples.to(self.device)
+        return self.drawer.draw().to(self.device)
 
     def loss(self, average: nn.Module, batch: Samples, step: int) -> tuple[Tensor, dict]:
         """Of what this step's stage asks for."""

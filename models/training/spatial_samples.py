@@ -9,6 +9,7 @@ leave small holes and would never teach painting.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from models.memory.frame_bank import COARSE, EMPTY, FrameBank
 from models.memory.pinhole import unproject
 from models.memory.renderer import MemoryView, render
 from models.spatial.config import MemoryConfig
-from models.training.spatial_cache import SpatialEpisode
+from models.training.spatial_cache import SpatialEpisode, open_episodes
 from worldsim.actions import ActionSet
 
 
@@ -339,6 +340,11 @@ class SampleDrawer:
 
     def _normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.torch_rng)
+
+
+def open_drawer(folder: Path, *settings) -> SampleDrawer:
+    """A drawer over a finished cache; `settings` are the SampleDrawer's."""
+    return SampleDrawer(open_episodes(folder), *settings)
 
 
 def relative_poses(poses: np.ndarray) -> np.ndarray:

@@ -1,0 +1,101 @@
+"""Batches drawn ahead of time in a process of their own, in the same order as without it.
+
+What is drawn depends on the drawer's state alone, and that travels with every batch: a training
+that resumes goes on with the batch after the last one that it used.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import queue
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+AHEAD = 3  # batches
+PATIENCE = 5.0  # seconds between two looks at whether the other process lives
+
+
+class Drawer(Protocol):
+    """Draws batches; what comes next is a function of its state."""
+
+    def draw(self, batch: int) -> Any:
+        """The next batch."""
+
+    def state_dict(self) -> dict:
+        """Where the random numbers stand."""
+
+    def load_state_dict(self, state: dict) -> None:
+        """Inverse of state_dict."""
+
+
+class Prefetcher:
+    """A Drawer whose batches come from another process.
+
+    Args:
+        make: makes the drawer there; picklable.
+        batch: samples of a batch.
+        state: of the drawer; None for a new one.
+    """
+
+    def __init__(self, make: Callable[[], Drawer], batch: int, state: dict | None = None):
+        self.make, self.batch, self.state = make, batch, state
+        self._process: multiprocessing.Process | None = None
+
+    def draw(self) -> Any:
+        """The next batch.
+
+        Raises:
+            RuntimeError: the process ended.
+        """
+        if self._process is None:
+            self._start()
+        while True:
+            with contextlib.suppress(queue.Empty):
+                arrays, self.state = self._batches.get(timeout=PATIENCE)
+                return tree_map(torch.from_numpy, arrays)
+            if not self._process.is_alive():
+                raise RuntimeError("the process that draws samples ended: run the command again")
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from a state."""
+        self.close()
+        self.state = state
+
+    def state_dict(self) -> dict | None:
+        """The state after the last batch that was used."""
+        return self.state
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join()
+            self._process = None
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._batches = context.Queue(AHEAD)
+        arguments = (self.make, self.batch, self.state, self._batches, os.getpid())
+        self._process = context.Process(target=_draw_all, args=arguments, daemon=True)
+        self._process.start()
+
+
+def _draw_all(
+    make: Callable[[], Drawer], batch: int, state: dict | None, batches: Any, parent: int
+) -> None:
+    """Draw until the other process is gone."""
+    torch.set_num_threads(1)
+    drawer = make()
+    if state is not None:
+        drawer.load_state_dict(state)
+    while os.getppid() == parent:
+        # arrays, since tensors would travel as open files of shared memory
+        item = tree_map(Tensor.numpy, drawer.draw(batch)), drawer.state_dict()
+        while os.getppid() == parent:
+            with contextlib.suppress(queue.Full):
+                batches.put(item, timeout=PATIENCE)
+                break

@@ -19,7 +19,7 @@ import numpy as np
 from envs.engine import EngineEnv
 from envs.voxel.pool import borrow, give_back
 from envs.voxel.process import Engine
-from envs.voxel.server_dir import BIOMES
+from envs.voxel.server_dir import BIOMES, VIEW
 from envs.voxel.walker import PublishedWalker, Walker, draw_kind, make_walker
 
 FPS = 20
@@ -64,10 +64,15 @@ class VoxelEnv(EngineEnv[VoxelState]):
 
     metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": FPS}
     noun, state_type = "the land of blocks", VoxelState
+    far = float(VIEW)
     published_walker = PublishedWalker.kind
 
     def __init__(
-        self, size: int = 128, biome: str = "mixed", render_mode: str | None = None
+        self,
+        size: int = 128,
+        biome: str = "mixed",
+        render_mode: str | None = None,
+        depth: bool = False,
     ) -> None:
         """Make the environment; nothing is started before reset.
 
@@ -75,11 +80,12 @@ class VoxelEnv(EngineEnv[VoxelState]):
             size: pixels a side, 64 or 128.
             biome: "mixed", "forest" or "plains".
             render_mode: None or "rgb_array".
+            depth: whether `info["depth"]` is told, in blocks.
 
         Raises:
             ValueError: another size, biome or mode.
         """
-        super().__init__("voxel", size, render_mode)
+        super().__init__("voxel", size, render_mode, depth)
         if biome not in BIOMES:
             raise ValueError(f"biome should be one of {', '.join(BIOMES)}, got {biome!r}.")
         self.biome = biome
@@ -121,6 +127,9 @@ class VoxelEnv(EngineEnv[VoxelState]):
             self._around = None
         self._engine.load(*state.feet)
         return self._engine.look(*state.feet, state.heading)
+
+    def _measure(self, state: VoxelState) -> np.ndarray:
+        return self._engine.depth(*state.feet, state.heading)
 
     def _enter(self, state: VoxelState) -> np.ndarray:
         """Go to a place: from far away, always from the same side, see _CELL, unless near it."""

@@ -28,11 +28,15 @@ import numpy as np
 
 from envs.voxel.framebuffer import Screen
 from envs.voxel.programs import find_programs
+from envs.voxel.raycast import Land
 from envs.voxel.server_dir import VIEW, prepare
 
 PATIENCE = 120  # seconds without an answer; a busy machine may take its time
 REACH = VIEW + 44
 """Blocks around the eye that are loaded: all that are drawn, their neighbours, and some steps."""
+SIGHT = VIEW + 9
+"""Blocks around the place loaded last whose nodes are asked for: the eye stays within 8 of it."""
+EYE_HEIGHT = 1.62  # above the feet, as in eye.lua
 _TRIES = 3
 _KEEPER = Path(__file__).parent / "supervisor.py"
 
@@ -96,6 +100,7 @@ class Engine:
         pipes.append(self._process)
         self._running = True
         self._loaded: tuple[float, float, float] | None = None
+        self._land: Land | None = None  # around the place that is loaded
         self._shown: tuple[float, ...] | None = None
         if self._line() != "ready":
             raise EngineError("the engine began with a wrong answer.")
@@ -125,7 +130,7 @@ class Engine:
             return
         self.loads += 1
         self.ask("load", round(x), round(y), round(z), REACH)
-        self._loaded = (x, y, z)
+        self._loaded, self._land = (x, y, z), None
         # The client has the blocks now and makes their meshes in a thread. Done is when that sleeps
         # before and after some frames, which have taken over what it made.
         while True:
@@ -156,6 +161,24 @@ class Engine:
         frame = self._point(x, y, z, heading)
         self._run(False)
         return frame
+
+    def depth(self, x: float, y: float, z: float, heading: float) -> np.ndarray:
+        """What `look` shows, as depth float32 `[size/2, size/2]`; see raycast.py.
+
+        The place has to be loaded.
+        """
+        if self._land is None:
+            self._land = self._read_land(*self._loaded)
+        return self._land.depth((x, y + EYE_HEIGHT, z), heading, self.size // 2)
+
+    def _read_land(self, x: float, y: float, z: float) -> Land:
+        self.ask("nodes", round(x), round(y), round(z), SIGHT)
+        self._run(False)
+        with open(self._folder / "world" / "nodes", "rb") as file:
+            *numbers, names = file.readline().decode().split(maxsplit=6)
+            corner, sides = map(int, numbers[:3]), map(int, numbers[5:2:-1])
+            nodes = np.frombuffer(file.read(), np.uint8).reshape(tuple(sides))
+        return Land(nodes, tuple(corner), names.split())
 
     def _point(self, x: float, y: float, z: float, heading: float) -> np.ndarray:
         self.ask("look", float(x), float(y), float(z), float(np.radians(heading % 360)))

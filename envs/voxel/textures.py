@@ -29,6 +29,11 @@ def write_textures(folder: Path, strip: int) -> None:
         (folder / f"{PREFIX}{name}.png").write_bytes(cv2.imencode(".png", bgra)[1].tobytes())
 
 
+def plant_shapes() -> dict[str, np.ndarray]:
+    """Where the pictures of plants are opaque, bool `[16, 16]` from the top, by name."""
+    return {name: picture[:, :, 3] > 0 for name, picture in _plants().items()}
+
+
 def compass(strip: int) -> Picture:
     """A band of 360 columns, one a degree, uint8-valued `[strip, 360, 4]`."""
     degrees = np.arange(360)

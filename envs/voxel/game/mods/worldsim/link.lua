@@ -3,12 +3,13 @@
 --
 --   spawn X Z LAYER            -> X Y Z of a level, open spot near there
 --   load X Y Z RADIUS          -> once all land around is built and has reached the client
+--   nodes X Y Z RADIUS         -> once the file "nodes" tells what stands around: see write_nodes
 --   walk X Y Z FALL GROUNDED YAW FORWARD -> the body a tick later: X Y Z FALL GROUNDED
 --   look X Y Z YAW             -> the eye is told to go there
 local AT_A_TIME = 16 -- commands a server step: one a step would cap them at 30 a second
 local HEIGHT = 32 -- of the land above its layer's base
 
-return function(land, body, open_eye)
+return function(land, body, open_eye, looks)
 	local folder = core.get_worldpath()
 	local commands, answers
 	local player, busy, barriers = nil, false, 0
@@ -84,12 +85,44 @@ return function(land, body, open_eye)
 		end)
 	end
 
+	-- A line: the middle of the first node, how many there are to the east, up and north, and the
+	-- names of what they look like. Then a byte a node, the place of its name from 0: eastwards
+	-- first, then upwards, then northwards. Nodes nobody has built look like air.
+	local data = {}
+	local function write_nodes(x, y, z, radius)
+		local base = math.floor(y / land.LAYER + 0.5) * land.LAYER
+		local vm = core.get_voxel_manip()
+		local lo, hi = vm:read_from_map(
+			{x = x - radius, y = base, z = z - radius},
+			{x = x + radius, y = base + HEIGHT - 1, z = z + radius})
+		local names, bytes, numbers = {"air"}, {}, {air = string.char(0)}
+		for id, look in pairs(looks) do
+			if not numbers[look] then
+				numbers[look] = string.char(#names)
+				names[#names + 1] = look
+			end
+			bytes[id] = numbers[look]
+		end
+		vm:get_data(data)
+		local count = (hi.x - lo.x + 1) * (hi.y - lo.y + 1) * (hi.z - lo.z + 1)
+		for at = 1, count do
+			data[at] = bytes[data[at]] or bytes[core.CONTENT_AIR]
+		end
+		local file = assert(io.open(folder .. "/nodes", "wb"))
+		file:write(table.concat({lo.x, lo.y, lo.z, hi.x - lo.x + 1, hi.y - lo.y + 1,
+			hi.z - lo.z + 1, table.concat(names, " ")}, " "), "\n")
+		file:write(table.concat(data, "", 1, count))
+		file:close()
+		answer("ok")
+	end
+
 	local serve = {
 		spawn = function(x, z, layer)
 			x, z = land.spawn(x, z, layer)
 			answer(x, layer * land.LAYER + land.ground(x, z, layer) + 0.5, z)
 		end,
 		load = load,
+		nodes = write_nodes,
 		walk = function(x, y, z, fall, grounded, yaw, forward)
 			local state = {x = x, y = y, z = z, fall = fall, grounded = grounded == 1}
 			body(state, yaw, forward == 1)

@@ -1,5 +1,5 @@
 -- The kinds of block. Their 16 x 16 pictures are drawn by envs/voxel/textures.py.
--- Returns name -> content id.
+-- Returns name -> content id, and content id -> what it looks like: air, cube, or a plant's name.
 local cubes = {
 	stone = {"stone"},
 	moss = {"moss"},
@@ -14,7 +14,7 @@ local cubes = {
 	pumpkin = {"pumpkin_top", "pumpkin_top", "pumpkin"},
 }
 local plants = {"tall_grass", "fern", "red_flower", "yellow_flower", "blue_flower", "mushroom"}
-local ids = {air = core.CONTENT_AIR}
+local ids, looks = {air = core.CONTENT_AIR}, {[core.CONTENT_AIR] = "air"}
 
 local function pictures(names)
 	local files = {}
@@ -24,17 +24,18 @@ local function pictures(names)
 	return files
 end
 
-local function register(name, definition)
+local function register(name, look, definition)
 	definition.description = name
 	core.register_node("worldsim:" .. name, definition)
 	ids[name] = core.get_content_id("worldsim:" .. name)
+	looks[ids[name]] = look
 end
 
 for name, sides in pairs(cubes) do
-	register(name, {tiles = pictures(sides)})
+	register(name, "cube", {tiles = pictures(sides)})
 end
 for _, name in ipairs(plants) do
-	register(name, {
+	register(name, name, {
 		drawtype = "plantlike",
 		tiles = pictures({name}),
 		paramtype = "light",
@@ -45,4 +46,4 @@ end
 for _, name in ipairs({"mapgen_stone", "mapgen_water_source", "mapgen_river_water_source"}) do
 	core.register_alias(name, "worldsim:stone")
 end
-return ids
+return ids, looks

@@ -49,13 +49,16 @@ class Land:
         Args:
             eye: x, y, z.
             heading: degrees counter-clockwise from north.
-            count: parts a side.
+            count: parts a side, an even number: then no ray runs along an axis.
 
         Returns:
             float32 `[count, count]`; VIEW where nothing is seen: what lies VIEW away, measured
-            along its ray, is lost in fog.
+            along its ray, is lost in fog, and from beyond the known nodes nothing is seen.
         """
         origin = (np.array(eye) - self._corner)[:, None]
+        sides = np.array(self._shape[::-1])[:, None]
+        if (origin < 0).any() or (origin >= sides).any():
+            return np.full((count, count), VIEW, np.float32)
         ways = directions(heading, count)
         limits = VIEW / np.linalg.norm(ways, axis=0)
         found, (rays, cells, kinds) = self._march(origin, ways, limits)
@@ -136,6 +139,8 @@ def leap(
     times = (borders - origin) / ways
     first = np.minimum(np.minimum(times[0], times[1]), times[2])
     inside = np.floor(origin + first * ways)
+    # Rounding at a corner must not lead back: two axes would undo each other's steps for ever.
+    inside = np.where(ahead, np.maximum(inside, cells), np.minimum(inside, cells))
     return np.where(times <= first, borders - ~ahead, inside), first
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -19,6 +20,8 @@ from envs.voxel import programs
 from envs.voxel.engine import VoxelEnv
 from envs.voxel.framebuffer import Screen
 from envs.voxel.process import EngineError
+from envs.voxel.raycast import directions
+from envs.voxel.server_dir import FIELD_OF_VIEW
 from envs.voxel.textures import compass, compass_degree, write_textures
 from envs.voxel.walker import (
     FORWARD_MOST,
@@ -301,8 +304,87 @@ def test_the_pictures_are_drawn_the_same_everywhere(tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def walked(env, seed, actions):
+    """Frames, infos and states of a walk."""
+    frame, info = env.reset(seed=seed)
+    seen = [(frame, info, env.clone_state())]
+    for action in actions:
+        frame, *_, info = env.step(action)
+        seen.append((frame, info, env.clone_state()))
+    return seen
+
+
+@pytest.fixture(scope="module")
+def deep_walk(voxel_engine):
+    """A walk through the forest's edge with turns, seen with depth."""
+    env = VoxelEnv(depth=True)
+    yield env, walked(env, 3, DEEP_WALK)
+    env.close()
+
+
+DEEP_WALK = [FORWARD] * 12 + [LEFT, FORWARD, FORWARD, LEFT] + [FORWARD] * 8 + [STAND] + [RIGHT] * 5
+
+
+def test_depth_changes_no_picture_and_comes_back_with_its_state(deep_walk, env):
+    deep, seen = deep_walk
+    plain = walked(env, 3, DEEP_WALK)
+    assert all((a[0] == b[0]).all() for a, b in zip(seen, plain, strict=True))
+    assert "depth" not in plain[0][1]
+    assert all(info["depth"].dtype == np.float32 for _, info, _ in seen)
+    assert (seen[25][1]["depth"] == seen[24][1]["depth"]).all()  # it stood
+    for _, info, state in (seen[3], seen[20]):
+        assert (deep.restore_state(state)[1]["depth"] == info["depth"]).all()
+
+
+def test_where_depth_is_far_the_picture_is_sky(deep_walk):
+    """Blocks of 2 x 2 pixels that are neither all sky nor all land have an edge in them."""
+    wrong = clear = 0
+    for frame, info, _ in deep_walk[1]:
+        far = info["depth"] == VoxelEnv.far
+        sky = (frame == SKY).all(axis=2).reshape(64, 2, 64, 2)
+        sky, land = sky.all(axis=(1, 3)), ~sky.any(axis=(1, 3))
+        wrong += (far & land).sum() + (~far & sky).sum()
+        clear += (sky | land).sum()
+        assert 0.1 < far.mean() < 0.9
+    assert wrong / clear < 0.002
+
+
+SKY = (0x8F, 0xC1, 0xF5)  # as in eye.lua
+
+
+def halved(frame):
+    return frame.reshape(64, 2, 64, 2, 3).mean(axis=(1, 3)).astype(np.float32)
+
+
+def moved_by_depth(source, target):
+    """What the target's view shows of the source's picture, and where it shows any of it."""
+    (frame, info, start), (_, there, end) = source, target
+    ways = directions(end.heading, 64) * there["depth"].ravel()
+    east, up, north = (ways + (np.array(end.feet) - start.feet)[:, None]).reshape(3, 64, 64)
+    cos, sin = math.cos(math.radians(start.heading)), math.sin(math.radians(start.heading))
+    ahead, right = north * cos - east * sin, east * cos + north * sin
+    scale = 32 / math.tan(math.radians(FIELD_OF_VIEW / 2)) / np.maximum(ahead, 0.1)
+    places = (31.5 + right * scale).astype(np.float32), (31.5 - up * scale).astype(np.float32)
+    seen = cv2.remap(info["depth"], *places, cv2.INTER_NEAREST, borderValue=0)
+    shown = (abs(seen / np.maximum(ahead, 0.1) - 1) < 0.05) & (there["depth"] < VoxelEnv.far)
+    return cv2.remap(halved(frame), *places, cv2.INTER_LINEAR), shown
+
+
+def test_a_picture_moved_by_its_depth_is_the_picture_from_elsewhere(deep_walk):
+    """Steps ahead, turns, and a whole walk; against leaving the picture as it is."""
+    _, seen = deep_walk
+    for source, target in ((0, 6), (0, 12), (10, 14), (0, 24), (26, 27)):
+        moved, shown = moved_by_depth(seen[source], seen[target])
+        assert shown.mean() > 0.2
+        truth, before = halved(seen[target][0]), halved(seen[source][0])
+        errors = [((picture - truth)[shown] ** 2).mean() for picture in (moved, before)]
+        assert 10 * math.log10(255**2 / errors[0]) > 20
+        assert errors[0] < errors[1] / 3  # 5 dB
+
+
 def test_collecting_stores_what_played_again_is_the_same(voxel_engine, env, tmp_path):
     arguments = ["--env", "Voxel-v0", "--steps", "24", "--episodes", "1", "--workers", "1"]
+    arguments += ["--depth"]
     assert collect([*arguments, "--out", str(tmp_path)]) == 0
     episode = EpisodeStore(tmp_path / "train")[0]
     assert episode.frames.shape == (25, 128, 128, 3)
@@ -314,6 +396,9 @@ def test_collecting_stores_what_played_again_is_the_same(voxel_engine, env, tmp_
         frame, *_, info = env.step(action)
         assert (frame == episode.frames[t + 1]).all()
         assert (info["pose"] == episode.poses[t + 1]).all()
+        assert np.float32(info["height"]) == episode.heights[t + 1]
+    assert episode.depths.shape == (25, 64, 64)
+    assert np.isfinite(episode.depths).all()
 
 
 def played(walker, steps, blocked=lambda x, y: False):

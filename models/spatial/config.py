@@ -62,7 +62,7 @@ class MemoryConfig:
         sources: of them, rendered into one view.
         window: newest frames kept as fine tokens.
         keyframes: frames of the bank that show most of the view, as fine tokens.
-        recent, dilated, dilation: newest frames, and every `dilation`-th older one, as coarse
+        coarse, dilation: how many frames of the long past, every `dilation`-th one, as coarse
             tokens.
         field_of_view: degrees, of the square picture.
     """
@@ -71,13 +71,12 @@ class MemoryConfig:
     sources: int = 6
     window: int = 1
     keyframes: int = 1
-    recent: int = 4
-    dilated: int = 12
-    dilation: int = 12
+    coarse: int = 16
+    dilation: int = 8
     field_of_view: float = 73.0
 
     def __post_init__(self):
-        for name in ("slots", "sources", "window", "keyframes", "recent", "dilated", "dilation"):
+        for name in ("slots", "sources", "window", "keyframes", "coarse", "dilation"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
         if not 10 <= self.field_of_view <= 150:

@@ -2,8 +2,8 @@
 place.
 
 Levels, side by side in one buffer a layer: `window` (the newest frames, fine tokens), `keyframes`
-(frames of the bank that show most of the view, fine), `recent` (the newest frames, coarse) and
-`dilated` (every so-many-th older frame, coarse). Keys carry their frame's pose, so nothing goes
+(frames of the bank that show most of the view, fine) and `coarse` (every so-many-th frame of the
+long past). Keys carry their frame's pose, so nothing goes
 stale; nothing is allocated while a dream runs.
 """
 
@@ -92,8 +92,7 @@ def level_sizes(network: NetworkConfig, memory: MemoryConfig) -> dict[str, tuple
     return {
         "window": (memory.window, fine),
         "keyframes": (memory.keyframes, fine),
-        "recent": (memory.recent, coarse),
-        "dilated": (memory.dilated, coarse),
+        "coarse": (memory.coarse, coarse),
     }
 
 

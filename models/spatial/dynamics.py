@@ -273,13 +273,11 @@ class SpatialDynamics(nn.Module):
         ids, rows, cache = carry.frame, carry.rows, carry.cache
         fine = self.network.encode_context(latents, poses, FINE)
         cache.write(self.spans["window"], rows, ids % self.memory.window, fine, ids)
-        coarse = self.network.encode_context(latents, poses, COARSE_KIND)
-        cache.write(self.spans["recent"], rows, ids % self.memory.recent, coarse, ids)
         kept = rows[ids % self.memory.dilation == 0]
         if len(kept):
-            places = ids[kept] // self.memory.dilation % self.memory.dilated
-            part = type(coarse)(*([x[kept] for x in layers] for layers in coarse))
-            cache.write(self.spans["dilated"], kept, places, part, ids[kept])
+            coarse = self.network.encode_context(latents[kept], poses[kept], COARSE_KIND)
+            places = ids[kept] // self.memory.dilation % self.memory.coarse
+            cache.write(self.spans["coarse"], kept, places, coarse, ids[kept])
 
 
 def to_frames(pictures: Tensor) -> Tensor:

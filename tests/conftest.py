@@ -123,7 +123,8 @@ def tiny_world(tmp_path_factory):
 
     from models.build.networks import far_settings, far_weights
     from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
-    from models.far.network import FARConfig, FARNetwork
+    from models.far.config import FARConfig
+    from models.far.network import FARNetwork
     from worldsim.data.store import EpisodeStore
     from worldsim.types import Episode, EpisodeMeta
     from worldsim.world.checkpoint import save_world

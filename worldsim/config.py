@@ -11,10 +11,12 @@ import dataclasses
 import difflib
 import types
 import typing
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
+from worldsim.upgrades import upgrade_settings
 from worldsim.yaml12 import ConfigError, load_yaml, parse_yaml
 
 __all__ = [
@@ -47,8 +49,11 @@ def load_config(path: str | Path, cls: type[Config], overrides: Iterable[str] = 
     for override in overrides:
         data = override_setting(data, override)
     try:
+        data, notes = upgrade_settings(data)
+        for note in notes:
+            warnings.warn(f"{path}: {note}", FutureWarning, stacklevel=2)
         return from_dict(cls, data)
-    except ConfigError as error:
+    except ValueError as error:  # ConfigError is one
         raise ConfigError(f"{path}: {error}") from None
 
 

@@ -21,7 +21,7 @@ class Level(NamedTuple):
     """One level of a memory.
 
     Attributes:
-        name: e.g. "fine".
+        name: e.g. "window".
         frames: numbers of the frames held, counted from the first context frame; -1: none.
         tokens: how many keys each of them has.
     """

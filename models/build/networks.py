@@ -8,8 +8,8 @@ from torch import Tensor
 
 from models.codec.dcae import DCAECodec, empty_autoencoder
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
+from models.far.config import FARConfig
 from models.far.dynamics import FARDynamics
-from models.far.network import FARConfig
 from models.far_published.dynamics import FARReferenceDynamics, ReferencePlay
 from models.far_published.network import FARReferenceConfig, FARReferenceNetwork
 from models.heads.reward import JudgedDynamics, OutcomeConfig, OutcomeHead

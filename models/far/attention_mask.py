@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from models.far.network import FARConfig, Frames
+    from models.far.config import FARConfig
+    from models.far.network import Frames
 
 
 class Masks(NamedTuple):
     """Additive attention masks `[B,1,queries,keys]`: keys of `noisy` are [coarse | clean |
-    landmarks | noisy], of `clean` [coarse | clean].
+    keyframes | noisy], of `clean` [coarse | clean].
     """
 
     coarse: Tensor
@@ -19,39 +20,39 @@ class Masks(NamedTuple):
     noisy: Tensor
 
 
-def fine_sees_coarse(now: Tensor, then: Tensor, cfg: "FARConfig") -> Tensor:
+def fine_attends_coarse(now: Tensor, then: Tensor, cfg: "FARConfig") -> Tensor:
     """Whether fine frames `now` see coarse frames `then` (broadcast ids)."""
     age = now - cfg.window - then
-    near = (age >= 0) & (age < cfg.ring)
+    near = (age >= 0) & (age < cfg.recent_coarse)
     return (then >= 0) & (
-        near | ((age >= cfg.ring) & (age < cfg.span) & (then % cfg.dilation == 0))
+        near | ((age >= cfg.recent_coarse) & (age < cfg.span) & (then % cfg.dilation == 0))
     )
 
 
-def coarse_sees_coarse(now: Tensor, then: Tensor, cfg: "FARConfig") -> Tensor:
+def coarse_attends_coarse(now: Tensor, then: Tensor, cfg: "FARConfig") -> Tensor:
     """Whether coarse frames `now` see older coarse frames `then`."""
     age = now - then
     return (then >= 0) & (age > 0) & (age < cfg.span) & (then % cfg.dilation == 0)
 
 
-def fine_sees_fine(now: Tensor, then: Tensor, cfg: "FARConfig") -> Tensor:
+def fine_attends_fine(now: Tensor, then: Tensor, cfg: "FARConfig") -> Tensor:
     """Whether fine frames `now` see older clean frames `then` of their window."""
     return (then >= 0) & (then < now) & (then > now - cfg.window)
 
 
-def additive(visible: Tensor) -> Tensor:
+def to_additive(visible: Tensor) -> Tensor:
     """Attention mask `[..., 1, :, :]` of zeros and minus infinities."""
     zeros = torch.zeros(visible.shape, device=visible.device)
     return zeros.masked_fill_(~visible, float("-inf")).unsqueeze(-3)
 
 
-def spread(visible: Tensor, rows: int, columns: int) -> Tensor:
+def frame_to_token_mask(visible: Tensor, rows: int, columns: int) -> Tensor:
     """From frames `[B,F,G]` to tokens `[B, F*rows, G*columns]`."""
     return visible.repeat_interleave(rows, dim=-2).repeat_interleave(columns, dim=-1)
 
 
-def masks_of(
-    cfg: "FARConfig", coarse: "Frames", clean: "Frames", landmarks: "Frames", noisy: "Frames"
+def build_masks(
+    cfg: "FARConfig", coarse: "Frames", clean: "Frames", keyframes: "Frames", noisy: "Frames"
 ) -> Masks:
     """What the frames of a clip see of each other."""
     s, m = cfg.fine_tokens, cfg.coarse_tokens
@@ -64,21 +65,27 @@ def masks_of(
             len(frames.ids), -1, -1
         )
 
-    coarse_own = coarse_sees_coarse(*pairs(coarse, coarse), cfg) | own(coarse)
-    clean_coarse = fine_sees_coarse(*pairs(clean, coarse), cfg)
-    clean_own = fine_sees_fine(*pairs(clean, clean), cfg) | own(clean)
-    noisy_coarse = fine_sees_coarse(*pairs(noisy, coarse), cfg)
-    noisy_clean = fine_sees_fine(*pairs(noisy, clean), cfg)
-    now, then = pairs(noisy, landmarks)
-    noisy_landmarks = (then >= 0) & (then <= now - cfg.window)
+    coarse_own = coarse_attends_coarse(*pairs(coarse, coarse), cfg) | own(coarse)
+    clean_coarse = fine_attends_coarse(*pairs(clean, coarse), cfg)
+    clean_own = fine_attends_fine(*pairs(clean, clean), cfg) | own(clean)
+    noisy_coarse = fine_attends_coarse(*pairs(noisy, coarse), cfg)
+    noisy_clean = fine_attends_fine(*pairs(noisy, clean), cfg)
+    now, then = pairs(noisy, keyframes)
+    noisy_keyframes = (then >= 0) & (then <= now - cfg.window)
     return Masks(
-        additive(spread(coarse_own, m, m)),
-        additive(torch.cat((spread(clean_coarse, s, m), spread(clean_own, s, s)), 2)),
-        additive(
+        to_additive(frame_to_token_mask(coarse_own, m, m)),
+        to_additive(
+            torch.cat(
+                (frame_to_token_mask(clean_coarse, s, m), frame_to_token_mask(clean_own, s, s)), 2
+            )
+        ),
+        to_additive(
             torch.cat(
                 (
-                    spread(noisy_coarse, s, m),
-                    spread(torch.cat((noisy_clean, noisy_landmarks, own(noisy)), 2), s, s),
+                    frame_to_token_mask(noisy_coarse, s, m),
+                    frame_to_token_mask(
+                        torch.cat((noisy_clean, noisy_keyframes, own(noisy)), 2), s, s
+                    ),
                 ),
                 2,
             )

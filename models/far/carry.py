@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.far.kv_cache import MultiLevelCache
-from models.far.network import NO_FRAME, FARConfig
+from models.far.config import FARConfig
+from models.far.kv_cache import MultiLevelKVCache
+from models.far.network import NO_FRAME
 
 BANK = 256
 
@@ -25,7 +26,7 @@ class FARCarry:
     `[B,M]`: frames kept for their places, and which of them were truly seen.
     """
 
-    cache: MultiLevelCache
+    cache: MultiLevelKVCache
     frame: Tensor
     poses: Tensor
     motions: Tensor
@@ -60,7 +61,7 @@ class FARCarry:
         at, late = {"device": device}, cfg.dilation
         latent = (cfg.latent_channels, cfg.latent_size, cfg.latent_size)
         return cls(
-            cache=MultiLevelCache.empty(cfg, batch, device, dtype),
+            cache=MultiLevelKVCache.empty(cfg, batch, device, dtype),
             frame=torch.zeros(batch, dtype=torch.long, **at),
             poses=torch.zeros(batch, 3, **at),
             motions=torch.zeros(batch, cfg.actions, 2, **at),
@@ -79,11 +80,11 @@ class FARCarry:
         rows = torch.arange(len(self.frame), device=self.frame.device)
         return self.late_latents[rows, (self.frame - 1) % self.late_latents.shape[1]]
 
-    def truly_seen(self, row: int) -> Tensor:
+    def true_frames(self, row: int) -> Tensor:
         """Which places of the bank of one dream hold truly seen frames, bool `[M]`."""
         return self.bank_true[row] & (self.bank_ids[row] != NO_FRAME)
 
-    def dreamt(self, row: int) -> Tensor:
+    def generated_frames(self, row: int) -> Tensor:
         """Which of them hold frames that the dream has made, bool `[M]`."""
         return ~self.bank_true[row] & (self.bank_ids[row] != NO_FRAME)
 

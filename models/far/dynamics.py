@@ -3,7 +3,7 @@ carry. Training's loss is in models/far/loss.py.
 
 The carry knows where the dreamer stands: every observed frame predicts how far each action would
 carry it, actions say how far they turn, and dead
-reckoning adds it up. The pose rotates keys and queries and picks the landmarks, old frames seen
+reckoning adds it up. The pose rotates keys and queries and picks the keyframes, old frames seen
 from near the place that is about to be seen again.
 """
 
@@ -14,34 +14,32 @@ import torch
 from torch import Tensor, nn
 
 from models.far.carry import FARCarry
-from models.far.frame_pass import Arrival, Entered, after, among, arrive, itself, through
-from models.far.kv_cache import KV, MultiLevelCache
-from models.far.network import (
-    CLEAN,
-    COARSE,
-    JUMPS,
-    LANDMARK,
-    NO_FRAME,
-    NO_JUMP,
-    NOISY,
-    FARConfig,
-    FARNetwork,
+from models.far.config import FARConfig
+from models.far.frame_pass import (
+    BlockInput,
+    FrameCondition,
+    attend_cache,
+    attend_dilated,
+    attend_self,
+    condition_frame,
+    run_blocks,
 )
-from models.memory.pose import decided, displace, nearest_landmarks
-from models.nn.flow_matching import jump, times
+from models.far.kv_cache import KV, MultiLevelKVCache
+from models.far.network import CLEAN, COARSE, JUMPS, KEYFRAME, NO_FRAME, NO_JUMP, NOISY, FARNetwork
+from models.far.sampler import sample
+from models.memory.pose import compose_pose, nearest_keyframes, snap_to_stride
+from models.nn.noise_schedule import sigmas
 from models.retrieval_stack.album import Album
 from models.retrieval_stack.far_memory import (
     Remembered,
-    keep_place,
-    located,
+    insert_frame,
     put_together,
+    refine_pose,
     seen_before,
     views_from,
 )
 from models.retrieval_stack.fusion import Views
 from models.retrieval_stack.geometry import Geometry
-
-LATENT_LIMIT = 12.0
 
 
 class FARDynamics(nn.Module):
@@ -87,7 +85,9 @@ class FARDynamics(nn.Module):
 
     def carry_from(self, tensors: dict[str, Tensor]) -> FARCarry:
         """Inverse of `FARCarry.tensors`."""
-        cache = MultiLevelCache(*(tensors[f"cache.{name}"] for name in ("k", "v", "ids")), self.cfg)
+        cache = MultiLevelKVCache(
+            *(tensors[f"cache.{name}"] for name in ("k", "v", "ids")), self.cfg
+        )
         return FARCarry(cache=cache, **{name: tensors[name] for name in FARCarry.PLAIN})
 
     @torch.inference_mode()
@@ -95,9 +95,9 @@ class FARDynamics(nn.Module):
         """Take in true frames `[B,C,h,w]`; `actions` `[B]` led to them (-1: none). Changes `carry`
         and gives it back.
         """
-        motions, poses = self._placed(carry, latents, actions)
-        arrival = self._arrive(carry, actions, motions, poses)
-        return self._append(carry, arrival, latents, latents, true=True)
+        motions, poses = self._locate(carry, latents, actions)
+        frame_condition = self._condition_next(carry, actions, motions, poses)
+        return self._append(carry, frame_condition, latents, latents, true=True)
 
     @torch.inference_mode()
     def imagine(
@@ -112,35 +112,21 @@ class FARDynamics(nn.Module):
         jumps, remembered with `context_noise`. Changes `carry` and gives it back.
         """
         blur = self.context_noise if context_noise is None else context_noise
-        jumps = list(times(steps))
-        motions, poses = self._moved(carry, actions, self.cfg.stride)
-        arrival = self._arrive(carry, actions, motions, poses, jumps, blur)
-        again, latents = seen_before(carry, arrival.poses, self.cfg.still)
+        jumps = list(sigmas(steps))
+        motions, poses = self._dead_reckon(carry, actions, self.cfg.stride)
+        frame_condition = self._condition_next(carry, actions, motions, poses, jumps, blur)
+        again, latents = seen_before(carry, frame_condition.poses, self.cfg.still)
         if not bool(again.all()):
-            remembered = self._recall(carry, arrival, ~again)
-            made = self._made(carry, arrival, noise, jumps)
-            made = self._true(made, noise, carry, remembered, arrival.poses, ~again)
+            remembered = self._fill_keyframes(carry, frame_condition, ~again)
+            made = sample(self.network, carry.cache, frame_condition, noise, jumps)
+            made = self._compose(made, noise, carry, remembered, frame_condition.poses, ~again)
             latents = torch.where(again[:, None, None, None], latents, made)
         # As noise to remember it with, the noise it was made of, channels reversed: another, and
         # still a function of the dream's seed.
         seen = latents * (1 - blur) + noise.flip(1) * blur
-        return self._append(carry, arrival, latents, seen, true=False), latents
+        return self._append(carry, frame_condition, latents, seen, true=False), latents
 
-    def _made(
-        self, carry: FARCarry, arrival: Arrival, noise: Tensor, jumps: list[tuple[float, float]]
-    ) -> Tensor:
-        """The frames `[B,C,h,w]` that the network makes of noise."""
-        net, latents = self.network, noise
-        see = among(carry.cache, arrival.ids, with_landmarks=True)
-        for turn, (t, d) in enumerate(jumps):
-            x = arrival.enter(net.embed(latents.unsqueeze(1)), turn)
-            x, _ = through(net, x, see, to_the_end=True)
-            condition = arrival.condition[:, turn : turn + 1]
-            predicted = net.predict(x, condition, latents.unsqueeze(1))[:, 0]
-            latents = jump(latents, predicted, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
-        return latents
-
-    def _true(
+    def _compose(
         self,
         made: Tensor,
         noise: Tensor,
@@ -155,30 +141,30 @@ class FARDynamics(nn.Module):
         views = None
         if self.geometry is not None:
             views = views_from(self.geometry, carry, remembered, poses, needed)
-            made = self._fused(made, views, noise, needed)
+            made = self._blend(made, views, noise, needed)
         if not self.cfg.retrieval:
             return made
         lends = self.geometry is not None and self.geometry.cfg.lends
         memory = carry, remembered, views, lends, needed, self.anywhere, self.album, noise
         return put_together(self.cfg, made, *memory)
 
-    def _fused(self, made: Tensor, views: Views, noise: Tensor, needed: Tensor) -> Tensor:
+    def _blend(self, made: Tensor, views: Views, noise: Tensor, needed: Tensor) -> Tensor:
         """Predictions and views in one `[B,C,h,w]`."""
         fused, painter = self.geometry.fusion(made, views), self.geometry.painter
         return fused if painter is None else painter(made, fused, views, noise)
 
-    def _told(self, d: float) -> int:
+    def _jump_index(self, d: float) -> int:
         """The jump index the network is told for a jump of length d."""
         return JUMPS.index(d) if self.cfg.shortcuts else len(JUMPS) - 1
 
-    def _placed(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+    def _locate(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Motions `[B,2]` and poses `[B,3]` of true frames."""
-        motions, poses = self._moved(carry, actions)
+        motions, poses = self._dead_reckon(carry, actions)
         if self.geometry is None:
             return motions, poses
-        return located(self.geometry, carry, latents, actions, motions, poses)
+        return refine_pose(self.geometry, carry, latents, actions, motions, poses)
 
-    def _moved(
+    def _dead_reckon(
         self, carry: FARCarry, actions: Tensor, stride: float = 0.0
     ) -> tuple[Tensor, Tensor]:
         """Motions `[B,2]` and new poses `[B,3]` by dead reckoning, with doubtful steps decided by
@@ -188,10 +174,10 @@ class FARDynamics(nn.Module):
         acted = (actions >= 0).to(carry.motions.dtype).unsqueeze(1)
         motions = carry.motions[torch.arange(len(known), device=known.device), known] * acted
         if stride:
-            motions = decided(motions, stride)
-        return motions, displace(carry.poses, motions, self.turns[known] * acted.squeeze(1))
+            motions = snap_to_stride(motions, stride)
+        return motions, compose_pose(carry.poses, motions, self.turns[known] * acted.squeeze(1))
 
-    def _arrive(
+    def _condition_next(
         self,
         carry: FARCarry,
         actions: Tensor,
@@ -199,35 +185,40 @@ class FARDynamics(nn.Module):
         poses: Tensor,
         jumps: Sequence[tuple[float, float]] = (),
         blur: float = 0.0,
-    ) -> Arrival:
+    ) -> FrameCondition:
         """Everything about the next frame but its picture, remembered with noise `blur`; without
         jumps it is a true one.
         """
-        passes = [(NOISY, t, self._told(d)) for t, d in jumps]
+        passes = [(NOISY, t, self._jump_index(d)) for t, d in jumps]
         passes += [
-            (LANDMARK, 0.0, NO_JUMP),
+            (KEYFRAME, 0.0, NO_JUMP),
             (CLEAN, blur, NO_JUMP),
             (COARSE, 0.0, NO_JUMP),
         ]
-        return arrive(self.network, carry.frame, poses, actions, motions, passes)
+        return condition_frame(self.network, carry.frame, poses, actions, motions, passes)
 
     def _append(
-        self, carry: FARCarry, arrival: Arrival, latents: Tensor, seen: Tensor, true: bool
+        self,
+        carry: FARCarry,
+        frame_condition: FrameCondition,
+        latents: Tensor,
+        seen: Tensor,
+        true: bool,
     ) -> FARCarry:
         """Encode frames fine, the way they are `seen`, and remember them; every so often coarse."""
-        ids, cache, net = arrival.ids, carry.cache, self.network
-        x = arrival.enter(net.embed(seen.unsqueeze(1)), -2)
-        x, fine = through(net, x, among(cache, ids, with_landmarks=False))
+        ids, cache, net = frame_condition.ids, carry.cache, self.network
+        x = frame_condition.block_input(net.embed(seen.unsqueeze(1)), -2)
+        x, fine = run_blocks(net, x, attend_cache(cache, ids, with_keyframes=False))
         motions = net.predict_motions(x)[:, 0]
         rows = torch.arange(len(ids), device=ids.device)
-        cache.write("fine", rows, cache.place("fine", ids), fine, ids)
+        cache.write("window", rows, cache.place("window", ids), fine, ids)
         late = ids % self.cfg.dilation
         carry.late_latents[rows, late] = latents.float()
-        carry.late_poses[rows, late] = arrival.poses
-        carry.late_conditions[rows, late] = arrival.condition[:, -1]
+        carry.late_poses[rows, late] = frame_condition.poses
+        carry.late_conditions[rows, late] = frame_condition.condition[:, -1]
         self._remember_coarse(carry, ids)
-        keep_place(carry, latents, ids, arrival.poses, true)
-        return replace(carry, frame=ids + 1, poses=arrival.poses, motions=motions)
+        insert_frame(carry, latents, ids, frame_condition.poses, true)
+        return replace(carry, frame=ids + 1, poses=frame_condition.poses, motions=motions)
 
     def _remember_coarse(self, carry: FARCarry, ids: Tensor) -> None:
         """Encode the newest frames coarse, up to `ids` `[B]`, in dreams where as many as the
@@ -241,30 +232,32 @@ class FARDynamics(nn.Module):
         frames = ids[due].unsqueeze(1) + torch.arange(1 - cfg.dilation, 1, device=ids.device)
         at = due.unsqueeze(1), frames % cfg.dilation
         poses, condition = carry.late_poses[at], carry.late_conditions[at]
-        entered = Entered(
+        block_input = BlockInput(
             net.embed(carry.late_latents[at], coarse=True),
             [block.adaln(condition) for block in net.blocks],
             net.rotations(frames, poses, True),
-            net.whereabouts(poses, True),
+            net.token_poses(poses, True),
         )
-        _, coarse = through(net, entered, after(cache, due, frames), coarse=True)
+        _, coarse = run_blocks(net, block_input, attend_dilated(cache, due, frames), coarse=True)
         there = frames.flatten() >= 0
         frames, rows = frames.flatten()[there], at[0].expand_as(frames).flatten()[there]
         single = KV(*(_frame_by_frame(part, cfg.dilation)[:, there] for part in coarse))
-        cache.write("ring", rows, cache.place("ring", frames), single, frames)
+        cache.write("recent_coarse", rows, cache.place("recent_coarse", frames), single, frames)
         kept = frames % cfg.dilation == 0
         some = KV(single.k[:, kept], single.v[:, kept])
         cache.write("dilated", rows[kept], cache.place("dilated", frames[kept]), some, frames[kept])
 
-    def _recall(self, carry: FARCarry, arrival: Arrival, needed: Tensor) -> Remembered:
-        """Fill the landmark slots with the remembered frames nearest to where the dreamer arrives,
+    def _fill_keyframes(
+        self, carry: FARCarry, frame_condition: FrameCondition, needed: Tensor
+    ) -> Remembered:
+        """Fill the keyframe slots with the remembered frames nearest to where the dreamer arrives,
         encoding only those that are not there yet, in the dreams where they are `needed` `[B]`.
         """
-        cfg, cache, poses = self.cfg, carry.cache, arrival.poses
+        cfg, cache, poses = self.cfg, carry.cache, frame_condition.poses
         usable = (carry.bank_ids >= 0) & (carry.bank_ids <= (carry.frame - cfg.window).unsqueeze(1))
-        index = nearest_landmarks(poses, carry.bank_poses, usable, cfg.landmarks)
+        index = nearest_keyframes(poses, carry.bank_poses, usable, cfg.keyframes)
         wanted = torch.where(index >= 0, carry.bank_ids.gather(1, index.clamp(min=0)), NO_FRAME)
-        held = cache.level_ids("landmarks")
+        held = cache.level_ids("keyframes")
         stale = ~(held.unsqueeze(2) == wanted.unsqueeze(1)).any(dim=2)
         held[stale & needed.unsqueeze(1)] = NO_FRAME
         missing = (
@@ -282,21 +275,23 @@ class FARDynamics(nn.Module):
         free = torch.argsort((held != NO_FRAME).int(), dim=1, stable=True)
         nth = (missing.cumsum(dim=1) - 1)[rows, which]
         bank = index[rows, which]
-        kv = self._encode_landmarks(carry, arrival, rows, bank)
-        cache.write("landmarks", rows, free[rows, nth], kv, carry.bank_ids[rows, bank])
+        kv = self._encode_keyframes(carry, frame_condition, rows, bank)
+        cache.write("keyframes", rows, free[rows, nth], kv, carry.bank_ids[rows, bank])
         return remembered
 
-    def _encode_landmarks(
-        self, carry: FARCarry, arrival: Arrival, rows: Tensor, bank: Tensor
+    def _encode_keyframes(
+        self, carry: FARCarry, frame_condition: FrameCondition, rows: Tensor, bank: Tensor
     ) -> KV:
-        """Keys and values of landmarks, which see themselves alone."""
+        """Keys and values of keyframes, which see themselves alone."""
         net = self.network
         ids, poses = carry.bank_ids[rows, bank], carry.bank_poses[rows, bank]
         latents = carry.bank_latents[rows, bank].unsqueeze(1).to(carry.cache.k.dtype)
-        mods = arrival.mods(-3, rows)
+        modulation = frame_condition.modulation(-3, rows)
         at = ids.unsqueeze(1), poses.unsqueeze(1)
-        entered = Entered(net.embed(latents), mods, net.rotations(*at), net.whereabouts(at[1]))
-        return through(net, entered, itself)[1]
+        block_input = BlockInput(
+            net.embed(latents), modulation, net.rotations(*at), net.token_poses(at[1])
+        )
+        return run_blocks(net, block_input, attend_self)[1]
 
 
 def _frame_by_frame(tokens: Tensor, frames: int) -> Tensor:

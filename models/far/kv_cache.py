@@ -3,11 +3,11 @@ overwritten in place.
 
 One buffer a layer, `[B, H, slots, d + PADDED]`, holds the levels side by side:
 
-    ring       coarse tokens of the newest frames
-    dilated    coarse tokens of every `dilation`-th frame, further back
-    fine       the short-term window
-    landmarks  old frames near the present place
-    own        the frame being made
+    recent_coarse  coarse tokens of the newest frames
+    dilated        coarse tokens of every `dilation`-th frame, further back
+    window         the short-term window
+    keyframes      old frames near the present place
+    own            the frame being made
 
 `ids` says which frame a place holds (NO_FRAME: none); what may be seen is decided from ids alone,
 by the rules of models/far/attention_mask.py.
@@ -20,19 +20,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.far.attention_mask import fine_sees_coarse, fine_sees_fine
-from models.far.network import NO_FRAME, FARConfig
+from models.far.attention_mask import fine_attends_coarse, fine_attends_fine
+from models.far.config import FARConfig
+from models.far.network import NO_FRAME
 from models.nn.relative_pose import PADDED
 
 
 def levels(cfg: FARConfig) -> dict[str, tuple[int, int]]:
     """Level -> (frames it holds, tokens of each), in the order of the buffer."""
-    behind = cfg.ring + cfg.window
+    behind = cfg.recent_coarse + cfg.window
     return {
-        "ring": (behind, cfg.coarse_tokens),
+        "recent_coarse": (behind, cfg.coarse_tokens),
         "dilated": (cfg.dilated + -(-behind // cfg.dilation) + 1, cfg.coarse_tokens),
-        "fine": (cfg.window - 1, cfg.fine_tokens),
-        "landmarks": (cfg.landmarks, cfg.fine_tokens),
+        "window": (cfg.window - 1, cfg.fine_tokens),
+        "keyframes": (cfg.keyframes, cfg.fine_tokens),
         "own": (1, cfg.fine_tokens),
     }
 
@@ -45,7 +46,7 @@ class KV(NamedTuple):
 
 
 @dataclass
-class MultiLevelCache:
+class MultiLevelKVCache:
     """Keys `k` and values `v` `[L, B, H, slots, d + PADDED]`, carrying their places, and the frame
     `ids` `[B, frames]` of every level.
     """
@@ -58,7 +59,7 @@ class MultiLevelCache:
     @classmethod
     def empty(
         cls, cfg: FARConfig, batch: int, device: torch.device, dtype: torch.dtype
-    ) -> "MultiLevelCache":
+    ) -> "MultiLevelKVCache":
         """A memory of nothing."""
         slots = sum(frames * tokens for frames, tokens in levels(cfg).values())
         shape = (cfg.layers, batch, cfg.width // cfg.head_size, slots, cfg.head_size + PADDED)
@@ -104,18 +105,22 @@ class MultiLevelCache:
         self.v[:, at, :, columns] = kv.v.permute(1, 3, 0, 2, 4)
         self.level_ids(level)[rows, places] = frame_ids
 
-    def visible(self, now: Tensor, with_landmarks: bool) -> Tensor:
+    def visible(self, now: Tensor, with_keyframes: bool) -> Tensor:
         """Which slots fine frames `now` `[B]` see, themselves included: bool `[B, slots]`."""
         cfg, at = self.cfg, now.unsqueeze(1)
-        ring, dilated = self.level_ids("ring"), self.level_ids("dilated")
-        near = fine_sees_coarse(at, ring, cfg) & (at - cfg.window - ring < cfg.ring)
-        far = fine_sees_coarse(at, dilated, cfg) & (at - cfg.window - dilated >= cfg.ring)
-        landmarks = self.level_ids("landmarks")
+        recent_coarse, dilated = self.level_ids("recent_coarse"), self.level_ids("dilated")
+        near = fine_attends_coarse(at, recent_coarse, cfg) & (
+            at - cfg.window - recent_coarse < cfg.recent_coarse
+        )
+        far = fine_attends_coarse(at, dilated, cfg) & (
+            at - cfg.window - dilated >= cfg.recent_coarse
+        )
+        keyframes = self.level_ids("keyframes")
         seen = (
             near,
             far,
-            fine_sees_fine(at, self.level_ids("fine"), cfg),
-            (landmarks >= 0) & (landmarks <= at - cfg.window) & with_landmarks,
+            fine_attends_fine(at, self.level_ids("window"), cfg),
+            (keyframes >= 0) & (keyframes <= at - cfg.window) & with_keyframes,
             torch.ones_like(at, dtype=torch.bool),
         )
         parts = zip(seen, levels(cfg).values(), strict=True)
@@ -125,12 +130,12 @@ class MultiLevelCache:
 
     def forget_coarse(self) -> None:
         """Empty the long-term levels (to measure what they are worth)."""
-        for level in ("ring", "dilated", "landmarks"):
+        for level in ("recent_coarse", "dilated", "keyframes"):
             self.level_ids(level).fill_(NO_FRAME)
 
-    def map(self, function) -> "MultiLevelCache":
+    def map(self, function) -> "MultiLevelKVCache":
         """A new cache of `function(tensor, batch dimension)` of every tensor."""
-        return MultiLevelCache(
+        return MultiLevelKVCache(
             function(self.k, 1), function(self.v, 1), function(self.ids, 0), self.cfg
         )
 

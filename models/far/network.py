@@ -6,25 +6,25 @@ keys never go stale):
 
     coarse    long-term memory, a few tokens a frame, own projections
     clean     the short-term window, fine
-    landmark  old frames seen from near the present place, kept fine
+    keyframe  old frames seen from near the present place, kept fine
     noisy     the frames being made, fine
 
-A noisy frame sees the clean frames of its window, the coarse ones older than that, the landmarks
+A noisy frame sees the clean frames of its window, the coarse ones older than that, the keyframes
 and itself. A clean frame sees clean and coarse likewise.
-Coarse frames see every `dilation`-th older coarse frame. Landmarks see themselves alone. So every
+Coarse frames see every `dilation`-th older coarse frame. Keyframes see themselves alone. So every
 frame is encoded once and stays valid.
 
 Shape letters: B rows, F frames, S tokens of a frame, N = F*S, C channels, h w latent size, D width,
 H heads, d head size, L layers.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from models.far.attention_mask import Masks, masks_of
+from models.far.attention_mask import Masks, build_masks
+from models.far.config import FARConfig
 from models.nn.blocks import (
     QKV,
     Block,
@@ -34,122 +34,15 @@ from models.nn.blocks import (
     timestep_embedding,
     unpatchify,
 )
-from models.nn.relative_pose import NUMBERS, Where, attend_from, carried, whereabouts
+from models.nn.geometric_attention import attach_poses, geometric_attention
+from models.nn.relative_pose import NUMBERS, TokenPose, token_poses
 from models.nn.rope import far_long_frequencies, kernel_bias, rotation
 from models.retrieval_stack.refiner import Refiner
 
 NO_FRAME = -1
 JUMPS = (1.0, 0.5, 0.25, 0.125)
 NO_JUMP = len(JUMPS)
-CLEAN, NOISY, COARSE, LANDMARK = range(4)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FARConfig:
-    """Shape of the network and of its memory. Sizes in latent cells, counts in frames.
-
-    `context_noise`: how much noise, told to the network, the dream's own frames get in its
-    short-term window, so that it leans on what it truly saw.
-    `shortcuts`: whether play tells the network how long a jump is; a network whose shortcuts were
-    trained too little is better told that every jump is the shortest (docs/LOG.md).
-    `refiner`: width of the convolutions over what the tokens predict; 0 for none.
-    `retrieval`: by how many of the coarsest channels the cells of a finished frame are looked up
-    among those of the landmarks and the newest frame, which take their places; 0 for not at all.
-    `kept`: how many of the coarsest channels stay as they were predicted. `shifted`: of how many of
-    the remembered frames what lies between the cells is looked at.
-    `exemplars`: cells of how many truly seen frames, from wherever, may take places as well.
-    `inpaint`: how much of what no view shows is taken from a truly seen frame in a young dream, and
-    `inpaint_old` in an old one (models/retrieval_stack/inpainting.py). `contrast`: how much of the
-    contrast that an old dream has lost it is given back (models/retrieval_stack/contrast.py).
-    `trust`: how much an old dream trusts what views show rather than the prediction. These four 0
-    to 1. `album`: how many true frames of what the world learnt from fill gaps as well
-    (models/retrieval_stack/album.py). `ripens`: after how many frames a dream is half as old as can
-    be, and `steepness` how suddenly; the older, the more the `kept` channels are those of true
-    cells as well. `stride`: how far a step carries that nothing is in the way of, in the unit of
-    poses; doubtful steps of a dream are then whole (models/memory/pose.py). 0: not known.
-    `still`: how near (cells) a place must be to one that was seen before to look just the same; 0
-    for never.
-    """
-
-    actions: int
-    latent_channels: int = 32
-    latent_size: int = 8
-    patch: int = 2
-    coarse_patch: tuple[int, int] = (8, 4)
-    width: int = 256
-    layers: int = 6
-    head_size: int = 64
-    mlp_ratio: float = 4.0
-    window: int = 8
-    ring: int = 16
-    dilation: int = 4
-    dilated: int = 128
-    landmarks: int = 6
-    field_of_view: float = 73.0
-    shortcuts: bool = True
-    context_noise: float = 0.0
-    refiner: int = 0
-    retrieval: int = 0
-    kept: int = 0
-    shifted: int = 2
-    exemplars: int = 0
-    inpaint: float = 0.0
-    inpaint_old: float = 1.0
-    contrast: float = 0.0
-    trust: float = 0.0
-    album: int = 0
-    ripens: float = 250.0
-    steepness: float = 2.0
-    stride: float = 0.0
-    still: float = 0.0
-
-    def __post_init__(self):
-        if self.width % self.head_size:
-            raise ValueError(
-                f"width {self.width} is no multiple of head_size {self.head_size}: choose one "
-                f"that is"
-            )
-        if not 0 <= self.retrieval <= self.latent_channels:
-            raise ValueError(
-                f"retrieval {self.retrieval} is no number of channels: give 0 to "
-                f"{self.latent_channels}"
-            )
-        if not 0 <= self.kept <= self.latent_channels:
-            raise ValueError(
-                f"kept {self.kept} is no number of channels: give 0 to {self.latent_channels}"
-            )
-        for name in ("inpaint", "inpaint_old", "contrast", "trust"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} {getattr(self, name)} is no share: give 0 to 1")
-        if self.album < 0:
-            raise ValueError(f"album {self.album} is no number of frames: give 0 or more")
-        if self.ripens <= 0:
-            raise ValueError(f"ripens {self.ripens} is no number of frames: give more than 0")
-        if self.steepness <= 0:
-            raise ValueError(f"steepness {self.steepness} is no power: give more than 0")
-        for side in (self.patch, *self.coarse_patch):
-            if self.latent_size % side:
-                raise ValueError(
-                    f"patch side {side} does not divide latent_size {self.latent_size}: choose a "
-                    f"divisor"
-                )
-
-    @property
-    def fine_tokens(self) -> int:
-        """Tokens of a fine frame."""
-        return (self.latent_size // self.patch) ** 2
-
-    @property
-    def coarse_tokens(self) -> int:
-        """Tokens of a coarse frame."""
-        return (self.latent_size // self.coarse_patch[0]) * (
-            self.latent_size // self.coarse_patch[1]
-        )
-
-    @property
-    def span(self) -> int:
-        """How many frames back the coarse memory reaches."""
-        return self.ring + self.dilation * self.dilated
+CLEAN, NOISY, COARSE, KEYFRAME = range(4)
 
 
 class Frames(NamedTuple):
@@ -262,9 +155,9 @@ class FARNetwork(nn.Module):
         )
         return rotation(positions, self.frequencies).flatten(1, 2)
 
-    def whereabouts(self, poses: Tensor, coarse: bool = False) -> Where:
+    def token_poses(self, poses: Tensor, coarse: bool = False) -> TokenPose:
         """Where the tokens are, `[B, F*S]`, of frames at poses `[B,F,3]`."""
-        return whereabouts(poses, self.coarse_grid if coarse else self.fine_grid)
+        return token_poses(poses, self.coarse_grid if coarse else self.fine_grid)
 
     def condition(self, frames: Frames, kind: int | Tensor) -> Tensor:
         """AdaLN's input `[B,F,D]` for frames of one kind, or of kinds `[F]`."""
@@ -313,49 +206,49 @@ class FARNetwork(nn.Module):
         return self.odometry(x).unflatten(-1, (-1, 2)).float()
 
     def forward(
-        self, coarse: Frames, clean: Frames, landmarks: Frames, noisy: Frames
+        self, coarse: Frames, clean: Frames, keyframes: Frames, noisy: Frames
     ) -> Prediction:
         """Predict the clean latents of the noisy frames. Fine kinds lie side by side as [clean |
-        landmarks | noisy].
+        keyframes | noisy].
         """
         cfg = self.cfg
-        kinds = ((clean, CLEAN), (landmarks, LANDMARK), (noisy, NOISY))
+        kinds = ((clean, CLEAN), (keyframes, KEYFRAME), (noisy, NOISY))
         entered = zip(*(self.enter(*kind) for kind in kinds), strict=True)
         x, fine_condition, fine_rotations = (torch.cat(part, 1) for part in entered)
-        fine_where = self.whereabouts(torch.cat([frames.poses for frames, _ in kinds], dim=1))
+        fine_where = self.token_poses(torch.cat([frames.poses for frames, _ in kinds], dim=1))
         y, coarse_condition, coarse_rotations = self.enter(coarse, COARSE)
-        coarse_where = self.whereabouts(coarse.poses, True)
-        masks = masks_of(cfg, coarse, clean, landmarks, noisy)
+        coarse_where = self.token_poses(coarse.poses, True)
+        masks = build_masks(cfg, coarse, clean, keyframes, noisy)
         marks = [frames.ids.shape[1] for frames, _ in kinds]
         motions = None
         for block in self.blocks[:-1]:
             fine_mods, coarse_mods = block.adaln(fine_condition), block.adaln(coarse_condition)
             fine = block.fine(modulate(x, fine_mods[0]).flatten(1, 2), fine_rotations)
             mem = block.coarse(modulate(y, coarse_mods[0]).flatten(1, 2), coarse_rotations)
-            fine, mem = carried(fine, fine_where), carried(mem, coarse_where)
+            fine, mem = attach_poses(fine, fine_where), attach_poses(mem, coarse_where)
             found = self._attend_fine(fine, mem, fine_where, marks, masks)
             x = block.finish(x, found, block.fine.out, fine_mods)
-            recalled = attend_from(coarse_where, *mem, masks.coarse)
+            recalled = geometric_attention(coarse_where, *mem, masks.coarse)
             y = block.finish(y, recalled, block.coarse.out, coarse_mods)
         motions = self.predict_motions(x[:, : marks[0]])
         block = self.blocks[-1]
         fine_mods, coarse_mods = block.adaln(fine_condition), block.adaln(coarse_condition)
         fine = block.fine(modulate(x, fine_mods[0]).flatten(1, 2), fine_rotations)
         mem = block.coarse(modulate(y, coarse_mods[0]).flatten(1, 2), coarse_rotations)
-        fine, mem = carried(fine, fine_where), carried(mem, coarse_where)
+        fine, mem = attach_poses(fine, fine_where), attach_poses(mem, coarse_where)
         newest = -marks[2]
-        mods = tuple(Modulation(*(part[:, newest:] for part in mod)) for mod in fine_mods)
+        modulation = tuple(Modulation(*(part[:, newest:] for part in mod)) for mod in fine_mods)
         k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)
         tokens = slice(newest * cfg.fine_tokens, None)
         newest_where = fine_where.each(lambda part: part[:, tokens])
-        attended = attend_from(newest_where, fine.q[:, :, tokens], k, v, masks.noisy)
-        x = block.finish(x[:, newest:], attended, block.fine.out, mods)
+        attended = geometric_attention(newest_where, fine.q[:, :, tokens], k, v, masks.noisy)
+        x = block.finish(x[:, newest:], attended, block.fine.out, modulation)
         return Prediction(self.predict(x, fine_condition[:, newest:], noisy.latents), motions)
 
     def _attend_fine(
-        self, fine: QKV, mem: QKV, where: Where, marks: list[int], masks: Masks
+        self, fine: QKV, mem: QKV, where: TokenPose, marks: list[int], masks: Masks
     ) -> Tensor:
-        """Attention of [clean | landmarks | noisy] queries, each over what it may see."""
+        """Attention of [clean | keyframes | noisy] queries, each over what it may see."""
         s = self.cfg.fine_tokens
         edge = marks[0] * s
         noisy_edge = edge + marks[1] * s
@@ -363,10 +256,10 @@ class FARNetwork(nn.Module):
         reach = mem.k.shape[2] + edge
         early = where.each(lambda part: part[:, :edge])
         late = where.each(lambda part: part[:, noisy_edge:])
-        clean = attend_from(
+        clean = geometric_attention(
             early, fine.q[:, :, :edge], k[:, :, :reach], v[:, :, :reach], masks.clean
         )
-        noisy = attend_from(late, fine.q[:, :, noisy_edge:], k, v, masks.noisy)
+        noisy = geometric_attention(late, fine.q[:, :, noisy_edge:], k, v, masks.noisy)
         if not marks[1]:
             return torch.cat((clean, noisy), dim=1)
         own = [
@@ -374,5 +267,5 @@ class FARNetwork(nn.Module):
             for part in fine
         ]
         at = where.each(lambda part: part[:, edge:noisy_edge].unflatten(1, (-1, s)).flatten(0, 1))
-        landmarks = attend_from(at, *own, None).unflatten(0, (-1, marks[1])).flatten(1, 2)
-        return torch.cat((clean, landmarks, noisy), dim=1)
+        keyframes = geometric_attention(at, *own, None).unflatten(0, (-1, marks[1])).flatten(1, 2)
+        return torch.cat((clean, keyframes, noisy), dim=1)

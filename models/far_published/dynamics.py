@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from models.far_published.kv_cache import (
+    KVCache,
     Look,
     Modulations,
-    Room,
     memory_looks,
     modulations,
     of_frames,
@@ -29,7 +29,8 @@ from models.far_published.kv_cache import (
 )
 from models.far_published.network import CLEAN_CODE, NULL, FARReferenceNetwork, ReferenceFrames
 from models.nn.blocks import Modulation
-from models.nn.flow_matching import euler, euler_times
+from models.nn.flow_matching import velocity_step
+from models.nn.noise_schedule import published_sigmas
 
 PENDING = 16  # frames that left the window are encoded together when there are so many
 
@@ -64,10 +65,10 @@ class ReferencePlay:
 
 @dataclass
 class ReferenceCarry:
-    """Memory of B dreams of equal length. Consumed by what takes it: its room is written in place.
+    """Memory of B dreams of equal length. Consumed by what takes it: its cache is written in place.
 
     frame `[B]`: number of the next frame; latents `[B,P,C,h,w]` and conditions `[B,P]` of the
-    newest frames so far; k, v `[L,B,G,H,M,d]` of the frames before them; room: where k and v lie
+    newest frames so far; k, v `[L,B,G,H,M,d]` of the frames before them; cache: where k and v lie
     and work goes on, None until there is some.
     """
 
@@ -76,7 +77,7 @@ class ReferenceCarry:
     conditions: Tensor
     k: Tensor
     v: Tensor
-    room: Room | None = None
+    cache: KVCache | None = None
 
     DIMS = {"frame": 0, "latents": 0, "conditions": 0, "k": 1, "v": 1}  # noqa: RUF012
 
@@ -95,13 +96,13 @@ class Ready(NamedTuple):
     Attributes:
         carry: with nothing left to encode.
         look: what the new frame sees.
-        mods: the new frame's modulations, an entry on the frame axis for every sampler step.
+        modulation: the new frame's modulations, an entry on the frame axis for every sampler step.
         out: the same of the output.
     """
 
     carry: ReferenceCarry
     look: Look
-    mods: Modulations
+    modulation: Modulations
     out: Modulation
 
 
@@ -166,11 +167,11 @@ class FARReferenceDynamics(nn.Module):
         Euler steps.
         """
         carry, conditions = self._told(carry, actions)
-        schedule = euler_times(steps)
+        schedule = published_sigmas(steps)
         timesteps = noise.new_tensor([[1000 * t for t, _ in schedule]]).expand(len(noise), -1)
         ready, x = self.ready(carry, conditions, timesteps), noise
         for step, (t, to) in enumerate(schedule):
-            x = euler(x, self.velocity(ready, x, step), t, to)
+            x = velocity_step(x, self.velocity(ready, x, step), t, to)
         return self._append(ready.carry, x, conditions), x
 
     @torch.no_grad()
@@ -182,24 +183,27 @@ class FARReferenceDynamics(nn.Module):
         old = max(count - self._window, 0)
         new = self._timed(timesteps, conditions.unsqueeze(1).expand(-1, steps))
         before = self._condition(carry, old)
-        mods = modulations(self.network, torch.cat((before, new), 1))
-        carry = self._retire(carry, old, of_frames(mods, slice(0, old)))
-        room, first = carry.room, int(carry.frame[0]) - carry.latents.shape[1]
-        looks = window_looks(room, list(range(first, int(carry.frame[0]) + 1)))
+        modulation = modulations(self.network, torch.cat((before, new), 1))
+        carry = self._retire(carry, old, of_frames(modulation, slice(0, old)))
+        cache, first = carry.cache, int(carry.frame[0]) - carry.latents.shape[1]
+        looks = window_looks(cache, list(range(first, int(carry.frame[0]) + 1)))
         if len(looks) > 1:
-            window = of_frames(mods, slice(old, count))
-            remember(self.network, room, "fine", self._rows(carry.latents), looks[:-1], window)
+            window = of_frames(modulation, slice(old, count))
+            remember(self.network, cache, "fine", self._rows(carry.latents), looks[:-1], window)
         scale, shift = self.network.out_modulation(new).unsqueeze(2).chunk(2, dim=-1)
-        own = of_frames(mods, slice(count, None))
+        own = of_frames(modulation, slice(count, None))
         return Ready(carry, looks[-1], own, Modulation(shift, 1 + scale, scale))
 
     @torch.no_grad()
     def velocity(self, ready: Ready, x: Tensor, step: int) -> Tensor:
         """Guided velocity `[B,C,h,w]` of the new frames x, at the step-th of their timesteps."""
         at = slice(step, step + 1)
-        mods, out = of_frames(ready.mods, at), Modulation(*(part[:, at] for part in ready.out))
+        modulation, out = (
+            of_frames(ready.modulation, at),
+            Modulation(*(part[:, at] for part in ready.out)),
+        )
         rows = self._rows(x.unsqueeze(1))
-        made = velocity(self.network, ready.carry.room, rows, ready.look, mods, out)
+        made = velocity(self.network, ready.carry.cache, rows, ready.look, modulation, out)
         return self._guided(made[:, 0])
 
     @property
@@ -226,21 +230,23 @@ class FARReferenceDynamics(nn.Module):
             conditions=torch.cat((carry.conditions, conditions.unsqueeze(1)), 1),
         )
 
-    def _retire(self, carry: ReferenceCarry, count: int, mods: Modulations) -> ReferenceCarry:
-        """Move the `count` oldest frames into the memory, modulated by `mods`."""
-        room = self._room(carry, count)
+    def _retire(self, carry: ReferenceCarry, count: int, modulation: Modulations) -> ReferenceCarry:
+        """Move the `count` oldest frames into the memory, modulated by `modulation`."""
+        cache = self._cache(carry, count)
         first, level = int(carry.frame[0]) - carry.latents.shape[1], self.cfg.memory_level
         latents = self._rows(carry.latents[:, :count])
         # Once the memory is full each frame takes the oldest one's place, and must not be seen by
         # those before it.
-        together = max(count, 1) if first + count <= room.memory else 1
+        together = max(count, 1) if first + count <= cache.memory else 1
         for at in range(0, count, together):
             some = slice(at, min(at + together, count))
-            looks = memory_looks(room, list(range(first + some.start, first + some.stop)))
-            remember(self.network, room, level, latents[:, some], looks, of_frames(mods, some))
+            looks = memory_looks(cache, list(range(first + some.start, first + some.stop)))
+            remember(
+                self.network, cache, level, latents[:, some], looks, of_frames(modulation, some)
+            )
         k, v = (
-            part[:, :, :, room.remembered].unflatten(1, (-1, self.branches))
-            for part in (room.k, room.v)
+            part[:, :, :, cache.remembered].unflatten(1, (-1, self.branches))
+            for part in (cache.k, cache.v)
         )
         return replace(
             carry,
@@ -248,17 +254,19 @@ class FARReferenceDynamics(nn.Module):
             conditions=carry.conditions[:, count:],
             k=k,
             v=v,
-            room=room,
+            cache=cache,
         )
 
-    def _room(self, carry: ReferenceCarry, joining: int) -> Room:
-        """The carry's room, or a larger one where `joining` frames find no place in it."""
+    def _cache(self, carry: ReferenceCarry, joining: int) -> KVCache:
+        """The cache of the carry, or a larger one where it has no space for `joining` more
+        frames.
+        """
         newest = int(carry.frame[0]) - carry.latents.shape[1] - 1
         frames = newest + 1 + joining
-        if carry.room is not None and min(frames, self.play.memory) <= carry.room.places:
-            return carry.room
+        if carry.cache is not None and min(frames, self.play.memory) <= carry.cache.places:
+            return carry.cache
         k, v = carry.k.flatten(1, 2), carry.v.flatten(1, 2)
-        return Room.holding(self.cfg, k, v, newest, frames, self.play.memory)
+        return KVCache.holding(self.cfg, k, v, newest, frames, self.play.memory)
 
     def _condition(self, carry: ReferenceCarry, old: int) -> Tensor:
         """AdaLN's input `[B*G,P,D]` of the carry's frames, of which `old` go to the memory."""

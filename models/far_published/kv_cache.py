@@ -30,7 +30,7 @@ Modulations = list[tuple[Modulation, Modulation]]  # of every block, each `[N,F,
 
 
 @dataclass
-class Room:
+class KVCache:
     """Keys and values `[L,N,H,slots,d]`, and the frame number of every slot, ids `[slots]`.
 
     Attributes:
@@ -56,8 +56,8 @@ class Room:
     @classmethod
     def holding(
         cls, cfg: FARReferenceConfig, k: Tensor, v: Tensor, newest: int, frames: int, memory: int
-    ) -> "Room":
-        """A room that remembers k and v `[L,N,H,M,d]`, frame `newest` the last of them, with place
+    ) -> "KVCache":
+        """A cache that holds k and v `[L,N,H,M,d]`, frame `newest` the last of them, with place
         for `frames` remembered frames, at most `memory`.
         """
         fine = (cfg.latent_size // cfg.patch) ** 2
@@ -68,10 +68,10 @@ class Room:
         shape = (*k.shape[:3], slots, k.shape[4])
         ids = torch.full((slots,), -1, device=k.device)
         count = k.shape[3] // each
-        room = cls(k.new_zeros(shape), v.new_zeros(shape), ids, fine, each, window, memory, count)
-        room.k[:, :, :, room.remembered], room.v[:, :, :, room.remembered] = k, v
-        room.ids[room.remembered] = ring_ids(count, newest).to(ids).repeat_interleave(each)
-        return room
+        cache = cls(k.new_zeros(shape), v.new_zeros(shape), ids, fine, each, window, memory, count)
+        cache.k[:, :, :, cache.remembered], cache.v[:, :, :, cache.remembered] = k, v
+        cache.ids[cache.remembered] = ring_ids(count, newest).to(ids).repeat_interleave(each)
+        return cache
 
     @property
     def start(self) -> int:
@@ -80,7 +80,7 @@ class Room:
 
     @property
     def places(self) -> int:
-        """Frames there is room to remember."""
+        """How many old frames it can hold."""
         return (len(self.ids) - self.start) // self.each
 
     @property
@@ -122,23 +122,23 @@ class Look(NamedTuple):
     seen: slice
 
 
-def window_looks(room: Room, numbers: list[int]) -> list[Look]:
+def window_looks(cache: KVCache, numbers: list[int]) -> list[Look]:
     """The frames of a window, oldest first: each sees the older ones and the memory."""
-    end = room.remembered.stop
+    end = cache.remembered.stop
     return [
         Look(number, own, slice(own.start, end))
-        for number, own in ((n, room.in_window(i)) for i, n in enumerate(numbers))
+        for number, own in ((n, cache.in_window(i)) for i, n in enumerate(numbers))
     ]
 
 
-def memory_looks(room: Room, numbers: list[int]) -> list[Look]:
+def memory_looks(cache: KVCache, numbers: list[int]) -> list[Look]:
     """Frames that join the memory, oldest first; a full memory gives up its oldest frames."""
     looks = []
     for number in numbers:
-        place = number % room.memory
-        room.count = max(room.count, place + 1)
-        first = room.start + place * room.each
-        looks.append(Look(number, slice(first, first + room.each), room.remembered))
+        place = number % cache.memory
+        cache.count = max(cache.count, place + 1)
+        first = cache.start + place * cache.each
+        looks.append(Look(number, slice(first, first + cache.each), cache.remembered))
     return looks
 
 
@@ -147,20 +147,21 @@ def modulations(network: FARReferenceNetwork, condition: Tensor) -> Modulations:
     return [block.adaln(condition) for block in network.blocks]
 
 
-def of_frames(mods: Modulations, frames: slice) -> Modulations:
+def of_frames(modulation: Modulations, frames: slice) -> Modulations:
     """The part that belongs to some of the frames."""
     return [
-        tuple(Modulation(*(part[:, frames] for part in half)) for half in block) for block in mods
+        tuple(Modulation(*(part[:, frames] for part in half)) for half in block)
+        for block in modulation
     ]
 
 
 def remember(
     network: FARReferenceNetwork,
-    room: Room,
+    cache: KVCache,
     level: Level,
     latents: Tensor,
     looks: list[Look],
-    mods: Modulations,
+    modulation: Modulations,
 ) -> None:
     """Write keys and values of frames, latents `[N,F,C,h,w]`, which see what `looks` says."""
     patch = network.cfg.patch_of(level)
@@ -168,8 +169,8 @@ def remember(
     ids = torch.tensor([look.number for look in looks], device=x.device)
     rotations = network.rotations(ids, *latents.shape[-2:], patch)
     for look in looks:
-        room.ids[look.own] = look.number
-    for layer, (block, (first, second)) in enumerate(zip(network.blocks, mods, strict=True)):
+        cache.ids[look.own] = look.number
+    for layer, (block, (first, second)) in enumerate(zip(network.blocks, modulation, strict=True)):
         projections, normed = getattr(block, level), modulate(x, first).flatten(1, 2)
         last = layer == len(network.blocks) - 1
         kv = _keys_values(projections, normed, rotations) if last else None
@@ -177,31 +178,31 @@ def remember(
         attended = []
         for i, look in enumerate(looks):
             part = slice(i * x.shape[2], (i + 1) * x.shape[2])
-            room.write(layer, look.own, k[:, :, part], v[:, :, part])
+            cache.write(layer, look.own, k[:, :, part], v[:, :, part])
             if not last:
                 mine = q[:, :, part]
-                attended.append(room.look(layer, mine, look.seen, look.number, network.cfg.slope))
+                attended.append(cache.look(layer, mine, look.seen, look.number, network.cfg.slope))
         if not last:
             x = block.finish(x, torch.cat(attended, 1), projections.out, (first, second))
 
 
 def velocity(
     network: FARReferenceNetwork,
-    room: Room,
+    cache: KVCache,
     latents: Tensor,
     look: Look,
-    mods: Modulations,
+    modulation: Modulations,
     out: Modulation,
 ) -> Tensor:
     """Velocity `[N,1,C,h,w]` of the frame being made, latents `[N,1,C,h,w]`."""
     x = _embedded(network, "fine", latents)
     ids = torch.tensor([look.number], device=x.device)
     rotations = network.rotations(ids, *latents.shape[-2:], network.cfg.patch)
-    room.ids[look.own] = look.number
-    for layer, (block, both) in enumerate(zip(network.blocks, mods, strict=True)):
+    cache.ids[look.own] = look.number
+    for layer, (block, both) in enumerate(zip(network.blocks, modulation, strict=True)):
         q, k, v = block.fine(modulate(x, both[0]).flatten(1, 2), rotations)
-        room.write(layer, look.own, k, v)
-        attended = room.look(layer, q, look.seen, look.number, network.cfg.slope)
+        cache.write(layer, look.own, k, v)
+        attended = cache.look(layer, q, look.seen, look.number, network.cfg.slope)
         x = block.finish(x, attended, block.fine.out, both)
     tokens = network.out["fine"](modulate(x, out)).float()
     return unpatchify(tokens, network.cfg.patch, latents.shape[-2] // network.cfg.patch)

@@ -22,8 +22,8 @@ from models.far_published.network import (
     FARReferenceNetwork,
     ReferenceFrames,
 )
-from models.nn.flow_matching import mix
-from models.nn.rng import Draws
+from models.nn.flow_matching import interpolate
+from models.nn.rng import Rng
 
 GRID = 1000
 
@@ -65,7 +65,7 @@ def draw(cfg: FARReferenceConfig, flow: FlowConfig, frames: int, seeds: Sequence
 
 
 def _draw_row(cfg: FARReferenceConfig, flow: FlowConfig, frames: int, seed: int) -> Drawn:
-    drawn, window = Draws(torch.Generator().manual_seed(seed)), window_of(cfg, frames)
+    drawn, window = Rng(torch.Generator().manual_seed(seed)), window_of(cfg, frames)
     shape = cfg.latent_channels, cfg.latent_size, cfg.latent_size
     # A label belongs to the whole row, an action to its frame.
     count = frames if cfg.condition == "action" else 1
@@ -100,7 +100,7 @@ def flow_loss(
     conditions = conditions.masked_fill(drawn.dropped, NULL)
     truth, clean = latents[:, split:], drawn.clean[..., None, None, None]
     t = (drawn.timesteps / GRID)[..., None, None, None]
-    shown = torch.where(clean, truth, mix(truth, drawn.noise, t))
+    shown = torch.where(clean, truth, interpolate(truth, drawn.noise, t))
     ids = torch.arange(latents.shape[1], device=latents.device)
     old = ReferenceFrames(
         latents[:, :split],

@@ -247,12 +247,12 @@ class FARReferenceNetwork(nn.Module):
         v_past: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """x after a block, and its own keys and values."""
-        mods, projections = block.adaln(condition), getattr(block, level)
-        q, k, v = projections(modulate(x, mods[0]).flatten(1, 2), rotations)
+        modulation, projections = block.adaln(condition), getattr(block, level)
+        q, k, v = projections(modulate(x, modulation[0]).flatten(1, 2), rotations)
         if projections.out is None:  # coarse tokens end here: nobody reads further
             return x, k, v
         attended = attend(q, torch.cat((k_past, k), 2), torch.cat((v_past, v), 2), bias)
-        return block.finish(x, attended, projections.out, mods), k, v
+        return block.finish(x, attended, projections.out, modulation), k, v
 
     def _recomputed(self, *inputs) -> tuple[Tensor, Tensor, Tensor]:
         """The same, its insides computed again for the gradient instead of kept."""

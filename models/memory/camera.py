@@ -18,7 +18,7 @@ BLANK = 1e6
 FILLED = 2  # rounds in which holes one place wide are closed
 
 
-def points(distances: Tensor, poses: Tensor, fov: float) -> Tensor:
+def unproject(distances: Tensor, poses: Tensor, fov: float) -> Tensor:
     """Where everything lies, `[N,n,n,3]`, that pictures from poses `[N,3]` show at distances
     `[N,1,n,n]`, counted along the view; fov in degrees.
     """
@@ -31,7 +31,7 @@ def points(distances: Tensor, poses: Tensor, fov: float) -> Tensor:
     return torch.stack((x + ahead * cos - left * sin, y + ahead * sin + left * cos, up), dim=-1)
 
 
-def seen_at(there: Tensor, poses: Tensor, fov: float) -> tuple[Tensor, Tensor]:
+def project(there: Tensor, poses: Tensor, fov: float) -> tuple[Tensor, Tensor]:
     """Where pictures from poses `[N,3]` show points `[N,a,b,3]`: places `[N,a,b,2]`, and how far
     ahead `[N,a,b]`.
     """
@@ -43,17 +43,17 @@ def seen_at(there: Tensor, poses: Tensor, fov: float) -> tuple[Tensor, Tensor]:
     return torch.stack((-left / depth, -there[..., 2] / depth), dim=-1), ahead
 
 
-def in_sight(places: Tensor, ahead: Tensor) -> Tensor:
+def in_frustum(places: Tensor, ahead: Tensor) -> Tensor:
     """Which of the points are inside the picture, bool `[N,a,b]`."""
     return (places.abs() < 1).all(dim=-1) & (ahead > BEHIND)
 
 
-def look_up(pictures: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
+def sample_image(pictures: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
     """What pictures `[N,C,H,W]` show at places `[N,a,b,2]`, `[N,C,a,b]`."""
     return F.grid_sample(pictures, places, mode, "border", align_corners=False)
 
 
-def seen_from(
+def warp(
     pictures: Tensor, distances: Tensor, poses: Tensor, target: Tensor, fov: float
 ) -> tuple[Tensor, Tensor]:
     """What pictures from some poses show of the view from another.
@@ -72,24 +72,24 @@ def seen_from(
         The view `[3,H,H]`, and which of it was seen, bool `[H,H]`; what was not seen is made up.
     """
     size, target = pictures.shape[-1], target.unsqueeze(0)
-    ahead = _gathered(points(distances, poses, fov), target, distances.shape[-1], fov)
+    ahead = splat_depth(unproject(distances, poses, fov), target, distances.shape[-1], fov)
     hidden = F.interpolate((ahead >= BLANK).float(), size=size)[0, 0] > 0
     near = F.interpolate(1 / ahead, size=size, mode="bilinear", align_corners=False)
-    there = points(1 / near.clamp(min=1 / BLANK), target, fov)
-    places, ahead = seen_at(there.expand(len(poses), -1, -1, -1), poses, fov)
-    told = look_up(distances, places)[:, 0]
-    shown = in_sight(places, ahead) & ((ahead / told - 1).abs() < AGREES) & ~hidden
+    there = unproject(1 / near.clamp(min=1 / BLANK), target, fov)
+    places, ahead = project(there.expand(len(poses), -1, -1, -1), poses, fov)
+    told = sample_image(distances, places)[:, 0]
+    shown = in_frustum(places, ahead) & ((ahead / told - 1).abs() < AGREES) & ~hidden
     first = shown.byte().argmax(dim=0)
     # The nearest pixel: what lies between two is their mean, and a mean of means is a blur.
-    found = look_up(pictures, places, "nearest")
+    found = sample_image(pictures, places, "nearest")
     return found.gather(0, first.expand(1, pictures.shape[1], -1, -1))[0], shown.any(dim=0)
 
 
-def _gathered(there: Tensor, target: Tensor, n: int, fov: float) -> Tensor:
+def splat_depth(there: Tensor, target: Tensor, n: int, fov: float) -> Tensor:
     """Distances `[1,1,n,n]` of the nearest of the points `[N,m,m,3]` in each place of the view from
     `target` `[1,3]`; BLANK where there are none.
     """
-    places, ahead = (part[0, 0] for part in seen_at(there.reshape(1, 1, -1, 3), target, fov))
+    places, ahead = (part[0, 0] for part in project(there.reshape(1, 1, -1, 3), target, fov))
     column, row = ((places + 1) * n / 2 - 0.5).floor().clamp(-2, n).long().unbind(dim=-1)
     kept = torch.full((n * n,), BLANK, device=there.device)
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):  # a point is as large as a place

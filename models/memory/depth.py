@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.memory.camera import in_sight, look_up, points, seen_at
+from models.memory.camera import in_frustum, project, sample_image, unproject
 
 FINER = 4  # distances a latent cell has, each way
 FLAT = 0.003  # how much smooth distances count beside pictures that agree
@@ -61,11 +61,11 @@ def photometric_loss(
     """
     count, size = others.shape[1], pictures.shape[-1]
     fine = F.interpolate(distances, size=size, mode="bilinear", align_corners=False)
-    there = points(fine, poses, fov).repeat_interleave(count, dim=0)
-    places, ahead = seen_at(there, theirs.flatten(0, 1), fov)
-    shown = look_up(others.flatten(0, 1), places)
+    there = unproject(fine, poses, fov).repeat_interleave(count, dim=0)
+    places, ahead = project(there, theirs.flatten(0, 1), fov)
+    shown = sample_image(others.flatten(0, 1), places)
     error = _unlike(shown, pictures.repeat_interleave(count, dim=0))
-    error = error.masked_fill(~in_sight(places, ahead), torch.inf).unflatten(0, (-1, count))
+    error = error.masked_fill(~in_frustum(places, ahead), torch.inf).unflatten(0, (-1, count))
     best = error.amin(dim=1)
     return best[best.isfinite()].mean() + FLAT * _rough(1 / distances, pictures)
 

@@ -16,7 +16,7 @@ SIDEWAYS = 0.3  # of what a motion goes ahead; the least of the maze's slides go
 NEAR = 64  # places that are looked at first
 
 
-def displace(poses: Tensor, motions: Tensor, turns: Tensor) -> Tensor:
+def compose_pose(poses: Tensor, motions: Tensor, turns: Tensor) -> Tensor:
     """Poses `[..., 3]` after motions `[..., 2]` and turns `[...]`."""
     cos, sin = poses[..., 2].cos(), poses[..., 2].sin()
     ahead, left = motions.unbind(-1)
@@ -41,7 +41,7 @@ def motions_between(poses: Tensor) -> Tensor:
     return torch.cat((torch.zeros_like(moved[:, :1]), moved), dim=1)
 
 
-def decided(motions: Tensor, stride: float) -> Tensor:
+def snap_to_stride(motions: Tensor, stride: float) -> Tensor:
     """Motions `[...,2]` of which those straight ahead, of more than DOUBTFUL of a `stride`, are
     whole strides. Where it is not clear whether something is in the way, the motion that errs least
     is a mean of a stride and of none, which never happens. Slides along walls go sideways, and
@@ -71,11 +71,11 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
     return (a[..., :2] - b[..., :2]).norm(dim=-1) + TURN_COST * turn.abs()
 
 
-def choose_landmarks(targets: Tensor, places: Tensor, usable: Tensor, count: int) -> Tensor:
+def choose_keyframes(targets: Tensor, places: Tensor, usable: Tensor, count: int) -> Tensor:
     """Indices `[B,count]` of remembered places `[B,M,3]` (-1: none) nearest to the targets
     `[B,n,3]` in turn, no two alike.
 
-    The i-th landmark is the nearest usable place to target `i mod n`, in the order of the targets;
+    The i-th keyframe is the nearest usable place to target `i mod n`, in the order of the targets;
     `usable` is `[B,M]`.
     """
     far = torch.where(
@@ -93,8 +93,8 @@ def choose_landmarks(targets: Tensor, places: Tensor, usable: Tensor, count: int
     return chosen
 
 
-def nearest_landmarks(targets: Tensor, places: Tensor, usable: Tensor, count: int) -> Tensor:
-    """`choose_landmarks` for one target `[B,3]` a row, in a third of the time.
+def nearest_keyframes(targets: Tensor, places: Tensor, usable: Tensor, count: int) -> Tensor:
+    """`choose_keyframes` for one target `[B,3]` a row, in a third of the time.
 
     It looks at the nearest places only, and at all of them where those are not enough.
     """
@@ -111,5 +111,5 @@ def nearest_landmarks(targets: Tensor, places: Tensor, usable: Tensor, count: in
         free = free & ~(alike[rows, first] & found.unsqueeze(1))
     more = usable.sum(dim=1) > far.shape[1]
     if bool(((chosen < 0).any(dim=1) & more).any()):
-        return choose_landmarks(targets.unsqueeze(1), places, usable, count)
+        return choose_keyframes(targets.unsqueeze(1), places, usable, count)
     return chosen

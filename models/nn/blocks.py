@@ -166,11 +166,11 @@ class Block(nn.Module):
         self.mlp = FeedForward(width, mlp_ratio, activation)
 
     def finish(
-        self, x: Tensor, attended: Tensor, out: nn.Linear, mods: tuple[Modulation, Modulation]
+        self, x: Tensor, attended: Tensor, out: nn.Linear, modulation: tuple[Modulation, Modulation]
     ) -> Tensor:
         """Add the gated attention `[B,N,D]`, with its numbers, and the gated MLP to x
         `[B,F,S,D]`.
         """
-        first, second = mods
+        first, second = modulation
         x = torch.addcmul(x, first.gate, out(attended).view_as(x))
         return torch.addcmul(x, second.gate, self.mlp(modulate(x, second)))

@@ -1,10 +1,5 @@
-"""Where what a token attends to lies, seen from the token.
-
-Rotated queries and keys let attention find "the same wall, seen last minute", but what it brings
-back does not say from where that was seen: how much nearer, how far to the left. So every value
-carries its token's place, attention averages it along with the rest, and the query reads the
-average in its own frame of reference. The idea is that of geometry-aware attention (GTA,
-arXiv 2310.10375), by an average instead of rotated values, which costs a tenth.
+"""Where tokens are, for geometric attention: position, row and column, bearing, and the frame of
+reference that each token reads others in.
 
 Shape letters as in models/far/network.py.
 """
@@ -16,15 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.nn.blocks import QKV
-
 HARMONICS = (1, 2, 3)
 PAIRS = 2 + len(HARMONICS)
 NUMBERS = 2 * PAIRS
 PADDED = 16
 
 
-class Where(NamedTuple):
+class TokenPose(NamedTuple):
     """Where tokens are, and their frames of reference.
 
     place `[B,N,PADDED]` is what values carry: x, y (cells), row, column (latent cells), cosine and
@@ -37,12 +30,12 @@ class Where(NamedTuple):
     origin: Tensor
     turn: Tensor
 
-    def each(self, change: Callable[[Tensor], Tensor]) -> "Where":
+    def each(self, change: Callable[[Tensor], Tensor]) -> "TokenPose":
         """The same of every part."""
-        return Where(*(change(part) for part in self))
+        return TokenPose(*(change(part) for part in self))
 
 
-def whereabouts(poses: Tensor, grid: Tensor) -> Where:
+def token_poses(poses: Tensor, grid: Tensor) -> TokenPose:
     """Where the tokens of frames at poses `[B,F,3]` are; `grid` `[S,3]` has a token's row, column
     and bearing.
     """
@@ -63,45 +56,6 @@ def whereabouts(poses: Tensor, grid: Tensor) -> Where:
     back = bearings * bearings.new_tensor([1.0, -1.0])
     scale = torch.tensor([1 / 8, 0.0], device=poses.device).expand_as(back[..., :1, :])
     turn = torch.cat((back[..., :1, :], scale, back), dim=-2)
-    return Where(*(part.flatten(1, 2) for part in (place, origin.unsqueeze(3), turn.unsqueeze(3))))
-
-
-def carried(qkv: QKV, where: Where) -> QKV:
-    """Values that carry their tokens' places; queries and keys padded alike, since fused attention
-    wants one size.
-    """
-    q, k, v = qkv
-    place = where.place.to(v.dtype).unsqueeze(1).expand(-1, v.shape[1], -1, -1)
-    return QKV(F.pad(q, (0, PADDED)), F.pad(k, (0, PADDED)), torch.cat((v, place), dim=-1))
-
-
-def attend_from(
-    where: Where,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    mask: Tensor | None,
-    attend: Callable[..., Tensor] = F.scaled_dot_product_attention,
-) -> Tensor:
-    """Attention of carried queries that are at `where` -> `[B, N, D + H*NUMBERS]`: what was found,
-    and where it lies. `attend` computes it.
-    """
-    size = q.shape[-1] - PADDED
-    found = attend(q, k, v, attn_mask=mask, scale=size**-0.5).transpose(1, 2)
-    seen = seen_from(found[..., size : size + NUMBERS], where).to(found.dtype)
-    return torch.cat((found[..., :size].flatten(2), seen.flatten(2)), dim=-1)
-
-
-def seen_from(mean: Tensor, where: Where) -> Tensor:
-    """Mean places `[B,N,H,NUMBERS]` in the tokens' frames of reference.
-
-    In order: ahead and left along the token's own bearing, rows and columns, and the harmonics of
-    the bearings' difference. Distances are squashed to -1..1, most sensitive at the token itself.
-    """
-    # Products and sums one by one, not of complex numbers: their last bits depend on the batch.
-    a, b = (mean.float().unflatten(-1, (-1, 2)) - where.origin).unbind(-1)
-    cos, sin = where.turn.unbind(-1)
-    seen = torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1)
-    away = seen[..., :1, :]
-    near = 1 + ((away * away).sum(-1, keepdim=True) + 1e-9).sqrt()  # slope at 0: none
-    return torch.cat((away / near, seen[..., 1:, :]), dim=-2).flatten(-2)
+    return TokenPose(
+        *(part.flatten(1, 2) for part in (place, origin.unsqueeze(3), turn.unsqueeze(3)))
+    )

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-class Draws:
+class Rng:
     """Wraps a torch.Generator so that a line of mathematics stays a line."""
 
     def __init__(self, generator: torch.Generator):

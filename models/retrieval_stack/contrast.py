@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.far.carry import FARCarry
-from models.far.network import FARConfig
+from models.far.config import FARConfig
 
 STRENGTH = 2.0  # power of what was lost; what is given back is lost again in part
 MOST = 2.0  # times more or less
@@ -22,7 +22,7 @@ def age(cfg: FARConfig, carry: FARCarry, row: int) -> float:
     """How old a dream is, 0 to 1: half of it `ripens` frames after the newest true one that is
     remembered. A dream that remembers none is as young as can be, for lack of a measure.
     """
-    true = carry.bank_ids[row, carry.truly_seen(row)]
+    true = carry.bank_ids[row, carry.true_frames(row)]
     if not len(true):
         return 0.0
     since = max(int(carry.frame[row]) - int(true.max()), 0) ** cfg.steepness
@@ -39,7 +39,7 @@ def with_contrast(cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, share
         made: the frame as predicted.
         share: how much of what was lost is given back, 0 to 1.
     """
-    true, dreamt = carry.truly_seen(row), carry.dreamt(row)
+    true, dreamt = carry.true_frames(row), carry.generated_frames(row)
     if int(dreamt.sum()) < 2 or int(true.sum()) < 2:
         return made
     channels = max(cfg.retrieval, cfg.kept)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from models.far.carry import FARCarry
-from models.far.network import NO_FRAME, FARConfig
+from models.far.config import FARConfig
+from models.far.network import NO_FRAME
 from models.memory.pose import distance, motions_between
 from models.retrieval_stack.album import Album
 from models.retrieval_stack.contrast import age, with_contrast
@@ -35,7 +36,7 @@ class Remembered(NamedTuple):
     true: Tensor
 
 
-def keep_place(carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor, true: bool) -> None:
+def insert_frame(carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor, true: bool) -> None:
     """Keep frames, dreamt or `true` ones, whose place is new; when the bank is full, the nearest
     kept one makes room. Old pictures of a place stay: they are nearer the truth.
     """
@@ -74,7 +75,7 @@ def views_from(
         known = remembered.known[row] & wanted
         newest = slice(row, row + int(wanted and carry.frame[row] > 0))
         parts.append(
-            geometry.views(
+            geometry.render(
                 carry.newest[newest],
                 carry.poses[newest],
                 remembered.latents[row, known],
@@ -143,9 +144,9 @@ def _restored(
     """
     filled = made.new_zeros(0, *made.shape)
     if views is not None:
-        by_newest, by_landmarks = views.newest_seen[row], views.landmarks_seen[row]
-        seen = torch.maximum(by_newest, by_landmarks)
-        shown = torch.where(by_landmarks > by_newest, views.landmarks[row], views.newest[row])
+        by_newest, by_keyframes = views.newest_seen[row], views.keyframes_seen[row]
+        seen = torch.maximum(by_newest, by_keyframes)
+        shown = torch.where(by_keyframes > by_newest, views.keyframes[row], views.newest[row])
         made = made.lerp(shown, cfg.trust * old * seen)
         unseen = 1 - seen
         if album is not None:
@@ -162,7 +163,7 @@ def _restored(
 
 def _from_truth(carry: FARCarry, row: int) -> Tensor:
     """How far a dreamer has gone from all places of which he remembers a true frame, `[]`."""
-    true = carry.bank_poses[row, carry.truly_seen(row)]
+    true = carry.bank_poses[row, carry.true_frames(row)]
     if not len(true):
         return carry.poses.new_full((), torch.inf)
     return distance(carry.poses[row], true).min()
@@ -172,13 +173,13 @@ def _exemplars(carry: FARCarry, row: int, count: int, album: Album | None) -> Te
     """Latents `[N,C,h,w]` of at most `count` truly seen frames of a dream, evenly from all of them,
     and of as many of an album: what surrounds a dreamer who has gone far is his own dream.
     """
-    at = torch.nonzero(carry.truly_seen(row)).flatten()
+    at = torch.nonzero(carry.true_frames(row)).flatten()
     steps = torch.linspace(0, len(at) - 1, min(count, len(at))).long()
     own = carry.bank_latents[row, at[steps.to(at.device)]]
     return own if album is None else torch.cat((own, album.frames[:count]))
 
 
-def located(
+def refine_pose(
     geometry: Geometry,
     carry: FARCarry,
     latents: Tensor,
@@ -199,6 +200,6 @@ def located(
             old = slice(int(nearest[row]), int(nearest[row]) + 1)
             others = torch.cat((others, carry.bank_latents[row, old].to(others.dtype)))
             theirs = torch.cat((theirs, carry.bank_poses[row, old]))
-        poses[row] = geometry.located(latents[row : row + 1], poses[row], others, theirs)
+        poses[row] = geometry.refine_pose(latents[row : row + 1], poses[row], others, theirs)
     moved = motions_between(torch.stack((carry.poses, poses), dim=1))[:, 1]
     return torch.where((carry.frame > 0).unsqueeze(1), moved, motions), poses

@@ -16,14 +16,14 @@ BANDS = (3, 8, 16)  # where bands of channels end, coarse to fine; the last one 
 
 class Views(NamedTuple):
     """What memory shows from where a dreamer arrives: newest `[B,C,h,w]`, of the newest frame, and
-    newest_seen `[B,1,h,w]`, the share of each cell that it shows; landmarks and landmarks_seen the
+    newest_seen `[B,1,h,w]`, the share of each cell that it shows; keyframes and keyframes_seen the
     same of old frames; away `[B]`, how far the nearest of those is (models/memory/pose.py).
     """
 
     newest: Tensor
     newest_seen: Tensor
-    landmarks: Tensor
-    landmarks_seen: Tensor
+    keyframes: Tensor
+    keyframes_seen: Tensor
     away: Tensor
 
 
@@ -49,7 +49,7 @@ class Fusion(nn.Module):
     def forward(self, made: Tensor, views: Views) -> Tensor:
         """The mean `[B,C,h,w]` of a prediction of that shape and the views."""
         newest = (views.newest - made) * views.newest_seen
-        old = (views.landmarks - made) * views.landmarks_seen
+        old = (views.keyframes - made) * views.keyframes_seen
         x = F.silu(
             self.inlet(self._features(made, views, newest, old).movedim(1, -1).flatten(1, 2))
         )
@@ -64,11 +64,11 @@ class Fusion(nn.Module):
         """What the weights are chosen by, `[B,2*features,h,w]`: each number beside its mean over
         3 x 3 cells.
         """
-        both = (views.newest - views.landmarks) * views.newest_seen * views.landmarks_seen
+        both = (views.newest - views.keyframes) * views.newest_seen * views.keyframes_seen
         cells = views.newest_seen
         rows = torch.linspace(-1, 1, made.shape[2], device=made.device)[:, None].expand_as(cells)
         away = views.away[:, None, None, None].expand_as(cells)
-        seen = (4 * views.newest_seen, 4 * views.landmarks_seen)
+        seen = (4 * views.newest_seen, 4 * views.keyframes_seen)
         x = torch.cat((*(self._sizes(d) for d in (newest, old, both)), *seen, away, rows), 1) / 2
         return torch.cat((x, F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)), dim=1)
 

@@ -16,14 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.codec.patch_autoencoder import PatchAutoencoder
-from models.memory.camera import in_sight, look_up, points, seen_at, seen_from
+from models.memory.camera import in_frustum, project, sample_image, unproject, warp
 from models.memory.depth import DepthNet
-from models.memory.pose import displace, distance
+from models.memory.pose import compose_pose, distance
 from models.retrieval_stack.fusion import Fusion, Views
 from models.retrieval_stack.painter import Painter
 
 SEEN = 0.9  # share of a cell that must be seen for the cell to be taken over
-AWAY = 5.0  # beyond that, landmarks are equally far
+AWAY = 5.0  # beyond that, keyframes are equally far
 LOOKS = 32  # pixels a side by which places are compared
 SIDE = 2  # places that are tried each way, ahead and to the left
 STRAYS = 0.3  # what a place one unit (squared) from the expected one must gain to be as good
@@ -35,7 +35,7 @@ WRONG = 0.5  # at most where they differ
 class GeometryConfig:
     """Lengths are in the unit of poses: cells of the maze, blocks of the forest.
 
-    near, far: bounds of distances. sources: how many landmarks a view is made of, none further than
+    near, far: bounds of distances. sources: how many keyframes a view is made of, none further than
     reach (models/memory/pose.py has the measure). steps: how finely places are compared, coarse
     first. surprise: how much more alike another place must look than the one that dead reckoning
     tells. lends: whether cells of views may be shown as they are
@@ -74,37 +74,39 @@ class Geometry(nn.Module):
         self.painter = Painter(codec.cfg.channels, cfg.painter) if cfg.painter else None
         self.show, self.read = codec.small, codec.read_small  # no weights of its own
 
-    def views(
-        self, newest: Tensor, here: Tensor, landmarks: Tensor, theirs: Tensor, arrives: Tensor
+    def render(
+        self, newest: Tensor, here: Tensor, keyframes: Tensor, theirs: Tensor, arrives: Tensor
     ) -> Views:
         """What one dream remembers, from where it arrives.
 
         Args:
             newest: latents `[1,C,h,w]` of the newest frame, or of none `[0,C,h,w]`.
             here: its pose `[1,3]`, or of none.
-            landmarks: latents `[M,C,h,w]` of old frames, the nearest first.
+            keyframes: latents `[M,C,h,w]` of old frames, the nearest first.
             theirs: their poses `[M,3]`.
             arrives: pose `[1,3]`.
         """
         apart = distance(arrives, theirs)
         used = apart[: self.cfg.sources] < self.cfg.reach
-        old, theirs = landmarks[: len(used)][used], theirs[: len(used)][used]
+        old, theirs = keyframes[: len(used)][used], theirs[: len(used)][used]
         latents, poses = torch.cat((newest, old.to(newest.dtype))), torch.cat((here, theirs))
         nearest = apart[:1] if len(apart) else arrives.new_full((1,), AWAY)
         if not len(latents):
-            nothing = arrives.new_zeros(1, *landmarks.shape[1:])
+            nothing = arrives.new_zeros(1, *keyframes.shape[1:])
             return Views(nothing, nothing[:, :1], nothing, nothing[:, :1], nearest)
         shown, distances = self.show(latents), self.depth(latents)
         pictures, seen = shown.new_zeros(2, *shown.shape[1:]), shown.new_zeros(2, *shown.shape[2:])
         for place, of in enumerate((slice(0, len(newest)), slice(len(newest), None))):
             if len(latents[of]):
-                found = seen_from(shown[of], distances[of], poses[of], arrives[0], self.fov)
+                found = warp(shown[of], distances[of], poses[of], arrives[0], self.fov)
                 pictures[place], seen[place] = found
         read = self.read(pictures)
         share = F.adaptive_avg_pool2d(seen.unsqueeze(1), read.shape[-1])
         return Views(read[:1], share[:1], read[1:], share[1:], nearest.clamp(max=AWAY))
 
-    def located(self, latents: Tensor, expected: Tensor, others: Tensor, theirs: Tensor) -> Tensor:
+    def refine_pose(
+        self, latents: Tensor, expected: Tensor, others: Tensor, theirs: Tensor
+    ) -> Tensor:
         """Where a true frame was seen from, `[3]`: places around the expected one are tried, and
         one that looks more alike by `surprise` is believed. Headings are known.
 
@@ -122,7 +124,7 @@ class Geometry(nn.Module):
         for step in self.cfg.steps:
             steps = torch.arange(-SIDE, SIDE + 1, device=expected.device) * step
             tried = torch.cartesian_prod(steps, steps) + offset
-            poses = displace(expected, tried, torch.zeros_like(tried[:, 0]))
+            poses = compose_pose(expected, tried, torch.zeros_like(tried[:, 0]))
             error = self._error(picture, distances, poses, shown, theirs)
             error = error + STRAYS * tried.square().sum(dim=1)
             if before is None:
@@ -130,7 +132,7 @@ class Geometry(nn.Module):
             offset, best = tried[error.argmin()], error.min()
         if before - best <= self.cfg.surprise:
             return expected
-        return displace(expected, offset, torch.zeros_like(offset[0]))
+        return compose_pose(expected, offset, torch.zeros_like(offset[0]))
 
     def _error(
         self, picture: Tensor, distances: Tensor, poses: Tensor, shown: Tensor, theirs: Tensor
@@ -139,15 +141,17 @@ class Geometry(nn.Module):
         `[S,3,n,n]`, `[P]`.
         """
         tried, others = len(poses), len(shown)
-        there = points(distances.expand(tried, -1, -1, -1), poses, self.fov).repeat(others, 1, 1, 1)
-        places, ahead = seen_at(there, theirs.repeat_interleave(tried, dim=0), self.fov)
-        found = look_up(shown.repeat_interleave(tried, dim=0), places)
+        there = unproject(distances.expand(tried, -1, -1, -1), poses, self.fov).repeat(
+            others, 1, 1, 1
+        )
+        places, ahead = project(there, theirs.repeat_interleave(tried, dim=0), self.fov)
+        found = sample_image(shown.repeat_interleave(tried, dim=0), places)
         unlike = (found - picture).abs().mean(dim=1).clamp(max=WRONG)
-        unlike = torch.where(in_sight(places, ahead), unlike, UNSEEN)
+        unlike = torch.where(in_frustum(places, ahead), unlike, UNSEEN)
         return unlike.mean(dim=(1, 2)).view(others, tried).mean(dim=0)
 
 
 def candidates(views: Views) -> Tensor:
     """Cells `[N,C]` of one dream's views that may be taken over as they are."""
-    parts = ((views.newest, views.newest_seen), (views.landmarks, views.landmarks_seen))
+    parts = ((views.newest, views.newest_seen), (views.keyframes, views.keyframes_seen))
     return torch.cat([view[0].flatten(1).T[seen[0].flatten() >= SEEN] for view, seen in parts])

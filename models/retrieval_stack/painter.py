@@ -44,12 +44,12 @@ class Painter(nn.Module):
         noise that they were made of, each of that shape.
         """
         newest = (views.newest - fused) * views.newest_seen
-        old = (views.landmarks - fused) * views.landmarks_seen
+        old = (views.keyframes - fused) * views.keyframes_seen
         cells = views.newest_seen
         rows, columns = places(cells)
         away = views.away[:, None, None, None].expand_as(cells)
         latents = (part / 2 for part in (fused, made - fused, newest, old))
-        seen = (views.newest_seen, views.landmarks_seen, away / 4, rows, columns)
+        seen = (views.newest_seen, views.keyframes_seen, away / 4, rows, columns)
         x = torch.cat((*latents, *seen, noise[:, :DICE]), dim=1)
         if torch.is_grad_enabled() or x.device.type != "cpu":
             return fused + self._change(x)

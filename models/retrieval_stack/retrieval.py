@@ -17,16 +17,16 @@ from torch import Tensor
 from models.memory.pose import distance
 
 
-def retrieved(latents: Tensor, landmarks: Tensor, known: Tensor, channels: int) -> Tensor:
+def retrieved(latents: Tensor, keyframes: Tensor, known: Tensor, channels: int) -> Tensor:
     """Frames whose every cell is one of the remembered ones'.
 
     Args:
         latents: `[B,F,C,h,w]`.
-        landmarks: `[B,M,C,h,w]`.
+        keyframes: `[B,M,C,h,w]`.
         known: bool `[B,M]`, which of them are frames. A row without any stays as it is.
         channels: how many of the first, coarsest channels decide which cell is most like another.
     """
-    wanted, there = cells_of(latents), cells_of(landmarks).to(latents.dtype)
+    wanted, there = cells_of(latents), cells_of(keyframes).to(latents.dtype)
     cells = known.repeat_interleave(there.shape[1] // known.shape[1], dim=1)
     found = most_alike(wanted, there, cells, channels)
     found = found.unflatten(1, (latents.shape[1], *latents.shape[-2:])).movedim(-1, 2)
@@ -59,7 +59,7 @@ def retrieved_anywhere(
 
     What moves by less than a cell is found again only so, but looking between the cells of all
     remembered frames would take too long: of the first ones, the newest frame and the nearest
-    landmark, it is done.
+    keyframe, it is done.
 
     Args:
         latents: `[1,C,h,w]`.

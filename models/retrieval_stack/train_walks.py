@@ -94,11 +94,11 @@ class Walker(FARDynamics):
             carry, _ = self.imagine(carry, actions[:, t], drawn, 1)
         return Noted.together(self.notes)
 
-    def _placed(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        return self._moved(carry, actions)  # the way is true
+    def _locate(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        return self._dead_reckon(carry, actions)  # the way is true
 
-    def _fused(self, made: Tensor, views: Views, noise: Tensor, needed: Tensor) -> Tensor:
+    def _blend(self, made: Tensor, views: Views, noise: Tensor, needed: Tensor) -> Tensor:
         age = torch.full((len(made),), float(self._age), device=made.device)
         noted = Noted(made, views, self._truth, noise, age)
         self.notes.append(noted.each(lambda part: part[needed].half()))
-        return super()._fused(made, views, noise, needed)
+        return super()._blend(made, views, noise, needed)

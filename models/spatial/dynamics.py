@@ -17,7 +17,8 @@ from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import EMPTY, FrameBank, Insertion
 from models.memory.odometry import Odometry, compose_poses
 from models.memory.renderer import MemoryView, render
-from models.nn.flow_matching import jump, times
+from models.nn.flow_matching import euler_step
+from models.nn.noise_schedule import sigmas
 from models.spatial.carry import SpatialCarry
 from models.spatial.condition import ViewFeatures, encode_view
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
@@ -235,11 +236,11 @@ class SpatialDynamics(nn.Module):
         visible = carry.cache.visible(self.spans, rows)
         own = visible.new_ones(len(rows), self.cfg.fine_tokens)
         mask = torch.where(torch.cat((own, visible), dim=1), 0.0, -torch.inf)[:, None, None]
-        for t, d in times(steps):
+        for t, d in sigmas(steps):
             level = x.new_full((len(rows),), t)
             told = torch.full_like(rows, self._told(d))
             clean = self.network(x, level, told, condition, context, mask)
-            x = jump(x, clean, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
+            x = euler_step(x, clean, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
         return x
 
     def _told(self, d: float) -> int:

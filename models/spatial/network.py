@@ -25,7 +25,8 @@ from models.nn.blocks import (
     timestep_embedding,
     unpatchify,
 )
-from models.nn.relative_pose import NUMBERS, Where, attend_from, carried, whereabouts
+from models.nn.geometric_attention import attach_poses, geometric_attention
+from models.nn.relative_pose import NUMBERS, TokenPose, token_poses
 from models.nn.rope import far_long_frequencies, kernel_bias, rotation
 from models.spatial.config import NetworkConfig
 from worldsim.world.batch_invariant import attention as row_attention
@@ -109,7 +110,7 @@ class WideBlock(Block):
         nn.init.zeros_(self.adaln.weight)
         nn.init.zeros_(self.adaln.bias)
 
-    def mods(self, condition: Tensor) -> tuple[Modulation, Modulation]:
+    def modulation(self, condition: Tensor) -> tuple[Modulation, Modulation]:
         """Of both halves."""
         return modulations(self.adaln(condition))
 
@@ -168,7 +169,7 @@ class SpatialNetwork(nn.Module):
 
     # ---- poses ----
 
-    def place_tokens(self, poses: Tensor, kind: int) -> tuple[Tensor, Where]:
+    def place_tokens(self, poses: Tensor, kind: int) -> tuple[Tensor, TokenPose]:
         """Rotations of keys and queries, and poses carried by values, of the tokens of frames at
         poses `[B,R,4]`.
         """
@@ -185,7 +186,7 @@ class SpatialNetwork(nn.Module):
             ),
             dim=-1,
         )
-        return rotation(positions, self.frequencies).flatten(1, 2), whereabouts(scaled, grid)
+        return rotation(positions, self.frequencies).flatten(1, 2), token_poses(scaled, grid)
 
     # ---- context frames ----
 
@@ -205,14 +206,14 @@ class SpatialNetwork(nn.Module):
         condition = F.silu(self.context_kind[kind]).expand(1, 1, -1)
         keys, values = [], []
         for block in self.blocks:
-            mods = block.mods(condition)
+            modulation = block.modulation(condition)
             projections = block.fine if kind == FINE else block.coarse
-            qkv = carried(projections(modulate(x, mods[0]), rotations), where)
+            qkv = attach_poses(projections(modulate(x, modulation[0]), rotations), where)
             keys.append(qkv.k)
             values.append(qkv.v)
             if block is not self.blocks[-1]:
-                found = attend_from(where, qkv.q, qkv.k, qkv.v, None, attention)
-                x = finish_block(block, x, found, projections.out, mods)
+                found = geometric_attention(where, qkv.q, qkv.k, qkv.v, None, attention)
+                x = finish_block(block, x, found, projections.out, modulation)
         return KV(*([by_rows(x, batch, frames) for x in part] for part in (keys, values)))
 
     # ---- the frame that is made ----
@@ -265,22 +266,26 @@ class SpatialNetwork(nn.Module):
         x = self.narrow_to_wide(patchify(frame, 2, 2).squeeze(1))
         rotations, where = self.place_tokens(poses.unsqueeze(1), FINE)
         for layer, block in enumerate(self.blocks):
-            mods = block.mods(condition)
-            qkv = carried(block.fine(modulate(x, mods[0]), rotations), where)
+            modulation = block.modulation(condition)
+            qkv = attach_poses(block.fine(modulate(x, modulation[0]), rotations), where)
             k = torch.cat((qkv.k, context.k[layer]), dim=2)
             v = torch.cat((qkv.v, context.v[layer]), dim=2)
-            found = attend_from(where, qkv.q, k, v, mask, attention)
-            x = finish_block(block, x, found, block.fine.out, mods)
+            found = geometric_attention(where, qkv.q, k, v, mask, attention)
+            x = finish_block(block, x, found, block.fine.out, modulation)
         cells = unpatchify(self.wide_to_narrow(x).unsqueeze(1), 2, size // 2)
         return cells.squeeze(1).flatten(2).transpose(1, 2)
 
 
 def finish_block(
-    block: Block, x: Tensor, found: Tensor, out: nn.Linear, mods: tuple[Modulation, Modulation]
+    block: Block,
+    x: Tensor,
+    found: Tensor,
+    out: nn.Linear,
+    modulation: tuple[Modulation, Modulation],
 ) -> Tensor:
     """Add the gated attention and the gated MLP to x `[B,N,D]`."""
-    x = torch.addcmul(x, mods[0].gate, out(found))
-    return torch.addcmul(x, mods[1].gate, block.mlp(modulate(x, mods[1])))
+    x = torch.addcmul(x, modulation[0].gate, out(found))
+    return torch.addcmul(x, modulation[1].gate, block.mlp(modulate(x, modulation[1])))
 
 
 def by_rows(tokens: Tensor, batch: int, frames: int) -> Tensor:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from models.codec.patch_autoencoder import AutoencoderConfig
-from models.far.loss import LossConfig, Stage
-from models.far.network import FARConfig
+from models.far.config import FARConfig
+from models.far.loss import Curriculum, LossConfig
 from models.retrieval_stack.geometry import GeometryConfig
 from models.retrieval_stack.train_geometry import GeometryTraining
 from models.training.reward import OutcomeTraining
@@ -49,8 +49,8 @@ class DynamicsTraining:
     clip_norm: float = 1.0
     weight_decay: float = 0.01
     shortcuts_from: float = 0.7
-    residuals_from: float = 0.2
-    own_context_from: float = 0.3
+    error_injection_from: float = 0.2
+    self_forcing_from: float = 0.3
     save_minutes: float = 3.0
     sheet_minutes: float = 15.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -60,12 +60,14 @@ class DynamicsTraining:
         left = (self.steps - step) / max(self.decay * self.steps, 1)
         return max(min((step + 1) / max(self.warmup, 1), left, 1.0), 0.0)
 
-    def stage(self, step: int) -> Stage:
+    def curriculum(self, step: int) -> Curriculum:
         """What is switched on at a step; the costly things take turns."""
         done, turn = step / self.steps, step % 4
         jumps = "any" if done < self.shortcuts_from else "shortcut" if turn == 1 else "short"
-        own = {0: 2, 2: 1}.get(turn, 0) if done >= self.own_context_from else 0
-        return Stage(jumps=jumps, residuals=done >= self.residuals_from, own_context=own)
+        own = {0: 2, 2: 1}.get(turn, 0) if done >= self.self_forcing_from else 0
+        return Curriculum(
+            jumps=jumps, error_injection=done >= self.error_injection_from, self_forcing=own
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,8 +60,8 @@ SMOKE = (
     "training.steps=12",
     "training.batch=2",
     "training.shortcuts_from=0.3",
-    "training.residuals_from=0.2",
-    "training.own_context_from=0.5",
+    "training.error_injection_from=0.2",
+    "training.self_forcing_from=0.5",
 )
 
 
@@ -154,7 +154,7 @@ class SlidingRecipe:
 
     def loss(self, average: nn.Module, batch: Clip, step: int) -> tuple[Tensor, dict[str, float]]:
         """Of what this step's stage asks for."""
-        return self.far_loss(self.network, average, batch, self.plan.stage(step), self.rng)
+        return self.far_loss(self.network, average, batch, self.plan.curriculum(step), self.rng)
 
     def set_rate(self, step: int) -> None:
         """Warm-up, constant, decay."""

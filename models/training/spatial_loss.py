@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.codec.patch_autoencoder import PatchAutoencoder
 from models.memory.renderer import MemoryView
-from models.nn.flow_matching import jump, mix, shortcut_target
+from models.nn.flow_matching import euler_step, interpolate, shortcut_target
 from models.spatial.condition import encode_view
 from models.spatial.network import (
     COARSE_KIND,
@@ -67,7 +67,11 @@ class SpatialLoss:
         context = encode_context(network, inputs)
         t = self._levels(len(inputs.clean))
         noise = self._normal(inputs.clean.shape)
-        noisy, jumps, target = mix(inputs.clean, noise, wide(t)), torch.full_like(t, SHORTEST), None
+        noisy, jumps, target = (
+            interpolate(inputs.clean, noise, wide(t)),
+            torch.full_like(t, SHORTEST),
+            None,
+        )
         if shortcuts:
             t, jumps, noisy, target = self._shortcuts(average, inputs, t, noisy, noise)
         predicted = network(noisy, t, jumps.long(), inputs.frame, context, inputs.mask)
@@ -149,10 +153,10 @@ class SpatialLoss:
         d = lengths[long]
         at = d * (1 + (torch.rand(rows, generator=self.generator).to(t.device) / d).floor())
         at = at.clamp(max=1.0)
-        x_t = mix(inputs.clean, noise, wide(at))
+        x_t = interpolate(inputs.clean, noise, wide(at))
         context = encode_context(average, inputs)
         first = average(x_t, at, long + 1, inputs.frame, context, inputs.mask)
-        middle = jump(x_t, first, wide(at), wide(d / 2))
+        middle = euler_step(x_t, first, wide(at), wide(d / 2))
         second = average(middle, at - d / 2, long + 1, inputs.frame, context, inputs.mask)
         told = shortcut_target(x_t, wide(at), wide(d), first, middle, second)
         target = torch.where(wide(chosen), told, inputs.clean)

@@ -198,18 +198,17 @@ def run_twin(network: Any, clip: Clip, args: argparse.Namespace, way: str) -> Ti
     """The same frames, slowly."""
     import torch
 
-    from models.nn.flow_matching import euler, euler_times
-    from models.zoo.slow_reference import AsPublished, EverythingAnew, Past
+    from models.nn.flow_matching import velocity_step
+    from models.nn.noise_schedule import published_sigmas
+    from models.zoo.slow_reference import Past, PublishedCache, Uncached
 
-    twin = (
-        EverythingAnew(network) if way == "uncached" else AsPublished(network, way == "published")
-    )
+    twin = Uncached(network) if way == "uncached" else PublishedCache(network, way == "published")
     latents, timed = clip.latents, Timed([], [], [])
     for x in clip.noise.unsqueeze(1):
         past = Past(latents, clip.conditions[:, : latents.shape[1] + 1])
         with Stopwatch(timed, args.device):
-            for step, (t, to) in enumerate(euler_times(args.steps)):
-                x = euler(x, twin.velocity(past, x, 1000 * t, step == 0).float(), t, to)
+            for step, (t, to) in enumerate(published_sigmas(args.steps)):
+                x = velocity_step(x, twin.velocity(past, x, 1000 * t, step == 0).float(), t, to)
         latents = torch.cat((latents, x), 1)
         timed.made.append(x[0, 0])
     return timed._replace(made=torch.stack(timed.made))

@@ -23,7 +23,8 @@ from models.far_published.network import (
     FARReferenceNetwork,
     ReferenceFrames,
 )
-from models.nn.flow_matching import euler, euler_times
+from models.nn.flow_matching import velocity_step
+from models.nn.noise_schedule import published_sigmas
 from models.zoo.presets import far_config
 from models.zoo.tensor_names import from_published
 
@@ -209,14 +210,14 @@ def rollout(
     for x in noise.float().split(1, dim=1):
         count = made.shape[1] + 1
         conditions = clip.conditions[:, :count]
-        for t, to in euler_times(settings["steps"]):
+        for t, to in published_sigmas(settings["steps"]):
             timesteps = torch.full(conditions.shape, CLEAN_CODE)
             timesteps[:, -1] = 1000 * t
             noisy = Clip(torch.cat((made, x), 1), timesteps, conditions)
             null = noisy._replace(conditions=torch.full_like(conditions, NULL))
             with_actions, without = (velocity(network, c)[:, -1:] for c in (noisy, null))
             guided = without + settings["guidance_scale"] * (with_actions - without)
-            x = euler(x, guided, t, to)
+            x = velocity_step(x, guided, t, to)
         made = torch.cat((made, x), 1)
     return made[:, settings["context"] :]
 

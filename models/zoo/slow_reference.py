@@ -36,7 +36,7 @@ class Past(NamedTuple):
     conditions: Tensor
 
 
-class EverythingAnew:
+class Uncached:
     """All frames encoded for every sampler step, by the network's own forward."""
 
     def __init__(self, network: FARReferenceNetwork):
@@ -53,7 +53,7 @@ class EverythingAnew:
         return self.network(old, _some(frames, slice(cut, None)))[:, -1:]
 
 
-class AsPublished:
+class PublishedCache:
     """As the published implementation computes FAR-Long, with its cache or without."""
 
     def __init__(self, network: FARReferenceNetwork, cached: bool):
@@ -99,8 +99,8 @@ class AsPublished:
     ) -> Tensor:
         """Hidden states `[B,N,1,D]` of coarse and fine tokens, `split` of them coarse."""
         for layer, block in enumerate(self.network.blocks):
-            mods = block.adaln(condition)
-            normed = modulate(x, mods[0])[:, :, 0]
+            modulation = block.adaln(condition)
+            normed = modulate(x, modulation[0])[:, :, 0]
             parts = (_unturned(block.coarse, normed[:, :split]),)
             parts += (_unturned(block.fine, normed[:, split:]),)
             q, k, v = (torch.cat(both, 1) for both in zip(*parts, strict=True))
@@ -111,7 +111,7 @@ class AsPublished:
             old = attended[:, :split]
             old = old if block.coarse.out is None else block.coarse.out(old)
             attended = torch.cat((old, block.fine.out(attended[:, split:])), 1)
-            x = block.finish(x, attended, torch.nn.Identity(), mods)
+            x = block.finish(x, attended, torch.nn.Identity(), modulation)
         return x
 
     def _with_kept(self, layer: int, k: Tensor, v: Tensor, first: bool) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 import torch
 
-from models.far.network import FARConfig
+from models.far.config import FARConfig
 
 TURNS = (0.4, -0.4, 0.0, 0.0)
 
@@ -18,7 +18,14 @@ def small(**changes) -> FARConfig:
         "head_size": 32,
         "layers": 3,
     }
-    base |= {"window": 3, "ring": 4, "dilation": 2, "dilated": 3, "landmarks": 2, "refiner": 8}
+    base |= {
+        "window": 3,
+        "recent_coarse": 4,
+        "dilation": 2,
+        "dilated": 3,
+        "keyframes": 2,
+        "refiner": 8,
+    }
     return FARConfig(**base | changes)
 
 

@@ -1,5 +1,6 @@
 """What a world says of itself: its card, and the starts that come with it. Knows no network."""
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from worldsim.paths import check_name
 from worldsim.types import Episode
+from worldsim.upgrades import upgrade_settings
 from worldsim.world.checkpoint import WorldError
 
 BUILDERS = {
@@ -58,7 +60,7 @@ def read_card(path: Path) -> WorldCard:
         WorldError: not a card, or one of a version or builder that is not known here.
     """
     try:
-        card = WorldCard(**json.loads(path.read_text(encoding="utf-8")))
+        card = upgrade_card(WorldCard(**json.loads(path.read_text(encoding="utf-8"))))
         check_name(card.name, "a world's name")
         check_name(card.action_set, "an action set's name")
         check_name(card.builder, "a builder's name")
@@ -74,6 +76,11 @@ def read_card(path: Path) -> WorldCard:
             f"worldsim"
         )
     return card
+
+
+def upgrade_card(card: WorldCard) -> WorldCard:
+    """A card whose settings have their names of today."""
+    return dataclasses.replace(card, settings=upgrade_settings(card.settings)[0])
 
 
 def read_spawn(path: Path) -> Spawn:

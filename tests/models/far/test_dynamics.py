@@ -5,8 +5,9 @@ everything gives.
 import pytest
 import torch
 
+from models.far.config import FARConfig
 from models.far.dynamics import FARDynamics
-from models.far.network import JUMPS, NO_FRAME, NO_JUMP, FARConfig, FARNetwork, Frames
+from models.far.network import JUMPS, NO_FRAME, NO_JUMP, FARNetwork, Frames
 from tests.support.far_networks import TURNS, awake, small
 
 
@@ -60,13 +61,13 @@ def empty(frames: Frames) -> Frames:
     return frames._replace(ids=torch.full_like(frames.ids, NO_FRAME))
 
 
-@pytest.mark.parametrize(("landmarks", "level"), [(0, 0.0), (2, 0.0), (2, 0.6)])
-def test_cached_rollout_equals_full_forward(landmarks, level):
+@pytest.mark.parametrize(("keyframes", "level"), [(0, 0.0), (2, 0.0), (2, 0.6)])
+def test_cached_rollout_equals_full_forward(keyframes, level):
     """Every boundary: first frame, window full, first coarse frame, rings full, dilated level
     overwritten; two dreams that turn differently.
     """
     torch.manual_seed(0)
-    cfg = small(landmarks=landmarks, context_noise=level)
+    cfg = small(keyframes=keyframes, context_noise=level)
     dynamics = FARDynamics(cfg, TURNS).eval()
     awake(dynamics.network)
     carry, diary = dynamics.initial(2), Diary()
@@ -91,19 +92,19 @@ def test_cached_rollout_equals_full_forward(landmarks, level):
 
 def full_forward(network: FARNetwork, diary: Diary, carry, t: int, noise):
     past = list(range(t))
-    landmarks = remembered(diary, carry, network.cfg)
+    keyframes = remembered(diary, carry, network.cfg)
     with torch.no_grad():
         return network(
             diary.frames(past),
             diary.window(past),
-            landmarks,
+            keyframes,
             diary.frames([t], noise=1.0, jump=JUMPS.index(1.0), latents=noise),
         ).latents[:, 0]
 
 
 def remembered(diary: Diary, carry, cfg: FARConfig) -> Frames:
-    """The landmarks the cache holds, as frames; poses and latents looked up by their ids."""
-    ids = carry.cache.level_ids("landmarks")
+    """The keyframes the cache holds, as frames; poses and latents looked up by their ids."""
+    ids = carry.cache.level_ids("keyframes")
     everything = diary.frames(list(range(len(diary.latents))))
     rows = torch.arange(len(ids)).unsqueeze(1)
 
@@ -124,7 +125,7 @@ def remembered(diary: Diary, carry, cfg: FARConfig) -> Frames:
     )
 
 
-def test_landmarks_are_recalled_and_matter():
+def test_keyframes_are_recalled_and_matter():
     """With memories of places the dream differs from one without: the test above compares
     something.
     """

@@ -7,8 +7,9 @@ import torch
 
 from models.far_published.dynamics import FARReferenceDynamics, ReferencePlay
 from models.far_published.network import FARReferenceConfig, FARReferenceNetwork
-from models.nn.flow_matching import euler, euler_times
-from models.zoo.slow_reference import AsPublished, EverythingAnew, Past
+from models.nn.flow_matching import velocity_step
+from models.nn.noise_schedule import published_sigmas
+from models.zoo.slow_reference import Past, PublishedCache, Uncached
 
 SHORT = {"width": 32, "layers": 2, "head_size": 16, "axes": (4, 6, 6), "latent_channels": 3}
 SHORT |= {"latent_size": 4, "condition": "action", "classes": 4}
@@ -92,9 +93,9 @@ def test_an_action_matters(shape):
 
 
 TWINS = {
-    "anew": EverythingAnew,
-    "published": lambda network: AsPublished(network, cached=True),
-    "published, no cache": lambda network: AsPublished(network, cached=False),
+    "anew": Uncached,
+    "published": lambda network: PublishedCache(network, cached=True),
+    "published, no cache": lambda network: PublishedCache(network, cached=False),
 }
 
 
@@ -114,8 +115,8 @@ def test_what_is_played_is_what_slow_twins_compute(shape, name, slope):
     for x, made in zip(noise, ours, strict=True):
         x, count = x.unsqueeze(1), past.latents.shape[1]
         now = past._replace(conditions=past.conditions[:, : count + 1])
-        for step, (t, to) in enumerate(euler_times(2)):
-            x = euler(x, twin.velocity(now, x, 1000 * t, first=step == 0), t, to)
+        for step, (t, to) in enumerate(published_sigmas(2)):
+            x = velocity_step(x, twin.velocity(now, x, 1000 * t, first=step == 0), t, to)
         assert float((x[:, 0] - made).abs().max()) < 1e-4
         past = past._replace(latents=torch.cat((past.latents, x), 1))
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from models.memory.pose import (
-    choose_landmarks,
-    decided,
-    displace,
+    choose_keyframes,
+    compose_pose,
     motions_between,
-    nearest_landmarks,
+    nearest_keyframes,
     relative_to_first,
+    snap_to_stride,
 )
 
 
@@ -21,7 +21,7 @@ def test_displacing_by_the_motions_retraces_the_poses():
     motions, turns = motions_between(poses), poses[..., 2].diff(dim=1, prepend=poses[:, :1, 2])
     at = poses[:, 0]
     for t in range(1, 9):
-        at = displace(at, motions[:, t], turns[:, t])
+        at = compose_pose(at, motions[:, t], turns[:, t])
         assert torch.allclose(at, poses[:, t], atol=1e-4)
 
 
@@ -29,41 +29,41 @@ def test_a_doubtful_step_is_a_whole_one():
     """Slides along walls in sixteen directions, and steps that nothing is in the way of."""
     angles = torch.arange(-3, 4) * math.pi / 8
     slides = 0.38 * torch.stack((angles.cos() ** 2, angles.sin() * angles.cos()), dim=-1)
-    assert torch.allclose(decided(slides, 0.38), slides)
+    assert torch.allclose(snap_to_stride(slides, 0.38), slides)
     doubtful = torch.tensor([[0.3, 0.05], [0.12, 0.0], [0.36, -0.06]])
-    assert torch.equal(decided(doubtful, 0.38), torch.tensor([[0.38, 0.0]] * 3))
+    assert torch.equal(snap_to_stride(doubtful, 0.38), torch.tensor([[0.38, 0.0]] * 3))
     blocked = torch.tensor([[0.0, 0.0], [0.07, 0.01], [-0.05, 0.0]])
-    assert torch.equal(decided(blocked, 0.38), blocked)
+    assert torch.equal(snap_to_stride(blocked, 0.38), blocked)
 
 
 def test_relative_poses_do_not_know_the_world_frame():
     torch.manual_seed(0)
     poses = torch.randn(1, 5, 3)
     angle = torch.tensor(1.1)
-    turned = displace(
+    turned = compose_pose(
         torch.tensor([[3.0, -2.0, 1.1]]).expand(5, 3), poses[0, :, :2], torch.zeros(5)
     )
     turned[:, 2] = poses[0, :, 2] + angle
     assert torch.allclose(relative_to_first(poses), relative_to_first(turned[None]), atol=1e-5)
 
 
-def test_landmarks_are_near_and_not_alike():
+def test_keyframes_are_near_and_not_alike():
     places = torch.tensor([[[0.0, 0, 0], [0.05, 0, 0], [1, 0, 0], [5, 0, 0], [0, 0, math.pi]]])
     usable = torch.tensor([[True, True, True, True, True]])
-    chosen = choose_landmarks(torch.zeros(1, 1, 3), places, usable, 3)
+    chosen = choose_keyframes(torch.zeros(1, 1, 3), places, usable, 3)
     assert chosen.tolist() == [[0, 2, 4]]
-    nothing = choose_landmarks(torch.zeros(1, 1, 3), places, ~usable, 2)
+    nothing = choose_keyframes(torch.zeros(1, 1, 3), places, ~usable, 2)
     assert nothing.tolist() == [[-1, -1]]
 
 
 @pytest.mark.parametrize("room", [3.0, 0.3, 0.05])
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.03])
-def test_the_fast_choice_of_landmarks_is_the_slow_one(room, share):
+def test_the_fast_choice_of_keyframes_is_the_slow_one(room, share):
     """In wide and in narrow places, with few and with many usable ones, with some seen twice."""
     torch.manual_seed(0)
     for _ in range(8):
         targets, places = torch.randn(3, 3) * room, torch.randn(3, 256, 3) * room
         places[:, 200:] = places[:, :56]
         usable = torch.rand(3, 256) < share
-        slow = choose_landmarks(targets.unsqueeze(1), places, usable, 12)
-        assert torch.equal(nearest_landmarks(targets, places, usable, 12), slow)
+        slow = choose_keyframes(targets.unsqueeze(1), places, usable, 12)
+        assert torch.equal(nearest_keyframes(targets, places, usable, 12), slow)

@@ -3,28 +3,29 @@
 import pytest
 import torch
 
-from models.nn.flow_matching import jump, mix, shortcut_target, times
+from models.nn.flow_matching import euler_step, interpolate, shortcut_target
+from models.nn.noise_schedule import sigmas
 
 
 def test_jumps_with_the_true_picture_end_there():
     clean, noise = torch.randn(2, 3), torch.randn(2, 3)
     for steps in (1, 2, 4, 8):
         x = noise
-        for t, d in times(steps):
-            assert torch.allclose(x, mix(clean, noise, torch.tensor(t)), atol=1e-5)
-            x = jump(x, clean, t, d)
+        for t, d in sigmas(steps):
+            assert torch.allclose(x, interpolate(clean, noise, torch.tensor(t)), atol=1e-5)
+            x = euler_step(x, clean, t, d)
         assert torch.allclose(x, clean, atol=1e-5)
 
 
 def test_shortcut_target_is_one_jump_for_two():
     x, first, second = torch.randn(3, 4)
     t, d = torch.tensor(1.0), torch.tensor(0.5)
-    middle = jump(x, first, t, d / 2)
-    end = jump(middle, second, t - d / 2, d / 2)
+    middle = euler_step(x, first, t, d / 2)
+    end = euler_step(middle, second, t - d / 2, d / 2)
     target = shortcut_target(x, t, d, first, middle, second)
-    assert torch.allclose(jump(x, target, t, d), end, atol=1e-5)
+    assert torch.allclose(euler_step(x, target, t, d), end, atol=1e-5)
 
 
 def test_steps_must_be_a_power_of_two():
     with pytest.raises(ValueError, match="steps is 3"):
-        times(3)
+        sigmas(3)

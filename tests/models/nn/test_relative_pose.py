@@ -5,17 +5,18 @@ import math
 import pytest
 import torch
 
-from models.nn.relative_pose import NUMBERS, seen_from, whereabouts
+from models.nn.geometric_attention import to_query_frame
+from models.nn.relative_pose import NUMBERS, token_poses
 
 GRID = torch.tensor([[0.5, 0.5, 0.3], [0.5, 2.5, -0.3]])
 
 
 def read(poses: torch.Tensor) -> torch.Tensor:
     """What every token says of the mean of all tokens of all frames."""
-    where = whereabouts(poses, GRID)
+    where = token_poses(poses, GRID)
     mean = where.place.mean(dim=1, keepdim=True).unsqueeze(2)
     mean = mean.expand(-1, where.place.shape[1], 3, -1)
-    return seen_from(mean[..., :NUMBERS], where)
+    return to_query_frame(mean[..., :NUMBERS], where)
 
 
 def test_the_same_wherever_the_world_lies():
@@ -34,8 +35,8 @@ def test_the_same_wherever_the_world_lies():
 def test_one_cell_away(heading, ahead, left):
     """A place one cell along x, seen by a token at the origin that looks along `heading`."""
     straight = torch.tensor([[0.5, 0.5, 0.0]])
-    own = whereabouts(torch.tensor([[[0.0, 0.0, heading]]]), straight)
-    there = whereabouts(torch.tensor([[[1.0, 0.0, heading]]]), straight)
-    numbers = seen_from(there.place[..., :NUMBERS].unsqueeze(2), own)[0, 0, 0]
+    own = token_poses(torch.tensor([[[0.0, 0.0, heading]]]), straight)
+    there = token_poses(torch.tensor([[[1.0, 0.0, heading]]]), straight)
+    numbers = to_query_frame(there.place[..., :NUMBERS].unsqueeze(2), own)[0, 0, 0]
     assert numbers[:4].tolist() == pytest.approx([ahead, left, 0.0, 0.0], abs=1e-3)
     assert numbers[4:].tolist() == pytest.approx([1.0, 0.0] * 3, abs=1e-6)

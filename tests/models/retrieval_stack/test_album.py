@@ -120,7 +120,7 @@ def test_an_old_dream_that_is_fog_is_filled_in_as_a_whole(aged, ripens):
     found, _ = _restored(cfg, aged, 0, fog, views, age(cfg, aged, 0), album)
     young = ripens > 1
     assert torch.allclose(found, fog, atol=1e-3) == young
-    frames = torch.cat((aged.bank_latents[0, aged.truly_seen(0)], album.frames)).float()
+    frames = torch.cat((aged.bank_latents[0, aged.true_frames(0)], album.frames)).float()
     apart = (frames - found).abs().amax(dim=(1, 2, 3))
     assert bool((apart < 1e-2).any()) != young
 
@@ -136,7 +136,7 @@ def test_an_old_dream_takes_true_cells_only(aged, ripens):
     views = views_of(made, torch.ones(1, 1, *shape[1:]))
     cfg, needed = small(retrieval=2, exemplars=3, ripens=ripens), yes[:, 0]
     found = put_together(cfg, made, aged, remembered, views, True, needed, None, album)
-    bank = aged.bank_latents[0, aged.truly_seen(0)].float()
+    bank = aged.bank_latents[0, aged.true_frames(0)].float()
     some = bank[torch.linspace(0, len(bank) - 1, 3).long()]
     true = [own[0, 0], *some, *album.frames[:3].float()]
     cells = torch.cat([frame.flatten(1).T for frame in true])

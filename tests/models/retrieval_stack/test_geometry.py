@@ -11,7 +11,7 @@ from torch import nn
 
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.far.dynamics import FARDynamics
-from models.memory.camera import points, seen_at, seen_from
+from models.memory.camera import project, unproject, warp
 from models.retrieval_stack.fusion import Fusion, Views
 from models.retrieval_stack.geometry import SEEN, Geometry, GeometryConfig, candidates
 from models.retrieval_stack.painter import Painter
@@ -53,7 +53,7 @@ def test_a_view_is_what_one_would_see(pose):
     """The fast way by whole pictures against the scene drawn ray by ray."""
     here, there = torch.tensor([0.0, 0.0, 0.0]), torch.tensor(pose)
     picture, distances = scene(here)
-    view, seen = seen_from(picture, F.avg_pool2d(distances, 2), here.unsqueeze(0), there, FOV)
+    view, seen = warp(picture, F.avg_pool2d(distances, 2), here.unsqueeze(0), there, FOV)
     truth = scene(there)[0][0]
     error = (view - truth).abs().mean(dim=0)
     assert seen.float().mean() > 0.6
@@ -64,7 +64,7 @@ def test_a_view_is_what_one_would_see(pose):
 def test_what_was_out_of_the_picture_is_not_seen():
     here, turned = torch.zeros(3), torch.tensor([0.0, 0.0, math.radians(40)])
     picture, distances = scene(here)
-    _, seen = seen_from(picture, distances, here.unsqueeze(0), turned, FOV)
+    _, seen = warp(picture, distances, here.unsqueeze(0), turned, FOV)
     # Turned to the left by more than half of the view: what is left of the middle is new.
     assert not seen[:, : SIDE // 3].any()
     assert seen[: SIDE // 2, -SIDE // 3 :].float().mean() > 0.95
@@ -77,7 +77,7 @@ def test_what_hides_is_seen_and_not_what_is_hidden():
     poses = torch.zeros(2, 3)
     for order in ([0, 1], [1, 0]):
         distances = torch.cat((near, far))[order]
-        view, seen = seen_from(pictures[order], distances, poses, torch.zeros(3), FOV)
+        view, seen = warp(pictures[order], distances, poses, torch.zeros(3), FOV)
         assert seen.all()
         assert torch.allclose(view, torch.full_like(view, 0.2))
 
@@ -86,7 +86,7 @@ def test_points_come_back_to_their_pixels():
     generator = torch.Generator().manual_seed(0)
     distances = 1 + torch.rand(3, 1, 8, 8, generator=generator)
     poses = torch.randn(3, 3, generator=generator)
-    places, ahead = seen_at(points(distances, poses, FOV), poses, FOV)
+    places, ahead = project(unproject(distances, poses, FOV), poses, FOV)
     grid = (torch.arange(8) + 0.5) / 8 * 2 - 1
     assert torch.allclose(ahead, distances[:, 0], atol=1e-5)
     assert torch.allclose(places[..., 0], grid.expand(3, 8, 8), atol=1e-5)
@@ -124,11 +124,11 @@ def test_a_true_frame_tells_where_it_was_seen_from(codec):
     geometry.depth = Measured(known)
     other, frame = (latents.unsqueeze(0) for latents, _ in known)
     told = torch.tensor([0.2, 0.0, 0.0])
-    found = geometry.located(frame, told, other, here.unsqueeze(0))
+    found = geometry.refine_pose(frame, told, other, here.unsqueeze(0))
     assert (found - true).norm() < (told - true).norm() / 2
     cautious = Geometry(GeometryConfig(near=0.1, far=50, surprise=1.0), codec, FOV)
     cautious.depth = geometry.depth
-    assert torch.equal(cautious.located(frame, told, other, here.unsqueeze(0)), told)
+    assert torch.equal(cautious.refine_pose(frame, told, other, here.unsqueeze(0)), told)
 
 
 def views_of(made, seen):
@@ -147,7 +147,7 @@ def test_where_nothing_is_seen_the_prediction_stays():
 def test_weights_are_a_mean_and_one_for_each_band():
     fusion, made = Fusion(24, 16), torch.randn(2, 24, 8, 8)
     views = views_of(made, 1.0)
-    mean = (made + views.newest + views.landmarks) / 3
+    mean = (made + views.newest + views.keyframes) / 3
     assert torch.allclose(fusion(made, views), mean, atol=1e-5)
     with torch.no_grad():  # the newest frame alone, in the second band
         fusion.outlet.bias[2] = 50.0
@@ -160,7 +160,7 @@ def test_only_cells_that_were_seen_may_be_taken_over():
     made = torch.randn(1, 24, 8, 8)
     views = views_of(made, 1.0)
     views.newest_seen[0, 0, 2:] = SEEN / 2
-    views.landmarks_seen[0, 0, :, 1:] = 0
+    views.keyframes_seen[0, 0, :, 1:] = 0
     assert len(candidates(views)) == 2 * 8 + 8
 
 

@@ -12,11 +12,11 @@ from tests.support.far_dreams import FORWARD, LEFT, RIGHT, STAND, dreamt, walked
 from tests.support.far_networks import small
 
 
-def one_by_one(latents, landmarks, known, channels):
+def one_by_one(latents, keyframes, known, channels):
     """The same as `retrieved`, cell by cell."""
     out = latents.clone()
     for b, f, y, x in torch.cartesian_prod(*(torch.arange(latents.shape[i]) for i in (0, 1, 3, 4))):
-        cells = landmarks[b, known[b]].permute(0, 2, 3, 1).flatten(0, 2)
+        cells = keyframes[b, known[b]].permute(0, 2, 3, 1).flatten(0, 2)
         if len(cells):
             apart = (cells[:, :channels] - latents[b, f, :channels, y, x]).square().sum(dim=1)
             out[b, f, :, y, x] = cells[apart.argmin()]
@@ -27,9 +27,9 @@ def one_by_one(latents, landmarks, known, channels):
 def frames():
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(3, 2, 5, 4, 4, generator=generator)
-    landmarks = torch.randn(3, 6, 5, 4, 4, generator=generator)
+    keyframes = torch.randn(3, 6, 5, 4, 4, generator=generator)
     known = torch.tensor([[1, 1, 0, 1, 0, 1], [0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0]]).bool()
-    return latents, landmarks, known
+    return latents, keyframes, known
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
@@ -37,7 +37,7 @@ def test_every_cell_is_the_most_alike_of_the_known_ones(frames, channels):
     assert torch.equal(retrieved(*frames, channels), one_by_one(*frames, channels))
 
 
-def test_a_row_without_landmarks_stays_as_it_was(frames):
+def test_a_row_without_keyframes_stays_as_it_was(frames):
     assert torch.equal(retrieved(*frames, 3)[1], frames[0][1])
 
 
@@ -58,7 +58,7 @@ def test_a_dream_is_put_together_from_what_was_seen():
 
 
 def test_true_cells_are_at_hand_wherever_a_dream_has_led():
-    dynamics, carry, _ = walked({"retrieval": 2, "landmarks": 1, "exemplars": 256})
+    dynamics, carry, _ = walked({"retrieval": 2, "keyframes": 1, "exemplars": 256})
     true = carry.bank_latents[0, carry.bank_true[0]].float()
     dreamt(dynamics, carry, [FORWARD] * 12)
     assert carry.bank_true.sum() == len(true) < (carry.bank_ids >= 0).sum()

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from models.far.config import FARConfig
 from models.far.dynamics import FARDynamics
-from models.far.network import FARConfig
 from models.training.init_from import dynamics_of, reordered
 from worldsim.actions import load_actions
 from worldsim.config import from_dict

@@ -74,7 +74,9 @@ def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):
     """All stages are on: residuals, samplers and both optimisers must come back, or the curves
     part.
     """
-    stages = [f"training.{name}_from=0" for name in ("shortcuts", "residuals", "own_context")]
+    stages = [
+        f"training.{name}_from=0" for name in ("shortcuts", "error_injection", "self_forcing")
+    ]
     whole = losses(run_in(smoke, tmp_path / "whole", *stages), 6)
     first = run_in(smoke, tmp_path / "parts", *stages)
     begun = losses(first, 3)

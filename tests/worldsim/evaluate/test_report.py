@@ -96,7 +96,8 @@ def small_world(engine, tmp_path_factory):
     """The folder of a real world of the engine's size: a fitted encoder, an untrained network."""
     from models.build.networks import far_settings, far_weights
     from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
-    from models.far.network import FARConfig, FARNetwork
+    from models.far.config import FARConfig
+    from models.far.network import FARNetwork
     from worldsim.world.checkpoint import save_world
 
     maze = ground_truth.open_engine(SimpleNamespace(**CARD))

@@ -12,7 +12,7 @@ from worldsim.memory_levels import Level, recollect
 from worldsim.runtime.core.pane_layout import Pane, Strip
 from worldsim.runtime.core.playthrough import Game
 
-MOST = {"fine": 6, "ring": 6, "dilated": 8, "landmarks": 6}
+MOST = {"window": 6, "recent_coarse": 6, "dilated": 8, "keyframes": 6}
 """Thumbnails a level; another level gets as many as the first."""
 
 
@@ -77,7 +77,7 @@ def levels_of(game: Game) -> list[Level]:
 
 
 def summary(game: Game) -> str:
-    """How many frames are remembered, level by level, e.g. "fine 4, ring 21"."""
+    """How many frames are remembered, level by level, e.g. "window 4, recent_coarse 21"."""
     counts = ((level.name, sum(f >= 0 for f in level.frames)) for level in levels_of(game))
     return ", ".join(f"{name} {count}" for name, count in counts if count)
 

@@ -749,11 +749,11 @@ def test_what_is_remembered_is_shown_and_how_much_it_was_looked_at(tiny_world):
     played = Played(load_world(tiny_world)).walk(*[2] * 12).key("i")
     strip = played.seen.status.strip
     groups = dict.fromkeys(pane.label for pane in strip.panes)
-    assert "fine" in groups
-    assert "ring" in groups
+    assert "window" in groups
+    assert "recent_coarse" in groups
     context = played.session.game.track.start.context_frames
     seen = [*context, *(step.frame for step in played.seen.steps)]
-    newest = [pane.frame for pane in strip.panes if pane.label == "fine"]
+    newest = [pane.frame for pane in strip.panes if pane.label == "window"]
     assert all(any(np.array_equal(frame, shown) for shown in seen) for frame in newest)
     assert np.array_equal(newest[-1], played.session.frame)
     assert strip.panes[0].heat is None

@@ -158,9 +158,9 @@ class SpatialDynamics(nn.Module):
         condition = FrameCondition(*features, actions, motions, carry.pose)
         latents = self._sample(carry, condition, noise, view, steps)
         pictures = self._show(latents, view, features)
-        known = view.known_depth
-        told = self.depth.inverse_depth(pictures)
-        carry.inverse_depth = torch.where(known, view.inverse_depth.clamp(min=0.02), told)
+        known = view.inverse_depth * view.known_depth
+        told = self.depth.inverse_depth(pictures, known)
+        carry.inverse_depth = torch.where(known > 0, known, told)
         carry.newest = to_frames(pictures)
         carry.seen, carry.latents = view.mask, latents
         new = view.first_hand.flatten(1).sum(dim=1) >= LEAST_NEW

@@ -19,7 +19,7 @@ from models.memory.odometry import Odometry
 from models.spatial.dynamics import SpatialDynamics, SpatialModels
 from models.spatial.network import SpatialNetwork
 from models.training import distributed
-from models.training.codec import take_codec, train_codec
+from models.training.codec import train_codec
 from models.training.ema import warm_up_ema
 from models.training.loop import Run, start_folder
 from models.training.muon import Muon
@@ -28,6 +28,7 @@ from models.training.prefetch import Prefetcher
 from models.training.spatial_cache import SpatialEpisode, cached_episodes
 from models.training.spatial_config import SpatialConfig
 from models.training.spatial_depth import hash_network, train_depth
+from models.training.spatial_init import network_of, take_parts
 from models.training.spatial_loss import SpatialLoss
 from models.training.spatial_odometry import train_odometry
 from models.training.spatial_samples import Samples, open_drawer
@@ -53,13 +54,14 @@ def train_spatial(args) -> int:
     if rank == 0:
         start_folder(out, args.fresh)
         if args.origin:
-            take_codec(cfg, args.origin, out)
+            take_parts(cfg, args.origin, out)
         prepare(cfg, out, device)
     distributed.barrier()
     codec, depth, episodes = prepare(cfg, out, device)
     recipe = SpatialRecipe(cfg, codec, depth, episodes, out, device)
     run = Run(recipe, out, device)
-    run.resume(needed=args.export)
+    if not run.resume(needed=args.export) and args.origin:
+        run.begin_with(network_of(cfg, args.origin) or recipe.network.state_dict())
     if not args.export:
         run.loop()
     if rank == 0:

@@ -41,6 +41,7 @@ class SampleConfig:
         group: targets that share their context frames, whose encoding costs more than a target.
         ahead: how many frames later than the first the other targets of a group are, at most.
         stride: a whole step, in the unit of poses; 5 % of wrong poses are off by it.
+        speckled: share of samples that lose scattered small places, as where depths disagree.
         noisy, blurred: share of views with noise up to 0.2, and of blurred ones.
     """
 
@@ -56,6 +57,7 @@ class SampleConfig:
     group: int = 2
     ahead: int = 12
     stride: float = 0.38
+    speckled: float = 0.3
     noisy: float = 0.4
     blurred: float = 0.2
 
@@ -231,7 +233,8 @@ class SampleDrawer:
     def _damage(self, view: MemoryView) -> MemoryView:
         """A view of which strips are forgotten, and the rest is noisy or blurred."""
         cfg, (batch, size) = self.cfg, view.mask.shape[:2]
-        gone = self._strips(batch, size) | self._chance(cfg.blank, batch, 1, 1)
+        gone = self._strips(batch, size) | self._speckles(batch, size)
+        gone = gone | self._chance(cfg.blank, batch, 1, 1)
         mask = view.mask & ~gone
         side = size // view.inverse_depth.shape[-1]
         inverse = view.inverse_depth * ~gone[:, ::side, ::side]
@@ -256,6 +259,16 @@ class SampleDrawer:
         columns = (place >= left) & (place < left + width) & self._chance(self.cfg.strips, batch, 1)
         lines = (place >= top) & (place < top + tall)
         return columns.unsqueeze(1) & lines.unsqueeze(2)
+
+    def _speckles(self, batch: int, size: int) -> Tensor:
+        """Scattered places of some pixels, 2 to 40 % of the picture, bool `[B,size,size]`."""
+        share = 0.02 + 0.38 * torch.rand(batch, 1, 1, generator=self.torch_rng).square()
+        grain = self._normal(batch, 1, size // 2, size // 2)
+        smooth = F.avg_pool2d(F.pad(grain, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        smooth = F.interpolate(smooth, size=size, mode="bilinear")[:, 0]
+        # the smooth grain is normal with a spread of a third
+        bound = 0.33 * torch.special.ndtri(1 - share)
+        return (smooth > bound) & self._chance(self.cfg.speckled, batch, 1, 1)
 
     def _assemble(
         self, rows: list, bank: FrameBank, slots: Tensor, poses: Tensor, view: MemoryView

@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     recorder = session.recorder
     recorder.recover()
     try:
-        with session.requests.stopping_on_signals():
+        with session.command_queue.stopping_on_signals():
             if options.headless is not None:
                 run_headless(session, options.headless)
             else:
@@ -122,7 +122,7 @@ def build(options: argparse.Namespace):
     from worldsim.runtime.core.bindings import Bindings, read_bindings
     from worldsim.runtime.core.control import Keyboard, RandomWalk
     from worldsim.runtime.core.drivers import Drivers, Follower
-    from worldsim.runtime.core.step_governor import Governor
+    from worldsim.runtime.core.step_governor import StepGovernor
     from worldsim.runtime.recording.recorder import Recorder
     from worldsim.runtime.recording.saves import Saves
     from worldsim.runtime.session.loading import open_engine, open_world
@@ -133,9 +133,9 @@ def build(options: argparse.Namespace):
     bindings = read_bindings(options.keys) if options.keys else Bindings()
     file = options.spawn if isinstance(options.spawn, Path) else None
     number = None if file else options.spawn
-    asked = [name for name in DREAMS_ONLY if getattr(options, name) is not None]
-    if options.env and asked:
-        option = "--" + asked[0].replace("_", "-")
+    given = [name for name in DREAMS_ONLY if getattr(options, name) is not None]
+    if options.env and given:
+        option = "--" + given[0].replace("_", "-")
         raise ValueError(f"{option} is for a dream, --env plays {options.env}: leave one out.")
     if options.env:
         opening = open_engine(options.env, bindings)
@@ -164,7 +164,7 @@ def build(options: argparse.Namespace):
         recorder=Recorder(options.record or "recordings", on=options.record is not None),
         saves=Saves(options.saves),
         sinks=[follower],
-        governor=Governor(on=options.steps is None and not alone),
+        governor=StepGovernor(on=options.steps is None and not alone),
         rewind_bytes=options.rewind_mb << 20,
     )
 
@@ -205,7 +205,7 @@ def run_window(session, options: argparse.Namespace) -> None:
         fullscreen=options.fullscreen,
     )
     session.sinks.append(window)
-    window.run(session.run, Keys(session.opening, session.controller.latch, session.requests))
+    window.run(session.run, Keys(session.opening, session.controller.latch, session.command_queue))
 
 
 if __name__ == "__main__":

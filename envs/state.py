@@ -70,7 +70,7 @@ def write_state(path: str | Path, memory: "WorldState", frame: np.ndarray) -> No
     Raises:
         OSError: full disk, no permission.
     """
-    from worldsim.atomic import write_whole
+    from worldsim.atomic import atomic_write
 
     with tempfile.TemporaryDirectory() as folder:
         memory.save(Path(folder) / "memory")
@@ -80,7 +80,7 @@ def write_state(path: str | Path, memory: "WorldState", frame: np.ndarray) -> No
         with open(scratch, "wb") as file:  # given a name instead, savez would add a suffix to it
             np.savez(file, frame=frame, memory=written)
 
-    write_whole(Path(path), write)
+    atomic_write(Path(path), write)
 
 
 def read_state(path: str | Path, world: "WorldModel") -> tuple["WorldState", np.ndarray]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from worldsim.world.state import WorldState
 
 
-def step_with_others(
+def step_ensemble(
     world: "WorldModel",
     state: "WorldState",
     actions: Sequence[int],

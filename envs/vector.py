@@ -20,7 +20,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.start import begin, choose_context
 from envs.state import DreamState, outcomes
-from envs.uncertainty import step_with_others
+from envs.uncertainty import step_ensemble
 from envs.world_model import WorldModelEnv
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class DreamVectorEnv(VectorEnv):
 
     def _begin(self, rows: np.ndarray, options: list[dict[str, Any]]) -> None:
         """Start some dreams; draws what the single environment's reset draws, in its order."""
-        from worldsim.world.batching import join, put
+        from worldsim.world.batching import concat, insert
 
         starts, frames = [], []
         for row in rows:
@@ -184,10 +184,10 @@ class DreamVectorEnv(VectorEnv):
             starts.append(begin(self.world, context, noise_seed))
             frames.append(context.frames[-1])
         if self._state is None:
-            self._state = join(starts)
+            self._state = concat(starts)
         else:
             for row, start in zip(rows, starts, strict=True):
-                put(self._state, [row], start)
+                insert(self._state, [row], start)
         self._frames[rows] = frames
         self._elapsed[rows], self._over[rows] = 0, False
         for row in rows:
@@ -235,7 +235,7 @@ class DreamVectorEnv(VectorEnv):
             return told
         state, self._state = self._state, None  # stepping uses it up, also when it fails
         if self.uncertainty:
-            stepped = step_with_others(
+            stepped = step_ensemble(
                 self.world, state, actions, self.steps, self.uncertainty, self.context_noise
             )
             self._state, self._frames, unsure = stepped
@@ -289,7 +289,7 @@ class DreamVectorEnv(VectorEnv):
         Raises:
             ValueError: not states of this world, or not one a dream.
         """
-        from worldsim.world.batching import join
+        from worldsim.world.batching import concat
         from worldsim.world.snapshot import recall
 
         self._check_open()
@@ -302,7 +302,7 @@ class DreamVectorEnv(VectorEnv):
                 raise ValueError(f"a dream restores a DreamState, got {type(state).__name__}.")
             state.check_world(self.world)
         known = {id(state): recall(self.world, state.memory) for state in states}
-        self._state = join([known[id(state)] for state in states])
+        self._state = concat([known[id(state)] for state in states])
         self._frames = np.stack([state.frame for state in states])
         self._moments = list(states)
         self._elapsed[:], self._over[:] = 0, False

@@ -23,7 +23,7 @@ from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 from envs.keys import keys_to_action
 from envs.start import Context, begin, choose_context
 from envs.state import DreamState, outcomes, read_state, write_state
-from envs.uncertainty import step_with_others
+from envs.uncertainty import step_ensemble
 from worldsim.runtime.core.clock import Pacer
 from worldsim.types import STEPS
 
@@ -170,7 +170,7 @@ class WorldModelEnv(gymnasium.Env):
         self._state = None  # stepping uses it up, also when it fails
         unsure = None
         if self.uncertainty:
-            self._state, (frame,), (unsure,) = step_with_others(
+            self._state, (frame,), (unsure,) = step_ensemble(
                 self.world, state, [action], self.steps, self.uncertainty, self.context_noise
             )
         else:

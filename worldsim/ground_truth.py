@@ -57,7 +57,7 @@ class Played(NamedTuple):
     """An episode, and the truth from one of its frames on."""
 
     episode: Episode
-    truth: "EngineTruth"
+    truth: "EngineReplay"
 
 
 def play(env: Any, seed: int, steps: int, split: str, at: int | None = None) -> Played:
@@ -79,7 +79,7 @@ def play(env: Any, seed: int, steps: int, split: str, at: int | None = None) -> 
 
     plan = Plan(env="", options={}, steps=steps, folder=None, split=split, seeds=(seed,))
     episode = play_episode(env, seed, plan, seen)
-    return Played(episode, EngineTruth(env, seed, episode.actions[:at].tolist(), states.get(at)))
+    return Played(episode, EngineReplay(env, seed, episode.actions[:at].tolist(), states.get(at)))
 
 
 def plays(
@@ -113,7 +113,7 @@ def _plays(env: Any, seed: int, kind: str | None) -> bool:
     return env.walker_kind(np.random.default_rng([seed, 1])) == kind
 
 
-class EngineTruth:
+class EngineReplay:
     """A real engine that does what the dreamer does, from the start of a dream on.
 
     Several of them may share an engine; each brings it back to where it was itself.
@@ -195,7 +195,7 @@ class EngineTruth:
             self._states[number] = self._env.clone_state()
 
 
-_LED: "WeakKeyDictionary[Any, EngineTruth]" = WeakKeyDictionary()
+_LED: "WeakKeyDictionary[Any, EngineReplay]" = WeakKeyDictionary()
 """Whose way each engine is on."""
 
 

@@ -25,7 +25,7 @@ from models.codec.patch_discriminator import balance, hinge_loss, patch_discrimi
 from models.training.data_published import shrunk
 from models.training.ema import make_ema
 from models.zoo.import_weights import autoencoder_shapes, fitting
-from worldsim.atomic import write_whole
+from worldsim.atomic import atomic_write
 from worldsim.config import load_config, load_yaml
 from worldsim.data.store import EpisodeStore
 from worldsim.machine_speed import pick_precision
@@ -298,9 +298,9 @@ def write_result(run: AutoencoderRun, out: Path) -> None:
     """Write the averaged weights, their settings beside them, and say how good they are."""
     weights = {name: t.detach().cpu().contiguous() for name, t in run.average.state_dict().items()}
     path = out / "autoencoder.safetensors"
-    write_whole(path, lambda scratch: save_file(weights, scratch))
+    atomic_write(path, lambda scratch: save_file(weights, scratch))
     text = "# Beside the weights: their settings, as in the zoo.\n" + json.dumps(run.shape) + "\n"
-    write_whole(out / "autoencoder.yaml", lambda scratch: scratch.write_text(text))
+    atomic_write(out / "autoencoder.yaml", lambda scratch: scratch.write_text(text))
     told = run.measure()
     with open(out / "log.jsonl", "a") as log:
         log.write(json.dumps({"step": run.step} | told) + "\n")

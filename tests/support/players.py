@@ -15,7 +15,8 @@ import numpy as np
 from worldsim.runtime.core.control import Latch
 from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.session.command_queue import Keys
-from worldsim.runtime.session.session import Session, State
+from worldsim.runtime.session.session import Session
+from worldsim.runtime.session.state import State
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 240  # until a thing must have happened; even on a busy machine nothing takes so long
@@ -94,7 +95,7 @@ class Played:
         usual = {"seed": 0, "fps": 0, "runs_on": False, "clock": self.clock}
         self.session = Session(opening, controller, **usual | options, sinks=[*sinks, self.seen])
         latch = getattr(controller, "latch", Latch())
-        self.keys = Keys(opening, latch, self.session.requests)
+        self.keys = Keys(opening, latch, self.session.command_queue)
         self.session.tick()
 
     def press(self, key):

@@ -62,7 +62,7 @@ def test_the_truth_begins_at_its_frame(env, forgetful):
     """Also in an engine that cannot restore a state: it is played again up to there."""
     ((episode, true),) = ground_truth.plays(env, 1, 30, "train", at=25)
     if forgetful:
-        true = ground_truth.EngineTruth(Forgetful(env), episode.meta.seed, episode.actions[:25])
+        true = ground_truth.EngineReplay(Forgetful(env), episode.meta.seed, episode.actions[:25])
     for _ in range(2):
         frames, poses = true.run(episode.actions[25:])
         np.testing.assert_array_equal(frames, episode.frames[25:])
@@ -75,7 +75,7 @@ def test_truths_share_an_engine(env, forgetful):
     played = list(ground_truth.plays(env, 2, 12, "train", at=4))
     shared = Forgetful(env) if forgetful else env
     ours, theirs = (
-        ground_truth.EngineTruth(shared, episode.meta.seed, episode.actions[:4])
+        ground_truth.EngineReplay(shared, episode.meta.seed, episode.actions[:4])
         for episode, _ in played
     )
     way = played[0].episode.actions[4:].tolist()
@@ -120,7 +120,7 @@ def test_both_take_one_action_from_one_start(paired, request, id, actions, size,
     shown = [pair.step(action) for action in way]
     alone = gymnasium.make(id).unwrapped
     before = pair.dream.context.actions.tolist()
-    frames, poses = ground_truth.EngineTruth(alone, info["engine_seed"], before).run(way)
+    frames, poses = ground_truth.EngineReplay(alone, info["engine_seed"], before).run(way)
     alone.close()
     for (frame, *_, told), true, pose in zip(shown, frames[1:], poses[1:], strict=True):
         np.testing.assert_array_equal(told["truth"], true)

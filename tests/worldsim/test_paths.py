@@ -8,7 +8,7 @@ import pytest
 
 from worldsim.actions import load_actions
 from worldsim.paths import asset, check_name, path_below, to_name
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.recording.saves import Saves
 from worldsim.world.card import read_card
 from worldsim.world.checkpoint import CARD, write_card
@@ -90,7 +90,7 @@ def make_fake_place(make_fake_world):
 
     def make(name="fake"):
         env = WorldModelEnv(make_fake_world(name=name))
-        return Place(env, "FARDMLab-v0", {})
+        return PlayableEnv(env, "FARDMLab-v0", {})
 
     return make
 

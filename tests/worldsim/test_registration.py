@@ -80,15 +80,15 @@ def recording(make_fake_world, tmp_path):
 
     from worldsim.runtime.core.clock import Clock
     from worldsim.runtime.core.moves import Move
-    from worldsim.runtime.core.playable_env import Place
-    from worldsim.runtime.core.playthrough import Game
+    from worldsim.runtime.core.playable_env import PlayableEnv
+    from worldsim.runtime.core.playthrough import Playthrough
     from worldsim.runtime.recording.recorder import Recorder
 
     env = gymnasium.make("FARDMLab-v0", world=make_fake_world(), disable_env_checker=True)
-    place = Place(env, "FARDMLab-v0", {})
+    place = PlayableEnv(env, "FARDMLab-v0", {})
     recorder = Recorder(tmp_path / "recordings", on=True)
     recorder.describe(place, place.fps)
-    game = Game(place, place.start(0), [recorder], Clock())
+    game = Playthrough(place, place.start(0), [recorder], Clock())
     for _ in range(3):
         game.make(Move(2, 1))
     recorder.close()
@@ -128,13 +128,13 @@ def test_an_identity_of_other_types_is_refused(recording, key, value):
 
 
 def test_takes_make_only_ours(recording, trap):
-    from worldsim.runtime.panels.comparison import Takes
+    from worldsim.runtime.panels.comparison import ComparisonPanel
     from worldsim.runtime.recording.recording import read_recording
 
     change(recording, environment="evil_module:Maze-v0")
     found = read_recording(recording)
     found.point.start.options["engine"] = "evil_module:Maze-v0"
-    takes = Takes(found)
+    takes = ComparisonPanel(found)
     for _ in range(2):  # the truth, and dreamt again
         with pytest.raises(ValueError, match="it must be one of"):
             takes.turn()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from worldsim.atomic import write_whole
+from worldsim.atomic import atomic_write
 from worldsim.data.npz import MAX_BYTES
 from worldsim.paths import native_path
 
@@ -141,7 +141,7 @@ def write_video(path: str | os.PathLike, frames: np.ndarray, fps: float) -> None
     with tempfile.TemporaryDirectory() as folder:  # OpenCV must not see the path: see open_capture
         made = Path(folder) / "video.mp4"
         _write_mp4(made, Path(path), frames, fps)
-        write_whole(Path(path), lambda scratch: scratch.write_bytes(made.read_bytes()))
+        atomic_write(Path(path), lambda scratch: scratch.write_bytes(made.read_bytes()))
 
 
 def _write_mp4(scratch: Path, path: Path, frames: np.ndarray, fps: float) -> None:

@@ -23,7 +23,7 @@ from worldsim.evaluate.metrics import horizontal_shift
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.scripted_actions import long_keys
-from worldsim.ground_truth import EngineTruth
+from worldsim.ground_truth import EngineReplay
 from worldsim.world.model import WorldModel
 
 SEED = 17
@@ -62,7 +62,7 @@ def _random_runs(world: WorldModel, env: Any, protocol: Protocol) -> tuple[np.nd
     """
     seeds = SEED_RANGES["train"][: protocol.probe_episodes]
     keys = [long_keys(world.actions, "random", seed, protocol.probe_steps) for seed in seeds]
-    ran = [EngineTruth(env, seed, []).run(way) for seed, way in zip(seeds, keys, strict=True)]
+    ran = [EngineReplay(env, seed, []).run(way) for seed, way in zip(seeds, keys, strict=True)]
     return *map(np.stack, zip(*ran, strict=True)), np.stack(keys)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from worldsim.atomic import write_whole
+from worldsim.atomic import atomic_write
 
 WIDE = 192  # pixels of the sheet that a small frame is enlarged to, about
 GAP = 2  # pixels between frames
@@ -49,4 +49,4 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
     good, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not good:
         raise OSError(f"{path}: the picture of {picture.shape} could not be encoded as PNG.")
-    write_whole(path, lambda scratch: scratch.write_bytes(data.tobytes()))
+    atomic_write(path, lambda scratch: scratch.write_bytes(data.tobytes()))

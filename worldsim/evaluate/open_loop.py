@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from worldsim.ground_truth import EngineTruth, Played
+from worldsim.ground_truth import EngineReplay, Played
 from worldsim.types import Episode
 from worldsim.world.model import WorldModel
 from worldsim.world.state import WorldState
@@ -27,7 +27,7 @@ class Start:
     """
 
     episodes: list[Episode]
-    truths: list[EngineTruth]
+    truths: list[EngineReplay]
     context: int
     memory: WorldState
 

@@ -239,10 +239,10 @@ def plain(value: Any) -> Any:
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
     """Write the report as JSON, whole or not at all."""
-    from worldsim.atomic import write_whole
+    from worldsim.atomic import atomic_write
 
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-    write_whole(path, lambda scratch: scratch.write_text(text))
+    atomic_write(path, lambda scratch: scratch.write_text(text))
 
 
 def _say(line: str) -> None:

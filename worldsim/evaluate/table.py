@@ -6,7 +6,7 @@ from typing import Any
 def lines(report: dict[str, Any]) -> list[str]:
     """All parts of a report, one below the other."""
     told = [f"{report['world']} ({report['hash'][:12]}), {report['steps']} sampler steps a frame"]
-    for part, (title, tell) in _TELLERS.items():
+    for part, (title, tell) in FORMATTERS.items():
         if part in report:
             figures = report[part]
             told += ["", f"{part}: {title}"]
@@ -65,7 +65,7 @@ def _drift(part: dict[str, dict]) -> list[str]:
     return grid(["keys", *columns], rows)
 
 
-_TELLERS = {
+FORMATTERS = {
     "fidelity": ("against the engine under the same actions, by frame", _by_metric),
     "following": ("share of actions that can be told from the frames they led to", _by_metric),
     "memory": ("PSNR in dB of views from one pose", _memory),

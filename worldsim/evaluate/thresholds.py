@@ -13,7 +13,7 @@ Verdict = dict[str, Any]
 def verdicts(report: dict[str, Any]) -> list[Verdict]:
     """What was asked, what was measured, what is wanted, and whether it is `good`."""
     told: list[Verdict] = []
-    for part, judge in _JUDGES.items():
+    for part, judge in CHECKS.items():
         figures = report.get(part, {})
         if "failed" in figures:
             told.append(_verdict(part, "ran away", "a figure", False))
@@ -65,4 +65,4 @@ def _drift(part: dict[str, Any]) -> Iterator[Verdict]:
             yield _verdict(f"{kind} keys: no drift", figures["good"], "True", figures["good"])
 
 
-_JUDGES = {"fidelity": _fidelity, "following": _following, "memory": _memory, "drift": _drift}
+CHECKS = {"fidelity": _fidelity, "following": _following, "memory": _memory, "drift": _drift}

@@ -49,7 +49,7 @@ class RowLinear(nn.Linear):
         return _trials[key]
 
 
-def rows_alone(module: object) -> None:
+def make_batch_invariant(module: object) -> None:
     """Make every Linear of a network a RowLinear; anything else is left as it is."""
     if isinstance(module, nn.Module):
         for part in module.modules():

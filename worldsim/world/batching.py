@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from worldsim.world.state import WorldState
 
 
-def put(dreams: "WorldState", rows: Sequence[int], others: "WorldState") -> None:
+def insert(dreams: "WorldState", rows: Sequence[int], others: "WorldState") -> None:
     """Let other dreams go on in some of the rows, whatever frame they are at.
 
     Args:
@@ -39,7 +39,7 @@ def put(dreams: "WorldState", rows: Sequence[int], others: "WorldState") -> None
         dreams.seeds[row], dreams.counts[row] = seed, count
 
 
-def join(states: Sequence["WorldState"]) -> "WorldState":
+def concat(states: Sequence["WorldState"]) -> "WorldState":
     """One batch of the dreams of several states, in their order; copies.
 
     Raises:
@@ -47,7 +47,7 @@ def join(states: Sequence["WorldState"]) -> "WorldState":
     """
     batch, start = states[0].select([0] * sum(state.batch for state in states)), 0
     for state in states:
-        put(batch, range(start, start + state.batch), state)
+        insert(batch, range(start, start + state.batch), state)
         start += state.batch
     return batch
 

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from worldsim.atomic import write_whole
+from worldsim.atomic import atomic_write
 
 CARD, WEIGHTS, MANIFEST = "card.json", "weights.safetensors", "manifest.json"
 
@@ -28,7 +28,7 @@ class WorldError(ValueError):
 
 def save_training(path: Path, state: dict) -> None:
     """Save a training state: tensors, numbers, strings, lists and dicts."""
-    write_whole(path, lambda scratch: torch.save(state, scratch))
+    atomic_write(path, lambda scratch: torch.save(state, scratch))
 
 
 def load_training(path: Path) -> dict:
@@ -55,7 +55,7 @@ def sha256(path: Path) -> str:
 def save_world(folder: Path, card: dict, weights: dict[str, Tensor]) -> None:
     """Write card, weights and manifest; spawns already in `folder` are kept and listed."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(
+    atomic_write(
         folder / WEIGHTS,
         lambda scratch: save_file(
             {name: tensor.contiguous() for name, tensor in weights.items()}, scratch
@@ -66,7 +66,7 @@ def save_world(folder: Path, card: dict, weights: dict[str, Tensor]) -> None:
 
 def write_card(folder: Path, card: dict) -> None:
     """Write the card of a world whose other files are there, and the manifest."""
-    write_whole(
+    atomic_write(
         folder / CARD, lambda scratch: scratch.write_text(json.dumps(card, indent=2) + "\n")
     )
     write_manifest(folder)
@@ -80,7 +80,7 @@ def write_manifest(folder: Path) -> None:
         if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
     )
     listed = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
-    write_whole(
+    atomic_write(
         folder / MANIFEST, lambda scratch: scratch.write_text(json.dumps(listed, indent=2) + "\n")
     )
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from worldsim.actions import ActionSet, load_actions
 from worldsim.paths import asset
 from worldsim.types import NULL_ACTION
-from worldsim.world.batch_invariant import decoded, rows_alone
+from worldsim.world.batch_invariant import decoded, make_batch_invariant
 from worldsim.world.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn
 from worldsim.world.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights
 from worldsim.world.protocols import Carry, Parts
@@ -45,7 +45,7 @@ class WorldModel:
         self.card, self.hash, self.device = card, world_hash, torch.device(device)
         self.codec, self.dynamics = parts.codec, parts.dynamics
         self.actions: ActionSet = load_actions(card.action_set)
-        rows_alone(self.dynamics)
+        make_batch_invariant(self.dynamics)
         self._spawn_paths = list(spawn_paths)
         self._spawns: list[Spawn] | None = None
 

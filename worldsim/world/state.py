@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from worldsim.atomic import write_whole
+from worldsim.atomic import atomic_write
 from worldsim.world.protocols import Carry
 
 
@@ -91,6 +91,6 @@ class WorldState:
         }
         tensors = {name: tensor.contiguous() for name, tensor in self.carry.tensors().items()}
         try:
-            write_whole(Path(path), lambda scratch: save_file(tensors, scratch, metadata=meta))
+            atomic_write(Path(path), lambda scratch: save_file(tensors, scratch, metadata=meta))
         except SafetensorError as error:  # how it tells of a full disk
             raise OSError(f"{path} cannot be written: {error}") from error

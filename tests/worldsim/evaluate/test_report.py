@@ -273,7 +273,7 @@ def test_starts_come_in_batches_of_the_given_size(env):
 
 
 def test_a_full_turn_ends_where_it_began(env):
-    _, poses = ground_truth.EngineTruth(env, 3, []).run(scripted_actions.full_turn(ACTIONS))
+    _, poses = ground_truth.EngineReplay(env, 3, []).run(scripted_actions.full_turn(ACTIONS))
     np.testing.assert_allclose(poses[-1], poses[0], atol=1e-5)
     assert len(poses) == 17
     assert len(scripted_actions.full_turn(load_actions("voxel"))) == 18

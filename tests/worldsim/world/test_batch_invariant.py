@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from worldsim.world import batch_invariant
-from worldsim.world.batch_invariant import RowLinear, rows_alone
-from worldsim.world.batching import join, observe, put
+from worldsim.world.batch_invariant import RowLinear, make_batch_invariant
+from worldsim.world.batching import concat, insert, observe
 from worldsim.world.model import load_world
 
 
@@ -17,7 +17,7 @@ def test_every_row_is_what_it_is_alone(shape):
     torch.manual_seed(0)
     layer, x = torch.nn.Linear(192, 96), torch.randn(shape)
     alone = torch.cat([layer(row.clone()) for row in x.split(1)])
-    rows_alone(layer)
+    make_batch_invariant(layer)
     with torch.no_grad():
         assert torch.equal(layer(x), alone)
 
@@ -64,7 +64,7 @@ def test_dreams_at_different_frames_are_the_dreams_alone(tiny_world):
         for _ in range(3 * seed):
             state, _ = world.step(state, [2])
         singles.append(state)
-    batch = join(singles)
+    batch = concat(singles)
     assert batch.frame_count.tolist() == [0, 3, 6, 9]
     rng = np.random.default_rng(0)
     for _ in range(12):
@@ -82,10 +82,10 @@ def test_a_dream_that_is_put_in_goes_on_and_the_others_do_not_notice(tiny_world)
     world = load_world(tiny_world)
     spawn = world.spawns[0]
     start = world.reset(spawn.frames[None], spawn.actions[None], [7])
-    batch, untouched = join([start.fork([1]), start.fork([2])]), start.fork([2])
+    batch, untouched = concat([start.fork([1]), start.fork([2])]), start.fork([2])
     batch, _ = world.step(batch, [2, 2])
     untouched, _ = world.step(untouched, [2])
-    put(batch, [0], start)
+    insert(batch, [0], start)
     batch, frames = world.step(batch, [0, 1])
     assert batch.frame_count.tolist() == [1, 2]
     assert np.array_equal(frames[0], world.step(start, [0])[1][0])

@@ -114,7 +114,7 @@ def _show(session: Session, length: int, busy: bool) -> np.ndarray:
     redraw = BUSY_SECONDS if busy else REDRAW_SECONDS
     shown = Window(session.opening.title, session.opening.size, redraw=redraw)
     session.sinks.append(shown)
-    keys = Keys(session.opening, session.controller.latch, session.requests)
+    keys = Keys(session.opening, session.controller.latch, session.command_queue)
     shown.run(lambda: session.run(length), keys)
     return np.array(shown.beats)
 

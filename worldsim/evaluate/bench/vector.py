@@ -11,7 +11,7 @@ import numpy as np
 
 from worldsim.data.collect import RandomActions
 from worldsim.evaluate.bench.timing import first_state
-from worldsim.world.batching import join
+from worldsim.world.batching import concat
 from worldsim.world.model import WorldModel
 
 APART = 3  # frames that neighbours in a batch are apart
@@ -68,4 +68,4 @@ def time_vector(
 
 def _batch(starts: list, size: int):
     chosen = [starts[row % len(starts)] for row in range(size)]
-    return join([state.fork([row]) for row, state in enumerate(chosen)])
+    return concat([state.fork([row]) for row, state in enumerate(chosen)])

@@ -19,7 +19,7 @@ from worldsim.arguments import counted
 if TYPE_CHECKING:
     import gymnasium
 
-    from worldsim.runtime.core.playable_env import Place
+    from worldsim.runtime.core.playable_env import PlayableEnv
     from worldsim.runtime.recording.recording import Recording
 
 
@@ -111,7 +111,7 @@ def describe(recording: "Recording") -> str:
     )
 
 
-def first_difference(recording: "Recording", place: "Place") -> int | None:
+def first_difference(recording: "Recording", place: "PlayableEnv") -> int | None:
     """Make a recording again in a place.
 
     Returns:
@@ -138,7 +138,7 @@ def first_difference(recording: "Recording", place: "Place") -> int | None:
 
 
 def _verify(recording: "Recording", options: argparse.Namespace) -> int:
-    from worldsim.runtime.core.playable_env import Place
+    from worldsim.runtime.core.playable_env import PlayableEnv
 
     identity = recording.identity
     kwargs = dict(identity.kwargs)
@@ -149,7 +149,9 @@ def _verify(recording: "Recording", options: argparse.Namespace) -> int:
     if recording.threads and "torch" in sys.modules:  # sums depend on who adds what first
         sys.modules["torch"].set_num_threads(recording.threads)
     try:
-        different = first_difference(recording, Place(env, identity.environment, identity.kwargs))
+        different = first_difference(
+            recording, PlayableEnv(env, identity.environment, identity.kwargs)
+        )
     finally:
         env.close()
     verdict = "all equal" if different is None else f"first difference at frame {different}"
@@ -178,10 +180,10 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
     from worldsim.runtime.core.bindings import Bindings, read_bindings
     from worldsim.runtime.core.control import Latch
     from worldsim.runtime.core.intents import FILM_INTENTS
-    from worldsim.runtime.panels.comparison import Takes
-    from worldsim.runtime.recording.recording_env import Film, Projector
+    from worldsim.runtime.panels.comparison import ComparisonPanel
+    from worldsim.runtime.recording.recording_env import Projector, RecordingEnv
     from worldsim.runtime.session.command_queue import Keys
-    from worldsim.runtime.session.loading import Opened
+    from worldsim.runtime.session.loading import LoadedWorld
     from worldsim.runtime.session.session import Session
     from worldsim.runtime.window.window import Window
 
@@ -189,12 +191,12 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
     if options.keys:  # a film has no actions, so what was chosen for them does not matter
         intents = read_bindings(options.keys, FILM_INTENTS).intents
         bindings = Bindings(intents=intents, source=options.keys)
-    film = Film(recording, folder)
+    film = RecordingEnv(recording, folder)
     height, width, _ = recording.episode.frames.shape[1:]
     window = Window(recording.name, (width, height), zoom=options.zoom)
-    opening = Opened(film, bindings)
+    opening = LoadedWorld(film, bindings)
     seed = recording.point.start.seed
     session = Session(opening, Projector(film), seed=seed, fps=options.fps, sinks=[window])
-    session.takes = Takes(recording, options.world, options.device)
-    with session.requests.stopping_on_signals():
-        window.run(session.run, Keys(opening, Latch(), session.requests))
+    session.takes = ComparisonPanel(recording, options.world, options.device)
+    with session.command_queue.stopping_on_signals():
+        window.run(session.run, Keys(opening, Latch(), session.command_queue))

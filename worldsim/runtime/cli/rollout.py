@@ -16,8 +16,8 @@ from worldsim.data.workers import share_out
 from worldsim.runtime.core.clock import Clock
 from worldsim.runtime.core.control import Choice, Controller, RandomWalk, Script
 from worldsim.runtime.core.moves import Move
-from worldsim.runtime.core.playable_env import Place
-from worldsim.runtime.core.playthrough import Game
+from worldsim.runtime.core.playable_env import PlayableEnv
+from worldsim.runtime.core.playthrough import Playthrough
 from worldsim.runtime.recording.recorder import Recorder
 from worldsim.tasks import named_function
 
@@ -119,7 +119,7 @@ def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
         env = gymnasium.make(plan.env, disable_env_checker=True, **plan.options)
     except gymnasium.error.Error as error:
         raise ValueError(f"--env {plan.env}: {error}") from error
-    place = Place(env, plan.env, plan.options)
+    place = PlayableEnv(env, plan.env, plan.options)
     # Nobody waits for a frame, so none need be dropped: an episode has room to wait in the queue.
     recorder = Recorder(plan.folder, on=True, capacity=plan.steps + 8)
     recorder.describe(place, place.fps)
@@ -133,10 +133,10 @@ def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
         env.close()
 
 
-def _play(plan: Plan, place: Place, recorder: Recorder, seed: int) -> int:
+def _play(plan: Plan, place: PlayableEnv, recorder: Recorder, seed: int) -> int:
     driver = controller(plan, place.actions, seed)
     driver.meet(place.actions)
-    game = Game(place, place.start(seed), [recorder], Clock())
+    game = Playthrough(place, place.start(seed), [recorder], Clock())
     while game.made < plan.steps and not game.ended:
         choice = driver.choose(game.frame)
         if choice is None:

@@ -109,18 +109,18 @@ class Keyboard(Controller):
     def choose(self, frame: np.ndarray) -> Choice | None:
         """The action of the keys that are down, or were tapped since the last frame."""
         actions = self._actions
-        asked: dict[int, float | None] = {}
+        held: dict[int, float | None] = {}
         for key, pressed_at in self.latch.take().items():
             if key in actions.keys:
                 action = actions.id(actions.keys[key])
-                asked.pop(action, None)
-                asked[action] = pressed_at
+                held.pop(action, None)
+                held[action] = pressed_at
         for one, other in opposites(actions):
-            if one in asked and other in asked:
-                del asked[one], asked[other]
-        if not asked:
+            if one in held and other in held:
+                del held[one], held[other]
+        if not held:
             return None
-        action, pressed_at = asked.popitem()
+        action, pressed_at = held.popitem()
         return Choice(action=action, pressed_at=pressed_at)
 
     def forget(self) -> None:

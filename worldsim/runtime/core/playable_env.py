@@ -87,7 +87,7 @@ class Identity:
         return f"{self.world} ({self.world_hash[:12]})" if self.world_hash else self.environment
 
 
-class Place:
+class PlayableEnv:
     """An environment with an action table, behind the calls a session makes.
 
     Args:
@@ -129,7 +129,7 @@ class Place:
             world_hash=world.hash if world is not None else None,
         )
         self.spawns = list(world.spawns) if world is not None else []
-        # What of the session's wishes this environment can fulfil.
+        # Which commands of the session this environment supports.
         self.rewinds = hasattr(self.base, "clone_state")
         self.saves_state = hasattr(self.base, "save_state")
         self.samples = hasattr(self.base, "steps") and world is not None

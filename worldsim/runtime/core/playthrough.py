@@ -9,12 +9,12 @@ import numpy as np
 
 from worldsim.runtime.core.clock import Clock
 from worldsim.runtime.core.moves import Move, Start, Step
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.core.track import Track
 
 
-class Game:
+class Playthrough:
     """A place being played from a start.
 
     Args:
@@ -30,7 +30,9 @@ class Game:
         lost: whether the world failed, so that it must be brought back (`go_back`) to go on.
     """
 
-    def __init__(self, place: Place, start: Start, sinks: Sequence[Sink], clock: Clock) -> None:
+    def __init__(
+        self, place: PlayableEnv, start: Start, sinks: Sequence[Sink], clock: Clock
+    ) -> None:
         self.place = place
         self.made = 0
         self.ended = self.lost = False

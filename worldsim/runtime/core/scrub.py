@@ -7,12 +7,12 @@ import numpy as np
 from worldsim.runtime.core.clock import Clock, Pacer
 from worldsim.runtime.core.control import Latch
 from worldsim.runtime.core.loading_stage import LoadingStage
-from worldsim.runtime.core.playthrough import Game
+from worldsim.runtime.core.playthrough import Playthrough
 
 REWIND_FPS = 30.0
 
 
-class Travel:
+class Scrub:
     """One journey. While the key is down it only shows frames; the world follows afterwards.
 
     Args:
@@ -27,7 +27,7 @@ class Travel:
         wait: what is waited for, for the player.
     """
 
-    def __init__(self, game: Game, holds: Latch, clock: Clock) -> None:
+    def __init__(self, game: Playthrough, holds: Latch, clock: Clock) -> None:
         self.frame: np.ndarray = game.frame
         self.cursor = game.track.number
         self.arrived = False

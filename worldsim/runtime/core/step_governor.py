@@ -19,7 +19,7 @@ LATE, EARLY = 0.95, 0.7  # of the time between two frames
 PATIENCE = 64  # frames before a number that was too slow is tried again; doubles every time
 
 
-class Governor(Sink):
+class StepGovernor(Sink):
     """Chooses the sampler steps from the time that the newest frames took.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from worldsim.runtime.core.moves import Move, Moves, Point, Start
-from worldsim.runtime.core.playable_env import Outcome, Place
+from worldsim.runtime.core.playable_env import Outcome, PlayableEnv
 from worldsim.runtime.core.state_history import History, Moment
 
 
@@ -20,7 +20,7 @@ class Track:
     """
 
     def __init__(
-        self, place: Place, start: Start, outcome: Outcome, moves: Moves | None = None
+        self, place: PlayableEnv, start: Start, outcome: Outcome, moves: Moves | None = None
     ) -> None:
         self.place = place
         self.start = start

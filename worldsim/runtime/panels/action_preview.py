@@ -12,7 +12,7 @@ import numpy as np
 from worldsim.runtime.core.clock import Clock, Pacer
 from worldsim.runtime.core.moves import NO_NOISE, Move
 from worldsim.runtime.core.pane_layout import Pane
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 
 AHEAD = 8  # frames
 
@@ -27,7 +27,7 @@ class Ways(Protocol):
 class DreamtWays:
     """All ways as rows of one batch."""
 
-    def __init__(self, place: Place, how: Move) -> None:
+    def __init__(self, place: PlayableEnv, how: Move) -> None:
         self._world, self._how = place.base.world, how
         self._actions = np.arange(len(place.actions))
         self._state = place.base.memory.select([0] * len(self._actions))
@@ -43,7 +43,7 @@ class DreamtWays:
 class WalkedWays:
     """All ways one after another in one engine, which is put back where it was."""
 
-    def __init__(self, place: Place, how: Move) -> None:
+    def __init__(self, place: PlayableEnv, how: Move) -> None:
         self._place, self._how = place, how
         self._states: list[Any] = [place.clone()] * len(place.actions)
 
@@ -61,7 +61,7 @@ class WalkedWays:
         return np.stack(frames)
 
 
-class Fan:
+class ActionPreview:
     """Tiles of the ways, shown in a loop while they are imagined and afterwards.
 
     Args:
@@ -77,7 +77,7 @@ class Fan:
     by_action = True
 
     def __init__(
-        self, place: Place, how: Move, clock: Clock, picked: Callable[[list[int]], None]
+        self, place: PlayableEnv, how: Move, clock: Clock, picked: Callable[[list[int]], None]
     ) -> None:
         if not place.rewinds:
             raise ValueError("This world cannot try ways out: it has no states to come back to.")

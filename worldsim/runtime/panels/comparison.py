@@ -14,7 +14,7 @@ from worldsim.evaluate.metrics import psnr
 from worldsim.registration import DREAM, make_named
 from worldsim.runtime.core.moves import NO_NOISE, Move, Moves, Point, Start, Step
 from worldsim.runtime.core.pane_layout import Pane
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.panels.ground_truth import difference
 from worldsim.runtime.panels.ground_truth_source import find_truth
 from worldsim.runtime.recording.recording import Recording
@@ -103,7 +103,7 @@ class DreamtTake(Take):
 
     name = "dreamt again"
 
-    def __init__(self, recording: Recording, place: Place) -> None:
+    def __init__(self, recording: Recording, place: PlayableEnv) -> None:
         episode = recording.episode
         if list(place.actions.names) != _names(recording):
             raise ValueError(f"{place.identity} has other actions than this recording.")
@@ -186,7 +186,7 @@ class Beside:
         self._close()
 
 
-class Takes:
+class ComparisonPanel:
     """The takes of one recording, one after another: none, the truth, dreamt again.
 
     Args:
@@ -203,9 +203,9 @@ class Takes:
         self._makers = [*([self._truth] if is_dream else []), *self._dreams(is_dream)]
         self._next = 0
 
-    def of(self, recording: Recording) -> "Takes":
+    def of(self, recording: Recording) -> "ComparisonPanel":
         """Those of another recording."""
-        return Takes(recording, self._world, self._device)
+        return ComparisonPanel(recording, self._world, self._device)
 
     def turn(self) -> Beside | None:
         """The next take; None for the recording alone.
@@ -237,4 +237,4 @@ class Takes:
         chosen = {"world": self._world, "device": self._device}
         kwargs |= {name: value for name, value in chosen.items() if value is not None}
         env = make_named(environment, "the recording", kwargs)
-        return Beside(DreamtTake(self._recording, Place(env, environment, kwargs)), env.close)
+        return Beside(DreamtTake(self._recording, PlayableEnv(env, environment, kwargs)), env.close)

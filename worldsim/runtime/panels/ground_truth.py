@@ -19,7 +19,7 @@ from worldsim.evaluate.metrics import psnr
 from worldsim.ground_truth import KEPT, open_engine, play
 from worldsim.runtime.core.moves import Point, Start, Step
 from worldsim.runtime.core.pane_layout import Pane
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.track import Track
 from worldsim.runtime.panels.ground_truth_source import Truth, engine_options, find_truth
 
@@ -29,7 +29,7 @@ SLICE = 0.05  # seconds that catching up may hold up play at a time
 FEW = 4  # frames that are caught up with at once
 
 
-class Ghost:
+class GroundTruthPanel:
     """A dream beside the truth.
 
     Args:
@@ -40,7 +40,7 @@ class Ghost:
         ImportError: what the engine needs is not installed.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: PlayableEnv) -> None:
         if not place.dreams:
             raise ValueError("The ghost stands beside a dream, and this is the real thing.")
         self._place = place

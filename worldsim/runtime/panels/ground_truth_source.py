@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from worldsim.evaluate.metrics import psnr
-from worldsim.ground_truth import EngineTruth
+from worldsim.ground_truth import EngineReplay
 from worldsim.runtime.core.moves import Start
 
 ALIKE = 30  # dB from which on two pictures are of one place, drawn by other versions of a renderer
@@ -63,7 +63,7 @@ def find_truth(start: Start, env: Any) -> Truth | None:
     options = start.options
     if env is not None and options.get("engine") == env.spec.id:
         before = [*options.get("engine_before", ()), *start.context_actions.tolist()]
-        truth = EngineTruth(env, options["engine_seed"], before)
+        truth = EngineReplay(env, options["engine_seed"], before)
         if psnr(truth.frame([]), start.context_frames[-1]) > ALIKE:
             return truth
     return None if start.future is None else ClipTruth(*start.future)

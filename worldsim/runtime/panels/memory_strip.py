@@ -10,7 +10,7 @@ import numpy as np
 
 from worldsim.memory_levels import Level, recollect
 from worldsim.runtime.core.pane_layout import Pane, Strip
-from worldsim.runtime.core.playthrough import Game
+from worldsim.runtime.core.playthrough import Playthrough
 
 MOST = {"window": 6, "recent_coarse": 6, "dilated": 8, "keyframes": 6}
 """Thumbnails a level; another level gets as many as the first."""
@@ -26,7 +26,7 @@ class Memory:
         ValueError: it is no dream, or one whose dynamics does not tell.
     """
 
-    def __init__(self, game: Game) -> None:
+    def __init__(self, game: Playthrough) -> None:
         self._game = game
         self._watch = None
         if not levels_of(game):
@@ -68,7 +68,7 @@ class Memory:
         return history[number].frame if history.first <= number <= history.last else None
 
 
-def levels_of(game: Game) -> list[Level]:
+def levels_of(game: Playthrough) -> list[Level]:
     """What is remembered now, level by level; nothing where the dynamics does not tell."""
     place = game.place
     if not place.dreams or game.lost:
@@ -76,7 +76,7 @@ def levels_of(game: Game) -> list[Level]:
     return recollect(place.base.world, place.base.memory)
 
 
-def summary(game: Game) -> str:
+def summary(game: Playthrough) -> str:
     """How many frames are remembered, level by level, e.g. "window 4, recent_coarse 21"."""
     counts = ((level.name, sum(f >= 0 for f in level.frames)) for level in levels_of(game))
     return ", ".join(f"{name} {count}" for name, count in counts if count)

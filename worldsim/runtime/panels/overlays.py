@@ -15,14 +15,14 @@ from worldsim.runtime.core.sinks import Sink
 
 if TYPE_CHECKING:
     from worldsim.runtime.panels.comparison import Beside
-    from worldsim.runtime.panels.ground_truth import Ghost
+    from worldsim.runtime.panels.ground_truth import GroundTruthPanel
     from worldsim.runtime.panels.memory_strip import Memory
 
 logger = logging.getLogger(__name__)
 CURVE = 240  # frames of the curve that are shown
 
 
-class Views(Sink):
+class Overlays(Sink):
     """The ghost and the memory of a session, as far as they were asked for.
 
     Attributes:
@@ -32,7 +32,7 @@ class Views(Sink):
     """
 
     def __init__(self) -> None:
-        self.ghost: Ghost | Beside | None = None
+        self.ghost: GroundTruthPanel | Beside | None = None
         self.memory: Memory | None = None
         self.trouble = ""
 

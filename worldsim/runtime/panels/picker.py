@@ -9,7 +9,7 @@ from worldsim.runtime.core.pane_layout import Pane
 PAGE = 9  # as many as there are digits
 
 
-class Tiles:
+class Picker:
     """A page of numbered pictures.
 
     Args:

@@ -19,7 +19,7 @@ import numpy as np
 
 from worldsim.paths import path_below, to_name
 from worldsim.runtime.core.moves import Moves, Point, Step, pack
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.recording.journal import Journal
 from worldsim.runtime.recording.recording import JOURNAL, finish, made_by, pack_step, recover
@@ -34,7 +34,7 @@ class NoRecorder(Sink):
     on = False
     label = trouble = ""
 
-    def describe(self, place: Place, fps: float) -> None:
+    def describe(self, place: PlayableEnv, fps: float) -> None:
         """Nothing to keep."""
 
     def start(self, point: Point) -> None:
@@ -116,7 +116,7 @@ class Recorder(Sink):
 
     # ---- called by the session ----
 
-    def describe(self, place: Place, fps: float) -> None:
+    def describe(self, place: PlayableEnv, fps: float) -> None:
         """Say what is played, before anything is recorded."""
         self._facts = place.identity.as_json() | {
             "format": 1,

@@ -12,7 +12,7 @@ from worldsim.runtime.core.playable_env import Outcome
 from worldsim.runtime.recording.recording import Recording, all_recordings
 
 
-class Film:
+class RecordingEnv:
     """Answers the calls of a Place with what was recorded, whatever is asked.
 
     Args:
@@ -112,7 +112,7 @@ class Projector(Controller):
 
     name = "recording"
 
-    def __init__(self, film: Film) -> None:
+    def __init__(self, film: RecordingEnv) -> None:
         self._film = film
 
     def choose(self, frame: np.ndarray) -> Choice | None:

@@ -23,7 +23,7 @@ import numpy as np
 from worldsim.data.picture import read_picture
 from worldsim.paths import check_name, path_below, to_name
 from worldsim.runtime.core.moves import Moves, Point, Start, pack, unpack
-from worldsim.runtime.core.playable_env import Identity, Outcome, Place
+from worldsim.runtime.core.playable_env import Identity, Outcome, PlayableEnv
 from worldsim.runtime.core.track import Track
 
 LINE, STATE, PICTURE = "line.npz", "state", "picture.png"
@@ -38,11 +38,11 @@ class NoSaves:
         """Refuse."""
         raise ValueError("there is no folder for quick saves.")
 
-    def load(self, place: Place, slot: int = 0) -> Generator[int, None, Track]:
+    def load(self, place: PlayableEnv, slot: int = 0) -> Generator[int, None, Track]:
         """Refuse."""
         raise ValueError("there is no folder for quick saves.")
 
-    def pictures(self, place: Place) -> dict[int, np.ndarray]:
+    def pictures(self, place: PlayableEnv) -> dict[int, np.ndarray]:
         """None."""
         return {}
 
@@ -90,7 +90,7 @@ class Saves:
             _remove(folder)
         return target
 
-    def load(self, place: Place, slot: int = 0) -> Generator[int, None, Track]:
+    def load(self, place: PlayableEnv, slot: int = 0) -> Generator[int, None, Track]:
         """The way to the newest save; it is looked at now, and gone when it is iterated.
 
         Args:
@@ -111,13 +111,13 @@ class Saves:
             raise ValueError(f"There is no quick save of {place.identity} yet: F5 makes one.")
         return open_save(found[-1], place)
 
-    def pictures(self, place: Place) -> dict[int, np.ndarray]:
+    def pictures(self, place: PlayableEnv) -> dict[int, np.ndarray]:
         """What was to be seen in each slot that is not empty: uint8 `[H,W,3]` by slot."""
         newest = {slot: _all(self._home(place, slot))[-1:] for slot in SLOTS}
         found = {slot: _picture(way[0] / PICTURE) for slot, way in newest.items() if way}
         return {slot: image for slot, image in found.items() if image is not None}
 
-    def _home(self, place: Place, slot: int) -> Path:
+    def _home(self, place: PlayableEnv, slot: int) -> Path:
         assert slot == 0 or slot in SLOTS
         identity = place.identity
         name = check_name(identity.world, "a world's name") if identity.world else ""
@@ -161,7 +161,7 @@ def _png(frame: np.ndarray) -> bytes:
     return cv2.imencode(".png", np.ascontiguousarray(frame[..., ::-1]))[1].tobytes()
 
 
-def open_save(folder: Path, place: Place) -> Generator[int, None, Track]:
+def open_save(folder: Path, place: PlayableEnv) -> Generator[int, None, Track]:
     """The way to one save; see `Saves.load`."""
     point, header = unpack((folder / LINE).read_bytes(), str(folder / LINE))
     saved = Identity.from_json(header)
@@ -170,7 +170,7 @@ def open_save(folder: Path, place: Place) -> Generator[int, None, Track]:
     return _go(folder, place, point)
 
 
-def _go(folder: Path, place: Place, point: Point) -> Generator[int, None, Track]:
+def _go(folder: Path, place: PlayableEnv, point: Point) -> Generator[int, None, Track]:
     moves = Moves(point.lead_in)
     if (folder / STATE).exists() and place.saves_state:
         frame = place.load(folder / STATE)
@@ -181,7 +181,7 @@ def _go(folder: Path, place: Place, point: Point) -> Generator[int, None, Track]
     return Track(place, point.start, Outcome(frame=point.frame, pose=point.pose), moves)
 
 
-def _walk(place: Place, start: Start, moves: Moves) -> Generator[int, None, np.ndarray]:
+def _walk(place: PlayableEnv, start: Start, moves: Moves) -> Generator[int, None, np.ndarray]:
     outcome = place.reset(start)
     for left, move in zip(range(len(moves) - 1, -1, -1), moves, strict=True):
         outcome = place.step(move)

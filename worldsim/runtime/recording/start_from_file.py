@@ -18,7 +18,7 @@ from worldsim.data.picture import read_picture
 from worldsim.data.video import open_capture
 from worldsim.evaluate.metrics import psnr
 from worldsim.runtime.core.moves import Start
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.types import Episode
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -32,7 +32,7 @@ GUESSED = 8  # pairs of frames guessed at once
 FITS = ("crop", "letterbox")
 
 
-def start_from(path: Path, place: Place, seed: int, fit: str = "crop") -> tuple[Start, str]:
+def start_from(path: Path, place: PlayableEnv, seed: int, fit: str = "crop") -> tuple[Start, str]:
     """Where a dream starts from a file.
 
     Args:
@@ -91,7 +91,7 @@ def fitted(picture: np.ndarray, size: int, fit: str = "crop") -> np.ndarray:
     return framed
 
 
-def strangeness(place: Place, frame: np.ndarray) -> str:
+def strangeness(place: PlayableEnv, frame: np.ndarray) -> str:
     """A sentence where a frame is far from what the world has seen; empty where it is not.
 
     The codec says so: what it never learnt, it cannot show.
@@ -110,7 +110,7 @@ def strangeness(place: Place, frame: np.ndarray) -> str:
     )
 
 
-def guess_actions(place: Place, frames: np.ndarray) -> np.ndarray:
+def guess_actions(place: PlayableEnv, frames: np.ndarray) -> np.ndarray:
     """The actions `[T-1]` between frames uint8 `[T,H,W,3]`, as the world itself sees them.
 
     From every frame all actions are imagined, and the one that comes nearest to the next is taken.
@@ -133,7 +133,7 @@ def _start(seed: int, name: str, frames: np.ndarray, actions: np.ndarray) -> Sta
     return Start(seed=seed, options={"from": name}, context_frames=frames, context_actions=actions)
 
 
-def _from_episode(episode: Episode, place: Place, seed: int, fit: str) -> Start:
+def _from_episode(episode: Episode, place: PlayableEnv, seed: int, fit: str) -> Start:
     """The first frames as context, the rest as the truth to come."""
     meta, actions = episode.meta, _renumbered(episode, place.actions)
     size = place.base.world.card.frame_size
@@ -163,7 +163,7 @@ def _renumbered(episode: Episode, ours: ActionSet) -> np.ndarray:
         ) from error
 
 
-def _published(path: Path, place: Place) -> Episode | None:
+def _published(path: Path, place: PlayableEnv) -> Episode | None:
     """A clip of the published data set that has this world's actions; None where it is none."""
     from worldsim.data.published.formats import LAYOUTS
     from worldsim.data.published.teco import read_clip

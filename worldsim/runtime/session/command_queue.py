@@ -12,10 +12,10 @@ from typing import NamedTuple
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.control import Latch
 from worldsim.runtime.core.intents import FILM_INTENTS, INTENTS, Intent, hint, intent_of
-from worldsim.runtime.session.loading import Opening
+from worldsim.runtime.session.loading import WorldLoader
 
 
-class Ask(NamedTuple):
+class Command(NamedTuple):
     """An intent by name, and which of its keys was pressed (or the path of a dropped file)."""
 
     name: str
@@ -26,7 +26,7 @@ _HOW = {intent.name: intent.how for intent in (*INTENTS, *FILM_INTENTS)} | {"ope
 MODIFIERS = ("left ctrl", "right ctrl", "left shift", "right shift", "left alt", "right alt")
 
 
-class Requests:
+class CommandQueue:
     """Intents that wait to be obeyed. Safe between threads.
 
     An intent waits once however often it was asked for, so a slow model finds no backlog; asking
@@ -36,10 +36,10 @@ class Requests:
     def __init__(self) -> None:
         self.holds = Latch()
         self._lock = threading.Lock()
-        self._waiting: dict[Ask, None] = {}
+        self._waiting: dict[Command, None] = {}
         self._stop = False
 
-    def ask(self, name: str, value: int | str = 0) -> None:
+    def put(self, name: str, value: int | str = 0) -> None:
         """Ask for an intent by name.
 
         Args:
@@ -50,14 +50,14 @@ class Requests:
         if name == "quit":
             self.stop()
             return
-        asked = Ask(name, value if name == "open" or how == "press" else 0)
+        command = Command(name, value if name == "open" or how == "press" else 0)
         with self._lock:
-            if asked in self._waiting and how == "toggle":
-                del self._waiting[asked]
+            if command in self._waiting and how == "toggle":
+                del self._waiting[command]
             else:
-                self._waiting[asked] = None
+                self._waiting[command] = None
 
-    def take(self) -> list[Ask]:
+    def take(self) -> list[Command]:
         """What was asked for since the last take, in order."""
         with self._lock:
             taken = list(self._waiting)
@@ -100,11 +100,11 @@ class Keys:
     Args:
         opening: knows the world's actions, at the latest once it is open.
         latch: where the keys of actions go.
-        requests: where the intents go.
+        command_queue: where the intents go.
     """
 
-    def __init__(self, opening: Opening, latch: Latch, requests: Requests) -> None:
-        self.requests = requests
+    def __init__(self, opening: WorldLoader, latch: Latch, command_queue: CommandQueue) -> None:
+        self.command_queue = command_queue
         self._opening = opening
         self._latch = latch
 
@@ -128,9 +128,9 @@ class Keys:
         if intent is not None and intent.how == "view":
             return intent
         if intent is not None and intent.how == "hold":
-            self.requests.holds.press(intent.name, at)
+            self.command_queue.holds.press(intent.name, at)
         elif intent is not None:
-            self.requests.ask(intent.name, intent.keys.index(key))
+            self.command_queue.put(intent.name, intent.keys.index(key))
         elif self.actions is not None and key in self.actions.keys:
             self._latch.press(key, at)
         elif self.actions is not None and key not in MODIFIERS:
@@ -143,11 +143,11 @@ class Keys:
             self._latch.release(name)
             intent = intent_of(name, self.intents)
             if intent is not None and intent.how == "hold":
-                self.requests.holds.release(intent.name)
+                self.command_queue.holds.release(intent.name)
 
     def drop(self, path: str) -> None:
         """A file was dropped on the window."""
-        self.requests.ask("open", path)
+        self.command_queue.put("open", path)
 
     def held(self) -> tuple[str, ...]:
         """The keys of actions that are down, the newest last."""
@@ -156,4 +156,4 @@ class Keys:
     def lost(self) -> None:
         """The window lost the keyboard: nothing is down any more."""
         self._latch.clear()
-        self.requests.holds.clear()
+        self.command_queue.holds.clear()

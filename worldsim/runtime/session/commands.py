@@ -1,6 +1,6 @@
-"""What a player may ask a session for, by the names of the table of keys.
+"""Command dispatch: what a player may ask a session for, by the names of the table of keys.
 
-Each wish is fulfilled on the session's thread. One that cannot be is a ValueError with a sentence.
+Commands run on the session's thread. One that cannot run raises a ValueError with one sentence.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ import numpy as np
 
 from worldsim.runtime.core.moves import NO_NOISE, Move
 from worldsim.runtime.core.step_governor import next_noise, next_steps
-from worldsim.runtime.panels.action_preview import Fan
-from worldsim.runtime.panels.picker import Tiles
+from worldsim.runtime.panels.action_preview import ActionPreview
+from worldsim.runtime.panels.picker import Picker
 from worldsim.runtime.recording.saves import SLOTS
-from worldsim.runtime.session.command_queue import Ask
-from worldsim.runtime.session.loop import State
+from worldsim.runtime.session.command_queue import Command
+from worldsim.runtime.session.state import State
 
 if TYPE_CHECKING:
     from worldsim.runtime.session.session import Session
@@ -26,8 +26,8 @@ KEEP_TILES = ("pick", "gallery", "slots", "fan", "browse", "record", *PACE)
 FAR_SCRUB = 10
 
 
-class Wishes:
-    """The table of wishes of one session.
+class Commands:
+    """The table of commands of one session.
 
     Args:
         session: who fulfils them.
@@ -67,17 +67,17 @@ class Wishes:
             "open": self._open,
         }
 
-    def fulfil(self, ask: Ask) -> None:
-        """Fulfil a wish.
+    def run(self, command: Command) -> None:
+        """Run a command.
 
         Raises:
             ValueError: it cannot be; one sentence.
             OSError: a file or a folder refused.
         """
         session = self._session
-        if session.tiles is not None and ask.name not in KEEP_TILES:
+        if session.tiles is not None and command.name not in KEEP_TILES:
             session.leave_tiles()
-        self._table[ask.name](ask.value)
+        self._table[command.name](command.value)
 
     # ---- pictures to pick from ----
 
@@ -89,7 +89,7 @@ class Wishes:
         else:
             self._session.load(key + 1)
 
-    def _choose(self, name: str, make: Callable[[], Tiles | Fan]) -> None:
+    def _choose(self, name: str, make: Callable[[], Picker | ActionPreview]) -> None:
         """Show some tiles; asked for again, their next page, and after the last one none."""
         session = self._session
         if session.tiles is not None and session.tiles_name == name:
@@ -110,7 +110,7 @@ class Wishes:
 
         pictures = [(spawn.frames[-1], spawn.name) for spawn in spawns]
         title = "Pick a start: its number, or turn to it and walk. Tab turns the page."
-        self._choose("gallery", lambda: Tiles(title, pictures, begin))
+        self._choose("gallery", lambda: Picker(title, pictures, begin))
 
     def _slots(self, _: Any) -> None:
         session = self._session
@@ -119,7 +119,9 @@ class Wishes:
             raise ValueError("All slots are empty: Ctrl+1 saves in the first.")
         pictures = [(found.get(slot), "" if slot in found else "empty") for slot in SLOTS]
         title = "Pick a slot: its number, or turn to it and walk. Backspace leaves."
-        self._choose("slots", lambda: Tiles(title, pictures, lambda index: session.load(index + 1)))
+        self._choose(
+            "slots", lambda: Picker(title, pictures, lambda index: session.load(index + 1))
+        )
 
     def _fan(self, _: Any) -> None:
         session = self._session
@@ -132,7 +134,7 @@ class Wishes:
             session.go(actions)
 
         how = Move(0, session.steps, session.noise)
-        self._choose("fan", lambda: Fan(game.place, how, session.clock, go))
+        self._choose("fan", lambda: ActionPreview(game.place, how, session.clock, go))
 
     def _open(self, path: str) -> None:
         """Start from a picture, a clip or an episode."""
@@ -142,18 +144,18 @@ class Wishes:
         place, seed = session.game.place, session.game.track.start.seed
         start, said = start_from(Path(path), place, seed, session.opening.fit)
         if session.begin(start, "another start"):
-            session.teller.tell(said)
+            session.presenter.notify(said)
 
     # ---- how it goes ----
 
     def _run_on(self, _: Any) -> None:
         session = self._session
         if session.game.place.actions.idle is None:
-            session.teller.tell("This world knows no standing still, so it waits for a key.")
+            session.presenter.notify("This world knows no standing still, so it waits for a key.")
             return
         session.runs_on = not session.runs_on
         waits = "The world runs on." if session.runs_on else "The world waits for a key."
-        session.teller.tell(waits)
+        session.presenter.notify(waits)
 
     def _speed(self, direction: int) -> None:
         session = self._session
@@ -161,37 +163,37 @@ class Wishes:
             raise ValueError("It goes as fast as it can already.")
         at = SPEEDS.index(session.speed) + direction
         session.set_speed(SPEEDS[min(max(at, 0), len(SPEEDS) - 1)])
-        session.teller.tell(f"{session.fps * session.speed:g} frames a second.")
+        session.presenter.notify(f"{session.fps * session.speed:g} frames a second.")
 
     def _steps(self, direction: int) -> None:
         session = self._session
         if not session.game.place.samples:
-            session.teller.tell("This world has no sampler.")
+            session.presenter.notify("This world has no sampler.")
             return
         session.governor.on = False
         own = session.game.place.own_steps
         session.steps = next_steps(session.steps, direction, own)
-        session.teller.tell(f"{session.steps} sampler steps a frame.")
+        session.presenter.notify(f"{session.steps} sampler steps a frame.")
 
     def _noise(self, direction: int) -> None:
         session = self._session
         if session.noise == NO_NOISE:
             raise ValueError("This world remembers its frames as they are, without noise.")
         session.noise = next_noise(session.noise, direction)
-        session.teller.tell(f"Frames are remembered with {session.noise} % noise.")
+        session.presenter.notify(f"Frames are remembered with {session.noise} % noise.")
 
     def _auto_steps(self, _: Any) -> None:
         session = self._session
         if not session.game.place.samples:
             raise ValueError("This world has no sampler.")
         session.governor.on = True
-        session.teller.tell("As many sampler steps as the pace allows.")
+        session.presenter.notify("As many sampler steps as the pace allows.")
 
     def _driver(self, _: Any) -> None:
         session = self._session
         if not hasattr(session.controller, "turn"):
             raise ValueError(f"Nobody but {session.controller.name} can drive here.")
-        session.teller.tell(f"{session.controller.turn()} drives.")
+        session.presenter.notify(f"{session.controller.turn()} drives.")
 
     def _record(self, _: Any) -> None:
         session = self._session
@@ -203,16 +205,16 @@ class Wishes:
     # ---- the truth, and the memory ----
 
     def _ghost(self, _: Any) -> None:
-        from worldsim.runtime.panels.ground_truth import Ghost
+        from worldsim.runtime.panels.ground_truth import GroundTruthPanel
 
         session, views = self._session, self._session.views
         views.trouble = ""
         if views.ghost is not None:
             views.drop_ghost()
             return
-        ghost = Ghost(session.game.place)
+        ghost = GroundTruthPanel(session.game.place)
         if not ghost.knows(session.game.track.start):
-            session.teller.tell("Nobody knows the truth of this start: here is a new one.")
+            session.presenter.notify("Nobody knows the truth of this start: here is a new one.")
             session.begin(ghost.new_start(session.draw_seed()), "a start with its truth")
         ghost.follow(session.game.track)
         views.ghost = ghost
@@ -222,7 +224,7 @@ class Wishes:
         if ghost is None:
             raise ValueError("There is no truth to go back to: G shows it beside the dream.")
         if session.begin(ghost.grounded(session.number), "grounded"):
-            session.teller.tell("The dream stands in the true frames again.")
+            session.presenter.notify("The dream stands in the true frames again.")
 
     def _memory(self, _: Any) -> None:
         from worldsim.runtime.panels.memory_strip import Memory
@@ -238,7 +240,7 @@ class Wishes:
         if self._session.views.memory is None:
             self._memory(0)
         on = self._session.views.memory.toggle_attention()
-        self._session.teller.tell("What the next frame looks at." if on else "")
+        self._session.presenter.notify("What the next frame looks at." if on else "")
 
     # ---- a recording ----
 
@@ -249,7 +251,7 @@ class Wishes:
         if frames < 0:
             session.rewind(-frames)
         else:
-            session.leap(frames)
+            session.fast_forward(frames)
 
     def _take(self, _: Any) -> None:
         views = self._session.views
@@ -280,8 +282,8 @@ class Wishes:
                 return None, f"{path.name} is damaged"
             return frames[len(frames) // 2].copy(), path.name
 
-        def pictures() -> Tiles:
+        def pictures() -> Picker:
             shown = [picture(path) for path in found]
-            return Tiles("Pick a recording by its number. B turns the page.", shown, show)
+            return Picker("Pick a recording by its number. B turns the page.", shown, show)
 
         self._choose("browse", pictures)

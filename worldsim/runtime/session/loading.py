@@ -18,13 +18,13 @@ from worldsim.registration import DREAM
 from worldsim.runtime.core.bindings import Bindings
 from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.moves import Move, Start
-from worldsim.runtime.core.playable_env import Place, spawn_of
+from worldsim.runtime.core.playable_env import PlayableEnv, spawn_of
 
 TORCH = ("worldsim.world.model",)
 SIZE = (64, 64)
 
 
-class Opening:
+class WorldLoader:
     """Opens an environment by its Gymnasium id.
 
     Args:
@@ -61,7 +61,7 @@ class Opening:
         self.actions = None if actions is None else self.bindings.of(actions)
         self.preview = preview
         self.libraries = ("worldsim", *libraries)  # importing worldsim registers the ids
-        self.place: Place | None = None
+        self.place: PlayableEnv | None = None
         self.file: Path | None = None
         self._from_file: tuple[Start, str] | None = None
         self.fit = "crop"
@@ -100,7 +100,7 @@ class Opening:
 
         yield LoadingStage(f"loading {self.title}", 0.4)
         env = gymnasium.make(self.environment, disable_env_checker=True, **self.kwargs)
-        self.place = Place(env, self.environment, self.kwargs)
+        self.place = PlayableEnv(env, self.environment, self.kwargs)
         self.actions = self.place.actions = self.bindings.of(self.place.actions)
         yield LoadingStage("going to the start", 0.6)
         self.place.reset(self.first_start(seed, spawn)[0])
@@ -113,10 +113,10 @@ class Opening:
             settle_threads(lambda: self.place.step(Move(0, self.place.steps, self.place.noise)))
 
 
-class Opened(Opening):
+class LoadedWorld(WorldLoader):
     """A place that is open already."""
 
-    def __init__(self, place: Place, bindings: Bindings | None = None) -> None:
+    def __init__(self, place: PlayableEnv, bindings: Bindings | None = None) -> None:
         super().__init__(place.identity.environment, place.identity.kwargs, bindings=bindings)
         self.place = place
         if bindings is not None:
@@ -128,9 +128,9 @@ class Opened(Opening):
         return iter(())
 
 
-def open_engine(environment: str, bindings: Bindings | None = None) -> Opening:
+def open_engine(environment: str, bindings: Bindings | None = None) -> WorldLoader:
     """Opens an environment by its id; all it is like is known once it is open."""
-    return Opening(environment, bindings=bindings)
+    return WorldLoader(environment, bindings=bindings)
 
 
 def open_world(
@@ -141,14 +141,14 @@ def open_world(
     device: str = "cpu",
     bindings: Bindings | None = None,
     context_noise: float | None = None,
-) -> Opening:
+) -> WorldLoader:
     """Opens a world that a network dreams.
 
     Its card and the start's last picture are read at once, the network in stages.
 
     Args:
         world: the name of a bundled world, or a world's folder.
-        seed: chooses the start, as `Place.start` does.
+        seed: chooses the start, as `PlayableEnv.start` does.
         spawn: the start, chosen by hand.
         steps: sampler steps a frame; None for the world's own number.
         device: where the network runs.
@@ -173,8 +173,8 @@ def open_world(
         preview = read_episode(spawns[number]).frames[-1]
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         # What is wrong with it is said by the loader, which looks at all of it.
-        return Opening(DREAM, kwargs, title=world, libraries=TORCH, bindings=bindings)
-    return Opening(
+        return WorldLoader(DREAM, kwargs, title=world, libraries=TORCH, bindings=bindings)
+    return WorldLoader(
         DREAM,
         kwargs,
         title=title,

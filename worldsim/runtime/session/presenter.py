@@ -18,7 +18,7 @@ NOTE_SECONDS = 4.0
 HEARTBEAT = 0.1  # figures are shown this often when nothing happens
 
 
-class Teller:
+class Presenter:
     """Keeps the newest note for a while, and makes the Status of each moment.
 
     Args:
@@ -30,7 +30,7 @@ class Teller:
         self._note, self._note_until = "", 0.0
         self._due = float("-inf")
 
-    def tell(self, note: str) -> None:
+    def notify(self, note: str) -> None:
         """Say something to the player for a while."""
         self._note, self._note_until = note, self._clock.now() + NOTE_SECONDS
 

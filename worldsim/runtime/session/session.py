@@ -3,46 +3,48 @@
     session = Session(opening, Keyboard(), seed=0)
     session.run()
 
-Everything happens in `tick()`, on one thread; other threads ask through `session.requests`. It
-knows no screen, no file and no network: it is given them. Sinks watch and change nothing. How
-frames are made and time is travelled is in course.py, what a player may ask for in wishes.py.
+Everything happens in `tick()`, on one thread; other threads ask through `session.command_queue`. It
+knows no screen, no file and no network: it is given them. Sinks watch and change nothing. What a
+player may ask for is in commands.py, what is shown in presenter.py.
 """
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from worldsim.runtime.core.clock import Clock, Pacer
-from worldsim.runtime.core.control import Controller
+from worldsim.runtime.core.control import Choice, Controller
 from worldsim.runtime.core.intents import check_keys
 from worldsim.runtime.core.loading_stage import LoadingStage
-from worldsim.runtime.core.moves import Start
-from worldsim.runtime.core.playthrough import Game
+from worldsim.runtime.core.moves import NO_NOISE, Move, Start
+from worldsim.runtime.core.playthrough import Playthrough
+from worldsim.runtime.core.scrub import Scrub
 from worldsim.runtime.core.sinks import Meter, Sink
-from worldsim.runtime.core.step_governor import Governor
-from worldsim.runtime.panels.action_preview import Fan
-from worldsim.runtime.panels.overlays import Views
-from worldsim.runtime.panels.picker import Tiles
+from worldsim.runtime.core.step_governor import StepGovernor
+from worldsim.runtime.panels.action_preview import ActionPreview
+from worldsim.runtime.panels.overlays import Overlays
+from worldsim.runtime.panels.picker import Picker
 from worldsim.runtime.recording.recorder import NoRecorder, Recorder
 from worldsim.runtime.recording.saves import NoSaves, Saves
-from worldsim.runtime.session.command_queue import Ask
-from worldsim.runtime.session.commands import Wishes
-from worldsim.runtime.session.course import Course
-from worldsim.runtime.session.loading import Opening
-from worldsim.runtime.session.loop import State
-from worldsim.runtime.session.presenter import sentence
+from worldsim.runtime.session.command_queue import Command, CommandQueue
+from worldsim.runtime.session.commands import Commands
+from worldsim.runtime.session.loading import WorldLoader
+from worldsim.runtime.session.presenter import Presenter, sentence
+from worldsim.runtime.session.state import AWAY, State
 
 if TYPE_CHECKING:
-    from worldsim.runtime.panels.comparison import Takes
+    from worldsim.runtime.panels.comparison import ComparisonPanel
 
 logger = logging.getLogger(__name__)
-# What can be done before the world is where it is seen.
-AWAY = {State.WARMUP: (), State.REWINDING: ("new_start", "same_start", "load")}
+LONGEST_SLEEP = 0.005  # a key is noticed within this time
 
 
-class Session(Course):
+class Session:
     """A world being played.
 
     Args:
@@ -61,6 +63,17 @@ class Session(Course):
         rewind_bytes: memory that going back may take; None for the usual.
 
     Attributes:
+        state: what it is doing.
+        command_queue: commands from other threads.
+        sinks: who watches.
+        ticks: what is done in each state; each says whether there was anything to do.
+        pacer: says when the next frame is due.
+        game: what is played; None until the world is open.
+        frame: the frame to be seen now; None before the first.
+        steps: sampler steps of the next frame; 0 where the world has none.
+        tiles: pictures to choose from; None when there is nothing to choose.
+        plan: actions that were picked and are yet to be made.
+        presenter: tells the player and the sinks.
         noise: noise that frames are remembered with, in per cent; NO_NOISE where there is none.
         speed: the pace, as a multiple of the world's.
         views: who else shows pictures: a ghost, the memory.
@@ -70,7 +83,7 @@ class Session(Course):
 
     def __init__(
         self,
-        opening: Opening,
+        opening: WorldLoader,
         controller: Controller,
         *,
         seed: int,
@@ -82,32 +95,119 @@ class Session(Course):
         saves: Saves | NoSaves | None = None,
         sinks: Sequence[Sink] = (),
         clock: Clock | None = None,
-        governor: Governor | None = None,
+        governor: StepGovernor | None = None,
         rewind_bytes: int | None = None,
     ) -> None:
-        super().__init__(controller, clock, governor=governor, runs_on=runs_on, endless=endless)
-        self.opening = opening
-        self.recorder = recorder or NoRecorder()
-        self.saves = saves or NoSaves()
-        self.meter = Meter(clock=self.clock)
-        self.views = Views()
-        self.takes: Takes | None = None
-        self.sinks += [self.meter, self.recorder, self.governor, self.views, *sinks]
-        self.frame = opening.preview
+        self.state = State.WARMUP
+        self.clock = clock or Clock()
+        self.pacer = Pacer(0, self.clock)
+        self.opening, self.controller = opening, controller
+        self.governor = governor or StepGovernor(on=False)
+        self.recorder, self.saves = recorder or NoRecorder(), saves or NoSaves()
+        self.command_queue, self.presenter = CommandQueue(), Presenter(self.clock)
+        self.meter, self.views = Meter(clock=self.clock), Overlays()
+        self.sinks: list[Sink] = [self.meter, self.recorder, self.governor, self.views, *sinks]
+        self.game: Playthrough | None = None
+        self.frame: np.ndarray | None = opening.preview
+        self.steps, self.noise, self.speed, self.runs_on = 0, NO_NOISE, 1.0, runs_on
+        self.tiles: Picker | ActionPreview | None = None
         self.tiles_name = ""
-        self.speed = 1.0
-        self._rewind_bytes = rewind_bytes
+        self.takes: ComparisonPanel | None = None
+        self.plan: deque[int] = deque()
+        self._endless, self._rewind_bytes = endless, rewind_bytes
         self._seed, self._seeds = seed, np.random.default_rng(seed)
         self._spawn, self._fps = spawn, fps
         self._stages = opening.stages(seed, spawn)
-        self._opening_stage: LoadingStage | None = LoadingStage("starting", 0.0)
-        self.ticks |= {State.WARMUP: self._tick_warmup, State.CHOOSING: self._tick_choosing}
-        self._wishes = Wishes(self)
+        self._loading_stage: LoadingStage | None = LoadingStage("starting", 0.0)
+        self._back_to = State.WAITING
+        self._travel: Scrub | None = None
+        self._closing = threading.Lock()
+        self._commands = Commands(self)
+        self.ticks: dict[State, Callable[[], bool]] = {
+            State.WARMUP: self._tick_warmup,
+            State.WAITING: self._tick_play,
+            State.RUNNING: self._tick_play,
+            State.PAUSED: self._tick_paused,
+            State.REWINDING: self._tick_rewinding,
+            State.CHOOSING: self._tick_choosing,
+            State.CLOSED: lambda: False,
+        }
+
+    def run(self, frames: int | None = None) -> None:
+        """Tick until closed, or until so many frames were made; then close."""
+        try:
+            while self.state is not State.CLOSED and (frames is None or self.made < frames):
+                if not self.tick():
+                    self.clock.sleep(min(self.pacer.remaining() or LONGEST_SLEEP, LONGEST_SLEEP))
+        finally:
+            self.close()
+
+    def tick(self) -> bool:
+        """Do the next thing; False when there was nothing to do just now."""
+        if self.command_queue.stopped:
+            self.close()
+            return True
+        commands = self.command_queue.take()
+        for command in commands:
+            self.handle(command)
+        did = self.ticks[self.state]()
+        if did or commands or self.presenter.is_due():
+            self.publish()
+        return did
+
+    def close(self) -> None:
+        """Finish everything; a second time is nothing.
+
+        Another thread may call it too, when a world does not come back from a step.
+        """
+        if not self._closing.acquire(blocking=False):
+            return
+        self.state = State.CLOSED
+        for sink in self.sinks:
+            sink.end("closed")
+        with suppress(Exception):  # another thread may be in the middle of a step
+            self.publish()
+        for sink in self.sinks:
+            sink.close()
+        if self.opening.place is not None:
+            self.opening.place.close()
+
+    def handle(self, command: Command) -> None:
+        """Run a command, or say why not; while the world loads or is rewound, most wait."""
+        if self.state in AWAY and command.name not in AWAY[self.state]:
+            self.command_queue.put(*command)
+            self.presenter.notify("One moment.")
+            return
+        try:
+            self._commands.run(command)
+        except Exception as error:
+            if not isinstance(error, ValueError | OSError | ImportError):
+                logger.error("Command %r failed.", command.name, exc_info=error)
+            self.presenter.notify(sentence(error))
+
+    def publish(self) -> None:
+        """Show every sink the picture and the figures of this moment."""
+        self.presenter.publish(self)
+
+    @property
+    def made(self) -> int:
+        """How many frames were made in all."""
+        return self.game.made if self.game is not None else 0
+
+    @property
+    def number(self) -> int:
+        """The number of the frame to be seen now, counted from the start."""
+        return self.game.track.number if self._travel is None else self._travel.cursor
 
     @property
     def wait(self) -> LoadingStage | None:
         """What the player waits for, if anything."""
-        return self._opening_stage if self._travel is None else self._travel.wait
+        return self._loading_stage if self._travel is None else self._travel.wait
+
+    @property
+    def fps(self) -> float:
+        """The pace that was asked for, without `speed`; 0 for as fast as possible."""
+        return self.game.place.fps if self._fps is None else self._fps
 
     # ---- what a player may ask for ----
 
@@ -119,6 +219,22 @@ class Session(Course):
         """Begin here again."""
         self.begin(self.game.track.start, "same start")
 
+    def begin(self, start: Start, why: str) -> bool:
+        """Leave the line and begin another; what waited for the end of a rewind is void.
+
+        Returns:
+            False where the environment failed.
+        """
+        if self.state is State.REWINDING:
+            self.command_queue.take()
+        try:
+            self.game.begin(start, why)
+        except Exception as error:
+            self._fail(error)
+            return False
+        self._arrive(State.WAITING)
+        return True
+
     def save(self, slot: int = 0) -> None:
         """Write a quick save, or a slot from 1 to 9.
 
@@ -127,14 +243,51 @@ class Session(Course):
         """
         if self.game.lost:
             raise ValueError("The world failed: make a frame or go back before saving.")
-        self.teller.tell(f"Saved as {self.saves.save(self.game.track, slot)}.")
+        self.presenter.notify(f"Saved as {self.saves.save(self.game.track, slot)}.")
 
     def load(self, slot: int = 0) -> None:
         """Go to the newest quick save, or to a slot; the next ticks bring it there."""
         way = self.saves.load(self.game.place, slot)
         self._leave_for().follow(self.game.load(way))
 
-    def choose_from(self, tiles: Tiles | Fan, name: str) -> None:
+    def pause(self) -> None:
+        """Stop the world, or let it go on."""
+        self.state = State.WAITING if self.state is State.PAUSED else State.PAUSED
+
+    def one_step(self) -> None:
+        """Make one frame and pause: of the keys that are down, else of standing, else as before."""
+        self.state = State.PAUSED
+        try:
+            choice = self._next_choice(run_on=True)
+        except Exception as error:  # a policy of the player's own
+            self._fail(error)
+            return
+        if choice is None and self.game.track.number:
+            choice = Choice(action=self.game.track.moves[self.game.track.number - 1].action)
+        if choice is None:
+            self.presenter.notify("Hold the key of a move, and step.")
+        else:
+            self._make(choice)
+
+    def rewind(self, frames: int) -> None:
+        """Go back so many frames, or as far as is remembered; the next ticks bring it there."""
+        if self._set_off():
+            self._travel.back(frames)
+            self._travel.follow()
+
+    def go(self, actions: Sequence[int]) -> None:
+        """Make these moves next, whoever drives."""
+        self.state = State.WAITING
+        self.plan.extend(actions)
+
+    def fast_forward(self, frames: int) -> None:
+        """Make so many frames at once, as far as the controller goes."""
+        for _ in range(frames):
+            choice = None if self.game.ended else self._choose(run_on=False)
+            if choice is not None:
+                self._make(choice)
+
+    def choose_from(self, tiles: Picker | ActionPreview, name: str) -> None:
         """Show pictures to pick one of, until one is picked or they are left."""
         self._back_to = self._resting()
         self.tiles, self.tiles_name, self.state = tiles, name, State.CHOOSING
@@ -155,30 +308,12 @@ class Session(Course):
         self.speed = speed
         self.pacer = Pacer(self.fps * speed, self.clock)
 
-    @property
-    def fps(self) -> float:
-        """The pace that was asked for, without `speed`; 0 for as fast as possible."""
-        return self.game.place.fps if self._fps is None else self._fps
-
-    def publish(self) -> None:
-        """Show every sink the picture and the figures of this moment."""
-        self.teller.publish(self)
-
-    def is_due(self) -> bool:
-        """Whether the sinks have heard nothing for a while."""
-        return self.teller.is_due()
-
-    def let_go(self) -> None:
-        """Close the world."""
-        if self.opening.place is not None:
-            self.opening.place.close()
-
     # ---- one tick of each state ----
 
     def _tick_warmup(self) -> bool:
         stage = next(self._stages, None)
         if stage is not None:
-            self._opening_stage = stage
+            self._loading_stage = stage
             return True
         place = self.opening.place
         check_keys(place.actions, self.opening.bindings.intents)
@@ -188,17 +323,48 @@ class Session(Course):
         if self._rewind_bytes is not None:
             place.budget = self._rewind_bytes
         start, said = self.opening.first_start(self._seed, self._spawn)
-        self.teller.tell(said)
-        self.game = Game(place, start, self.sinks, self.clock)
+        self.presenter.notify(said)
+        self.game = Playthrough(place, start, self.sinks, self.clock)
         self.recorder.describe(place, self.fps)
         self.set_speed(self.speed)
-        self._opening_stage = None
+        self._loading_stage = None
         self._arrive(State.WAITING)
         return True
 
+    def _tick_play(self) -> bool:
+        if self.command_queue.holds.take():
+            return self._start_scrub()
+        if self.game.ended and self._endless:
+            self.new_start()
+        if self.pacer.remaining():
+            return False
+        choice = None if self.game.ended else self._choose(run_on=self.runs_on)
+        if choice is None:
+            if self.state is State.RUNNING:
+                self.state = State.WAITING
+            return False
+        self.state = State.RUNNING
+        self._make(choice)
+        return True
+
+    def _tick_paused(self) -> bool:
+        self.controller.forget()
+        return bool(self.command_queue.holds.take()) and self._start_scrub()
+
+    def _tick_rewinding(self) -> bool:
+        try:
+            did = self._travel.tick()
+        except Exception as error:
+            self._fail(error)
+            return True
+        self.frame = self._travel.frame
+        if self._travel.arrived:
+            self._arrive(self._back_to)
+        return did
+
     def _tick_choosing(self) -> bool:
-        if self.requests.holds.take():
-            self.requests.holds.clear()  # still down, it would go back in time
+        if self.command_queue.holds.take():
+            self.command_queue.holds.clear()  # still down, it would go back in time
             self.leave_tiles()
             return True
         player = getattr(self.controller, "keyboard", self.controller)  # no policy picks a picture
@@ -226,23 +392,83 @@ class Session(Course):
             try:
                 self.tiles.pick_marked()
             except ValueError as error:  # an empty slot, and the others are still there
-                self.teller.tell(sentence(error))
+                self.presenter.notify(sentence(error))
 
-    def begin(self, start: Start, why: str) -> bool:
-        """Leave the line and begin another; what waited for the end of a journey is void."""
-        if self.state is State.REWINDING:
-            self.requests.take()
-        return super().begin(start, why)
+    # ---- making frames ----
 
-    def obey(self, ask: Ask) -> None:
-        """Fulfil a wish, or say why not; while the world opens or time is travelled, most wait."""
-        if self.state in AWAY and ask.name not in AWAY[self.state]:
-            self.requests.ask(*ask)
-            self.teller.tell("One moment.")
-            return
+    def _choose(self, run_on: bool) -> Choice | None:
         try:
-            self._wishes.fulfil(ask)
+            return self._next_choice(run_on)
+        except Exception as error:  # a policy of the player's own
+            self._fail(error)
+            return None
+
+    def _next_choice(self, run_on: bool) -> Choice | None:
+        if self.plan:
+            return Choice(action=self.plan.popleft())
+        choice = self.controller.choose(self.frame)
+        actions = self.game.place.actions
+        if choice is None and run_on and actions.idle is not None:
+            return Choice(action=actions.id(actions.idle))
+        return choice
+
+    def _make(self, choice: Choice) -> None:
+        if self.game.ended:
+            return
+        if self.game.lost:
+            self.rewind(0)
+            return
+        self.pacer.beat()
+        try:
+            self.game.make(Move(choice.action, self.steps, self.noise), choice.pressed_at)
         except Exception as error:
-            if not isinstance(error, ValueError | OSError | ImportError):
-                logger.error("A wish failed.", exc_info=error)
-            self.teller.tell(sentence(error))
+            self._fail(error)
+            return
+        self.frame = self.game.frame
+        self.steps = self.governor.steps(self.steps, self.pacer.period)
+
+    def _arrive(self, state: State) -> None:
+        self.state, self._travel, self.tiles = state, None, None
+        self.frame = self.game.frame
+        self.plan.clear()
+        self.controller.forget()
+
+    def _fail(self, error: Exception) -> None:
+        """The world could not go on. What was played stays, and so does the way back to it."""
+        if self._endless:
+            raise error
+        if self.state is State.CLOSED:  # left while the world was busy
+            return
+        if not isinstance(error, ValueError):
+            logger.error("The environment failed while it made a frame.", exc_info=error)
+        self.state, self._travel, self.tiles = State.PAUSED, None, None
+        self.plan.clear()
+        self.frame = self.game.frame
+        self.presenter.notify(sentence(error))
+
+    # ---- going through time ----
+
+    def _start_scrub(self) -> bool:
+        """Go a frame back, and on while the key is down."""
+        if not self._set_off():
+            return False
+        self._travel.back(1)
+        return True
+
+    def _set_off(self) -> bool:
+        self.plan.clear()
+        if not self.game.place.rewinds:
+            self.presenter.notify("This world cannot go back in time.")
+            return False
+        self._leave_for()
+        return True
+
+    def _leave_for(self) -> Scrub:
+        """A journey that begins here; play goes on after it as it does now."""
+        self._back_to = self._resting()
+        self._travel = Scrub(self.game, self.command_queue.holds, self.clock)
+        self.state = State.REWINDING
+        return self._travel
+
+    def _resting(self) -> State:
+        return State.PAUSED if self.state is State.PAUSED else State.WAITING

@@ -6,7 +6,7 @@ import numpy as np
 
 from worldsim.runtime.core.pane_layout import beside, grid
 from worldsim.runtime.core.status import Status, banner
-from worldsim.runtime.session.loop import State
+from worldsim.runtime.session.state import State
 from worldsim.runtime.window.screen import ALARM, MARGIN, TEXT, Screen
 
 CHOOSING = State.CHOOSING.value

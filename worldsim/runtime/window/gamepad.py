@@ -37,7 +37,7 @@ IN, OUT = 0.6, 0.4  # a stick must come back further than it went, so that it do
 Changes = list[tuple[str, bool]]
 
 
-class Pads:
+class Gamepads:
     """All the gamepads and joysticks there are."""
 
     def __init__(self) -> None:

@@ -232,7 +232,7 @@ def _wrapped(font: pygame.font.Font, line: str, width: int) -> list[str]:
 
 
 def _open_display() -> None:
-    asked = os.environ.get("SDL_VIDEODRIVER")
+    given = os.environ.get("SDL_VIDEODRIVER")
     if sys.platform == "linux" and not any(map(os.environ.get, DISPLAYS)):
         raise NoDisplay(f"There is no display to open a window on. {_ADVICE}")
     try:
@@ -240,7 +240,7 @@ def _open_display() -> None:
     except pygame.error as error:
         raise NoDisplay(f"There is no display to open a window on ({error}). {_ADVICE}") from error
     driver = pygame.display.get_driver()
-    if driver in INVISIBLE and driver != asked:  # SDL falls back to these without a word
+    if driver in INVISIBLE and driver != given:  # SDL falls back to these without a word
         pygame.display.quit()
         raise NoDisplay(f"There is no display to open a window on. {_ADVICE}")
 

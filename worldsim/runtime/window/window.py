@@ -20,7 +20,7 @@ from worldsim.runtime.core.status import Status, help_lines, hud_lines
 from worldsim.runtime.session.command_queue import Keys
 from worldsim.runtime.window.compose import compose
 from worldsim.runtime.window.display_loss import on_display_loss
-from worldsim.runtime.window.gamepad import Pads
+from worldsim.runtime.window.gamepad import Gamepads
 from worldsim.runtime.window.screen import (
     NoDisplay,
     Screen,
@@ -110,7 +110,7 @@ class Window(Sink):
         self._screen = Screen(title, size, zoom)
         if fullscreen:
             self._screen.fullscreen()
-        self._pads = Pads()
+        self._pads = Gamepads()
         self._hud, self._help = hud, False
         self._shot = Shot(None, Status(title=title), None)
         self._drawn: Shot | None = None
@@ -140,7 +140,7 @@ class Window(Sink):
         """Show what `play` does on another thread, until it is done.
 
         Args:
-            play: e.g. `session.run`; ends soon after `keys.requests.stop()`.
+            play: e.g. `session.run`; ends soon after `keys.command_queue.stop()`.
             keys: where key presses go.
 
         Raises:
@@ -150,7 +150,7 @@ class Window(Sink):
         worker.start()
 
         def finish() -> None:
-            keys.requests.stop()
+            keys.command_queue.stop()
             worker.join(PATIENCE_SECONDS)
 
         on_display_loss(finish)
@@ -158,7 +158,7 @@ class Window(Sink):
         while worker.is_alive():
             self._listen(keys)
             self._draw(keys)
-            if keys.requests.stopped:
+            if keys.command_queue.stopped:
                 stopped_at = stopped_at or self._clock.now()
                 if self._clock.now() - stopped_at > PATIENCE_SECONDS:
                     break
@@ -176,7 +176,7 @@ class Window(Sink):
     def _listen(self, keys: Keys) -> None:
         for event in pygame.event.get():
             if event.type == pygame.QUIT:
-                keys.requests.stop()
+                keys.command_queue.stop()
             elif event.type == pygame.KEYDOWN:
                 self._key(keys.down(_name(event), self._clock.now()))
             elif event.type == pygame.KEYUP:

@@ -14,18 +14,19 @@ from tests.support.players import Seen
 from worldsim.data.store import EpisodeStore, read_episode
 from worldsim.runtime.cli import replay
 from worldsim.runtime.core.control import RandomWalk, Script
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.recording.recorder import Recorder
 from worldsim.runtime.recording.recording import EPISODE, META, read_recording
-from worldsim.runtime.recording.recording_env import Film, Projector
-from worldsim.runtime.session.loading import Opened
-from worldsim.runtime.session.session import Session, State
+from worldsim.runtime.recording.recording_env import Projector, RecordingEnv
+from worldsim.runtime.session.loading import LoadedWorld
+from worldsim.runtime.session.session import Session
+from worldsim.runtime.session.state import State
 
 
 def record(env, environment, kwargs, folder, frames=12):
-    place = Place(env, environment, kwargs)
+    place = PlayableEnv(env, environment, kwargs)
     recorder = Recorder(folder, on=True)
-    Session(Opened(place), RandomWalk(1), seed=4, fps=0, endless=True, recorder=recorder).run(
+    Session(LoadedWorld(place), RandomWalk(1), seed=4, fps=0, endless=True, recorder=recorder).run(
         frames
     )
     (made,) = recorder.made
@@ -97,9 +98,9 @@ def test_a_changed_action_is_found(maze, capsys):
 
 def test_a_recording_can_drive_its_world_again(fake, make_fake_world):
     recording = read_recording(fake)
-    place, shown = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {}), Seen()
+    place, shown = PlayableEnv(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {}), Seen()
     driver = Script(recording.episode.actions)
-    session = Session(Opened(place), driver, seed=4, fps=0, runs_on=False, sinks=[shown])
+    session = Session(LoadedWorld(place), driver, seed=4, fps=0, runs_on=False, sinks=[shown])
     for _ in range(20):
         session.tick()
     assert np.array_equal(shown.frames[:13], recording.episode.frames)
@@ -107,7 +108,7 @@ def test_a_recording_can_drive_its_world_again(fake, make_fake_world):
 
 
 def test_another_world_is_refused(fake, make_fake_world):
-    other = Place(WorldModelEnv(make_fake_world(name="other")), "FARDMLab-v0", {})
+    other = PlayableEnv(WorldModelEnv(make_fake_world(name="other")), "FARDMLab-v0", {})
     with pytest.raises(ValueError, match=r"recorded in fake .* and not in other"):
         replay.first_difference(read_recording(fake), other)
 
@@ -143,13 +144,13 @@ def test_meta_about_other_frames_is_refused(fake):
 
 def test_a_film_shows_the_recorded_frames_and_can_be_gone_through(fake):
     recording = read_recording(fake)
-    film, shown = Film(recording), Seen()
-    session = Session(Opened(film), Projector(film), seed=4, fps=0, sinks=[shown])
+    film, shown = RecordingEnv(recording), Seen()
+    session = Session(LoadedWorld(film), Projector(film), seed=4, fps=0, sinks=[shown])
     for _ in range(20):
         session.tick()
     assert np.array_equal(shown.frames[:13], recording.episode.frames)
     assert np.array_equal(session.frame, recording.episode.frames[-1])
-    session.requests.ask("one_step")
+    session.command_queue.put("one_step")
     session.tick()
     assert session.game.track.number == 12
     session.pause()
@@ -158,13 +159,13 @@ def test_a_film_shows_the_recorded_frames_and_can_be_gone_through(fake):
     while session.state is State.REWINDING:
         session.tick()
     assert session.state is State.PAUSED
-    session.requests.ask("one_step")
+    session.command_queue.put("one_step")
     session.tick()
     assert np.array_equal(session.frame, recording.episode.frames[8])
-    session.requests.ask("new_start")
+    session.command_queue.put("new_start")
     session.tick()
     assert np.array_equal(shown.frames[-1], recording.episode.frames[1])
     for name in ("save", "load", "record"):
-        session.requests.ask(name)
+        session.command_queue.put(name)
     session.tick()
     session.close()

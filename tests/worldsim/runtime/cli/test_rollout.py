@@ -10,8 +10,8 @@ from worldsim.cli import main as cli
 from worldsim.runtime.cli.replay import main as replay
 from worldsim.runtime.core.clock import Clock
 from worldsim.runtime.core.moves import Move
-from worldsim.runtime.core.playable_env import Place
-from worldsim.runtime.core.playthrough import Game
+from worldsim.runtime.core.playable_env import PlayableEnv
+from worldsim.runtime.core.playthrough import Playthrough
 from worldsim.runtime.recording.recorder import Recorder
 from worldsim.runtime.recording.recording import META, read_recording
 
@@ -117,10 +117,10 @@ def test_an_episode_that_its_task_ended_is_recorded_as_terminated(tiny_world, tm
     """One that was merely cut is not: an agent that learns from it must know the difference."""
     for number, steps in enumerate((3, 2)):
         task = Task(gymnasium.make("FARDMLab-v0", world=str(tiny_world)), TaskOfThreeSteps().judge)
-        place = Place(task, "FARDMLab-v0", {"world": str(tiny_world)})
+        place = PlayableEnv(task, "FARDMLab-v0", {"world": str(tiny_world)})
         recorder = Recorder(tmp_path / str(number), on=True)
         recorder.describe(place, place.fps)
-        game = Game(place, place.start(0), [recorder], Clock())
+        game = Playthrough(place, place.start(0), [recorder], Clock())
         for _ in range(steps):
             game.make(Move(0, place.steps))
         assert game.ended == (steps == 3)

@@ -24,7 +24,7 @@ from worldsim.data.store import EpisodeStore
 from worldsim.runtime.cli.replay import first_difference
 from worldsim.runtime.core.control import RandomWalk, Script
 from worldsim.runtime.core.moves import Moves
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.recording import journal as journals
 from worldsim.runtime.recording import recorder as recorders
 from worldsim.runtime.recording import recording as recordings
@@ -32,19 +32,20 @@ from worldsim.runtime.recording.journal import Journal, read_journal
 from worldsim.runtime.recording.recorder import Recorder
 from worldsim.runtime.recording.recording import META, all_recordings, read_recording, recover
 from worldsim.runtime.recording.saves import Saves
-from worldsim.runtime.session.loading import Opened
-from worldsim.runtime.session.session import Session, State
+from worldsim.runtime.session.loading import LoadedWorld
+from worldsim.runtime.session.session import Session
+from worldsim.runtime.session.state import State
 
 
 def make_place(world):
-    return Place(WorldModelEnv(world), "FARDMLab-v0", {"world": world.card.name})
+    return PlayableEnv(WorldModelEnv(world), "FARDMLab-v0", {"world": world.card.name})
 
 
 def play(world, folder, actions, on=True, recorder=None, **options):
     """A session that recorded a script, still open, and its recorder."""
     recorder = recorder or Recorder(folder, on=on)
     options = {"fps": 0, "seed": 3, "runs_on": False, "saves": Saves(folder / "saves")} | options
-    session = Session(Opened(make_place(world)), Script(actions), recorder=recorder, **options)
+    session = Session(LoadedWorld(make_place(world)), Script(actions), recorder=recorder, **options)
     ticks(session, 1 + len(actions))
     return session
 
@@ -114,8 +115,8 @@ def test_a_recording_does_not_need_the_worlds_spawns(world, make_fake_world, tmp
 
 def test_the_meta_says_how_it_was_made(world, tmp_path):
     session = play(world, tmp_path, [2, 2])
-    session.requests.ask("more_steps")
-    session.requests.ask("less_noise")
+    session.command_queue.put("more_steps")
+    session.command_queue.put("less_noise")
     go_on(session, [0])
     session.close()
     (folder,) = all_recordings(tmp_path)
@@ -153,9 +154,9 @@ def test_a_recording_has_a_preview_to_look_at(world, tmp_path):
 def test_recording_from_the_middle_can_be_made_again(world, make_fake_world, tmp_path):
     """The moves before it are kept, so that its first frame can be reached."""
     session = play(world, tmp_path, [2, 0, 2, 2], on=False)
-    session.requests.ask("record")
+    session.command_queue.put("record")
     go_on(session, [1, 2, 2])
-    session.requests.ask("record")
+    session.command_queue.put("record")
     go_on(session, [1])
     session.close()
     (recording,) = read_all(tmp_path)
@@ -241,7 +242,7 @@ def test_whatever_is_played_every_recording_is_exact(make_fake_world, tmp_path_f
         if item == "rewind":
             session.rewind(2)
         elif isinstance(item, str):
-            session.requests.ask(item)
+            session.command_queue.put(item)
             session.tick()
         else:
             go_on(session, [item])
@@ -438,7 +439,7 @@ def test_recording_again_after_trouble(world, tmp_path):
     session = play(world, tmp_path, [2], recorder=Recorder(blocker, on=True))
     until(lambda: not session.recorder.on)
     blocker.unlink()
-    session.requests.ask("record")
+    session.command_queue.put("record")
     go_on(session, [2, 2])
     session.close()
     assert session.recorder.trouble == ""
@@ -478,11 +479,11 @@ def start_play(folder, *arguments):
 def test_a_folder_that_refuses_even_root_is_told_and_play_goes_on(world, folder):
     session = play(world, Path(folder), [2, 2], saves=Saves(Path(folder)))
     until(lambda: session.recorder.trouble)
-    session.requests.ask("save")
+    session.command_queue.put("save")
     go_on(session, [2])
     assert session.made == 3
     assert session.recorder.trouble.startswith("Recording stopped: ")
-    assert folder in session.teller.status(session).note
+    assert folder in session.presenter.status(session).note
     session.close()
 
 
@@ -514,7 +515,7 @@ def test_kill_nine_loses_nothing_that_was_written(tmp_path):
 
     import worldsim  # noqa: F401  registers the ids
 
-    place = Place(gymnasium.make("Maze-v0"), "Maze-v0", {})
+    place = PlayableEnv(gymnasium.make("Maze-v0"), "Maze-v0", {})
     assert first_difference(recording, place) is None
 
 
@@ -533,7 +534,7 @@ def test_a_signal_to_end_finishes_the_recording(tmp_path):
 def test_memory_is_flat_over_many_frames(world, tmp_path):
     """Ten thousand frames must not cost more than a thousand."""
     session = Session(
-        Opened(make_place(world)),
+        LoadedWorld(make_place(world)),
         RandomWalk(0),
         seed=0,
         fps=0,

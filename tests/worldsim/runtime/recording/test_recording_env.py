@@ -19,23 +19,24 @@ from worldsim.runtime.cli import replay
 from worldsim.runtime.core.bindings import Bindings, read_bindings
 from worldsim.runtime.core.control import Latch, RandomWalk
 from worldsim.runtime.core.intents import FILM_INTENTS
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.panels import comparison
-from worldsim.runtime.panels.comparison import Takes
+from worldsim.runtime.panels.comparison import ComparisonPanel
 from worldsim.runtime.recording.export import export
 from worldsim.runtime.recording.recorder import Recorder
 from worldsim.runtime.recording.recording import read_recording
-from worldsim.runtime.recording.recording_env import Film, Projector
+from worldsim.runtime.recording.recording_env import Projector, RecordingEnv
 from worldsim.runtime.session.command_queue import Keys
-from worldsim.runtime.session.loading import Opened
-from worldsim.runtime.session.session import Session, State
+from worldsim.runtime.session.loading import LoadedWorld
+from worldsim.runtime.session.session import Session
+from worldsim.runtime.session.state import State
 
 
 def record(env, environment, kwargs, folder, frames=24):
     """A recording of random moves; its folder."""
     recorder = Recorder(folder, on=True)
-    place = Place(env, environment, kwargs)
-    Session(Opened(place), RandomWalk(1), seed=4, fps=0, endless=True, recorder=recorder).run(
+    place = PlayableEnv(env, environment, kwargs)
+    Session(LoadedWorld(place), RandomWalk(1), seed=4, fps=0, endless=True, recorder=recorder).run(
         frames
     )
     return recorder.made[0]
@@ -47,11 +48,11 @@ class Showing:
     def __init__(self, folder, world=None):
         recording = read_recording(folder)
         self.frames = recording.episode.frames
-        film, self.shown = Film(recording, folder), Seen()
-        opening = Opened(film, Bindings(intents=FILM_INTENTS))
+        film, self.shown = RecordingEnv(recording, folder), Seen()
+        opening = LoadedWorld(film, Bindings(intents=FILM_INTENTS))
         self.session = Session(opening, Projector(film), seed=0, fps=0, sinks=[self.shown])
-        self.session.takes = Takes(recording, world)
-        self.keys = Keys(opening, Latch(), self.session.requests)
+        self.session.takes = ComparisonPanel(recording, world)
+        self.keys = Keys(opening, Latch(), self.session.command_queue)
         self.session.tick()
         self.key("p")
 

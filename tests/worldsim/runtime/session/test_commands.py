@@ -22,14 +22,14 @@ from worldsim.runtime.core.drivers import Drivers, Follower
 from worldsim.runtime.core.intents import INTENTS, printed
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.pane_layout import Rect, along, beside, grid
-from worldsim.runtime.core.playable_env import Place
-from worldsim.runtime.core.step_governor import Governor
+from worldsim.runtime.core.playable_env import PlayableEnv
+from worldsim.runtime.core.step_governor import StepGovernor
 from worldsim.runtime.panels import ground_truth as ghosts
-from worldsim.runtime.panels.ground_truth_source import EngineTruth
+from worldsim.runtime.panels.ground_truth_source import EngineReplay
 from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.recording.start_from_file import fitted
-from worldsim.runtime.session.loading import Opened
-from worldsim.runtime.session.session import State
+from worldsim.runtime.session.loading import LoadedWorld
+from worldsim.runtime.session.state import State
 from worldsim.tasks import named_function
 from worldsim.types import Episode, EpisodeMeta
 
@@ -40,10 +40,10 @@ class Played(players.Played):
     """A session on a world, with everybody who can drive."""
 
     def __init__(self, world, place=None, bindings=None, drivers=None, **options):
-        place = place or Place(WorldModelEnv(world), "FARDMLab-v0", {"world": "fake"})
+        place = place or PlayableEnv(WorldModelEnv(world), "FARDMLab-v0", {"world": "fake"})
         follower = Follower()
         drivers = drivers or Drivers(Keyboard(), [follower, RandomWalk(0)])
-        super().__init__(Opened(place, bindings), drivers, sinks=[follower], **options)
+        super().__init__(LoadedWorld(place, bindings), drivers, sinks=[follower], **options)
 
     def key(self, *names):
         """Tap keys, one after another, and give each time to work."""
@@ -155,7 +155,7 @@ def test_a_way_is_picked_by_number_or_by_its_key(played, key):
 def test_a_fan_in_an_engine_brings_it_back(engine):
     import gymnasium
 
-    place = Place(gymnasium.make("Maze-v0"), "Maze-v0", {})
+    place = PlayableEnv(gymnasium.make("Maze-v0"), "Maze-v0", {})
     played = Played(None, place=place).walk(2)
     here = played.session.frame
     played.key("b").ticks(2)
@@ -277,7 +277,7 @@ def test_a_truth_that_fails_is_gone_and_play_goes_on(haunted, monkeypatch):
     def broken(self, actions):
         raise RuntimeError("the engine broke")
 
-    monkeypatch.setattr(EngineTruth, "frame", broken)
+    monkeypatch.setattr(EngineReplay, "frame", broken)
     haunted.walk(2, 2)
     assert haunted.number == 2
     assert haunted.panes == ()
@@ -398,7 +398,7 @@ def test_a_start_that_fails_is_not_told_as_one(world, tmp_path, monkeypatch):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(world, "reset", broken)
-    played.session.requests.ask("open", str(picture))
+    played.session.command_queue.put("open", str(picture))
     assert "out of memory" in played.ticks(2).note
 
 
@@ -431,7 +431,7 @@ def open_clip(played, world, folder):
     rewards = np.zeros(9, np.float32)
     episode = Episode(frames=frames, actions=actions, rewards=rewards, meta=meta)
     path = EpisodeStore(folder / "data").append(episode)
-    played.session.requests.ask("open", str(path))
+    played.session.command_queue.put("open", str(path))
     played.ticks(2)
     return frames, actions
 
@@ -485,7 +485,7 @@ def test_a_published_clip_brings_its_actions_and_its_truth(make_fake_world, tmp_
     led = read_clip(path, LAYOUTS[kind])
     names = [load_actions(led.meta.action_set).names[action] for action in led.actions]
     played = Played(world)
-    played.session.requests.ask("open", str(path))
+    played.session.command_queue.put("open", str(path))
     played.ticks(2).key("g", "m")
     assert played.seen.status.driver == "the recording"
     played.ticks(16)
@@ -504,7 +504,7 @@ def test_a_clip_without_actions_gets_the_worlds_own_guess(played, tmp_path):
     for frame in frames:
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
     writer.release()
-    played.session.requests.ask("open", path)
+    played.session.command_queue.put("open", path)
     played.ticks(2)
     assert "5 actions are guesses" in played.note
     start = played.session.game.track.start
@@ -528,7 +528,7 @@ def test_what_cannot_be_a_start_is_one_sentence(played, tmp_path, name, content,
     if name:
         path.write_bytes(content)
     frame = played.session.frame
-    played.session.requests.ask("open", str(path))
+    played.session.command_queue.put("open", str(path))
     played.ticks(2)
     assert sentence in played.note
     assert "\n" not in played.note
@@ -547,16 +547,16 @@ def paced(governor, seconds, frames=40, period=0.1, now=4):
 
 
 def test_the_governor_keeps_the_pace_and_the_worlds_own_number():
-    assert paced(Governor(), lambda k: 0.01 * k) == 4
-    assert paced(Governor(), lambda k: 0.03 * k, frames=200) == 2
-    assert paced(Governor(), lambda k: 0.3 * k, frames=200) == 1
-    assert paced(Governor(on=False), lambda k: 9.0) == 4
-    assert paced(Governor(), lambda k: 9.0, period=0) == 4
+    assert paced(StepGovernor(), lambda k: 0.01 * k) == 4
+    assert paced(StepGovernor(), lambda k: 0.03 * k, frames=200) == 2
+    assert paced(StepGovernor(), lambda k: 0.3 * k, frames=200) == 1
+    assert paced(StepGovernor(on=False), lambda k: 9.0) == 4
+    assert paced(StepGovernor(), lambda k: 9.0, period=0) == 4
 
 
 def test_the_governor_comes_back_and_does_not_flutter():
     """A number that was too slow is tried again, ever more seldom."""
-    governor, now, changes = Governor(), 4, 0
+    governor, now, changes = StepGovernor(), 4, 0
     for _ in range(2000):
         before, now = now, paced(governor, {4: 0.1, 2: 0.034}.get, frames=1, now=now)
         changes += before != now
@@ -566,7 +566,7 @@ def test_the_governor_comes_back_and_does_not_flutter():
 
 
 def test_choosing_a_number_switches_the_governor_off(world):
-    played = Played(world, governor=Governor())
+    played = Played(world, governor=StepGovernor())
     played.key("]")
     assert played.session.steps == 2
     assert not played.session.governor.on
@@ -704,7 +704,7 @@ def test_conflicting_keys_are_reported(world, tmp_path, text, sentence):
 def test_every_intent_of_the_table_can_be_fulfilled(played):
     """A name in the table that nobody answers would be a key that crashes the session."""
     wished = {intent.name for intent in INTENTS if intent.how not in ("view", "hold")} - {"quit"}
-    assert wished <= set(played.session._wishes._table)
+    assert wished <= set(played.session._commands._table)
     assert printed(next(i for i in INTENTS if i.name == "save_slot")) == "Ctrl+1..9"
     bound = Bindings().of(played.place.actions)
     assert Bindings().of(bound) == bound
@@ -761,7 +761,7 @@ def test_what_is_remembered_is_shown_and_how_much_it_was_looked_at(tiny_world):
     heats = [pane.heat for pane in played.seen.status.strip.panes]
     assert min(heats) >= 0
     assert 0 < sum(heats) <= 1
-    assert "fine 7" in played.seen.status.context
+    assert "window 7" in played.seen.status.context
     played.key("i")
     assert not played.seen.status.strip
 

@@ -1,6 +1,8 @@
 """The session without a screen: keys, pace, pausing, rewinding, saving, faults."""
 
 import itertools
+import traceback
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,17 +13,19 @@ from hypothesis import strategies as st
 from envs.world_model import WorldModelEnv
 from tests.support import players
 from tests.support.players import FakeClock, Seen
+from worldsim import runtime
 from worldsim.actions import load_actions, parse_actions
 from worldsim.runtime.core.clock import Pacer
 from worldsim.runtime.core.control import Keyboard, Latch, RandomWalk, Script
 from worldsim.runtime.core.intents import INTENTS, Intent, check_keys, help_rows
 from worldsim.runtime.core.loading_stage import LoadingStage
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.state_history import History, Moment
 from worldsim.runtime.core.status import Status, hud_lines
 from worldsim.runtime.recording.saves import Saves
-from worldsim.runtime.session.loading import Opened, Opening
-from worldsim.runtime.session.session import Session, State
+from worldsim.runtime.session.loading import LoadedWorld, WorldLoader
+from worldsim.runtime.session.session import Session
+from worldsim.runtime.session.state import State
 
 LEFT, RIGHT, FORWARD, STAND = range(4)
 
@@ -31,7 +35,7 @@ def make_place(world, **changes):
     env = WorldModelEnv(world)
     for name, value in changes.items():
         setattr(env, name, value)
-    return Place(env, "FARDMLab-v0", {"world": world.card.name})
+    return PlayableEnv(env, "FARDMLab-v0", {"world": world.card.name})
 
 
 def without_idle(world):
@@ -48,7 +52,9 @@ class Played(players.Played):
     """A session on a fake world."""
 
     def __init__(self, world, controller=None, place=None, **options):
-        super().__init__(Opened(place or make_place(world)), controller or Keyboard(), **options)
+        super().__init__(
+            LoadedWorld(place or make_place(world)), controller or Keyboard(), **options
+        )
 
 
 @pytest.fixture
@@ -69,6 +75,36 @@ def frames(played):
     return [step.frame for step in played.seen.steps]
 
 
+def runtime_calls():
+    """The functions of worldsim/runtime that are being called, the outermost first."""
+    stack = traceback.extract_stack()
+    ours = str(Path(runtime.__file__).parent)
+    return [call.name for call in stack if call.filename.startswith(ours)]
+
+
+def test_a_key_press_is_seven_calls_from_its_frame(world, monkeypatch):
+    """Two from the window's thread into the latch, five from there to the environment."""
+    played, calls = Played(world), {}
+    press, step = Latch.press, WorldModelEnv.step
+
+    def pressed(*given):
+        calls["press"] = [*runtime_calls(), "press"]
+        return press(*given)
+
+    def stepped(*given):
+        calls["step"] = [*runtime_calls(), "step"]
+        return step(*given)
+
+    monkeypatch.setattr(Latch, "press", pressed)
+    monkeypatch.setattr(WorldModelEnv, "step", stepped)
+    played.press("w")
+    played.ticks()
+    assert played.session.made == 1
+    assert calls["press"] == ["down", "press"]
+    assert calls["step"] == ["tick", "_tick_play", "_make", "make", "step", "step"]
+    assert len(calls["press"]) + len(calls["step"][:-1]) == 7
+
+
 # ---- opening ----
 
 
@@ -77,7 +113,7 @@ def test_the_preview_is_shown_while_the_world_opens(world):
     preview = np.full((16, 16, 3), 7, np.uint8)
     seen = Seen()
 
-    class Slow(Opening):
+    class Slow(WorldLoader):
         def stages(self, seed, spawn):
             yield LoadingStage("loading", 0.2)
             self.place = make_place(world)
@@ -94,9 +130,9 @@ def test_the_preview_is_shown_while_the_world_opens(world):
 
 
 def test_requests_while_opening_do_nothing(world):
-    session = Session(Opened(make_place(world)), Keyboard(), seed=0, clock=FakeClock())
-    session.requests.ask("rewind")
-    session.requests.ask("one_step")
+    session = Session(LoadedWorld(make_place(world)), Keyboard(), seed=0, clock=FakeClock())
+    session.command_queue.put("rewind")
+    session.command_queue.put("one_step")
     session.tick()
     assert session.made == 0
 
@@ -125,7 +161,7 @@ def test_colliding_keys_are_refused(world):
 def test_an_environment_without_actions_is_refused(world):
     env = SimpleNamespace(unwrapped=SimpleNamespace())
     with pytest.raises(ValueError, match="no `actions` table"):
-        Place(env, "CartPole-v1", {})
+        PlayableEnv(env, "CartPole-v1", {})
 
 
 # ---- keys ----
@@ -309,11 +345,11 @@ def test_a_strange_pace_is_refused(fps):
 
 def test_sampler_steps_go_to_the_world_from_the_next_frame_on(world):
     played = Played(world, Script([]), runs_on=True).ticks(1)
-    played.session.requests.ask("more_steps")
+    played.session.command_queue.put("more_steps")
     played.ticks(1)
-    played.session.requests.ask("more_steps")
+    played.session.command_queue.put("more_steps")
     played.ticks(1)
-    played.session.requests.ask("fewer_steps")
+    played.session.command_queue.put("fewer_steps")
     played.ticks(1)
     assert world.steps_asked == [1, 2, 4, 2]
     assert [step.move.steps for step in played.seen.steps] == [1, 2, 4, 2]
@@ -340,7 +376,7 @@ def test_the_same_start_again_gives_the_same_frames(world):
     played = scripted(world, [2, 0, 2])
     first = frames(played)
     played.session.controller = Script([2, 0, 2])
-    played.session.requests.ask("same_start")
+    played.session.command_queue.put("same_start")
     played.ticks(4)
     assert np.array_equal(frames(played)[3:], first)
 
@@ -348,7 +384,7 @@ def test_the_same_start_again_gives_the_same_frames(world):
 def test_new_starts_differ_and_follow_from_the_seed(world):
     def seeds(played):
         for _ in range(3):
-            played.session.requests.ask("new_start")
+            played.session.command_queue.put("new_start")
             played.ticks()
         return [point.start.seed for point in played.seen.lines]
 
@@ -429,7 +465,7 @@ def test_going_back_ends_at_the_start(world):
 def test_a_new_start_cuts_a_journey_short(world):
     played = scripted(world, [2] * 30)
     played.session.rewind(7)
-    played.session.requests.ask("new_start")
+    played.session.command_queue.put("new_start")
     played.ticks()
     assert played.session.state is State.WAITING
     assert played.session.game.track.number == 0
@@ -503,8 +539,8 @@ def test_what_is_asked_for_in_one_breath_with_a_journey_waits_for_its_end_too(wo
     played.session.save(3)
     played.ticks(2)
     assert played.number > saved
-    played.session.requests.ask("pick", 2)
-    played.session.requests.ask("pause")
+    played.session.command_queue.put("pick", 2)
+    played.session.command_queue.put("pause")
     played.ticks().settle().ticks(2)
     assert played.session.state is State.PAUSED
     assert played.number == saved
@@ -523,11 +559,11 @@ def test_a_new_start_on_a_journey_makes_void_what_waited(world, tmp_path):
 
 def test_a_save_outlives_the_program_and_goes_on_exactly(world, make_fake_world, tmp_path):
     played = scripted(world, [2, 0, 2, 1], saves=Saves(tmp_path))
-    played.session.requests.ask("save")
+    played.session.command_queue.put("save")
     played.session.controller = Script([1, 2])
     played.ticks(3)
     later = Played(make_fake_world(), Script([1, 2]), saves=Saves(tmp_path), seed=9)
-    later.session.requests.ask("load")
+    later.session.command_queue.put("load")
     later.ticks()
     later.settle()
     assert later.session.game.track.number == 4
@@ -577,7 +613,7 @@ def test_another_worlds_save_is_refused(world, make_fake_world, tmp_path):
     scripted(world, [2], saves=saves).session.save()
     (tmp_path / "fake").rename(tmp_path / "other")
     other = Played(make_fake_world(name="other"), saves=saves)
-    other.session.requests.ask("load")
+    other.session.command_queue.put("load")
     other.ticks()
     assert "is a save of fake" in other.note
     assert other.session.state is State.WAITING
@@ -585,7 +621,7 @@ def test_another_worlds_save_is_refused(world, make_fake_world, tmp_path):
 
 def test_nothing_to_load_is_one_sentence(world, tmp_path):
     played = Played(world, saves=Saves(tmp_path / "none"))
-    played.session.requests.ask("load")
+    played.session.command_queue.put("load")
     played.ticks()
     assert "no quick save" in played.note
 
@@ -594,7 +630,7 @@ def test_a_damaged_save_is_one_sentence(world, tmp_path):
     played = scripted(world, [2], saves=Saves(tmp_path))
     path = played.session.saves.save(played.session.game.track) / "line.npz"
     path.write_bytes(path.read_bytes()[:200])
-    played.session.requests.ask("load")
+    played.session.command_queue.put("load")
     played.ticks()
     assert "is damaged" in played.note
 
@@ -602,7 +638,7 @@ def test_a_damaged_save_is_one_sentence(world, tmp_path):
 def test_a_save_that_cannot_be_written_is_told_and_leaves_nothing(world, tmp_path):
     (tmp_path / "saves").write_text("a file")
     played = scripted(world, [2], saves=Saves(tmp_path / "saves"))
-    played.session.requests.ask("save")
+    played.session.command_queue.put("save")
     played.ticks()
     assert "saves" in played.note
     assert played.session.state is not State.CLOSED
@@ -641,7 +677,7 @@ def test_after_a_fault_play_goes_on_exactly_where_it_was(world, make_fake_world)
 
 def test_a_lost_world_is_not_saved(world, tmp_path):
     played = Played(failing(world, at=2), Script([2, 2]), saves=Saves(tmp_path)).ticks(2)
-    played.session.requests.ask("save")
+    played.session.command_queue.put("save")
     played.ticks()
     assert "before saving" in played.note
 
@@ -671,7 +707,7 @@ class Ending:
 
 
 def test_an_episode_that_is_over_waits_for_a_new_start(world):
-    place = Place(Ending(WorldModelEnv(world)), "Ending-v0", {})
+    place = PlayableEnv(Ending(WorldModelEnv(world)), "Ending-v0", {})
     played = Played(world, place=place, runs_on=True).ticks(6)
     assert len(played.seen.steps) == 3
     assert "The episode is over" in played.note
@@ -684,7 +720,7 @@ def test_an_episode_that_is_over_waits_for_a_new_start(world):
 
 
 def test_unattended_a_new_start_follows_an_end(world):
-    place = Place(Ending(WorldModelEnv(world)), "Ending-v0", {})
+    place = PlayableEnv(Ending(WorldModelEnv(world)), "Ending-v0", {})
     played = Played(world, RandomWalk(0), place=place, endless=True)
     played.session.run(frames=8)
     assert [step.number for step in played.seen.steps] == [1, 2, 3, 1, 2, 3, 1, 2]
@@ -701,7 +737,7 @@ def test_quitting_closes_everything_once(world):
 
 
 def test_a_session_that_fails_to_open_closes_its_sinks(world):
-    class Broken(Opening):
+    class Broken(WorldLoader):
         def stages(self, seed, spawn):
             yield LoadingStage("loading", 0.1)
             raise ValueError("no such world")

@@ -11,10 +11,10 @@ from tests.support.players import Played
 from worldsim.actions import load_actions
 from worldsim.runtime.core.bindings import Bindings, read_bindings
 from worldsim.runtime.core.control import Keyboard
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.status import help_lines
-from worldsim.runtime.session.loading import Opened
-from worldsim.runtime.session.session import State
+from worldsim.runtime.session.loading import LoadedWorld
+from worldsim.runtime.session.state import State
 
 FORWARD = 2
 JOYSTICK, GAMEPAD = 0, 1  # SDL_JoystickType: SDL knows the controls of the second by their names
@@ -67,12 +67,12 @@ class Handed:
     """A session, and the gamepads that steer it the way the window lets them."""
 
     def __init__(self, world, bindings=None):
-        from worldsim.runtime.window.gamepad import Pads
+        from worldsim.runtime.window.gamepad import Gamepads
         from worldsim.runtime.window.screen import pygame
 
-        self.pygame, self.pads = pygame, Pads()
-        place = Place(WorldModelEnv(world), "FARDMLab-v0", {})
-        self.played = Played(Opened(place, bindings or Bindings()), Keyboard())
+        self.pygame, self.pads = pygame, Gamepads()
+        place = PlayableEnv(WorldModelEnv(world), "FARDMLab-v0", {})
+        self.played = Played(LoadedWorld(place, bindings or Bindings()), Keyboard())
         self.listen()
 
     def listen(self):

@@ -19,10 +19,11 @@ from envs.world_model import WorldModelEnv
 from tests.support.players import ROOT, SECONDS, TOOLS, screenshot, until, windows_of
 from worldsim.runtime.core.control import Keyboard
 from worldsim.runtime.core.loading_stage import LoadingStage
-from worldsim.runtime.core.playable_env import Place
+from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.session.command_queue import Keys
-from worldsim.runtime.session.loading import Opened, Opening
-from worldsim.runtime.session.session import Session, State
+from worldsim.runtime.session.loading import LoadedWorld, WorldLoader
+from worldsim.runtime.session.session import Session
+from worldsim.runtime.session.state import State
 
 ZOOM = 16
 
@@ -57,7 +58,7 @@ class Driven:
 
     def __init__(self, window, session, **options):
         self.session = session
-        self.keys = Keys(session.opening, session.controller.latch, session.requests)
+        self.keys = Keys(session.opening, session.controller.latch, session.command_queue)
         self.window = window.Window("A test", (16, 16), zoom=ZOOM, **options)
         session.sinks.append(self.window)
         self.failure = None
@@ -71,7 +72,7 @@ class Driven:
             except BaseException as failure:
                 self.failure = failure
             finally:
-                self.session.requests.stop()
+                self.session.command_queue.stop()
 
         thread = threading.Thread(target=drive)
         thread.start()
@@ -94,8 +95,8 @@ class Driven:
 
 @pytest.fixture
 def session(make_fake_world):
-    place = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
-    return Session(Opened(place), Keyboard(), seed=0, fps=0, runs_on=False)
+    place = PlayableEnv(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
+    return Session(LoadedWorld(place), Keyboard(), seed=0, fps=0, runs_on=False)
 
 
 def test_the_frame_is_shown_exactly_and_keys_move(window, session):
@@ -183,11 +184,11 @@ def test_the_window_lives_while_the_world_is_slow(window, make_fake_world):
     """The first picture and the keys must not wait for a network that thinks."""
     gate, preview = threading.Event(), np.full((16, 16, 3), (10, 200, 30), np.uint8)
 
-    class Slow(Opening):
+    class Slow(WorldLoader):
         def stages(self, seed, spawn):
             yield LoadingStage("loading", 0.3)
             gate.wait(SECONDS)
-            self.place = Place(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
+            self.place = PlayableEnv(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
             self.actions = self.place.actions
 
     session = Session(Slow("FARDMLab-v0", preview=preview), Keyboard(), seed=0, runs_on=False)
@@ -209,8 +210,8 @@ def test_a_world_that_does_not_come_back_is_left(window, make_fake_world, monkey
     world, gate = make_fake_world(), threading.Event()
     step = world.step
     world.step = lambda *a: (gate.wait(SECONDS), step(*a))[1]
-    place = Place(WorldModelEnv(world), "FARDMLab-v0", {})
-    session = Session(Opened(place), Keyboard(), seed=0, fps=0, runs_on=True)
+    place = PlayableEnv(WorldModelEnv(world), "FARDMLab-v0", {})
+    session = Session(LoadedWorld(place), Keyboard(), seed=0, fps=0, runs_on=True)
     Driven(window, session).run(lambda driven: until(lambda: session.state is State.RUNNING))
     assert session.state is not State.CLOSED
     gate.set()
@@ -222,8 +223,8 @@ def test_a_world_of_one_frame_a_second_is_waited_for_with_a_word(window, make_fa
     world = make_fake_world()
     step = world.step
     world.step = lambda *a: (time.sleep(1.5), step(*a))[1]
-    place = Place(WorldModelEnv(world), "FARDMLab-v0", {})
-    session = Session(Opened(place), Keyboard(), seed=0, fps=0, runs_on=True)
+    place = PlayableEnv(WorldModelEnv(world), "FARDMLab-v0", {})
+    session = Session(LoadedWorld(place), Keyboard(), seed=0, fps=0, runs_on=True)
 
     def play(driven):
         until(lambda: session.made)
@@ -281,7 +282,7 @@ def test_a_fine_screen_gets_a_larger_window(window, desktop, pixels):
 
 
 def test_a_fault_of_the_session_reaches_the_caller(window):
-    class Broken(Opening):
+    class Broken(WorldLoader):
         def stages(self, seed, spawn):
             yield LoadingStage("loading", 0.3)
             raise ValueError("no such world")
@@ -289,7 +290,9 @@ def test_a_fault_of_the_session_reaches_the_caller(window):
     session = Session(Broken("X-v0"), Keyboard(), seed=0)
     shown = window.Window("A test", (16, 16))
     with pytest.raises(ValueError, match="no such world"):
-        shown.run(session.run, Keys(session.opening, session.controller.latch, session.requests))
+        shown.run(
+            session.run, Keys(session.opening, session.controller.latch, session.command_queue)
+        )
 
 
 def test_the_viewer_of_an_environment(window, make_fake_world):

@@ -13,7 +13,7 @@ from worldsim.runtime.recording.recording import Recording, all_recordings
 
 
 class RecordingEnv:
-    """Answers the calls of a Place with what was recorded, whatever is asked.
+    """Answers the calls of a PlayableEnv with what was recorded, whatever is asked.
 
     Args:
         recording: what to show.

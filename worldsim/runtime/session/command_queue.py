@@ -1,6 +1,6 @@
 """What a player asks for, on its way from the window's thread to the session's. Knows no screen.
 
-Keys come in as names; actions end in a Latch for the Keyboard, intents in the Requests.
+Keys come in as names; actions end in a Latch for the Keyboard, intents in the CommandQueue.
 """
 
 import signal

@@ -31,6 +31,7 @@ class EngineEnv(gymnasium.Env, Generic[State]):
         state_type: the class of its states, immutable: all that the next frames depend on.
         published_walker: the kind of walker that plays as the published data was made.
         far: the largest depth told.
+        field_of_view: degrees, of the square picture, either way.
         actions: its action table.
     """
 
@@ -39,6 +40,7 @@ class EngineEnv(gymnasium.Env, Generic[State]):
     state_type: ClassVar[type]
     published_walker: ClassVar[str]
     far: ClassVar[float]
+    field_of_view: ClassVar[float]
 
     def __init__(
         self, action_set: str, size: int, render_mode: str | None, depth: bool = False

@@ -4,6 +4,8 @@ Held-out episodes come from the range of seeds that `worldsim collect` never tra
 has seen their places. Knows an engine by its Gymnasium id only, and no dream.
 """
 
+import contextlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -53,6 +55,18 @@ def open_engine(card: "WorldCard") -> Any:
     return env
 
 
+@contextlib.contextmanager
+def telling_depth(env: Any, wanted: bool = True) -> Iterator[None]:
+    """Let an engine that can tell depth do so for a while; it is slow, so only where it is used."""
+    able = wanted and hasattr(env, "far")
+    before = getattr(env, "depth", False)
+    env.depth = able
+    try:
+        yield
+    finally:
+        env.depth = before
+
+
 class Played(NamedTuple):
     """An episode, and the truth from one of its frames on."""
 
@@ -83,7 +97,13 @@ def play(env: Any, seed: int, steps: int, split: str, at: int | None = None) -> 
 
 
 def plays(
-    env: Any, count: int, steps: int, split: str, kind: str | None = None, at: int | None = None
+    env: Any,
+    count: int,
+    steps: int,
+    split: str,
+    kind: str | None = None,
+    at: int | None = None,
+    skipped: int = 0,
 ) -> Iterator[Played]:
     """Play episodes of a split, from its first seed on.
 
@@ -94,11 +114,13 @@ def plays(
         split: "train" or "heldout".
         kind: only those that a walker of this kind plays, where the engine has walkers.
         at: the frame of each where its truth starts; None for the last.
+        skipped: such episodes that are passed over.
 
     Raises:
         ValueError: too few of the seeds are played by such a walker.
     """
-    seeds = [seed for seed in SEED_RANGES[split][:MOST_SEEDS] if _plays(env, seed, kind)][:count]
+    played = (seed for seed in SEED_RANGES[split][:MOST_SEEDS] if _plays(env, seed, kind))
+    seeds = list(itertools.islice(played, skipped, skipped + count))
     if len(seeds) < count:
         raise ValueError(
             f"only {len(seeds)} of the first {MOST_SEEDS} {split} seeds are played by the walker "

@@ -47,6 +47,7 @@ class MazeEnv(EngineEnv[MazeState]):
     metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": FPS}
     noun, state_type = "the maze", MazeState
     far = 30.0
+    field_of_view = 73.0
     published_walker = GoalWalker.kind
 
     def __init__(self, size: int = 64, render_mode: str | None = None, depth: bool = False) -> None:

@@ -1,8 +1,8 @@
 """`worldsim collect`: play an engine with its own walkers and store the episodes.
 
 Episode i of a split is always made from seed (range of the split) + first + i, and the ranges of
-train and heldout don't overlap, so no held-out episode can be trained on. Seeds that are already
-stored are skipped: a collection that was stopped goes on where it was. ::
+train, heldout and tuning don't overlap, so no held-out episode can be trained on. Seeds that are
+already stored are skipped: a collection that was stopped goes on where it was. ::
 
     worldsim collect --env Maze-v0 --episodes 1200 --steps 300 --workers 2 --out data/maze
 """
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
     from worldsim.types import Episode
 
-SEED_RANGES = {"train": range(0, 2**30), "heldout": range(2**30, 2**31)}
+SEED_RANGES = {
+    "train": range(0, 2**30),
+    "heldout": range(2**30, 3 * 2**29),  # what is published is measured here
+    "tuning": range(3 * 2**29, 2**31),  # settings are chosen here
+}
 _TOLD = {"pose": ("poses", "f4"), "depth": ("depths", "f2"), "height": ("heights", "f4")}
 _STALE = 3600  # seconds after which a half-written file is left over, not being written
 

@@ -77,11 +77,12 @@ def _after(start: Start, what: str, count: int, shift: int = 0) -> np.ndarray:
 def _contestants(world: WorldModel, start: Start, truth: np.ndarray, dreamt: np.ndarray):
     yield "dream", dreamt
     yield "repeat last frame", np.broadcast_to(start.last_frames()[:, None], truth.shape)
-    yield "best of context", _best_of_context(start, truth)
+    yield "best of context", best_of_context(start, truth)
     yield "codec", reconstructed(world, truth)
 
 
-def _best_of_context(start: Start, truth: np.ndarray) -> np.ndarray:
+def best_of_context(start: Start, truth: np.ndarray) -> np.ndarray:
+    """For frames `[B,T,H,W,3]` the most similar of the context's, chosen with hindsight."""
     seen = (episode.frames[: start.context] for episode in start.episodes)
     return np.stack([frames[nearest(row, frames)] for frames, row in zip(seen, truth, strict=True)])
 

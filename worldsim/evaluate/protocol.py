@@ -30,6 +30,12 @@ class Protocol:
         long: length of the runs that show drift.
         long_rows: how many of them under each kind of keys.
         block: frames in one entry of a time series.
+        split: range of seeds whose episodes are dreamt.
+        aged: dreams whose realism is judged at the age `long`, under random keys.
+        late: their last frames, that are judged.
+        seconds: dreams that are dreamt once more with another seed.
+        places: starts of dreams from which one leaves and comes back.
+        returns: moves after which one comes back by their inverses.
     """
 
     episodes: int = 16
@@ -49,6 +55,12 @@ class Protocol:
     long: int = 1000
     long_rows: int = 4
     block: int = 100
+    split: str = "heldout"
+    aged: int = 6
+    late: int = 48
+    seconds: int = 8
+    places: int = 2
+    returns: tuple[int, ...] = (16, 64, 256)
 
     def __post_init__(self):
         for name in ("episodes", "long", "batch", "context", "predicted"):
@@ -74,4 +86,9 @@ def quick(steps: int | None = None) -> Protocol:
         long=40,
         long_rows=1,
         block=20,
+        aged=2,
+        late=8,
+        seconds=1,
+        places=1,
+        returns=(4,),
     )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from worldsim.evaluate.protocol import Protocol
     from worldsim.world.model import WorldModel
 
-PARTS = ("fidelity", "following", "memory", "drift")
+PARTS = ("visibility", "fidelity", "following", "memory", "drift")
+SHEET_ROWS = 30
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--walker", help="kind of walker whose episodes are dreamt (default: as published)"
     )
+    parser.add_argument(
+        "--tuning", action="store_true", help="on the seeds that settings are chosen on"
+    )
     parser.add_argument("--device", default="cpu", help="where the network runs: cpu or cuda")
     parser.add_argument(
         "--card", action="store_true", help="write the figures into the world's card (new hash)"
@@ -60,12 +64,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     unused = [
         name
-        for name in ("only", "walker", "frames_long")
+        for name in ("only", "walker", "frames_long", "tuning")
         if getattr(args, name) != parser.get_default(name)
     ]
     if args.data is not None and unused:
         parser.error(f"--{unused[0].replace('_', '-')} needs an engine: leave it out with --data.")
-    part = "--quick" if args.quick else "--only" if args.only else ""
+    given = {"--quick": args.quick, "--only": args.only, "--tuning": args.tuning}
+    part = next((name for name, value in given.items() if value), "")
     if args.card and part:
         parser.error(f"--card takes the figures of a whole evaluation: leave {part} out.")
     from worldsim.evaluate.card_figures import write_figures
@@ -79,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     full = Protocol(episodes=args.episodes, long=args.frames_long, steps=args.steps)
     protocol = quick(args.steps) if args.quick else full
     chosen = {name: getattr(args, name) for name in ("context", "predicted", "walker")}
+    chosen["split"] = "tuning" if args.tuning else "heldout"
     protocol = dataclasses.replace(protocol, **{k: n for k, n in chosen.items() if n is not None})
     world = load_world(args.world, args.device)
     # Published FAR takes any number of Euler steps, our own worlds have learnt some jumps.
@@ -111,14 +117,15 @@ def evaluate(
     """
     from worldsim.evaluate.open_loop import DreamError, starts
     from worldsim.evaluate.thresholds import verdicts
-    from worldsim.ground_truth import open_engine, plays
+    from worldsim.ground_truth import open_engine, plays, telling_depth
 
     env = open_engine(world.card)
     walker = protocol.walker or getattr(env, "published_walker", None)
     report, sheets = _heading(world, protocol) | {"walker": walker}, {}
     length, last = protocol.context + protocol.predicted - 1, protocol.context - 1
-    played = list(plays(env, protocol.episodes, length, "heldout", walker, last))
-    _say(f"{len(played)} held-out episodes are played")
+    with telling_depth(env, "visibility" in parts):
+        played = list(plays(env, protocol.episodes, length, protocol.split, walker, last))
+    _say(f"{len(played)} {protocol.split} episodes are played")
     made = starts(world, played, protocol.context, protocol.batch)
     _say("the dreams have seen their context")
     for part in parts:
@@ -183,6 +190,16 @@ def _heading(world: "WorldModel", protocol: "Protocol") -> dict[str, Any]:
     }
 
 
+def _visibility(world, env, made, protocol):
+    from worldsim.evaluate.contact_sheet import contact_sheet
+    from worldsim.evaluate.visibility import measure
+    from worldsim.ground_truth import telling_depth
+
+    with telling_depth(env):
+        figures, rows = measure(world, env, made, protocol)
+    return figures, {"visibility": contact_sheet(rows[:SHEET_ROWS], group=3)} if rows else {}
+
+
 def _fidelity(world, env, made, protocol):
     from worldsim.evaluate.contact_sheet import contact_sheet
     from worldsim.evaluate.fidelity import measure
@@ -217,6 +234,7 @@ def _drift(world, env, made, protocol):
 
 
 _MEASURES = {
+    "visibility": _visibility,
     "fidelity": _fidelity,
     "following": _following,
     "memory": _memory,

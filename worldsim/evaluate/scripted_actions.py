@@ -11,6 +11,7 @@ from worldsim.data.collect import RandomActions
 from worldsim.types import Episode
 
 KEYS = ("random", "held", "scripted")
+TURNS = 0.2  # share of a random walk's moves that turn although the way is free
 AHEAD, ASIDE = 6, 4  # frames of the script; four turns are a quarter of a circle
 
 
@@ -68,9 +69,53 @@ def out_and_back(
     half = np.repeat(left, _in_circle(env.actions) // 2)
     home = back()[1]["pose"]
     out = np.array(_way_out(env, home, full, length // 2 - len(half)), np.int64)
+    return np.concatenate((out, half, _undone(out, left, right), half))
+
+
+def _undone(out: np.ndarray, left: int, right: int) -> np.ndarray:
+    """The inverses of moves in reverse, for one who faces the other way."""
     undone = out[::-1].copy()
     undone[out[::-1] == left], undone[out[::-1] == right] = right, left
-    return np.concatenate((out, half, undone, half))
+    return undone
+
+
+def there_and_back(
+    env: Any,
+    back: Callable[[], tuple[np.ndarray, dict[str, Any]]],
+    full: float,
+    moves: int,
+    rng: np.random.Generator,
+) -> np.ndarray | None:
+    """A random walk of full steps and turns, a half turn, the inverses of all moves, a half turn.
+
+    Args:
+        env: the engine.
+        back: brings it to the place, and gives its frame and info there.
+        full: length of a step that touches nothing, see `full_step`.
+        moves: of the walk there.
+        rng: draws it.
+
+    Returns:
+        int `[2 * moves + a full circle]`; None as `out_and_back`.
+    """
+    if not hasattr(env, "restore_state") or not full:
+        return None
+    left, right = _turning(env.actions, +1), _turning(env.actions, -1)
+    half = np.repeat(left, _in_circle(env.actions) // 2)
+    info = back()[1]
+    out, side = [], left
+    while len(out) < moves:
+        state, wants = env.clone_state(), rng.random() < TURNS
+        there = info if wants else env.step(_forward(env.actions))[-1]
+        free = not wants and _is_full(info, there, full)
+        if wants:
+            side = (left, right)[rng.integers(2)]
+        elif not free:
+            env.restore_state(state)
+        out.append(_forward(env.actions) if free else side)
+        info = there if free else env.step(side)[-1]
+    moved = np.array(out, np.int64)
+    return np.concatenate((moved, half, _undone(moved, left, right), half))
 
 
 def _way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:

@@ -11,7 +11,7 @@ def lines(report: dict[str, Any]) -> list[str]:
             figures = report[part]
             told += ["", f"{part}: {title}"]
             told += [f"  {figures[why]}" for why in ("failed", "skipped") if why in figures]
-            told += tell(_entries(figures))
+            told += tell(_entries(figures)) if _entries(figures) else []
     head = ["asked", "measured", "wanted", "good"]
     rows = [[verdict[column] for column in head] for verdict in report["verdicts"]]
     return [*told, "", "verdicts", *grid(head, rows)] if rows else told
@@ -46,6 +46,30 @@ def _by_metric(part: dict[str, dict]) -> list[str]:
     return told
 
 
+def _visibility(part: dict[str, dict]) -> list[str]:
+    told = []
+    for name, title in (
+        ("share", "share of a frame"),
+        ("seen", "PSNR where the context shows it"),
+        ("unseen", "PSNR where it does not"),
+    ):
+        told += _grid_of(title, {row: next(iter(f.values())) for row, f in part[name].items()})
+    told += _grid_of("invented, relative to the truth", part["invented"])
+    for figure in ("accuracy", "auc"):
+        those = _entries(part["real or dreamt"])
+        told += _grid_of(f"real or dreamt: {figure}", {row: f[figure] for row, f in those.items()})
+    told += _grid_of("back again, PSNR against before", part["return"])
+    told += _grid_of("PSNR between two seeds", {"dream": part["two seeds"]})
+    return [*told, f"  {part['speed']['ms a frame']:.1f} ms a frame of one dream"]
+
+
+def _grid_of(title: str, rows: dict[str, dict[str, Any]]) -> list[str]:
+    """A row for each entry, a column for each figure that any of them has."""
+    columns = list(dict.fromkeys(name for figures in rows.values() for name in figures))
+    found = [[name, *map(figures.get, columns)] for name, figures in rows.items()]
+    return grid([title, *columns], found) if columns else []
+
+
 def _memory(part: dict[str, dict]) -> list[str]:
     told = []
     for way, figures in part.items():
@@ -66,6 +90,7 @@ def _drift(part: dict[str, dict]) -> list[str]:
 
 
 FORMATTERS = {
+    "visibility": ("what the context shows, and what is invented", _visibility),
     "fidelity": ("against the engine under the same actions, by frame", _by_metric),
     "following": ("share of actions that can be told from the frames they led to", _by_metric),
     "memory": ("PSNR in dB of views from one pose", _memory),

@@ -1,0 +1,114 @@
+"""Return error: is a place the same when one comes back to it, also where it was invented?
+
+At a place one looks round once, leaves by some moves, comes back by their inverses, and looks round
+again. The two rounds are compared view by view: over the pixels that the context shows, and over
+those that the dream had to invent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from worldsim.evaluate.masked import masked_psnr
+from worldsim.evaluate.open_loop import Start, dream
+from worldsim.evaluate.protocol import Protocol
+from worldsim.evaluate.rollouts import judged
+from worldsim.evaluate.scripted_actions import full_step, full_turn, there_and_back
+from worldsim.ground_truth import EngineTruth
+from worldsim.world.model import WorldModel, WorldState
+
+LATEST, EVERY = 64, 8  # frames after the context at which a place may lie that is invented
+
+
+@dataclass
+class Place:
+    """Where one leaves from: one dream that is there, the engine there, and its episode's row."""
+
+    state: WorldState
+    truth: EngineTruth
+    row: int
+
+
+def least_seen(unseen: np.ndarray) -> int:
+    """Of a dream's frames (from 1), one of the early ones whose view the context shows least.
+
+    Args:
+        unseen: share of every frame that the context does not show, `[T]`.
+    """
+    numbers = np.arange(EVERY, min(LATEST, len(unseen)) + 1, EVERY)
+    return int(numbers[unseen[numbers - 1].argmax()])
+
+
+def place_after(env: Any, start: Start, row: int, state: WorldState, number: int) -> Place:
+    """Where an episode is `number` frames after the context, dreamt by `state`."""
+    episode, first = start.episodes[row], start.context - 1
+    before = episode.actions[: first + number].tolist()
+    return Place(state, EngineTruth(env, episode.meta.seed, before), row)
+
+
+def measure(
+    world: WorldModel,
+    env: Any,
+    judge: Any,
+    start: Start,
+    places: Sequence[Place],
+    protocol: Protocol,
+) -> list[dict[str, dict[str, float]]]:
+    """Leave and come back at every place: figures by name of the way."""
+    full = full_step(start.episodes)
+    return [_around(world, env, judge, place, full, protocol) for place in places]
+
+
+def _around(
+    world: WorldModel, env: Any, judge: Any, place: Place, full: float, protocol: Protocol
+) -> dict[str, dict[str, float]]:
+    turn = full_turn(world.actions)
+    steps = list(place.truth.walk(turn))[1:]
+    seen = judged(judge, place.row, steps)[1]
+    rng = np.random.default_rng([place.row, 5])
+    ways = {
+        str(moves): there_and_back(env, place.truth.start, full, moves, rng)
+        for moves in protocol.returns
+    }
+    ways = {"full turn": turn[:0]} | {n: way for n, way in ways.items() if way is not None}
+    first, state = _look_round(world, place.state.fork(), turn, protocol)
+    figures = {}
+    for name, way in ways.items():
+        again, after = _look_round(world, state.fork(), np.concatenate((way, turn)), protocol)
+        figures[name] = _compared(first, again[-len(turn) :], seen) | _moved(state, after)
+    return figures
+
+
+def _look_round(
+    world: WorldModel, state: WorldState, actions: np.ndarray, protocol: Protocol
+) -> tuple[np.ndarray, WorldState]:
+    """Frames `[T,H,W,3]` of one dream, and its state after them."""
+    latest = [state]
+    frames = dream(world, state, actions[None], protocol.steps, after=lambda s: latest.append(s))
+    return np.concatenate(list(frames)), latest[-1]
+
+
+def _compared(first: np.ndarray, again: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+    """PSNR of the second round against the first, and of the first against its opposite views."""
+    opposite = np.roll(first, len(first) // 2, axis=0)
+    everywhere = np.ones_like(seen)
+    return {
+        "seen": _mean(masked_psnr(again, first, seen)),
+        "invented": _mean(masked_psnr(again, first, ~seen)),
+        "all": _mean(masked_psnr(again, first, everywhere)),
+        "other views": _mean(masked_psnr(opposite, first, everywhere)),
+    }
+
+
+def _moved(before: WorldState, after: WorldState) -> dict[str, float]:
+    """How far from where it was the dreamer believes to be, where it keeps count."""
+    if before.poses is None:
+        return {}
+    return {"off place": float(np.hypot(*(after.poses - before.poses)[0, :2]))}
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

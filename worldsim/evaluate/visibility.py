@@ -1,0 +1,272 @@
+"""Visibility: what the context shows is to be kept, what it does not is to be invented well.
+
+One judge for every world (rollouts.JUDGE) tells the two apart by the engine's depth and poses, so
+worlds with and without a memory in space are measured alike. What it shows is in docs/evaluate.md.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from worldsim.evaluate import realism, returns
+from worldsim.evaluate.fidelity import best_of_context, reconstructed
+from worldsim.evaluate.masked import masked_psnr, masked_sharpness, masked_spread
+from worldsim.evaluate.open_loop import Start
+from worldsim.evaluate.protocol import Protocol
+from worldsim.evaluate.rollouts import (
+    Rollout,
+    look_near,
+    make_judge,
+    roll_again,
+    roll_late,
+    roll_near,
+)
+from worldsim.ground_truth import plays, telling_depth
+from worldsim.world.model import WorldModel, WorldState
+
+NO_DEPTH = "the engine tells no depth or no poses, so it is not known what the context shows"
+EARLY = 20  # frames
+INVENTED = 0.3  # share of a frame that must be unseen to speak of invention
+GREY = 127
+
+Rows = list[np.ndarray]
+
+
+class Dreams(NamedTuple):
+    """All that was dreamt from one batch of starts."""
+
+    start: Start
+    near: Rollout
+    late: Rollout | None
+    again: np.ndarray | None
+    returned: list[dict[str, dict[str, float]]]
+
+
+def can_judge(env: Any, start: Start) -> bool:
+    """Whether the engine tells all that the judge needs."""
+    one = start.episodes[0]
+    return hasattr(env, "field_of_view") and one.depths is not None and one.poses is not None
+
+
+def measure(
+    world: WorldModel, env: Any, made: list[Start], protocol: Protocol
+) -> tuple[dict[str, Any], Rows]:
+    """Dream, look, compare.
+
+    Args:
+        world: who dreams.
+        env: the engine; tells depth.
+        made: starts; their episodes have depths.
+        protocol: how much of it.
+
+    Returns:
+        The figures, and rows of frames for a contact sheet.
+    """
+    if not can_judge(env, made[0]):
+        return {"skipped": NO_DEPTH}, []
+    dreams = []
+    for number, start in enumerate(made):
+        begun = number * protocol.batch
+        dreams.append(_dream(world, env, start, protocol, begun))
+    near = [one.near for one in dreams]
+    figures = {
+        "seen": _by_contestant(world, dreams, protocol, seen=True),
+        "unseen": _by_contestant(world, dreams, protocol, seen=False),
+        "share": _shares(near, protocol),
+        "invented": _invented(dreams, protocol),
+        "real or dreamt": _real_or_dreamt(world, dreams, _others(env, made, protocol), protocol),
+        "two seeds": _two_seeds(dreams),
+        "return": _returned([one for part in dreams for one in part.returned]),
+        "speed": {"ms a frame": float(np.mean([one.milliseconds for one in near]))},
+    }
+    return figures, sheet_rows(dreams, protocol)
+
+
+def _dream(world: WorldModel, env: Any, start: Start, protocol: Protocol, begun: int) -> Dreams:
+    """Everything that is dreamt from a batch of starts; `begun` starts were dreamt from before."""
+    judge, count = make_judge(env, start), len(start.episodes)
+    aged = min(max(protocol.aged - begun, 0), count) * (protocol.long > protocol.predicted)
+    seconds = min(max(protocol.seconds - begun, 0), count)
+    places = min(max(protocol.places - begun, 0), count)
+    kept: dict[Any, WorldState] = {}
+    wanted: dict[int, int] = {}
+
+    def keep(number: int, state: WorldState) -> None:
+        for row in [row for row, at in wanted.items() if at == number]:
+            kept[row] = state.select([row])
+        if number == protocol.predicted and aged:
+            kept["aged"] = state.select(range(aged))
+
+    views = look_near(judge, start, protocol)
+    shares = 1 - views[1][:places].mean(axis=(2, 3))
+    wanted |= {row: returns.least_seen(share) for row, share in enumerate(shares)}
+    near = roll_near(world, start, views, protocol, keep)
+    late = roll_late(world, start, judge, kept["aged"], protocol) if aged else None
+    again = roll_again(world, start, protocol, range(seconds)) if seconds else None
+    home = [(row, start.memory.select([row]), 0) for row in range(places)]
+    away = [(row, kept[row], wanted[row]) for row in range(places)]
+    found = [returns.place_after(env, start, *one) for one in home + away]
+    returned = returns.measure(world, env, judge, start, found, protocol)
+    return Dreams(start, near, late, again, returned)
+
+
+# ---- what is seen, what is not ----
+
+
+def _by_contestant(
+    world: WorldModel, dreams: list[Dreams], protocol: Protocol, seen: bool
+) -> dict[str, Any]:
+    """PSNR in dB over the pixels that the context shows, or over the others."""
+    scores: dict[str, list[np.ndarray]] = {}
+    for start, near, *_ in dreams:
+        mask = near.seen if seen else ~near.seen
+        for name, frames in _contestants(world, start, near, seen):
+            scores.setdefault(name, []).append(masked_psnr(frames, near.truth, mask))
+    return {
+        name: {"psnr": _at_horizons(np.concatenate(rows), protocol)}
+        for name, rows in scores.items()
+    }
+
+
+def _contestants(world: WorldModel, start: Start, near: Rollout, seen: bool):
+    yield "dream", near.dream
+    if seen:
+        yield "bare warp", near.warped
+    yield "codec", reconstructed(world, near.truth)
+    yield "repeat last frame", np.broadcast_to(start.last_frames()[:, None], near.truth.shape)
+    yield "best of context", best_of_context(start, near.truth)
+
+
+def _at_horizons(values: np.ndarray, protocol: Protocol) -> dict[str, float]:
+    """Means of `[B,T]` at the horizons and over all; nan counts for nothing."""
+    chosen = {str(h): values[:, h - 1] for h in protocol.horizons if h <= values.shape[1]}
+    return {name: mean(part) for name, part in (chosen | {"mean": values}).items()}
+
+
+def mean(values: np.ndarray) -> float:
+    """Mean of the values that are numbers; nan where none is."""
+    known = np.asarray(values)[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _shares(near: list[Rollout], protocol: Protocol) -> dict[str, Any]:
+    shares = {"context shows": np.concatenate([1 - one.unseen_share for one in near])}
+    if near[0].told is not None:
+        shares["the world's own memory shows"] = np.concatenate([one.told for one in near])
+    return {name: {"share": _at_horizons(values, protocol)} for name, values in shares.items()}
+
+
+# ---- how well it is invented ----
+
+
+def _invented(dreams: list[Dreams], protocol: Protocol) -> dict[str, Any]:
+    """The invented pixels of frames that are mostly invented, relative to the truth's there."""
+    groups = {
+        f"first {EARLY}": [invented_frames(one.near, EARLY) for one in dreams],
+        f"first {protocol.predicted}": [invented_frames(one.near) for one in dreams],
+        str(protocol.long): [invented_frames(one.late) for one in dreams if one.late],
+    }
+    joined = {
+        name: [np.concatenate(part) for part in zip(*groups_of, strict=True)]
+        for name, groups_of in groups.items()
+        if groups_of
+    }
+    return {name: _alike(*parts) for name, parts in joined.items()}
+
+
+def invented_frames(
+    roll: Rollout, first: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Dreamt and true frames `[N,H,W,3]` of which much is unseen, and which pixels `[N,H,W]`."""
+    much = roll.unseen_share[:, :first] > INVENTED
+    parts = (roll.dream, roll.truth, ~roll.seen)
+    return tuple(part[:, :first][much] for part in parts)
+
+
+def _alike(dreamt: np.ndarray, true: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
+    told: dict[str, Any] = {"frames": len(dreamt)}
+    for name, figure in (("sharpness", masked_sharpness), ("colour spread", masked_spread)):
+        theirs = mean(figure(true, mask)) if len(true) else float("nan")
+        told[name] = mean(figure(dreamt, mask)) / theirs if len(true) else float("nan")
+    return told
+
+
+def _two_seeds(dreams: list[Dreams]) -> dict[str, Any]:
+    """PSNR in dB between two dreams that differ in their seed only."""
+    pairs = [(one.near, one.again) for one in dreams if one.again is not None]
+    if not pairs:
+        return {}
+    found: dict[str, list[np.ndarray]] = {"seen": [], "invented": []}
+    for near, again in pairs:
+        ours, seen = near.dream[: len(again)], near.seen[: len(again)]
+        for name, mask in (("seen", seen), ("invented", ~seen)):
+            found[name].append(masked_psnr(again, ours, mask))
+    return {name: mean(np.concatenate(rows)) for name, rows in found.items()}
+
+
+def _returned(found: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """Means over the places, by way."""
+    told = {}
+    for way, figures in (found[0] if found else {}).items():
+        those = [one[way] for one in found if way in one]
+        told[way] = {name: mean([one[name] for one in those]) for name in figures}
+    return told
+
+
+# ---- real or dreamt ----
+
+
+def _real_or_dreamt(
+    world: WorldModel, dreams: list[Dreams], others: np.ndarray, protocol: Protocol
+) -> dict[str, Any]:
+    """Scores by age; beside the dream the codec alone, and true frames of other walkers."""
+    dreamt, true = _frames([one.near for one in dreams])
+    if len(dreamt) < 2:
+        return {"skipped": "one dream cannot be halved"}
+    late = _frames([one.late for one in dreams if one.late is not None])
+    ages = [age for age in protocol.horizons if age <= dreamt.shape[1]]
+    told = {
+        "dream": realism.score_by_age(dreamt, true, ages, {protocol.long: late} if late else {}),
+        "codec": realism.score_by_age(reconstructed(world, true), true, ages),
+        "true against true": realism.score_by_age(others, true, ages),
+    }
+    return {name: _by_figure(scores) for name, scores in told.items()}
+
+
+def _others(env: Any, made: list[Start], protocol: Protocol) -> np.ndarray:
+    """As many true frames `[B,T,H,W,3]` of other walkers of the same kind."""
+    count, length = sum(len(one.episodes) for one in made), protocol.context + protocol.predicted
+    kind = made[0].episodes[0].meta.extra.get("walker") if protocol.walker is None else None
+    with telling_depth(env, False):
+        played = plays(
+            env, count, length - 1, protocol.split, protocol.walker or kind, None, skipped=count
+        )
+        return np.stack([one.episode.frames[protocol.context :] for one in played])
+
+
+def _frames(rolls: Iterable[Rollout]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Dreamt and true frames `[B,T,H,W,3]` of all rollouts; None where there are none."""
+    parts = [(one.dream, one.truth) for one in rolls]
+    return tuple(map(np.concatenate, zip(*parts, strict=True))) if parts else None
+
+
+def _by_figure(scores: dict[int, realism.Score]) -> dict[str, dict[str, Any]]:
+    return {
+        figure: {str(age): getattr(score, figure) for age, score in scores.items()}
+        for figure in realism.Score._fields
+    }
+
+
+# ---- to look at ----
+
+
+def sheet_rows(dreams: list[Dreams], protocol: Protocol) -> Rows:
+    """For every dream three rows: the truth, the dream, and what the context shows of it."""
+    chosen = [number - 1 for number in protocol.sheet if 0 < number <= protocol.predicted]
+    rows = []
+    for one in dreams:
+        shown = np.where(one.near.seen[..., None], one.near.warped, GREY).astype(np.uint8)
+        for triple in zip(one.near.truth, one.near.dream, shown, strict=True):
+            rows += [frames[chosen] for frames in triple]
+    return rows

@@ -35,6 +35,7 @@ class Protocol:
         late: their last frames, that are judged.
         seconds: dreams that are dreamt once more with another seed.
         places: starts of dreams from which one leaves and comes back.
+        rounds: batches that the classifier of real and dreamt learns on.
         returns: moves after which one comes back by their inverses.
     """
 
@@ -60,6 +61,7 @@ class Protocol:
     late: int = 48
     seconds: int = 8
     places: int = 2
+    rounds: int = 500
     returns: tuple[int, ...] = (16, 64, 256)
 
     def __post_init__(self):
@@ -90,5 +92,6 @@ def quick(steps: int | None = None) -> Protocol:
         late=8,
         seconds=1,
         places=1,
+        rounds=20,
         returns=(4,),
     )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 WIDTHS = (16, 32)
 CROP = 48  # pixels a side it learns on
-BATCH, ROUNDS, RATE = 64, 500, 3e-3
+BATCH, RATE = 64, 3e-3
 FIRST = 4  # frames that stand for age 1
 _CHUNK = 256
 
@@ -34,6 +34,7 @@ def score_by_age(
     dreamt: np.ndarray,
     true: np.ndarray,
     ages: Sequence[int],
+    rounds: int,
     late: dict[int, tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> dict[int, Score]:
     """Learn on every other dream, and ask about the others at each age.
@@ -42,6 +43,7 @@ def score_by_age(
         dreamt: frames uint8 `[B,T,H,W,3]` of B >= 2 dreams from their first frame on.
         true: the same of the engine.
         ages: frames, at most T; an age is judged by the last quarter of the frames up to it.
+        rounds: batches it learns on.
         late: dreamt and true frames of the first dreams at later ages.
     """
     windows = {age: slice(min(age - max(age // 4, 1), age - 1), max(age, FIRST)) for age in ages}
@@ -52,7 +54,7 @@ def score_by_age(
             asked[age] = tuple(part[1::2] for part in frames)
             learnt.append(tuple(part[::2] for part in frames))
     both = (np.concatenate([*map(_flat, kind)]) for kind in zip(*learnt, strict=True))
-    network = train_classifier(*both)
+    network = train_classifier(*both, rounds)
     return {age: score(network, *map(_flat, pair)) for age, pair in asked.items()}
 
 
@@ -79,7 +81,7 @@ class Classifier(nn.Module):
 
 
 def train_classifier(
-    dreamt: np.ndarray, true: np.ndarray, rounds: int = ROUNDS, seed: int = 0
+    dreamt: np.ndarray, true: np.ndarray, rounds: int, seed: int = 0
 ) -> Classifier:
     """Teach it frames uint8 `[N,H,W,3]` of both kinds; the same frames and seed give the same."""
     both = [_planes(dreamt), _planes(true)]

@@ -226,10 +226,15 @@ def _real_or_dreamt(
         return {"skipped": "one dream cannot be halved"}
     late = _frames([one.late for one in dreams if one.late is not None])
     ages = [age for age in protocol.horizons if age <= dreamt.shape[1]]
+    ours = {protocol.long: late} if late else {}
+    pairs = {
+        "dream": (dreamt, ours),
+        "codec": (reconstructed(world, true), {}),
+        "true against true": (others, {}),
+    }
     told = {
-        "dream": realism.score_by_age(dreamt, true, ages, {protocol.long: late} if late else {}),
-        "codec": realism.score_by_age(reconstructed(world, true), true, ages),
-        "true against true": realism.score_by_age(others, true, ages),
+        name: realism.score_by_age(frames, true, ages, protocol.rounds, later)
+        for name, (frames, later) in pairs.items()
     }
     return {name: _by_figure(scores) for name, scores in told.items()}
 

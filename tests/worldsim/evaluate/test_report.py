@@ -45,9 +45,13 @@ class TrueDream:
 
     def __init__(self, places, made=0):
         self.places, self.made, self.carry = places, made, None
-        self.poses = None
+        self.poses, self.seeds = None, [0] * len(places)
 
-    def fork(self):
+    @property
+    def batch(self):
+        return len(self.places)
+
+    def fork(self, seeds=None):
         return TrueDream(list(self.places), self.made)
 
     def select(self, rows):
@@ -124,7 +128,16 @@ def test_the_engine_itself_passes_everything(engine):
     assert figures["walker"] == "goal"
     assert figures["following"]["dream"]["turns the right way"]["left"] > 0.7
     assert figures["fidelity"]["repeat last frame"]["psnr"]["mean"] < 30
-    assert set(sheets) == {"fidelity", "memory", "drift"}
+    assert set(sheets) == {"visibility", "fidelity", "memory", "drift"}
+    shown = figures["visibility"]
+    assert shown["seen"]["dream"]["psnr"]["mean"] > 58
+    assert shown["unseen"]["dream"]["psnr"]["16"] > 58
+    assert shown["seen"]["bare warp"]["psnr"]["16"] > 20, "the judge sees what is not there"
+    assert shown["two seeds"]["seen"] > 58
+    assert shown["return"]["4"]["all"] > 58
+    assert shown["return"]["4"]["other views"] < 30
+    assert shown["real or dreamt"]["dream"]["auc"]["16"] == pytest.approx(0.5)
+    assert shown["invented"]["first 20"]["sharpness"] == pytest.approx(1)
 
 
 def test_so_does_the_land_of_blocks(voxel_engine):
@@ -179,12 +192,12 @@ def test_the_command_writes_figures_and_pictures(small_world, tmp_path, capsys):
     assert set(written) >= {"world", "hash", "engine", "steps", "protocol", *report.PARTS}
     assert set(written["fidelity"]["dream"]) == {"psnr", "ssim", "sharpness", "off place"}
     assert set(written["memory"]["turn"]) >= {"engine", "dream", "dream without long memory"}
-    for name in ("fidelity", "memory", "drift"):
+    for name in ("visibility", "fidelity", "memory", "drift"):
         assert cv2.imread(str(tmp_path / f"{name}.png")) is not None
     printed = capsys.readouterr().out
     for row in ("best of context", "first frame", "back vs before", "scripted"):
         assert row in printed
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json"] + [".png"] * 3
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json"] + [".png"] * 4
 
 
 def test_the_command_fails_when_a_dream_ran_away(small_world, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ for at its top and at its bottom; see `look`. Knows no actions and no Gymnasium.
 """
 
 import json
+import math
 import os
 import select
 import shutil
@@ -34,8 +35,10 @@ from envs.voxel.server_dir import VIEW, prepare
 PATIENCE = 120  # seconds without an answer; a busy machine may take its time
 REACH = VIEW + 44
 """Blocks around the eye that are loaded: all that are drawn, their neighbours, and some steps."""
-SIGHT = VIEW + 9
-"""Blocks around the place loaded last whose nodes are asked for: the eye stays within 8 of it."""
+ROOM = 24
+SIGHT = VIEW + ROOM + 1
+"""Blocks around a place whose nodes are asked for; they serve while the eye is within ROOM of it.
+All of them are built, since that place was within 8 blocks of the one loaded last."""
 EYE_HEIGHT = 1.62  # above the feet, as in eye.lua
 _TRIES = 3
 _KEEPER = Path(__file__).parent / "supervisor.py"
@@ -100,7 +103,7 @@ class Engine:
         pipes.append(self._process)
         self._running = True
         self._loaded: tuple[float, float, float] | None = None
-        self._land: Land | None = None  # around the place that is loaded
+        self._land: tuple[tuple[float, ...], Land] | None = None  # around a place
         self._shown: tuple[float, ...] | None = None
         if self._line() != "ready":
             raise EngineError("the engine began with a wrong answer.")
@@ -130,7 +133,7 @@ class Engine:
             return
         self.loads += 1
         self.ask("load", round(x), round(y), round(z), REACH)
-        self._loaded, self._land = (x, y, z), None
+        self._loaded = (x, y, z)
         # The client has the blocks now and makes their meshes in a thread. Done is when that sleeps
         # before and after some frames, which have taken over what it made.
         while True:
@@ -167,9 +170,9 @@ class Engine:
 
         The place has to be loaded.
         """
-        if self._land is None:
-            self._land = self._read_land(*self._loaded)
-        return self._land.depth((x, y + EYE_HEIGHT, z), heading, self.size // 2)
+        if self._land is None or math.dist(self._land[0], (x, y, z)) > ROOM:
+            self._land = (x, y, z), self._read_land(x, y, z)
+        return self._land[1].depth((x, y + EYE_HEIGHT, z), heading, self.size // 2)
 
     def _read_land(self, x: float, y: float, z: float) -> Land:
         self.ask("nodes", round(x), round(y), round(z), SIGHT)

@@ -27,7 +27,7 @@ class Land:
 
     Args:
         nodes: uint8 `[Z, Y, X]`: numbers of their names, to the north, up and east.
-        corner: x, y, z of the middle of the node [0, 0, 0].
+        corner: x, y, z of the middle of the node [0, 0, 0], whole numbers.
         names: of the kinds of node: AIR, CUBE, or a plant's.
     """
 
@@ -35,7 +35,7 @@ class Land:
         padded = np.pad(nodes, 1, constant_values=_UNKNOWN)
         self._kinds, self._shape = padded.ravel(), padded.shape
         self._free = free_space(padded != names.index(AIR)).ravel()
-        self._corner = np.array(corner) - 1.5  # where the padded nodes begin
+        self._corner = np.array(corner) - 1  # the first of the padded nodes
         self._cube = names.index(CUBE)
         self._is_plant, self._is_open = np.zeros((2, 256), bool)
         self._is_plant[[i for i, name in enumerate(names) if name not in (AIR, CUBE)]] = True
@@ -55,30 +55,32 @@ class Land:
             float32 `[count, count]`; VIEW where nothing is seen: what lies VIEW away, measured
             along its ray, is lost in fog, and from beyond the known nodes nothing is seen.
         """
-        origin = (np.array(eye) - self._corner)[:, None]
-        sides = np.array(self._shape[::-1])[:, None]
-        if (origin < 0).any() or (origin >= sides).any():
+        place = np.array(eye) + 0.5
+        here = np.floor(place)  # all is told from this cell's corner on: the same bits in any Land
+        first = here - self._corner
+        if (first < 0).any() or (first >= self._shape[::-1]).any():
             return np.full((count, count), VIEW, np.float32)
-        ways = directions(heading, count)
+        origin, ways = (place - here)[:, None], directions(heading, count)
         limits = VIEW / np.linalg.norm(ways, axis=0)
-        found, (rays, cells, kinds) = self._march(origin, ways, limits)
+        found, (rays, cells, kinds) = self._march(first, origin, ways, limits)
         times = self._plants(kinds, origin - cells, ways[:, rays])
         np.minimum.at(found, rays, times)
         found[found >= limits] = VIEW
         return found.reshape(count, count).astype(np.float32)
 
     def _march(
-        self, origin: np.ndarray, ways: np.ndarray, limits: np.ndarray
+        self, first: np.ndarray, origin: np.ndarray, ways: np.ndarray, limits: np.ndarray
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """When rays `[3,n]` meet a cube, `[n]`, infinite where not before their limits `[n]`; and
         what they pass on their way: numbers of rays `[p]`, cells `[3,p]`, kinds of plants `[p]`.
+        Places and cells are told from the first cell's corner on.
         """
         count = len(limits)
         found, passed = np.full(count, np.inf), []
         rays, times = np.arange(count), np.zeros(count)
-        cells = np.repeat(np.floor(origin), count, axis=1)
+        cells, start = np.zeros((3, count)), self._index(first)
         while rays.size:
-            at = self._index(cells)
+            at = start + self._index(cells)
             kinds = self._kinds[at]
             hit = kinds == self._cube
             found[rays[hit]] = times[hit]

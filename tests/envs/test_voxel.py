@@ -19,7 +19,7 @@ import pytest
 from envs.voxel import programs
 from envs.voxel.engine import VoxelEnv
 from envs.voxel.framebuffer import Screen
-from envs.voxel.process import EngineError
+from envs.voxel.process import EYE_HEIGHT, ROOM, EngineError
 from envs.voxel.raycast import directions
 from envs.voxel.server_dir import FIELD_OF_VIEW
 from envs.voxel.textures import compass, compass_degree, write_textures
@@ -334,6 +334,18 @@ def test_depth_changes_no_picture_and_comes_back_with_its_state(deep_walk, env):
     assert (seen[25][1]["depth"] == seen[24][1]["depth"]).all()  # it stood
     for _, info, state in (seen[3], seen[20]):
         assert (deep.restore_state(state)[1]["depth"] == info["depth"]).all()
+
+
+def test_depth_is_the_same_wherever_its_nodes_were_read(deep_walk):
+    """As far away as they serve: all that is in sight is built there too."""
+    deep, seen = deep_walk
+    (_, info, state), engine = seen[-1], deep._engine
+    deep.restore_state(state)
+    x, y, z = state.feet
+    for east, north in ((0, 0), (ROOM, 0), (-14, -14), (0.3, -ROOM)):
+        land = engine._read_land(x + east, y, z + north)
+        depth = land.depth((x, y + EYE_HEIGHT, z), state.heading, 64)
+        assert (depth == info["depth"]).all()
 
 
 def test_where_depth_is_far_the_picture_is_sky(deep_walk):

@@ -49,10 +49,11 @@ def test_a_ray_through_edges_and_corners_of_nodes_arrives():
     land = Land(nodes, (0, 0, 0), NAMES)
     for way in ((1.0, 1.0, 1.0), (1.0, 1e-9, 1.0), (1.0, 1 / 3, 1 / 3), (0.5, 0.1, 0.5)):
         ways = np.array(way)[:, None]
-        for eye in ((10.5, 10.5, 10.5), (10.1, 10.7, 10.3)):
-            start = np.array(eye)[:, None] + 1.5
-            found, _ = land._march(start, ways, np.array([VIEW]))
-            expected = ((19.5 - np.array(eye)) / way).min()
+        for eye in np.array([(10.5, 10.5, 10.5), (10.1, 10.7, 10.3)]):
+            first = np.floor(eye + 0.5)
+            origin = (eye + 0.5 - first)[:, None]
+            found, _ = land._march(first + 1, origin, ways, np.array([VIEW]))
+            expected = ((19.5 - eye) / way).min()
             np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -147,7 +148,7 @@ def test_leaping_finds_what_going_node_by_node_finds(seed):
     eye = rng.uniform((20, 1.5, 20), (40, 6, 40))
     nodes[int(eye[2]), int(eye[1]), int(eye[0])] = 0
     heading = 20 * int(rng.integers(18))
-    found = Land(nodes, (0.5, 0.5, 0.5), NAMES).depth(eye, heading, 24)
+    found = Land(nodes, (0, 0, 0), NAMES).depth(eye - 0.5, heading, 24)
     ways = directions(heading, 24).T
     slow = np.array([slow_ray(nodes, eye, way) for way in ways]).reshape(24, 24)
     np.testing.assert_allclose(found, slow, rtol=1e-5)

@@ -243,6 +243,33 @@ class WorldModelEnv(gymnasium.Env):
         self._state, frame = read_state(path, self.world)
         return self._arrive(frame)
 
+    def draw_map(self, size: int = 256, reach: float = 4.0) -> np.ndarray:
+        """A map from above of what the dream remembers, uint8 `[size,size,3]`, ahead is up.
+
+        Args:
+            size: pixels a side.
+            reach: from the middle to an edge, in the unit of poses.
+
+        Raises:
+            ValueError: the world has no memory in space.
+        """
+        from worldsim.world.memory_map import draw_map
+
+        return draw_map(self.world, self._live_state(), size, reach)
+
+    def save_points(self, path: str | Path) -> None:
+        """Write what the dream remembers as a PLY file: coloured points, invented ones marked.
+
+        Raises:
+            ValueError: the world has no memory in space.
+            OSError: full disk, no permission.
+        """
+        from worldsim.atomic import atomic_write
+        from worldsim.world.memory_map import format_points
+
+        data = format_points(self.world, self._live_state())
+        atomic_write(Path(path), lambda scratch: scratch.write_bytes(data))
+
     def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
         """Keys to actions, as `gymnasium.utils.play` wants them."""
         return keys_to_action(self.actions)

@@ -2,8 +2,7 @@
 
     worldsim evaluate runs/dmlab/world --card
 
-A card is one of the files that a world's hash covers, so this is for before a world is shipped:
-saved states and recordings name the hash, and are refused by a world with another one.
+Figures are no part of a world's identity: saved states and recordings stay valid.
 """
 
 import json
@@ -41,7 +40,7 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_figures(folder: Path, report: dict[str, Any]) -> str:
-    """Put a report's figures into the card of the world in `folder`; the world's new hash.
+    """Put a report's figures into the card of the world in `folder`; the world's identity.
 
     Raises:
         ValueError: the report is of another world.

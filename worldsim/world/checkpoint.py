@@ -2,8 +2,10 @@
 and shared.
 
 A world folder: `card.json` (what it is, its network's shape, figures, licence),
-`weights.safetensors`, `spawns/*.npz` (short episodes a dream can start
-from) and `manifest.json` (sha256 of each of the others). Its hash is the sha256 of the manifest.
+`weights.safetensors`, `spawns/*.npz` (short episodes a dream can start from) and `manifest.json`
+(sha256 of each of the others). What a world dreams follows from its weights and from some fields of
+its card; its identity is a hash of those and of nothing else, so a title, a licence or figures may
+change and saves and recordings still belong to it.
 Nothing here runs code from a file.
 """
 
@@ -20,6 +22,8 @@ from torch import Tensor
 from worldsim.atomic import atomic_write
 
 CARD, WEIGHTS, MANIFEST = "card.json", "weights.safetensors", "manifest.json"
+# Fields of a card that decide what is dreamt, or how it is played.
+BEHAVIOUR = ("builder", "settings", "steps", "action_set", "frame_size", "fps", "engine")
 
 
 class WorldError(ValueError):
@@ -86,7 +90,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def check_world(folder: Path) -> str:
-    """Check every file of a world against its manifest, and give the world's hash.
+    """Check every file of a world against its manifest, and give the world's identity.
 
     Raises:
         WorldError: what is missing or changed.
@@ -124,7 +128,26 @@ def check_world(folder: Path) -> str:
     for name in (CARD, WEIGHTS):
         if name not in listed:
             raise WorldError(f"{folder} is no world: its manifest lists no {name}")
-    return sha256(folder / MANIFEST)
+    return world_identity(folder / CARD, listed[WEIGHTS])
+
+
+def world_identity(card: Path, weights_hash: str) -> str:
+    """The identity of a world, 64 hex digits: of its weights, and of its card what BEHAVIOUR names.
+
+    Args:
+        card: the card's file.
+        weights_hash: sha256 of the weights' file.
+
+    Raises:
+        WorldError: the file is no card.
+    """
+    try:
+        told = json.loads(card.read_text(encoding="utf-8"))
+        behaviour = {name: told[name] for name in BEHAVIOUR}
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorldError(f"{card} is no world card ({error!r}): fetch the world again") from error
+    text = json.dumps({"weights": weights_hash, **behaviour}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -115,7 +115,7 @@ def test_a_state_of_another_world_is_refused(world, copy, tmp_path):
     state = begin(world)
     state.save(tmp_path / "state.safetensors")
     card = json.loads((copy / "card.json").read_text())
-    (copy / "card.json").write_text(json.dumps(card | {"title": "another"}))
+    (copy / "card.json").write_text(json.dumps(card | {"fps": 1.0}))
     write_manifest(copy)
     other = load_world(copy)
     with pytest.raises(WorldError, match="saved in another world"):

@@ -5,7 +5,7 @@ The network and the codec are timed where the world calls them, so what is timed
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,7 +112,7 @@ def time_dream(
     return [Point(at, before(seconds, at), resident[at]) for at in points]
 
 
-def before(seconds: dict[str, Sequence[float]], at: int) -> dict[str, np.ndarray]:
+def before(seconds: Mapping[str, Sequence[float]], at: int) -> dict[str, np.ndarray]:
     """Milliseconds of the frames that end at one number, the first few frames of all left out."""
     window = slice(max(min(WARM_UP, at - 1), at - WINDOW), at)
     return {name: 1000 * np.array(values[window]) for name, values in seconds.items()}

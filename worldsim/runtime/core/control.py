@@ -36,12 +36,14 @@ class Controller(Protocol):
 
     def meet(self, actions: ActionSet) -> None:
         """The world is open, and these are its actions; called before anything else."""
+        return
 
     def choose(self, frame: np.ndarray) -> Choice | None:
         """The action to take after `frame` (uint8 `[H,W,3]`), or None to wait."""
 
     def forget(self) -> None:
         """Drop what was asked for but not done: play was paused, or went somewhere else."""
+        return
 
 
 class Latch:

@@ -155,6 +155,7 @@ def _remove(folder: Path) -> None:
 def _picture(path: Path) -> np.ndarray | None:
     with suppress(OSError):
         return read_picture(path)
+    return None
 
 
 def _png(frame: np.ndarray) -> bytes:

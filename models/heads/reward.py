@@ -65,7 +65,8 @@ class OutcomeHead(nn.Module):
         `[B]`.
         """
         said = self(before.unsqueeze(1), actions.unsqueeze(1), after.unsqueeze(1))[:, 0]
-        return torch.stack((said[:, 0] * self.scale, said[:, 1].sigmoid()), dim=1)
+        ends = said[:, 1].double().sigmoid().to(said.dtype)  # see batch_invariant.py
+        return torch.stack((said[:, 0] * self.scale, ends), dim=1)
 
 
 @dataclass

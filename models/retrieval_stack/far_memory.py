@@ -83,7 +83,14 @@ def views_from(
                 arrives[row : row + 1],
             )
         )
-    return Views(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    # One order in memory, that of a row with views: a row without them has another, which would be
+    # that of the whole batch, and sums over channels would add up otherwise in all its rows.
+    joined = (torch.cat(part) for part in zip(*parts, strict=True))
+    ordered = (
+        part.contiguous(memory_format=torch.channels_last) if part.dim() == 4 else part
+        for part in joined
+    )
+    return Views(*ordered)
 
 
 def put_together(

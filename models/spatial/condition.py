@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.memory.renderer import MemoryView
 from models.spatial.network import DEPTH_CELL, MASK_CELL
+from worldsim.world.batch_invariant import row_by_row
 
 
 class PictureCodec(Protocol):
@@ -39,7 +40,11 @@ def encode_view(codec: PictureCodec, view: MemoryView) -> ViewFeatures:
     share = F.avg_pool2d(seen, side)
     mean = F.avg_pool2d(view.rgb * seen, side) / share.clamp(min=1e-3)
     spread = mean.repeat_interleave(side, 2).repeat_interleave(side, 3)
-    latents = codec.encode_pictures(torch.where(seen > 0, view.rgb, spread)) * (share > 0)
+    pictures = torch.where(seen > 0, view.rgb, spread)
+    in_training = torch.is_grad_enabled()  # which needs no rows that don't mind company
+    encode = codec.encode_pictures
+    latents = encode(pictures) if in_training else row_by_row(encode, pictures)
+    latents = latents * (share > 0)
     mask = F.pixel_unshuffle(shrink(seen, MASK_CELL * cells), MASK_CELL)
     depth = shrink(torch.log1p(view.inverse_depth).unsqueeze(1), DEPTH_CELL * cells)
     return ViewFeatures(latents, mask, F.pixel_unshuffle(depth, DEPTH_CELL))

@@ -7,10 +7,15 @@ every shape is tried once: where the batched product gives each row what it gets
 else rows are multiplied one by one.
 
 Attention may do the same where several threads share one row, and convolutions do: rows attend one
-by one, and frames are decoded one by one. What works number by number gives rows the same bits in
-any batch (tests/worldsim/world/test_batch_invariant.py). Knows nothing of dreams.
+by one, and frames are encoded and decoded one by one. What works number by number gives rows the
+same bits in any batch (tests/worldsim/world/test_batch_invariant.py), if the order in memory is the
+same whatever the other rows are: a mean over strided numbers adds up otherwise than over contiguous
+ones. And where a row has no round number of elements, the last ones of a batch are computed by
+other code than those before them: such are computed in float64 and rounded. Knows nothing of
+dreams.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,8 +76,13 @@ def attention(
     )
 
 
+def row_by_row(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """`function` of a batch `[B,...]`; on a CPU each row goes through it as it would alone."""
+    if len(rows) < 2 or rows.device.type != "cpu":
+        return function(rows)
+    return torch.cat([function(row) for row in rows.split(1)])
+
+
 def decoded(codec: "Codec", latents: Tensor) -> np.ndarray:
     """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`, fresh; on a CPU each as it is alone."""
-    together = 1 if latents.device.type == "cpu" else len(latents)
-    parts = [codec.decode(part) for part in latents.split(together)]
-    return torch.cat(parts).cpu().numpy().copy()
+    return row_by_row(codec.decode, latents.contiguous()).cpu().numpy().copy()

@@ -22,7 +22,7 @@ from torch import Tensor
 from worldsim.actions import ActionSet, load_actions
 from worldsim.paths import asset
 from worldsim.types import NULL_ACTION
-from worldsim.world.batch_invariant import decoded, make_batch_invariant
+from worldsim.world.batch_invariant import decoded, make_batch_invariant, row_by_row
 from worldsim.world.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn
 from worldsim.world.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights
 from worldsim.world.protocols import Carry, Parts
@@ -100,7 +100,7 @@ class WorldModel:
         """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none)."""
         pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
         led = torch.as_tensor(actions, dtype=torch.long, device=self.device)
-        latents = self.codec.encode(pictures)
+        latents = row_by_row(self.codec.encode, pictures)
         if getattr(self.dynamics, "takes_frames", False):
             return self.dynamics.observe(carry, latents, led, pictures)
         return self.dynamics.observe(carry, latents, led)

@@ -5,6 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from envs.vector import DreamVectorEnv
+from envs.world_model import WorldModelEnv
+from worldsim.data.store import EpisodeStore
+from worldsim.types import Episode, EpisodeMeta
 from worldsim.world import batch_invariant
 from worldsim.world.batch_invariant import RowLinear, make_batch_invariant
 from worldsim.world.batching import concat, insert, observe
@@ -53,6 +57,132 @@ def test_attention_does_not_mind_company(masked):
         own = mask[part] if masked == "each" else mask
         single = F.scaled_dot_product_attention(q[part], k[part], v[part], attn_mask=own)
         assert torch.equal(together[part], single)
+
+
+@pytest.fixture(scope="module")
+def seeing_world(tmp_path_factory):
+    """A tiny world whose dreams remember views, and stand still: then they need none, and the rows
+    of a batch have views or not in every combination.
+    """
+    from models.build.networks import far_settings, far_weights
+    from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
+    from models.far.network import FARConfig, FARNetwork
+    from models.retrieval_stack.geometry import Geometry, GeometryConfig
+    from worldsim.world.checkpoint import save_world
+
+    folder, rng = tmp_path_factory.mktemp("worlds") / "seeing", np.random.default_rng(0)
+    meta = EpisodeMeta(source="noise", action_set="dmlab", fps=7.5)
+    for length in (1, 9, 5):
+        frames = rng.integers(0, 256, (length, 16, 16, 3)).astype(np.uint8)
+        told = {"rewards": np.zeros(length - 1, np.float32), "meta": meta}
+        episode = Episode(frames=frames, actions=rng.integers(0, 3, length - 1), **told)
+        EpisodeStore(folder / "spawns").append(episode)
+    sizes = AutoencoderConfig(frame_size=16, patch=4, channels=16, width=16, blocks=1)
+    memory = {"retrieval": 6, "kept": 2, "stride": 0.38, "still": 0.02, "inpaint": 0.6}
+    shape = FARConfig(
+        actions=4,
+        latent_channels=16,
+        latent_size=4,
+        coarse_patch=(4, 4),
+        width=64,
+        head_size=32,
+        layers=2,
+        context_noise=0.3,
+        contrast=0.4,
+        **memory,
+    )
+    codec, network = PatchAutoencoder(sizes), FARNetwork(shape)
+    geometry = Geometry(GeometryConfig(near=0.1, far=12.0), codec, shape.field_of_view)
+    generator = torch.Generator().manual_seed(0)
+    for part in (codec, network, geometry):
+        for weight in part.parameters():
+            torch.nn.init.normal_(weight, std=0.1, generator=generator)
+    torch.nn.init.normal_(codec.basis, std=0.1, generator=generator)
+    card = {"name": "seeing", "title": "A tiny dream", "fps": 7.5, "frame_size": 16}
+    card |= {"action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT", "builder": "far"}
+    card |= {"steps": 1, "settings": far_settings(sizes, shape, geometry=geometry)}
+    card |= {"training": {}, "figures": {}}
+    save_world(folder, card, far_weights(codec, network, geometry=geometry))
+    return load_world(folder)
+
+
+def play_beside(dreams, singles, steps, seed=0):
+    """Step dreams and the same dreams alone under random keys, each held for a while, and compare
+    every frame; now and then some start anew, and all go on from a clone.
+    """
+    rng = np.random.default_rng(seed)
+    frames, _ = dreams.reset(seed=seed)
+    for row, single in enumerate(singles):
+        assert np.array_equal(single.reset(seed=seed + row)[0], frames[row])
+    actions = np.zeros(len(singles), int)
+    for number in range(steps):
+        if number % 23 == 11:
+            mask = rng.random(len(singles)) < 0.5
+            mask[number % len(singles)] = True
+            frames, _ = dreams.reset(seed=1000 + number, options={"reset_mask": mask})
+            for row in np.flatnonzero(mask):
+                alone, _ = singles[row].reset(seed=1000 + number + int(row))
+                assert np.array_equal(alone, frames[row])
+        if number % 31 == 17:
+            dreams.restore_state(dreams.clone_state())
+            for single in singles:
+                single.restore_state(single.clone_state())
+        changed = rng.random(len(singles)) < 0.5
+        actions = np.where(changed, rng.integers(0, 4, len(singles)), actions)
+        frames, *_ = dreams.step(actions)
+        for row, single in enumerate(singles):
+            alone = single.step(int(actions[row]))[0]
+            assert np.array_equal(alone, frames[row]), f"row {row}, step {number}"
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("threads")
+def test_rows_with_and_without_memory_do_not_mind_each_other(seeing_world):
+    """The views of a row without any changed the order in memory of all the others'."""
+    dreams = DreamVectorEnv(3, seeing_world)
+    play_beside(dreams, [WorldModelEnv(seeing_world) for _ in range(3)], 200)
+
+
+@pytest.mark.slow
+def test_dreams_of_the_bundled_world_do_not_mind_each_other(bundled_world):
+    dreams = DreamVectorEnv(3, bundled_world)
+    play_beside(dreams, [WorldModelEnv(bundled_world) for _ in range(3)], 40)
+
+
+def test_frames_are_taken_in_as_they_are_alone(seeing_world):
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 256, (3, 4, 16, 16, 3)).astype(np.uint8)
+    actions = rng.integers(0, 4, (3, 3))
+    together = seeing_world.reset(frames, actions, [0, 1, 2])
+    for row in range(3):
+        part = slice(row, row + 1)
+        alone = seeing_world.reset(frames[part], actions[part], [row]).carry.tensors()
+        mine = together.select([row]).carry.tensors()
+        assert all(torch.equal(mine[name], alone[name]) for name in alone)
+
+
+def test_an_ending_is_as_likely_in_company():
+    """The last numbers of a batch are computed by other code than the first."""
+    from models.heads.reward import OutcomeConfig, OutcomeHead
+
+    torch.manual_seed(0)
+    head = OutcomeHead(OutcomeConfig(channels=8, size=4, actions=4))
+    for weight in head.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    make_batch_invariant(head)
+    before, after = torch.randn(2, 19, 8, 4, 4)
+    actions = torch.randint(0, 4, (19,))
+    together = head.judge(before, actions, after)
+    rows = zip(before.split(1), actions.split(1), after.split(1), strict=True)
+    assert torch.equal(together, torch.cat([head.judge(*row) for row in rows]))
 
 
 def test_dreams_at_different_frames_are_the_dreams_alone(tiny_world):

@@ -4,9 +4,10 @@
     intents: {rewind: [backspace, r], pause: [space, pad lb], fewer_steps: [z]}
     actions: {forward: [w, up, q]}
 
-What is not named keeps its keys. A gamepad's controls are keys as well: pad a, b, x, y, lb, rb, lt,
-rt, back, start, left, right, up, down; they stay where they are unless they are named. Knows no
-screen.
+Actions go by place, as a US keyboard names it, and everything else by what is printed on the key;
+`place w` and `letter w` insist on one of the two. What is not named keeps its keys. A gamepad's
+controls are keys as well: pad a, b, x, y, lb, rb, lt, rt, back, start, left, right, up, down; they
+stay where they are unless they are named. Knows no screen.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from typing import Any
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.intents import FILM_INTENTS, INTENTS, PAD, PAD_MOVES, Intent, check_keys
+from worldsim.runtime.core.key_press import normalise_key
 from worldsim.yaml12 import load_yaml
 
 
@@ -93,15 +95,19 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
                     "of them another key."
                 )
             seen[key] = intent.name
-    changed = {name: _keys(path, name, keys) for name, keys in (table.get("actions") or {}).items()}
+    given = (table.get("actions") or {}).items()
+    changed = {name: _keys(path, name, keys, action=True) for name, keys in given}
     return Bindings(intents=intents, changed=changed, source=str(path))
 
 
-def _keys(path: str | Path, name: str, keys: Any) -> tuple[str, ...]:
+def _keys(path: str | Path, name: str, keys: Any, action: bool = False) -> tuple[str, ...]:
     keys = [keys] if isinstance(keys, str | int) else keys
     if not isinstance(keys, list) or not keys or not all(isinstance(k, str | int) for k in keys):
         raise ValueError(f"{path}: {name} should have a list of keys, e.g. [w, up], got {keys!r}.")
-    found = tuple(str(key).lower() for key in keys)
+    try:
+        found = tuple(normalise_key(str(key).lower(), action) for key in keys)
+    except ValueError as error:
+        raise ValueError(f"{path}: {name}: {error}") from error
     if name in ("save_slot", "pick") and len(found) != 9:
         raise ValueError(f"{path}: {name} needs nine keys, one a slot, got {len(found)}.")
     plain = [key for key in found if not key.startswith(PAD)]

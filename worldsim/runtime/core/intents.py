@@ -4,10 +4,11 @@ One table serves the window, the session, the hints and the help overlay, so the
 The world's own keys come from its ActionSet; `conflicts` is checked before a world is played.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from worldsim.actions import ActionSet
+from worldsim.runtime.core.key_press import DIGITS, US, Layout, collisions, print_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,6 @@ class Intent:
     how: str = "press"
 
 
-DIGITS = tuple("123456789")
 SCRUBS = ("left", "right", "ctrl+left", "ctrl+right", "end", "pad left", "pad right")
 PAD = "pad "  # begins the names of a gamepad's controls
 PAD_MOVES = {f"pad {key}": key for key in ("left", "right", "up", "down")} | {"pad a": "up"}
@@ -90,14 +90,18 @@ def intent_of(key: str, intents: tuple[Intent, ...] = INTENTS) -> Intent | None:
 
 def conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[str]:
     """One sentence for each key that means two things; empty when the tables agree."""
-    seen = {key: f"the action {action!r}" for key, action in actions.keys.items()}
+    seen = {
+        same: f"the action {action!r}"
+        for key, action in actions.keys.items()
+        for same in collisions(key, action=True)
+    }
     found = []
     for intent in intents:
         for key in intent.keys:
             meaning = f"the intent {intent.name!r}"
             if key in seen:
                 found.append(f"Key {key!r} means both {seen[key]} and {meaning}.")
-            seen[key] = meaning
+            seen |= dict.fromkeys(collisions(key, action=False), meaning)
     return found
 
 
@@ -123,14 +127,20 @@ def check_keys(
         )
 
 
-def hint(key: str, actions: ActionSet) -> str:
+def hint(
+    key: str, actions: ActionSet, layout: Layout = US, intents: tuple[Intent, ...] = INTENTS
+) -> str:
     """What to tell a player who pressed a key that does nothing."""
-    moves = "".join(f"{keys} {name}, " for keys, name in _action_rows(actions))
+    rows = _action_rows(actions, _Printed(layout, actions, intents))
+    moves = "".join(f"{keys} {name}, " for keys, name in rows)
     return f"{shown(key)} does nothing here: {moves}F1 shows all keys."
 
 
 def help_rows(
-    actions: ActionSet, intents: tuple[Intent, ...] = INTENTS, pads: bool = False
+    actions: ActionSet,
+    intents: tuple[Intent, ...] = INTENTS,
+    pads: bool = False,
+    layout: Layout = US,
 ) -> list[tuple[str, str]]:
     """The help overlay: (keys, meaning) rows, the world's actions first.
 
@@ -138,17 +148,38 @@ def help_rows(
         actions: the world's.
         intents: the table.
         pads: whether a gamepad's controls are listed too.
+        layout: what is printed on the player's keys.
     """
-    rows = _action_rows(actions, pads)
-    return rows + [(printed(intent, pads), intent.help) for intent in intents]
+    names = _Printed(layout, actions, intents)
+    rows = _action_rows(actions, names, pads)
+    return rows + [(printed(intent, pads, names), intent.help) for intent in intents]
 
 
-def printed(intent: Intent, pads: bool = False) -> str:
+class _Printed:
+    """The keys of the tables as a player's keyboard shows them."""
+
+    def __init__(self, layout: Layout, actions: ActionSet, intents: tuple[Intent, ...]) -> None:
+        self._layout, self._actions = layout, actions.keys
+        self._commands = {key for intent in intents for key in intent.keys}
+
+    def __call__(self, keys: Iterable[str]) -> list[str]:
+        found = (print_key(key, self._layout, self._actions, self._commands) for key in keys)
+        return [shown(key) for key in found if key is not None]
+
+
+def _plain(keys: Iterable[str]) -> list[str]:
+    return [shown(key) for key in keys]
+
+
+def printed(
+    intent: Intent, pads: bool = False, names: Callable[[Iterable[str]], list[str]] = _plain
+) -> str:
     """An intent's keys as the help shows them; nine in a row as a range."""
     keys = _listed(intent.keys, pads)
     if len(keys) == len(DIGITS):
-        return f"{shown(keys[0])}..{keys[-1][-1]}"
-    return " ".join(dict.fromkeys(map(shown, keys)))
+        found = names(keys)
+        return f"{found[0]}..{found[-1][-1]}" if found else ""
+    return " ".join(dict.fromkeys(names(keys)))
 
 
 def _listed(keys: Iterable[str], pads: bool) -> list[str]:
@@ -162,15 +193,18 @@ def shown(key: str) -> str:
         is_word = name == "up" or len(name) > 2
         return f"Pad-{name.capitalize() if is_word else name.upper()}"
     modifier, plus, plain = key.rpartition("+")
-    plain = SHOWN.get(plain, plain.capitalize())
+    letter = len(plain) > 1 or len(plain.upper()) == 1  # a sharp s has no capital
+    plain = SHOWN.get(plain, plain.capitalize() if letter else plain)
     return f"{modifier.capitalize()}{plus}{plain}"
 
 
-def _action_rows(actions: ActionSet, pads: bool = False) -> list[tuple[str, str]]:
+def _action_rows(
+    actions: ActionSet, names: Callable[[Iterable[str]], list[str]], pads: bool = False
+) -> list[tuple[str, str]]:
     rows = []
     for name in actions.names:
         its = (key for key, action in actions.keys.items() if action == name)
-        keys = [shown(key) for key in _listed(its, pads)]
+        keys = names(_listed(its, pads))
         if keys:
             rows.append((" ".join(keys), name))
     return rows

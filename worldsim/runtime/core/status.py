@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.intents import INTENTS, Intent, help_rows
+from worldsim.runtime.core.key_press import US, Layout
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.pane_layout import NO_STRIP, Pane, Strip
 
@@ -112,7 +113,10 @@ def banner(status: Status, now: float) -> str:
 
 
 def help_lines(
-    actions: ActionSet, intents: tuple[Intent, ...] = INTENTS, pads: bool = False
+    actions: ActionSet,
+    intents: tuple[Intent, ...] = INTENTS,
+    pads: bool = False,
+    layout: Layout = US,
 ) -> list[str]:
     """The help overlay, from the tables of keys: keys, a tab, their meaning.
 
@@ -120,5 +124,6 @@ def help_lines(
         actions: the world's.
         intents: everything else.
         pads: whether there is a gamepad, whose controls are listed too.
+        layout: what is printed on the player's keys.
     """
-    return [f"{keys}\t{meaning}" for keys, meaning in help_rows(actions, intents, pads)]
+    return [f"{keys}\t{meaning}" for keys, meaning in help_rows(actions, intents, pads, layout)]

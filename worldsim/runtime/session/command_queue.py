@@ -12,6 +12,7 @@ from typing import NamedTuple
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.control import Latch
 from worldsim.runtime.core.intents import FILM_INTENTS, INTENTS, Intent, hint, intent_of
+from worldsim.runtime.core.key_press import US, Layout, find_key, read_press
 from worldsim.runtime.session.loading import WorldLoader
 
 
@@ -105,8 +106,10 @@ class Keys:
 
     def __init__(self, opening: WorldLoader, latch: Latch, command_queue: CommandQueue) -> None:
         self.command_queue = command_queue
+        self.layout: Layout = US  # what is printed on the player's keys; the window knows
         self._opening = opening
         self._latch = latch
+        self._down: dict[str, str] = {}  # physical key -> the key of the tables it went down as
 
     @property
     def actions(self) -> ActionSet | None:
@@ -118,42 +121,57 @@ class Keys:
         """The table of everything else."""
         return self._opening.bindings.intents
 
-    def down(self, key: str, at: float) -> str | Intent | None:
-        """A key went down at the clock's time `at`; with Ctrl its name begins with "ctrl+".
+    def down(self, key: str, at: float, place: str = "") -> str | Intent | None:
+        """A key went down at the clock's time `at`.
+
+        Args:
+            key: what is printed on it; with Ctrl its name begins with "ctrl+".
+            at: the clock's time.
+            place: where it is, as a US keyboard names it (core/key_press.py); "" where unknown.
 
         Returns:
             An intent that only the window can carry out, a hint to show, or None.
         """
-        intent = intent_of(key, self.intents)
+        press = read_press(key, place)
+        actions = () if self.actions is None else self.actions.keys
+        meant = find_key(press, actions, self._commands())
+        if meant is None:
+            if self.actions is None or key in MODIFIERS:
+                return None
+            return hint(key if press.letter else place, self.actions, self.layout, self.intents)
+        self._down[place or press.letter] = meant
+        intent = intent_of(meant, self.intents)
         if intent is not None and intent.how == "view":
             return intent
         if intent is not None and intent.how == "hold":
             self.command_queue.holds.press(intent.name, at)
         elif intent is not None:
-            self.command_queue.put(intent.name, intent.keys.index(key))
-        elif self.actions is not None and key in self.actions.keys:
-            self._latch.press(key, at)
-        elif self.actions is not None and key not in MODIFIERS:
-            return hint(key, self.actions)
+            self.command_queue.put(intent.name, intent.keys.index(meant))
+        else:
+            self._latch.press(meant, at)
         return None
 
-    def up(self, key: str) -> None:
+    def up(self, key: str, place: str = "") -> None:
         """A key came up, whatever it was pressed with."""
-        for name in (key, f"ctrl+{key}"):
+        for name in (key, f"ctrl+{key}", self._down.pop(place or key, key)):
             self._latch.release(name)
             intent = intent_of(name, self.intents)
             if intent is not None and intent.how == "hold":
                 self.command_queue.holds.release(intent.name)
+
+    def _commands(self) -> set[str]:
+        return {key for intent in self.intents for key in intent.keys}
 
     def drop(self, path: str) -> None:
         """A file was dropped on the window."""
         self.command_queue.put("open", path)
 
     def held(self) -> tuple[str, ...]:
-        """The keys of actions that are down, the newest last."""
-        return self._latch.held()
+        """What is printed on the keys of actions that are down, the newest last."""
+        return tuple(self.layout.get(key, key) for key in self._latch.held())
 
     def lost(self) -> None:
         """The window lost the keyboard: nothing is down any more."""
         self._latch.clear()
+        self._down.clear()
         self.command_queue.holds.clear()

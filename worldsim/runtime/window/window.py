@@ -21,6 +21,7 @@ from worldsim.runtime.session.command_queue import Keys
 from worldsim.runtime.window.compose import compose
 from worldsim.runtime.window.display_loss import on_display_loss
 from worldsim.runtime.window.gamepad import Gamepads
+from worldsim.runtime.window.keyboard import Keyboard
 from worldsim.runtime.window.screen import (
     NoDisplay,
     Screen,
@@ -110,7 +111,7 @@ class Window(Sink):
         self._screen = Screen(title, size, zoom)
         if fullscreen:
             self._screen.fullscreen()
-        self._pads = Gamepads()
+        self._pads, self._keyboard = Gamepads(), Keyboard()
         self._hud, self._help = hud, False
         self._shot = Shot(None, Status(title=title), None)
         self._drawn: Shot | None = None
@@ -178,9 +179,11 @@ class Window(Sink):
             if event.type == pygame.QUIT:
                 keys.command_queue.stop()
             elif event.type == pygame.KEYDOWN:
-                self._key(keys.down(_name(event), self._clock.now()))
+                letter, place = self._keyboard.name(event)
+                keys.layout = self._keyboard.layout()
+                self._key(keys.down(_with_ctrl(letter, event), self._clock.now(), place))
             elif event.type == pygame.KEYUP:
-                keys.up(pygame.key.name(event.key))
+                keys.up(*self._keyboard.name(event))
             elif event.type == pygame.DROPFILE:
                 keys.drop(event.file)
             elif event.type == pygame.WINDOWFOCUSLOST:
@@ -219,7 +222,8 @@ class Window(Sink):
         status = self._complete(shot.status, keys, now)
         helped = []
         if self._help and keys.actions is not None:
-            helped = help_lines(keys.actions, keys.intents, pads=self._pads.any)
+            keys.layout = self._keyboard.layout()
+            helped = help_lines(keys.actions, keys.intents, self._pads.any, keys.layout)
         compose(self._screen, shot.frame, status, self._figures(status), helped, now)
         self._screen.flip()
         self._count(shot)
@@ -257,7 +261,6 @@ class Window(Sink):
         return (len(flips) - 1) / (flips[-1] - flips[0]) if len(flips) > 1 else 0.0
 
 
-def _name(event: pygame.event.Event) -> str:
+def _with_ctrl(name: str, event: pygame.event.Event) -> str:
     """The name of a key that went down, "ctrl+" before it while Ctrl is down."""
-    name = pygame.key.name(event.key)
     return f"ctrl+{name}" if event.mod & pygame.KMOD_CTRL and "ctrl" not in name else name

@@ -90,6 +90,37 @@ def test_imports_run_one_way(path):
     assert reached <= MAY_IMPORT[part]
 
 
+@functools.cache
+def names_in(path):
+    """Every name that a file defines or imports, anywhere in it."""
+    names = set()
+    for node in nodes(path):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_what_is_imported_from_our_files_is_there(path):
+    """Imports inside functions fail late, in a command that nobody tried."""
+    for node in nodes(path):
+        if not isinstance(node, ast.ImportFrom) or top(node.module) not in OURS:
+            continue
+        source = ROOT / node.module.replace(".", "/")
+        for alias in node.names:
+            if source.is_dir():
+                part = source / alias.name
+                assert part.with_suffix(".py").is_file() or alias.name in names_in(
+                    source / "__init__.py"
+                )
+            else:
+                assert alias.name in names_in(source.with_suffix(".py")), f"line {node.lineno}"
+
+
 def floors_below(place, folder):
     """The folders that a folder may import from, its own among them."""
     floors = FLOORS[place]

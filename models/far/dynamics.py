@@ -27,7 +27,8 @@ from models.far.frame_pass import (
 from models.far.kv_cache import KV, MultiLevelKVCache
 from models.far.network import CLEAN, COARSE, JUMPS, KEYFRAME, NO_FRAME, NO_JUMP, NOISY, FARNetwork
 from models.far.sampler import sample
-from models.memory.pose import compose_pose, nearest_keyframes, snap_to_stride
+from models.memory.keyframes import nearest_keyframes
+from models.memory.pose import compose_pose, snap_to_stride
 from models.nn.noise_schedule import sigmas
 from models.retrieval_stack.album import Album
 from models.retrieval_stack.far_memory import (

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from models.far.config import FARConfig
 from models.far.network import JUMPS, NO_FRAME, NO_JUMP, FARNetwork, Frames, Prediction
-from models.memory.pose import choose_keyframes, motions_between, relative_to_first
+from models.memory.keyframes import choose_keyframes
+from models.memory.pose import motions_between, relative_to_first
 from models.nn.flow_matching import euler_step, interpolate, shortcut_target
 from models.nn.noise_schedule import loss_weight
 from models.nn.rng import Rng

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.codec.patch_autoencoder import PatchAutoencoder
-from models.memory.camera import in_frustum, project, sample_image, unproject, warp
+from models.memory.camera import in_frustum, project, sample_image, unproject
 from models.memory.depth import DepthNet
 from models.memory.pose import compose_pose, distance
+from models.memory.warp import warp
 from models.retrieval_stack.fusion import Fusion, Views
 from models.retrieval_stack.painter import Painter
 

@@ -16,7 +16,7 @@ from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.rollouts import judged
 from worldsim.evaluate.scripted_actions import full_step, full_turn, there_and_back
-from worldsim.ground_truth import EngineTruth
+from worldsim.ground_truth import EngineReplay
 from worldsim.world.model import WorldModel, WorldState
 
 LATEST, EVERY = 64, 8  # frames after the context at which a place may lie that is invented
@@ -27,7 +27,7 @@ class Place:
     """Where one leaves from: one dream that is there, the engine there, and its episode's row."""
 
     state: WorldState
-    truth: EngineTruth
+    truth: EngineReplay
     row: int
 
 
@@ -45,7 +45,7 @@ def place_after(env: Any, start: Start, row: int, state: WorldState, number: int
     """Where an episode is `number` frames after the context, dreamt by `state`."""
     episode, first = start.episodes[row], start.context - 1
     before = episode.actions[: first + number].tolist()
-    return Place(state, EngineTruth(env, episode.meta.seed, before), row)
+    return Place(state, EngineReplay(env, episode.meta.seed, before), row)
 
 
 def measure(

@@ -11,7 +11,8 @@ from torch import nn
 
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.far.dynamics import FARDynamics
-from models.memory.camera import project, unproject, warp
+from models.memory.camera import project, unproject
+from models.memory.warp import warp
 from models.retrieval_stack.fusion import Fusion, Views
 from models.retrieval_stack.geometry import SEEN, Geometry, GeometryConfig, candidates
 from models.retrieval_stack.painter import Painter

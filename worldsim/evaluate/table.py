@@ -2,6 +2,8 @@
 
 from typing import Any
 
+SEEN = 1.5  # a fault that multiplies a feature distance by less is not seen
+
 
 def lines(report: dict[str, Any]) -> list[str]:
     """All parts of a report, one below the other."""
@@ -55,12 +57,26 @@ def _visibility(part: dict[str, dict]) -> list[str]:
     ):
         told += _grid_of(title, {row: next(iter(f.values())) for row, f in part[name].items()})
     told += _grid_of("invented, relative to the truth", part["invented"])
+    told += _features(part["features"])
     for figure in ("accuracy", "auc"):
         those = _entries(part["real or dreamt"])
         told += _grid_of(f"real or dreamt: {figure}", {row: f[figure] for row, f in those.items()})
     told += _grid_of("back again, PSNR against before", part["return"])
     told += _grid_of("PSNR between two seeds", {"dream": part["two seeds"]})
     return [*told, f"  {part['speed']['ms a frame']:.1f} ms a frame of one dream"]
+
+
+def _features(part: dict[str, Any]) -> list[str]:
+    """What the distances are made of, and the faults that they hardly see."""
+    if "skipped" in part:
+        return [f"  {part['skipped']}"]
+    faults = part["faults"]
+    seen = [f"{name} x{times:.1f}" for name, times in faults.items() if times >= SEEN]
+    missed = [f"{name} x{times:.1f}" for name, times in faults.items() if times < SEEN]
+    return [
+        f"  frechet and kernel distance: {part['network']}, against true frames of other walkers; "
+        f"sees {', '.join(seen) or 'nothing'}; does not see {', '.join(missed) or 'nothing'}"
+    ]
 
 
 def _grid_of(title: str, rows: dict[str, dict[str, Any]]) -> list[str]:

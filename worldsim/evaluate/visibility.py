@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from worldsim.evaluate import realism, returns
+from worldsim.evaluate.efficientnet_lite import NO_FEATURES, features, has_features
+from worldsim.evaluate.feature_distance import NETWORK, blind_spots, distances
 from worldsim.evaluate.fidelity import best_of_context, reconstructed
 from worldsim.evaluate.masked import masked_psnr, masked_sharpness, masked_spread
 from worldsim.evaluate.open_loop import Start
@@ -69,13 +71,14 @@ def measure(
     for number, start in enumerate(made):
         begun = number * protocol.batch
         dreams.append(_dream(world, env, start, protocol, begun))
-    near = [one.near for one in dreams]
+    near, others = [one.near for one in dreams], _others(env, made, protocol)
     figures = {
         "seen": _by_contestant(world, dreams, protocol, seen=True),
         "unseen": _by_contestant(world, dreams, protocol, seen=False),
         "share": _shares(near, protocol),
-        "invented": _invented(dreams, protocol),
-        "real or dreamt": _real_or_dreamt(world, dreams, _others(env, made, protocol), protocol),
+        "invented": _invented(dreams, others, protocol),
+        "features": _blind_spots(near, others),
+        "real or dreamt": _real_or_dreamt(world, dreams, others, protocol),
         "two seeds": _two_seeds(dreams),
         "return": _returned([one for part in dreams for one in part.returned]),
         "speed": {"ms a frame": float(np.mean([one.milliseconds for one in near]))},
@@ -160,19 +163,33 @@ def _shares(near: list[Rollout], protocol: Protocol) -> dict[str, Any]:
 # ---- how well it is invented ----
 
 
-def _invented(dreams: list[Dreams], protocol: Protocol) -> dict[str, Any]:
-    """The invented pixels of frames that are mostly invented, relative to the truth's there."""
+def _invented(dreams: list[Dreams], others: np.ndarray, protocol: Protocol) -> dict[str, Any]:
+    """Frames that are mostly invented: their invented pixels relative to the truth's there, and
+    their distance to true frames elsewhere.
+    """
+    near, late = [one.near for one in dreams], [one.late for one in dreams if one.late]
     groups = {
-        f"first {EARLY}": [invented_frames(one.near, EARLY) for one in dreams],
-        f"first {protocol.predicted}": [invented_frames(one.near) for one in dreams],
-        str(protocol.long): [invented_frames(one.late) for one in dreams if one.late],
+        f"first {EARLY}": [invented_frames(one, EARLY) for one in near],
+        f"first {protocol.predicted}": [invented_frames(one) for one in near],
+        str(protocol.long): [invented_frames(one) for one in late],
     }
-    joined = {
-        name: [np.concatenate(part) for part in zip(*groups_of, strict=True)]
-        for name, groups_of in groups.items()
-        if groups_of
-    }
-    return {name: _alike(*parts) for name, parts in joined.items()}
+    told = {}
+    for name, parts in groups.items():
+        if parts:
+            dreamt, true, mask = map(np.concatenate, zip(*parts, strict=True))
+            told[name] = _alike(dreamt, true, mask)
+            if has_features():
+                elsewhere = others.reshape(-1, *others.shape[2:])
+                told[name] |= distances(dreamt, true, elsewhere, features)
+    return told
+
+
+def _blind_spots(near: list[Rollout], others: np.ndarray) -> dict[str, Any]:
+    """What the distances are made of, and what each fault multiplies them by."""
+    if not has_features():
+        return {"skipped": NO_FEATURES}
+    clips = np.concatenate([one.truth for one in near])
+    return {"network": NETWORK, "faults": blind_spots(clips, others, features)}
 
 
 def invented_frames(

@@ -1,0 +1,112 @@
+"""Visibility: figures of parts of pictures, the classifier, ways back, places least seen."""
+
+import numpy as np
+import pytest
+
+from worldsim import ground_truth
+from worldsim.actions import load_actions
+from worldsim.evaluate import realism
+from worldsim.evaluate.masked import masked_psnr, masked_sharpness, masked_spread
+from worldsim.evaluate.returns import least_seen
+from worldsim.evaluate.rollouts import full_poses
+from worldsim.evaluate.scripted_actions import full_step, there_and_back
+
+ACTIONS = load_actions("dmlab")
+
+
+def test_only_the_pixels_of_the_mask_count():
+    truth = np.full((2, 8, 8, 3), 100, np.uint8)
+    dream, mask = truth.copy(), np.zeros((2, 8, 8), bool)
+    dream[:, :, :4] = 200
+    mask[0, :, :4], mask[1, :, 4:] = True, True
+    wrong, right = masked_psnr(dream, truth, mask)
+    assert wrong == pytest.approx(-20 * np.log10(100 / 255))
+    assert right > 58
+    assert np.isnan(masked_psnr(dream, truth, mask & False)).all()
+
+
+def test_an_edge_of_the_mask_is_no_sharpness():
+    frames = np.zeros((1, 8, 8, 3), np.uint8)
+    frames[:, :, :4] = 200
+    mask = np.zeros((1, 8, 8), bool)
+    mask[:, :, :4] = True
+    assert masked_sharpness(frames, mask) == 0
+    assert masked_sharpness(frames, ~(mask & False)) > 10
+    assert masked_spread(frames, mask) == pytest.approx(0)
+    assert masked_spread(frames, ~(mask & False)) == pytest.approx(100)
+
+
+def test_the_place_that_is_least_seen_is_found():
+    unseen = np.linspace(0, 0.5, 100)
+    unseen[39] = 0.9
+    assert least_seen(unseen) == 40
+    assert least_seen(np.zeros(8)) == 8
+
+
+def test_poses_without_heights_are_level():
+    assert (full_poses(np.ones((3, 3)), None)[:, 3] == 0).all()
+    assert (full_poses(np.ones((3, 3)), np.arange(3))[:, 3] == [0, 1, 2]).all()
+
+
+# ---- real or dreamt ----
+
+
+def textures(seed, smooth, count=4, length=12):
+    """Clips of noise in random colours; smooth ones hold still in blocks of 2 x 2."""
+    rng = np.random.default_rng(seed)
+    side = 32 if smooth else 64
+    colours = rng.integers(60, 200, (count, 1, 1, 1, 3))
+    noise = rng.integers(0, 2, (count, length, side, side, 1)) * colours
+    zoom = 64 // side
+    return noise.repeat(zoom, axis=2).repeat(zoom, axis=3).astype(np.uint8)
+
+
+def test_a_dream_of_another_texture_is_told_from_the_truth():
+    late = textures(2, True, length=4), textures(3, False, length=4)
+    found = realism.score_by_age(
+        textures(0, True), textures(1, False), (1, 12), rounds=40, late={99: late}
+    )
+    assert set(found) == {1, 12, 99}
+    assert min(score.auc for score in found.values()) > 0.95
+    assert found[12].accuracy > 0.9
+    assert found[12].frames == 2 * 3
+
+
+def test_the_truth_is_not_told_from_itself():
+    true = textures(0, True)
+    found = realism.score_by_age(true, true, (12,), rounds=10)[12]
+    assert found.auc == found.accuracy == 0.5
+
+
+def test_the_area_under_the_curve():
+    assert realism.area_under_curve(np.array([2.0, 3]), np.array([0.0, 1])) == 1
+    assert realism.area_under_curve(np.array([0.0, 3]), np.array([0.0, 4])) == 0.375
+
+
+# ---- ways back ----
+
+
+def test_a_random_walk_there_and_back_ends_where_it_began(engine):
+    from types import SimpleNamespace
+
+    card = {"name": "small", "frame_size": 64, "action_set": "dmlab", "engine": "Maze-v0"}
+    env = ground_truth.open_engine(SimpleNamespace(**card))
+    ((episode, true),) = ground_truth.plays(env, 1, 40, "tuning", env.published_walker, at=20)
+    rng = np.random.default_rng(0)
+    way = there_and_back(env, true.start, full_step([episode]), 32, rng)
+    frames, poses = true.run(way)
+    assert len(way) == 2 * 32 + 16
+    np.testing.assert_allclose(poses[-1], poses[0], atol=1e-4)
+    np.testing.assert_array_equal(frames[-1], frames[0])
+    assert np.linalg.norm(poses[:, :2] - poses[0, :2], axis=1).max() > 0.3, "it went nowhere"
+    assert there_and_back(SimpleNamespace(actions=ACTIONS), None, 0.38, 4, rng) is None
+
+
+def test_depth_is_told_only_where_it_is_wanted(engine):
+    from types import SimpleNamespace
+
+    card = {"name": "small", "frame_size": 64, "action_set": "dmlab", "engine": "Maze-v0"}
+    env = ground_truth.open_engine(SimpleNamespace(**card))
+    with ground_truth.telling_depth(env):
+        assert env.reset(seed=0)[1]["depth"].shape == (32, 32)
+    assert "depth" not in env.reset(seed=0)[1]

@@ -325,6 +325,8 @@ class DreamVectorEnv(VectorEnv):
         info = {"frame": self._state.frame_count}
         if self._state.poses is not None:
             info["pose"] = self._state.poses.astype(np.float32)
+        if (seen := self._state.seen) is not None:
+            info |= {"seen": seen, "seen_share": seen.mean(axis=(1, 2))}
         for name in list(info):
             info[name][~mask] = 0
             info[f"_{name}"] = mask.copy()

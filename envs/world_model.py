@@ -39,8 +39,9 @@ class WorldModelEnv(gymnasium.Env):
 
     Observations are uint8 `[size, size, 3]`. `info["frame"]` counts the frames dreamt since the
     reset; `info["pose"]` (float32 `[3]`: x and y in cells, heading in radians, from the context's
-    first frame) is there where the world tells it; `info["uncertainty"]` (levels of grey) where it
-    was asked for.
+    first frame) is there where the world tells it, and so are `info["seen"]` (bool `[size, size]`:
+    which pixels its memory showed, the others are invented) and `info["seen_share"]` (a float, 0 to
+    1); `info["uncertainty"]` (levels of grey) where it was asked for.
 
     Attributes:
         world: the loaded world; envs of one process share it.
@@ -286,6 +287,8 @@ class WorldModelEnv(gymnasium.Env):
         info: dict[str, Any] = {"frame": int(self._state.frame_count[0])}
         if self._state.poses is not None:
             info["pose"] = np.array(self._state.poses[0], np.float32)
+        if (seen := self._state.seen) is not None:
+            info |= {"seen": seen[0].copy(), "seen_share": float(seen[0].mean())}
         return info
 
     def _live_state(self) -> "WorldState":

@@ -159,10 +159,20 @@ def tiny_world(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_spatial_world(tmp_path_factory):
+    """The folder of a real world with a memory in space, as small, never trained either."""
+    from tests.support.spatial_worlds import write_spatial_world
+
+    folder = tmp_path_factory.mktemp("worlds") / "tiny-spatial"
+    write_spatial_world(folder)
+    return folder
+
+
 class FakeState:
     """A dream whose whole memory is a row of numbers."""
 
-    outcomes = None
+    outcomes = seen = None
 
     def __init__(self, history, frame_count, seeds):
         self.history, self.frame_count, self.seeds = history, frame_count, seeds

@@ -40,8 +40,9 @@ class Watch(TorchFunctionMode):
             self._calls.append(_weights(*args, **kwargs))
         return function(*args, **kwargs)
 
-    def heats(self, levels: list[Level]) -> list[list[float]] | None:
-        """Attention of the newest frame, one number a frame of each level; they sum to 1.
+    def heats(self, levels: list[Level]) -> list[list[float | None]] | None:
+        """Attention of the newest frame, one number a frame of each level; they sum to 1. None
+        for frames without keys.
 
         None before a frame was made. Only attention over all of the memory counts.
         """
@@ -53,6 +54,8 @@ class Watch(TorchFunctionMode):
         parts = mean.split([len(level.frames) * level.tokens for level in levels])
         return [
             part.view(len(level.frames), level.tokens).sum(dim=1).tolist()
+            if level.tokens
+            else [None] * len(level.frames)
             for part, level in zip(parts, levels, strict=True)
         ]
 

@@ -2,7 +2,7 @@
 
     levels = recollect(world, state)
 
-A dynamics need not know of it: a function of RECOLLECTIONS reads its carry. What the newest frame
+A dynamics need not know of it: a function of RECOLLECTIONS reads it and its carry. What the newest frame
 looked at among them is in attention.py.
 """
 
@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from worldsim.world.model import WorldModel
     from worldsim.world.state import WorldState
 
-RECOLLECTIONS = {"far": "models.far.memory_levels:levels_of"}
-"""Builder of a world -> `module:function`, from a carry to the levels of its first dream."""
+RECOLLECTIONS = {
+    "far": "models.far.memory_levels:levels_of",
+    "far-spatial": "models.spatial.memory_levels:levels_of",
+}
+"""Builder of a world -> `module:function`, from a dynamics and a carry to the levels of its first
+dream.
+"""
 
 
 class Level(NamedTuple):
@@ -23,7 +28,7 @@ class Level(NamedTuple):
     Attributes:
         name: e.g. "window".
         frames: numbers of the frames held, counted from the first context frame; -1: none.
-        tokens: how many keys each of them has.
+        tokens: how many keys each of them has; 0 where it is remembered, but not attended to.
     """
 
     name: str
@@ -40,4 +45,4 @@ def recollect(world: "WorldModel", state: "WorldState") -> list[Level]:
     if target is None:
         return []
     module, function = target.split(":")
-    return getattr(importlib.import_module(module), function)(state.carry)
+    return getattr(importlib.import_module(module), function)(world.dynamics, state.carry)

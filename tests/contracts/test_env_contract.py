@@ -25,6 +25,7 @@ ENVIRONMENTS = {
     "Voxel-v0": "voxel_engine",
     **dict.fromkeys(bundled_dreams(), None),
     "a tiny dream": "tiny_world",
+    "a tiny dream in space": "tiny_spatial_world",
     "a fake dream": "make_fake_world",
     "a fake pair": "paired_world",
     "the first of two dreams": "tiny_world",

@@ -34,6 +34,7 @@ ACTIONS = st.integers(0, 3)
 KINDS = {
     "Maze-v0": "engine",
     "a tiny dream": "tiny_world",
+    "a tiny dream in space": "tiny_spatial_world",
     "a fake dream": "make_fake_world",
     "the first of two dreams": "tiny_world",
 }

@@ -12,9 +12,9 @@ from worldsim.world.model import load_world
 N = 3
 
 
-@pytest.fixture(scope="module")
-def world(tiny_world):
-    return load_world(tiny_world)
+@pytest.fixture(scope="module", params=["tiny_world", "tiny_spatial_world"])
+def world(request):
+    return load_world(request.getfixturevalue(request.param))
 
 
 @pytest.fixture

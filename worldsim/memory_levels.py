@@ -2,8 +2,8 @@
 
     levels = recollect(world, state)
 
-A dynamics need not know of it: a function of RECOLLECTIONS reads it and its carry. What the newest frame
-looked at among them is in attention.py.
+A dynamics need not know of it: a function of RECOLLECTIONS reads it and its carry. What the newest
+frame looked at among them is in attention_probe.py.
 """
 
 import importlib

@@ -12,7 +12,7 @@ from models.memory.depth_network import DepthConfig, DepthNetwork
 from models.memory.odometry import Odometry, OdometryConfig
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.dynamics import SpatialDynamics, SpatialModels
-from models.spatial.network import SpatialNetwork
+from models.spatial.network import MASK_CELL, SpatialNetwork
 from worldsim.actions import load_actions
 from worldsim.config import from_dict
 from worldsim.world.card import WorldCard
@@ -31,8 +31,29 @@ class SpatialSettings(NamedTuple):
     sampler: SamplerConfig
 
 
+def check_sizes(settings: SpatialSettings) -> None:
+    """Refuse parts that do not fit each other.
+
+    Raises:
+        ValueError: which setting has to change.
+    """
+    codec, network = settings.codec, settings.network
+    fits = (
+        ("network.latent_channels", network.latent_channels, codec.channels),
+        ("network.latent_size", network.latent_size, codec.frame_size // codec.patch),
+        ("depth.frame_size", settings.depth.frame_size, codec.frame_size),
+        ("odometry.actions", settings.odometry.actions, network.actions),
+    )
+    for name, got, expected in fits:
+        if got != expected:
+            raise ValueError(f"{name} must be {expected}, as other settings have it, got {got}")
+    if codec.patch % MASK_CELL:
+        raise ValueError(f"codec.patch must be a multiple of {MASK_CELL}, got {codec.patch}")
+
+
 def make_models(settings: SpatialSettings, turns: tuple[float, ...]) -> SpatialModels:
     """Networks of a configuration, not trained; `turns` are radians per action."""
+    check_sizes(settings)
     view = settings.memory.field_of_view
     return SpatialModels(
         PatchAutoencoder(settings.codec),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from models.memory.frame_bank import KEPT_NEWEST
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
@@ -76,7 +78,12 @@ class MemoryConfig:
     field_of_view: float = 73.0
 
     def __post_init__(self):
-        for name in ("slots", "sources", "window", "keyframes", "coarse", "dilation"):
+        if self.slots <= KEPT_NEWEST:
+            raise ValueError(
+                f"slots must be > {KEPT_NEWEST}, the newest frames that are never dropped, got "
+                f"{self.slots}"
+            )
+        for name in ("sources", "window", "keyframes", "coarse", "dilation"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
         if not 10 <= self.field_of_view <= 150:

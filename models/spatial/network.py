@@ -223,7 +223,8 @@ class SpatialNetwork(nn.Module):
         actions = torch.where(frame.actions < 0, self.cfg.actions, frame.actions)
         total = self.embed_time(timestep_embedding(noise * 1000, 64).unsqueeze(1))
         total = total + (self.embed_action(actions) + self.embed_jump(jumps)).unsqueeze(1)
-        return F.silu(total + self.embed_motion(frame.motions / self.cfg.unit).unsqueeze(1))
+        motions = (frame.motions / self.cfg.unit).unsqueeze(1)  # rows of a batch stay apart
+        return F.silu(total + self.embed_motion(motions))
 
     def forward(
         self,

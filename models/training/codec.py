@@ -25,11 +25,26 @@ from worldsim.world.model import world_folder
 
 def prepare(cfg: TrainConfig, out: Path, device: torch.device):
     """Codec and latents; made once, then read."""
+    store = open_store(cfg, "--episodes 1200")
+    codec = train_codec(cfg, store, out, device)
+    return codec, cached_latents(store, codec, codec.encoder_hash(), Path(cfg.data.cache))
+
+
+def open_store(cfg: TrainConfig, how: str) -> EpisodeStore:
+    """The episodes to learn from.
+
+    Args:
+        cfg: where they lie, and which actions they should have.
+        how: options of `worldsim collect` that make such episodes.
+
+    Raises:
+        ValueError: there are none, or they are of another kind of world.
+    """
     store = EpisodeStore(cfg.data.train)
     if not len(store):
         raise ValueError(
             f"{cfg.data.train} holds no episodes: run `worldsim collect --env {cfg.engine} "
-            f"--episodes 1200 --out {Path(cfg.data.train).parent}` first"
+            f"{how} --out {Path(cfg.data.train).parent}` first"
         )
     sets = {store.meta(i).action_set for i in range(len(store))} - {cfg.action_set}
     if sets:
@@ -37,8 +52,7 @@ def prepare(cfg: TrainConfig, out: Path, device: torch.device):
             f"{cfg.data.train} holds episodes with the actions {', '.join(sorted(sets))}, "
             f"{cfg.name} has {cfg.action_set}: give episodes of one kind of world"
         )
-    codec = train_codec(cfg, store, out, device)
-    return codec, cached_latents(store, codec, codec.encoder_hash(), Path(cfg.data.cache))
+    return store
 
 
 def train_codec(

@@ -4,7 +4,6 @@ loop.py, published FAR's training in recipe_published.py; train_world.py is the 
 
 import copy
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,11 @@ from models.training.loop import Run, start_folder
 from models.training.optim import optimisers, set_rate
 from models.training.recipe_published import train_published
 from models.training.reward import steps_of, train_outcome
+from models.training.smoke import collect_some, with_data_in
 from worldsim.actions import load_actions
 from worldsim.config import load_config, to_dict
 from worldsim.data.clips import Clip, ClipSampler
 from worldsim.data.store import EpisodeStore
-from worldsim.registration import check_environment
 
 SMOKE = (
     "codec.channels=16",
@@ -74,7 +73,7 @@ def train(args) -> int:
         return train_published(args)
     cfg = load_config(args.config, TrainConfig, [*(SMOKE if args.smoke else ()), *args.set])
     out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
-    cfg = with_data_in(cfg, out) if args.smoke else cfg
+    cfg = with_data_in(cfg, out, "latents") if args.smoke else cfg
     device = distributed.own_device(args.device)
     torch.manual_seed(cfg.seed)
     if rank == 0:
@@ -94,30 +93,6 @@ def train(args) -> int:
     if rank == 0:
         run.export()
     return 0
-
-
-def with_data_in(cfg: TrainConfig, out: Path) -> TrainConfig:
-    """The same training on data of its own, inside `out`."""
-    folder = out / "data"
-    data = replace(
-        cfg.data,
-        train=str(folder / "train"),
-        heldout=str(folder / "heldout"),
-        cache=str(out / "latents"),
-    )
-    return replace(cfg, data=data)
-
-
-def collect_some(cfg: TrainConfig) -> None:
-    """A handful of short episodes from the engine."""
-    from worldsim.data.collect import main as collect
-
-    engine = check_environment(cfg.engine, "the setting engine")
-    for split, folder, episodes in (("train", cfg.data.train, 6), ("heldout", cfg.data.heldout, 2)):
-        where = ["--out", str(Path(folder).parent), "--split", split]
-        length = ["--episodes", str(episodes), "--steps", "125"]
-        if collect(["--env", engine, *length, *where]):
-            raise ValueError(f"collecting from {cfg.engine} failed: see the message above")
 
 
 class SlidingRecipe:

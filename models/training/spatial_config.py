@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from models.build.spatial import SpatialSettings
+from models.build.spatial import SpatialSettings, check_sizes
 from models.codec.patch_autoencoder import AutoencoderConfig
 from models.memory.depth_network import DepthConfig
 from models.memory.odometry import OdometryConfig
@@ -93,6 +93,9 @@ class SpatialConfig:
     odometry_training: OdometryTraining = field(default_factory=OdometryTraining)
     seed: int = 0
     steps: int = 4
+
+    def __post_init__(self):
+        check_sizes(self.settings)
 
     @property
     def settings(self) -> SpatialSettings:

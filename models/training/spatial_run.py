@@ -19,12 +19,13 @@ from models.memory.odometry import Odometry
 from models.spatial.dynamics import SpatialDynamics, SpatialModels
 from models.spatial.network import SpatialNetwork
 from models.training import distributed
-from models.training.codec import train_codec
+from models.training.codec import open_store, train_codec
 from models.training.ema import warm_up_ema
 from models.training.loop import Run, start_folder
 from models.training.muon import Muon
 from models.training.optim import set_rate
 from models.training.prefetch import Prefetcher
+from models.training.smoke import collect_some, with_data_in
 from models.training.spatial_cache import SpatialEpisode, cached_episodes
 from models.training.spatial_config import SpatialConfig
 from models.training.spatial_depth import hash_network, train_depth
@@ -40,6 +41,34 @@ from worldsim.world.checkpoint import check_world, save_world
 from worldsim.world.model import WorldModel
 from worldsim.world.protocols import Parts
 
+SMOKE = (
+    "codec.channels=16",
+    "codec.width=16",
+    "codec_training.fit_frames=400",
+    "codec_training.steps=10",
+    "codec_training.batch=4",
+    "depth.width=32",
+    "depth.layers=1",
+    "depth_training.steps=12",
+    "depth_training.batch=8",
+    "network.latent_channels=16",
+    "network.narrow=32",
+    "network.wide=64",
+    "network.head_size=32",
+    "network.outer=1",
+    "network.layers=2",
+    "memory.slots=32",
+    "memory.sources=3",
+    "samples.candidates=24",
+    "training.steps=12",
+    "training.batch=4",
+    "training.shortcuts_from=0.3",
+    "odometry.width=32",
+    "odometry.prototypes=8",
+    "odometry_training.steps=12",
+    "odometry_training.batch=8",
+)
+
 
 def train_spatial(args) -> int:
     """Everything, in order."""
@@ -47,12 +76,16 @@ def train_spatial(args) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
-    cfg = load_config(args.config, SpatialConfig, args.set)
-    out = args.out or Path("runs") / cfg.name
+    changes = [*(SMOKE if args.smoke else ()), *args.set]
+    cfg = load_config(args.config, SpatialConfig, changes)
+    out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
+    cfg = with_data_in(cfg, out, "depth") if args.smoke else cfg
     device = distributed.own_device(args.device)
     torch.manual_seed(cfg.seed)
     if rank == 0:
         start_folder(out, args.fresh)
+        if args.smoke:
+            collect_some(cfg, "--depth")
         if args.origin:
             take_parts(cfg, args.origin, out)
         prepare(cfg, out, device)
@@ -60,10 +93,13 @@ def train_spatial(args) -> int:
     codec, depth, episodes = prepare(cfg, out, device)
     recipe = SpatialRecipe(cfg, codec, depth, episodes, out, device)
     run = Run(recipe, out, device)
-    if not run.resume(needed=args.export) and args.origin:
-        run.begin_with(network_of(cfg, args.origin) or recipe.network.state_dict())
-    if not args.export:
-        run.loop()
+    try:
+        if not run.resume(needed=args.export) and args.origin:
+            run.begin_with(network_of(cfg, args.origin) or recipe.network.state_dict())
+        if not args.export:
+            run.loop()
+    finally:
+        recipe.drawer.close()
     if rank == 0:
         run.export()
     return 0
@@ -73,11 +109,12 @@ def prepare(
     cfg: SpatialConfig, out: Path, device: torch.device
 ) -> tuple[PatchAutoencoder, DepthNetwork, list[SpatialEpisode]]:
     """Codec, depth network, and the episodes with the depth that it reads off them; made once."""
-    store = EpisodeStore(cfg.data.train)
-    if not len(store):
+    store = open_store(cfg, "--episodes 1200 --depth")
+    size = store[0].frames.shape[1]
+    if size != cfg.codec.frame_size:
         raise ValueError(
-            f"{cfg.data.train} holds no episodes: run `worldsim collect --env {cfg.engine} "
-            f"--depth --out {Path(cfg.data.train).parent}` first"
+            f"{cfg.data.train} has frames of {size} pixels, the codec of {cfg.codec.frame_size}: "
+            f"set codec.frame_size, depth.frame_size, or give other episodes"
         )
     codec = train_codec(cfg, store, out, device)
     depth = train_depth(cfg.depth, cfg.depth_training, store, out / "depth.pt", cfg.seed)

@@ -1,0 +1,132 @@
+"""Training of a world with a memory in space: from data to a world that is played."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+import worldsim  # noqa: F401  registers the environments
+from models.training.loop import Run, start_folder
+from models.training.spatial_config import SpatialConfig
+from models.training.spatial_run import SMOKE, SpatialRecipe, prepare
+from train_world import main
+from worldsim.config import load_config
+from worldsim.data.store import EpisodeStore
+from worldsim.world.model import load_world
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIG = str(ROOT / "assets/configs/dmlab-spatial.yaml")
+
+
+@pytest.fixture(scope="module")
+def smoke(engine, tmp_path_factory) -> Path:
+    """A finished smoke run."""
+    out = tmp_path_factory.mktemp("smoke")
+    assert main([CONFIG, "--smoke", "--out", str(out)]) == 0
+    return out
+
+
+def recipe_in(smoke: Path, out: Path, *changes: str) -> SpatialRecipe:
+    """A recipe on the data, codec and depth network of the smoke run."""
+    out.mkdir(exist_ok=True)
+    for name in ("codec.pt", "depth.pt"):
+        (out / name).write_bytes((smoke / name).read_bytes())
+    cfg = load_config(CONFIG, SpatialConfig, [*SMOKE, *changes])
+    where = {name: str(smoke / "data" / name) for name in ("train", "heldout")}
+    cfg = replace(cfg, data=replace(cfg.data, cache=str(smoke / "depth"), **where))
+    device = torch.device("cpu")
+    return SpatialRecipe(cfg, *prepare(cfg, out, device), out, device)
+
+
+def losses(run: Run, steps: int) -> list[float]:
+    found = []
+    for _ in range(steps):
+        found.append(run.one_step()["norm"])
+        run.step += 1
+    return found
+
+
+def test_smoke_run_makes_a_world_that_is_played(smoke):
+    env = gymnasium.make("FARDMLab-v0", world=str(smoke / "world"))
+    frame, info = env.reset(seed=0)
+    assert info["seen_share"] == 1  # a true frame
+    for action in (2, 0, 2):
+        frame, _, _, _, info = env.step(action)
+        assert frame.shape == (64, 64, 3)
+        assert info["seen"].shape == (64, 64)
+        assert info["seen_share"] == info["seen"].mean()
+    env.close()
+
+
+def test_smoke_run_logs_every_step_and_learns_odometry(smoke):
+    lines = [json.loads(line) for line in (smoke / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "norm" in line] == list(range(1, 13))
+    trained = load_world(smoke / "world").card.training
+    assert trained["episodes"] == len(EpisodeStore(smoke / "data" / "train")) == 6
+    assert 0 <= trained["odometry"]["odometry_off"] <= 1
+    assert "data" not in trained["config"]
+
+
+def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):
+    """Drawer, generator and residuals come back; all stages are on."""
+    stages = ["training.shortcuts_from=0", "training.residuals_from=0"]
+
+    def run_in(name: str) -> Run:
+        recipe = recipe_in(smoke, tmp_path / name, *stages)
+        run = Run(recipe, tmp_path / name, torch.device("cpu"))
+        run.resume()
+        return run
+
+    run = run_in("whole")
+    whole = losses(run, 4)
+    run.recipe.drawer.close()
+    run = run_in("parts")
+    begun = losses(run, 2)
+    run.save()
+    losses(run, 1)  # lost when the process is killed
+    run.recipe.drawer.close()
+    run = run_in("parts")
+    assert begun + losses(run, 2) == whole
+    run.recipe.drawer.close()
+
+
+def test_preview_draws_truth_over_dream(smoke, tmp_path):
+    recipe = recipe_in(smoke, tmp_path / "previewed")
+    average = recipe.network
+    assert recipe.preview(average, tmp_path / "sheet.png") == {}  # no odometry yet
+    (tmp_path / "previewed" / "odometry.pt").write_bytes((smoke / "odometry.pt").read_bytes())
+    scores = recipe.preview(average, tmp_path / "sheet.png")
+    assert np.isfinite(list(scores.values())).all()
+    assert (tmp_path / "sheet.png").exists()
+
+
+def test_a_fresh_start_moves_all_that_was_learnt_aside(tmp_path):
+    names = ("checkpoint.pt", "codec.pt", "depth.pt", "odometry.pt")
+    for name in names:
+        (tmp_path / name).write_text(name)
+    start_folder(tmp_path, fresh=True)
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.old" for name in names}
+
+
+def test_missing_data_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="worldsim collect .*--depth"):
+        main([CONFIG, "--out", str(tmp_path), "--set", f"data.train={tmp_path / 'none'}"])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("network.latent_channels=8", "network.latent_channels must be 48, .* got 8"),
+        ("network.latent_size=4", "network.latent_size must be 8, .* got 4"),
+        ("depth.frame_size=32", "depth.frame_size must be 64, .* got 32"),
+        ("odometry.actions=5", "odometry.actions must be 4, .* got 5"),
+        ("memory.slots=16", "slots must be > 16"),
+    ],
+)
+def test_settings_that_do_not_fit_are_one_sentence(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        load_config(CONFIG, SpatialConfig, [change])

@@ -56,7 +56,7 @@ class SpatialTraining:
     ema: float = 0.999
     clip_norm: float = 1.0
     weight_decay: float = 0.01
-    residuals_from: float = 0.02
+    error_injection_from: float = 0.02
     shortcuts_from: float = 0.6
     save_minutes: float = 3.0
     sheet_minutes: float = 20.0

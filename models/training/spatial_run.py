@@ -156,7 +156,7 @@ class SpatialRecipe:
     def loss(self, average: nn.Module, batch: Samples, step: int) -> tuple[Tensor, dict]:
         """Of what this step's stage asks for."""
         done = step / self.plan.steps
-        stage = done >= self.plan.residuals_from, done >= self.plan.shortcuts_from
+        stage = done >= self.plan.error_injection_from, done >= self.plan.shortcuts_from
         return self.loss_of(self.network, average, batch, *stage)
 
     def set_rate(self, step: int) -> None:

@@ -73,7 +73,7 @@ def test_smoke_run_logs_every_step_and_learns_odometry(smoke):
 
 def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):
     """Drawer, generator and residuals come back; all stages are on."""
-    stages = ["training.shortcuts_from=0", "training.residuals_from=0"]
+    stages = ["training.shortcuts_from=0", "training.error_injection_from=0"]
 
     def run_in(name: str) -> Run:
         recipe = recipe_in(smoke, tmp_path / name, *stages)
@@ -113,7 +113,7 @@ def test_a_fresh_start_moves_all_that_was_learnt_aside(tmp_path):
 
 
 def test_missing_data_is_one_sentence(tmp_path):
-    with pytest.raises(ValueError, match="worldsim collect .*--depth"):
+    with pytest.raises(ValueError, match=r"worldsim collect .*--depth"):
         main([CONFIG, "--out", str(tmp_path), "--set", f"data.train={tmp_path / 'none'}"])
 
 
@@ -121,7 +121,7 @@ def test_missing_data_is_one_sentence(tmp_path):
     ("change", "sentence"),
     [
         ("network.latent_channels=8", "network.latent_channels must be 48, .* got 8"),
-        ("network.latent_size=4", "network.latent_size must be 8, .* got 4"),
+        ("network.latent_size=16", "network.latent_size must be 8, .* got 16"),
         ("depth.frame_size=32", "depth.frame_size must be 64, .* got 32"),
         ("odometry.actions=5", "odometry.actions must be 4, .* got 5"),
         ("memory.slots=16", "slots must be > 16"),

@@ -1,0 +1,304 @@
+"""Dreams with a memory in space: alone and in a batch, forked, saved, and flat in memory."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from models.memory.frame_bank import EMPTY, FrameBank
+from models.spatial.config import SamplerConfig
+from models.spatial.network import COARSE_KIND, FINE
+from tests.support.spatial_worlds import SIZE, small_dynamics
+from worldsim.world.batch_invariant import make_batch_invariant
+from worldsim.world.model import load_world
+from worldsim.world.snapshot import recall, take
+
+ROWS = 4
+
+
+@pytest.fixture(scope="module")
+def world(tiny_spatial_world):
+    return load_world(tiny_spatial_world)
+
+
+@pytest.fixture(scope="module")
+def dynamics():
+    made = small_dynamics()
+    make_batch_invariant(made)
+    return made
+
+
+def true_frames(count: int, rows: int = ROWS, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(
+        0, 256, (count, rows, SIZE, SIZE, 3), generator=generator, dtype=torch.uint8
+    )
+
+
+def begun(dynamics, count=3, rows=ROWS, seed=0):
+    carry = dynamics.initial(rows)
+    for t, frames in enumerate(true_frames(count, rows, seed)):
+        led = torch.full((rows,), 2 if t else -1)
+        carry = dynamics.observe(carry, dynamics.codec.encode(frames), led, frames)
+    return carry
+
+
+def row_of(carry, row):
+    return carry.map(lambda part, dim: part.index_select(dim, torch.tensor([row])))
+
+
+def assert_equal(one, other):
+    these, those = one.tensors(), other.tensors()
+    assert set(these) == set(those)
+    for name in these:
+        assert torch.equal(these[name], those[name]), name
+
+
+def step_of(dynamics, seed, rows):
+    generator = torch.Generator().manual_seed(seed)
+    actions = torch.randint(0, 4, (rows,), generator=generator)
+    return actions, torch.randn(rows, *dynamics.latent_shape, generator=generator)
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_a_dream_in_a_batch_is_the_dream_alone(dynamics, threads):
+    """Rows that remember, one that has forgotten all but the newest frame and one that begins
+    later, so that views, sampler steps and keyframes differ; bit for bit.
+    """
+    carry = begun(dynamics)
+    for name in ("bank", "cache"):
+        getattr(carry, name).ids[1] = EMPTY
+    carry.frame[2] += 17
+    alone = [row_of(carry, row) for row in range(ROWS)]
+    shares = set()
+    for t in range(6):
+        actions, noise = step_of(dynamics, t, ROWS)
+        carry, _ = dynamics.imagine(carry, actions, noise, 8)
+        for row in range(ROWS):
+            part = slice(row, row + 1)
+            alone[row], _ = dynamics.imagine(alone[row], actions[part], noise[part], 8)
+            assert_equal(row_of(carry, row), alone[row])
+        wanted = [dynamics.sampler.steps(1 - share) for share in carry.seen_share.tolist()]
+        shares.add(len(set(wanted)))
+    assert max(shares) > 1  # some batch mixed numbers of sampler steps
+
+
+def test_true_frames_in_a_batch_are_the_same_alone(dynamics):
+    frames = true_frames(3)
+    carry = begun(dynamics)
+    for row in range(ROWS):
+        one = dynamics.initial(1)
+        for t, all_frames in enumerate(frames):
+            frame = all_frames[row : row + 1]
+            led = torch.tensor([2 if t else -1])
+            one = dynamics.observe(one, dynamics.codec.encode(frame), led, frame)
+        assert_equal(row_of(carry, row), one)
+
+
+def test_without_memory_everything_is_invented(dynamics):
+    carry = begun(dynamics)
+    carry.bank.ids.fill_(EMPTY)
+    actions, noise = step_of(dynamics, 0, ROWS)
+    carry, _ = dynamics.imagine(carry, actions, noise, 1)
+    assert not carry.seen.any()
+    assert (carry.bank.ids != EMPTY).sum(dim=1).tolist() == [1] * ROWS  # and is remembered
+
+
+def test_what_memory_shows_is_not_written_again(dynamics):
+    """Write once: where the newest frame was seen, and not much nearer, its alpha is zero."""
+    carry = begun(dynamics)
+    for t in range(5):
+        actions, noise = step_of(dynamics, t, ROWS)
+        number = carry.frame[0].item()
+        carry, _ = dynamics.imagine(carry, actions, noise, 1)
+        for row in range(ROWS):
+            slot = torch.nonzero(carry.bank.ids[row] == number).flatten()
+            if not len(slot):
+                continue
+            alpha = carry.bank.rgba[row, slot[0], ..., 3] > 0
+            assert alpha[~carry.seen[row]].all()
+            assert not carry.bank.true[row, slot[0]]
+            assert alpha.float().mean() < 1 or not carry.seen[row].any()
+
+
+def test_idle_shows_the_same_view_and_writes_nothing(dynamics):
+    """Without a motion memory shows all of the newest frame, in one sampler step."""
+    carry = begun(dynamics, rows=1)
+    still = lambda carry, actions: (torch.zeros(len(actions), 3), carry.pose)  # noqa: E731
+    moving, dynamics._move = dynamics._move, still
+    try:
+        held = carry.bank.ids.clone()
+        actions, noise = step_of(dynamics, 0, 1)
+        carry, _ = dynamics.imagine(carry, actions, noise, 8)
+    finally:
+        dynamics._move = moving
+    assert carry.seen_share.item() > 0.95
+    assert torch.equal(carry.bank.ids, held)
+    assert dynamics.sampler.steps(1 - carry.seen_share.item()) == 1
+
+
+def test_the_cache_is_what_encoding_its_frames_anew_gives(dynamics):
+    """Keys of the window and of the coarse level against one encoding of all their frames; those
+    of the keyframes against the bank's pictures.
+    """
+    carry = begun(dynamics, rows=1)
+    seen = {}
+    for t in range(14):
+        actions, noise = step_of(dynamics, t, 1)
+        carry, latents = dynamics.imagine(carry, actions, noise, 1)
+        seen[carry.frame.item() - 1] = latents, carry.pose
+    for name, kind in (("window", FINE), ("coarse", COARSE_KIND)):
+        span = dynamics.spans[name]
+        ids = carry.cache.ids[0, span.frames].tolist()
+        assert len(set(ids)) == len(ids)
+        known = [(place, number) for place, number in enumerate(ids) if number in seen]
+        assert known
+        latents = torch.stack([seen[number][0][0] for _, number in known]).unsqueeze(0)
+        poses = torch.stack([seen[number][1][0] for _, number in known]).unsqueeze(0)
+        with torch.inference_mode():
+            anew = dynamics.network.encode_context(latents, poses, kind)
+        columns = torch.cat(
+            [
+                span.slots.start + place * span.tokens + torch.arange(span.tokens)
+                for place, _ in known
+            ]
+        )
+        for layer in range(dynamics.cfg.layers):
+            for cached, fresh in ((carry.cache.k, anew.k), (carry.cache.v, anew.v)):
+                assert (cached[layer][:, :, columns] - fresh[layer]).abs().max() < 1e-5
+
+
+def test_keyframes_are_frames_of_the_bank_outside_of_the_window(dynamics):
+    carry = begun(dynamics, rows=1)
+    span, found = dynamics.spans["keyframes"], False
+    for t in range(8):
+        actions, noise = step_of(dynamics, t, 1)
+        newest = carry.frame.item() - 1
+        bank = FrameBank(**{n: part.clone() for n, part in carry.bank.tensors().items()})
+        carry, _ = dynamics.imagine(carry, actions, noise, 1)
+        for place, number in enumerate(carry.cache.ids[0, span.frames].tolist()):
+            if number == EMPTY:
+                continue
+            found = True
+            assert number <= newest - dynamics.memory.window
+            slot = torch.nonzero(bank.ids[0] == number).item()
+            with torch.inference_mode():
+                latents = dynamics.codec.encode(bank.rgba[:, slot : slot + 1, ..., :3])
+                anew = dynamics.network.encode_context(
+                    latents, bank.poses[:, slot : slot + 1], FINE
+                )
+            start = span.slots.start + place * span.tokens
+            cached = carry.cache.k[:, :, :, start : start + span.tokens]
+            assert (cached - torch.stack(anew.k)).abs().max() < 1e-5
+    assert found
+
+
+def test_levels_are_overwritten_in_place(dynamics):
+    carry = begun(dynamics, rows=1)
+    memory = dynamics.memory
+    before = carry.cache.k.data_ptr()
+    for t in range(30):
+        actions, noise = step_of(dynamics, t, 1)
+        carry, _ = dynamics.imagine(carry, actions, noise, 1)
+    assert carry.cache.k.data_ptr() == before
+    newest = carry.frame.item() - 1
+    ids = carry.cache.ids[0]
+    window = sorted(ids[dynamics.spans["window"].frames].tolist())
+    assert window == list(range(newest - memory.window + 1, newest + 1))
+    last = newest - newest % memory.dilation
+    coarse = sorted(ids[dynamics.spans["coarse"].frames].tolist())
+    assert coarse == [last - memory.dilation * i for i in reversed(range(memory.coarse))]
+
+
+def test_memory_is_flat(dynamics):
+    carry = begun(dynamics, rows=1)
+    sizes = {}
+    for t in range(400):
+        actions, noise = step_of(dynamics, t, 1)
+        carry, _ = dynamics.imagine(carry, actions, noise, 1)
+        if t + 1 in (10, 400):
+            sizes[t + 1] = {
+                name: part.numel() * part.element_size() for name, part in carry.tensors().items()
+            }
+    assert sizes[10] == sizes[400]
+    assert (carry.bank.ids != EMPTY).all()  # full, so that frames have been dropped
+
+
+# ---- through a world ----
+
+
+def dreams_of(world, rows=2):
+    spawns = [world.spawns[row] for row in range(rows)]
+    frames, actions = (
+        np.stack([getattr(spawn, name) for spawn in spawns]) for name in ("frames", "actions")
+    )
+    state = world.reset(frames, actions, list(range(rows)))
+    return world.step(state, [2] * rows)[0]
+
+
+def walk(world, state, actions=(2, 0, 2, 1, 2)):
+    frames = []
+    for action in actions:
+        state, frame = world.step(state, [action] * state.batch)
+        frames.append(frame)
+    return np.stack(frames)
+
+
+def test_copies_of_every_kind_go_on_with_the_same_frames(world, tmp_path):
+    state = dreams_of(world)
+    fork = state.fork()
+    moment = take(state)
+    state.save(tmp_path / "state")
+    expected = walk(world, state)
+    assert np.array_equal(walk(world, fork), expected)
+    assert np.array_equal(walk(world, world.load_state(tmp_path / "state")), expected)
+    for copy in (moment, pickle.loads(pickle.dumps(moment))):
+        assert np.array_equal(walk(world, recall(world, copy)), expected)
+
+
+def test_a_fork_with_another_seed_invents_something_else(world):
+    state = dreams_of(world, 1)
+    other = state.fork(seeds=[99])
+    assert not np.array_equal(walk(world, state), walk(world, other))
+
+
+def test_a_row_selected_goes_on_alone(world):
+    state = dreams_of(world)
+    one = state.select([1])
+    assert np.array_equal(walk(world, state)[:, 1:], walk(world, one))
+
+
+def test_forgetting_leaves_the_newest_frame(world):
+    state = dreams_of(world, 1)
+    state.carry.forget_coarse()
+    newest = state.carry.frame.item() - 1
+    held = {
+        number
+        for ids in (state.carry.bank.ids, state.carry.cache.ids)
+        for number in ids.flatten().tolist()
+    }
+    assert held <= {newest, EMPTY}
+    walk(world, state)
+
+
+def test_a_moment_shares_pages_with_the_one_before(world):
+    state = dreams_of(world, 1)
+    first = take(state)
+    assert take(state, first).nbytes == 0
+    state, _ = world.step(state, [2])
+    assert take(state, first).nbytes < first.nbytes / 2
+
+
+@pytest.mark.parametrize(
+    ("unseen", "steps"), [(0.0, 1), (0.04, 1), (0.05, 2), (0.29, 2), (0.3, 4), (0.89, 4), (0.9, 8)]
+)
+def test_sampler_steps_follow_the_unseen_share(unseen, steps):
+    assert SamplerConfig().steps(unseen) == steps

@@ -149,14 +149,12 @@ def test_floors_import_downwards(path):
 
 
 def test_every_package_is_shipped():
-    """A folder that setuptools is not told of is missing from what is installed."""
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    there = {
-        path.parent.relative_to(ROOT).as_posix().replace("/", ".")
-        for folder in FOLDERS
-        for path in (ROOT / folder).rglob("__init__.py")
-    }
-    assert there == set(listed) - {"assets"}
+    """A folder that setuptools does not find is missing from what is installed."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    patterns = tool["packages"]["find"]["include"]
+    assert patterns == [name for top in (*FOLDERS, "assets") for name in (top, f"{top}.*")]
+    code = {path.parent for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    assert not [folder for folder in code if not (folder / "__init__.py").is_file()]
 
 
 TESTS = sorted(path for path in (ROOT / "tests").rglob("test_*.py"))

@@ -19,6 +19,7 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
         name: protocol[name] for name in ("episodes", "context", "predicted", "long")
     }
     told["steps"] = report["steps"]
+    told |= _visibility(report.get("visibility", {}))
     fidelity = report.get("fidelity", {})
     for name in ("dream", "repeat last frame", "best of context"):
         if name in fidelity:
@@ -37,6 +38,19 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
                 name: value for name, value in figures.items() if name not in ("series", "colour")
             }
     return told
+
+
+def _visibility(part: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of what the context shows, and how well the rest is invented."""
+    if "seen" not in part:
+        return {}
+    told = {f"seen psnr, {name}": part["seen"][name]["psnr"] for name in ("dream", "bare warp")}
+    told["seen share"] = part["share"]["context shows"]["share"]
+    told["invented"] = part["invented"]
+    told["two seeds"] = part["two seeds"]
+    told["return"] = part["return"]
+    real = part["real or dreamt"].get("dream")
+    return told | ({"real or dreamt, accuracy": real["accuracy"]} if real else {})
 
 
 def write_figures(folder: Path, report: dict[str, Any]) -> str:

@@ -49,12 +49,12 @@ def score_by_age(
     windows = {age: slice(min(age - max(age // 4, 1), age - 1), max(age, FIRST)) for age in ages}
     asked = {age: (dreamt[1::2, at], true[1::2, at]) for age, at in windows.items()}
     learnt = [(dreamt[::2, ::2], true[::2, ::2])]
-    for age, frames in (late or {}).items():
-        if len(frames[0]) > 1:
-            asked[age] = tuple(part[1::2] for part in frames)
-            learnt.append(tuple(part[::2] for part in frames))
-    both = (np.concatenate([*map(_flat, kind)]) for kind in zip(*learnt, strict=True))
-    network = train_classifier(*both, rounds)
+    for age, (late_dreamt, late_true) in (late or {}).items():
+        if len(late_dreamt) > 1:
+            asked[age] = (late_dreamt[1::2], late_true[1::2])
+            learnt.append((late_dreamt[::2], late_true[::2]))
+    ours, theirs = (np.concatenate([*map(_flat, kind)]) for kind in zip(*learnt, strict=True))
+    network = train_classifier(ours, theirs, rounds)
     return {age: score(network, *map(_flat, pair)) for age, pair in asked.items()}
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PARTS = ("visibility", "fidelity", "following", "memory", "drift")
 SHEET_ROWS = 30
+SHEET_SIDE = 128  # pixels a side of a frame that is shown, about
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,6 +46,10 @@ def _parser() -> argparse.ArgumentParser:
         "--walker", help="kind of walker whose episodes are dreamt (default: as published)"
     )
     parser.add_argument(
+        "--sheets", type=int, help="measure nothing: show so many dreams under mixed keys"
+    )
+    parser.add_argument("--length", type=int, default=300, help="of the dreams of --sheets")
+    parser.add_argument(
         "--tuning", action="store_true", help="on the seeds that settings are chosen on"
     )
     parser.add_argument("--device", default="cpu", help="where the network runs: cpu or cuda")
@@ -64,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     unused = [
         name
-        for name in ("only", "walker", "frames_long", "tuning")
+        for name in ("only", "walker", "frames_long", "tuning", "sheets")
         if getattr(args, name) != parser.get_default(name)
     ]
     if args.data is not None and unused:
@@ -91,6 +96,9 @@ def main(argv: list[str] | None = None) -> int:
     known = STEPS if world.card.builder == "far" else range(1, 1001)
     if args.steps is not None and args.steps not in known:
         raise ValueError(f"--steps should be one of {known}, got {args.steps}.")
+    if args.sheets:
+        shown = dataclasses.replace(protocol, episodes=args.sheets, long=args.length)
+        return _show(world, shown, args.out)
     if args.data is None:
         report, sheets = evaluate(world, protocol, args.only or PARTS)
     else:
@@ -105,6 +113,27 @@ def main(argv: list[str] | None = None) -> int:
         place = world_folder(args.world)
         print(f"{place / 'card.json'} has the figures; hash {write_figures(place, report)[:12]}")
     return int(any("failed" in report[part] for part in PARTS if part in report))
+
+
+def _show(world: "WorldModel", protocol: "Protocol", out: Path | None) -> int:
+    """Write a picture of dreams under mixed keys."""
+    from worldsim.evaluate.contact_sheet import contact_sheet, write_picture
+    from worldsim.evaluate.open_loop import starts
+    from worldsim.evaluate.visibility import look_at
+    from worldsim.ground_truth import open_engine, plays
+    from worldsim.paths import path_below
+
+    env = open_engine(world.card)
+    walker = protocol.walker or getattr(env, "published_walker", None)
+    length = protocol.context - 1
+    played = list(plays(env, protocol.episodes, length, protocol.split, walker, length))
+    env.close()
+    made = starts(world, played, protocol.context, protocol.batch)
+    rows = look_at(world, made, protocol.long, protocol.steps)
+    path = (out or path_below(Path("evaluation"), world.card.name)) / "dreams.png"
+    write_picture(path, contact_sheet(rows, zoom=max(SHEET_SIDE // world.card.frame_size, 1)))
+    print(path)
+    return 0
 
 
 def evaluate(

@@ -14,7 +14,7 @@ from worldsim.evaluate.efficientnet_lite import NO_FEATURES, features, has_featu
 from worldsim.evaluate.feature_distance import NETWORK, blind_spots, distances
 from worldsim.evaluate.fidelity import best_of_context, reconstructed
 from worldsim.evaluate.masked import masked_psnr, masked_sharpness, masked_spread
-from worldsim.evaluate.open_loop import Start
+from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.rollouts import (
     Rollout,
@@ -24,6 +24,7 @@ from worldsim.evaluate.rollouts import (
     roll_late,
     roll_near,
 )
+from worldsim.evaluate.scripted_actions import long_keys
 from worldsim.ground_truth import plays, telling_depth
 from worldsim.world.model import WorldModel, WorldState
 
@@ -31,6 +32,7 @@ NO_DEPTH = "the engine tells no depth or no poses, so it is not known what the c
 EARLY = 20  # frames
 INVENTED = 0.3  # share of a frame that must be unseen to speak of invention
 GREY = 127
+LOOKS = (1, 2, 4, 8, 16, 32, 64, 100, 150, 200, 250)  # ages that are shown
 
 Rows = list[np.ndarray]
 
@@ -281,6 +283,21 @@ def _by_figure(scores: dict[int, realism.Score]) -> dict[str, dict[str, Any]]:
 
 
 # ---- to look at ----
+
+
+def look_at(world: WorldModel, made: list[Start], length: int, steps: int | None) -> Rows:
+    """A row of frames for every start: the last true one, and its dream under mixed keys at LOOKS
+    and at the end.
+    """
+    looks = [age for age in LOOKS if age < length] + [length]
+    rows = []
+    for start in made:
+        seeds = [episode.meta.seed for episode in start.episodes]
+        keys = np.stack([long_keys(world.actions, "random", seed, length) for seed in seeds])
+        frames = enumerate(dream(world, start.state(), keys, steps), 1)
+        shown = [start.last_frames(), *(frame for age, frame in frames if age in looks)]
+        rows += list(np.stack(shown, axis=1))
+    return rows
 
 
 def sheet_rows(dreams: list[Dreams], protocol: Protocol) -> Rows:

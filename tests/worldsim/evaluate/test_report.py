@@ -200,6 +200,14 @@ def test_the_command_writes_figures_and_pictures(small_world, tmp_path, capsys):
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json"] + [".png"] * 4
 
 
+def test_dreams_are_shown_without_measuring(small_world, tmp_path):
+    options = ["--quick", "--sheets", "2", "--length", "5", "--out", str(tmp_path)]
+    assert report.main([str(small_world), *options]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["dreams.png"]
+    picture = cv2.imread(str(tmp_path / "dreams.png"))
+    assert picture.shape == (2 * (128 + GAP) + GROUP_GAP, 5 * (128 + GAP), 3)  # 0, 1, 2, 4, 5
+
+
 def test_the_command_fails_when_a_dream_ran_away(small_world, tmp_path, monkeypatch):
     def runs_away(world, env, made, protocol):
         raise DreamError("frame 3 of 9: it ran away")

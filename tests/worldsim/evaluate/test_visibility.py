@@ -1,5 +1,7 @@
 """Visibility: figures of parts of pictures, the classifier, ways back, places least seen."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -87,8 +89,6 @@ def test_the_area_under_the_curve():
 
 
 def test_a_random_walk_there_and_back_ends_where_it_began(engine):
-    from types import SimpleNamespace
-
     card = {"name": "small", "frame_size": 64, "action_set": "dmlab", "engine": "Maze-v0"}
     env = ground_truth.open_engine(SimpleNamespace(**card))
     ((episode, true),) = ground_truth.plays(env, 1, 40, "tuning", env.published_walker, at=20)
@@ -103,8 +103,6 @@ def test_a_random_walk_there_and_back_ends_where_it_began(engine):
 
 
 def test_depth_is_told_only_where_it_is_wanted(engine):
-    from types import SimpleNamespace
-
     card = {"name": "small", "frame_size": 64, "action_set": "dmlab", "engine": "Maze-v0"}
     env = ground_truth.open_engine(SimpleNamespace(**card))
     with ground_truth.telling_depth(env):

@@ -1,0 +1,107 @@
+"""How far an action carries, by what stands around the body."""
+
+import math
+
+import pytest
+import torch
+
+from models.memory.frame_bank import EMPTY
+from models.memory.odometry import Odometry, OdometryConfig, compose_poses, polar_grid
+from tests.support.rooms import FOV, bank_of_looks
+from worldsim.world.batch_invariant import make_batch_invariant
+
+CFG = OdometryConfig(actions=4, sectors=8, rings=3, reach=0.9, width=32, prototypes=5)
+TURNS = (0.4, -0.4, 0.0, 0.0)
+
+
+def grid_of(*points, pose=(0.0, 0.0, 0.0, 0.0)):
+    found = torch.tensor([points], dtype=torch.float32)
+    known = torch.ones(found.shape[:2], dtype=torch.bool)
+    return polar_grid(found, known, torch.tensor([pose]), CFG)[0]
+
+
+def awake() -> Odometry:
+    torch.manual_seed(0)
+    odometry = Odometry(CFG, TURNS, FOV).requires_grad_(False)
+    for weight in (odometry.motions, odometry.offset.weight):
+        torch.nn.init.normal_(weight, std=0.2)
+    make_batch_invariant(odometry)
+    return odometry
+
+
+def test_the_grid_by_hand():
+    """Eight sectors of 45 degrees, counted to the left from straight ahead; three rings of 0.3."""
+    grid = grid_of((0.4, 0.1, 0.0), (0.45, 0.1, 0.2), (-0.1, -0.1, 0.0))
+    counts = torch.zeros(8, 3)
+    counts[0, 1], counts[5, 0] = 2, 1
+    assert torch.allclose(grid[:, :3], torch.log1p(counts) / 3)
+    near = torch.zeros(8)
+    near[0] = 1 - math.hypot(0.4, 0.1) / 0.9
+    near[5] = 1 - math.hypot(0.1, 0.1) / 0.9
+    assert torch.allclose(grid[:, 3], near)
+
+
+@pytest.mark.parametrize(
+    "point", [(1.0, 0.0, 0.0), (0.4, 0.1, -0.5), (0.4, 0.1, 0.5)], ids=["far", "floor", "above"]
+)
+def test_what_is_not_in_the_way_does_not_count(point):
+    assert (grid_of(point) == 0).all()
+
+
+def test_the_grid_turns_with_the_body():
+    ahead = grid_of((0.4, 0.1, 0.0))
+    turned = grid_of((2 - 0.1, 1 + 0.4, 0.3), pose=(2.0, 1.0, math.pi / 2, 0.3))
+    assert torch.allclose(ahead, turned, atol=1e-5)
+
+
+def test_points_that_are_not_known_do_not_count():
+    points, known = torch.tensor([[[0.4, 0.1, 0.0]]]), torch.tensor([[False]])
+    assert (polar_grid(points, known, torch.zeros(1, 4), CFG) == 0).all()
+
+
+def test_mirrored_points_flip_the_sectors():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(1, 60, 3, generator=generator) * 0.4
+    known, pose = torch.ones(1, 60, dtype=torch.bool), torch.zeros(1, 4)
+    mirrored = points * torch.tensor([1.0, -1.0, 1.0])
+    flipped = polar_grid(points, known, pose, CFG).flip(1)
+    assert torch.allclose(polar_grid(mirrored, known, pose, CFG), flipped, atol=1e-6)
+
+
+def test_poses_compose_by_hand():
+    """Two ahead and one to the left while facing +y, then a turn."""
+    pose = torch.tensor([[1.0, 1.0, math.pi / 2, 0.5]])
+    moved = compose_poses(pose, torch.tensor([[2.0, 1.0, 0.25]]), torch.tensor([0.4]))
+    expected = torch.tensor([[0.0, 3.0, math.pi / 2 + 0.4, 0.75]])
+    assert torch.allclose(moved, expected, atol=1e-6)
+
+
+def test_an_action_that_is_not_there_does_not_move():
+    odometry = awake()
+    scan = odometry.scan(bank_of_looks(torch.zeros(1, 4), 16), torch.zeros(1, 4), None)
+    assert (odometry.predict_motion(scan, torch.tensor([-1])) == 0).all()
+    assert (odometry.predict_motion(scan, torch.tensor([2])) != 0).any()
+
+
+def test_a_chosen_motion_is_one_of_the_prototypes_and_its_offset():
+    odometry = awake()
+    scan = odometry.scan(bank_of_looks(torch.zeros(1, 4), 16), torch.zeros(1, 4), None)
+    logits, motions = odometry(scan, torch.tensor([2]))
+    chosen = odometry.predict_motion(scan, torch.tensor([2]))
+    assert torch.equal(chosen[0], motions[0, logits[0].argmax()])
+
+
+@torch.no_grad()
+def test_rows_are_what_they_are_alone():
+    """Of a bank with points, of an empty one, and of another pose."""
+    odometry, generator = awake(), torch.Generator().manual_seed(0)
+    looks = torch.tensor([[2.8, 0.0, 0.2, 0.0], [2.5, 1.0, 2.0, 0.1]])
+    bank = bank_of_looks(looks, 16).map(lambda part, _: part.repeat(3, *[1] * (part.dim() - 1)))
+    bank.ids[1] = EMPTY
+    poses = torch.tensor([[2.7, 0.1, 0.3, 0.0], [0.0, 0.0, 0.0, 0.0], [2.4, 0.9, 1.0, 0.1]])
+    newest, actions = torch.rand(3, 8, 8, generator=generator) + 0.2, torch.tensor([2, 0, 1])
+    together = odometry.predict_motion(odometry.scan(bank, poses, newest), actions)
+    for row in range(3):
+        at = slice(row, row + 1)
+        scan = odometry.scan(bank.map(lambda part, _, at=at: part[at]), poses[at], newest[at])
+        assert torch.equal(odometry.predict_motion(scan, actions[at])[0], together[row])

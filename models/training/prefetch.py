@@ -89,6 +89,8 @@ def _draw_all(
 ) -> None:
     """Draw until the other process is gone."""
     torch.set_num_threads(1)
+    # Else this process would wait at its end, for ever, until somebody reads what it sent last.
+    batches.cancel_join_thread()
     drawer = make()
     if state is not None:
         drawer.load_state_dict(state)

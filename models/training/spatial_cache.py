@@ -81,7 +81,7 @@ def _fits(chunk: Path, network_hash: str) -> bool:
     return False
 
 
-def _write_chunk(paths: list[Path], network: DepthNetwork, network_hash: str, folder: Path) -> Path:
+def _write_chunk(paths: list[Path], network: DepthNetwork, network_hash: str, folder: Path) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
         kept = _write_arrays(paths, network, scratch)

@@ -145,14 +145,17 @@ def train_odometry(
         motion, on situations not learnt from.
     """
     apart = max(len(episodes) // 20, 1)
-    learnt = Situations(odometry, episodes[apart:] or episodes, actions, plan, seed)
     optimiser = torch.optim.AdamW(odometry.parameters(), lr=plan.lr, weight_decay=0.01)
     done = 0
     if path.exists():
         state = load_training(path)
         load_into(odometry, state["odometry"], path)
         done = state["step"]
-    else:
+        if done < plan.steps and "optimiser" in state:
+            optimiser.load_state_dict(state["optimiser"])
+    # a run that resumes draws situations that it has not drawn before
+    learnt = Situations(odometry, episodes[apart:] or episodes, actions, plan, seed + done)
+    if not path.exists():
         odometry.motions.copy_(find_prototypes(learnt, len(odometry.motions), seed))
     for step in range(done, plan.steps):
         for group in optimiser.param_groups:
@@ -163,7 +166,8 @@ def train_odometry(
         optimiser.step()
         if (step + 1) % SAVED == 0 or step + 1 == plan.steps:
             print(f"odometry {step + 1}/{plan.steps}  loss {loss.item():.4f}", flush=True)
-            save_training(path, {"odometry": odometry.state_dict(), "step": step + 1})
+            state = {"odometry": odometry.state_dict(), "step": step + 1}
+            save_training(path, state | {"optimiser": optimiser.state_dict()})
     odometry.requires_grad_(False).eval()
     return measure_odometry(Situations(odometry, episodes[:apart], actions, plan, seed + 1))
 

@@ -201,8 +201,9 @@ class SpatialRecipe:
         odometry = Odometry(self.cfg.odometry, self.actions.turns, self.cfg.memory.field_of_view)
         plan, path = self.cfg.odometry_training, self.out / "odometry.pt"
         told = train_odometry(odometry, self.episodes, self.actions, plan, path, self.cfg.seed)
-        models = (self.codec, average, self.depth, odometry.to(self.device))
-        return SpatialModels(*(copy.deepcopy(model).eval() for model in models)), told
+        models = (self.codec, average, self.depth, odometry)
+        copies = (copy.deepcopy(model).to(self.device).eval() for model in models)
+        return SpatialModels(*copies), told
 
     def export(self, average: nn.Module, folder: Path, step: int) -> str:
         """Write the world folder."""

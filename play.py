@@ -12,9 +12,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from worldsim.arguments import hundredths, natural
+from worldsim.arguments import at_most, between, counted_to, hundredths, natural
 
 WORLD = "dmlab"
+SIGNALLED = 128  # and its number: the status of a program that a signal ended
 DREAMS_ONLY = ("world", "steps", "context_noise", "device")
 
 
@@ -54,18 +55,23 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--policy", metavar="MODULE:FUNCTION", help="who else can drive: see worldsim rollout")
     add("--device", help="where the network runs: cpu (the default) or cuda")
     add = parser.add_argument_group("how it is shown").add_argument
-    add("--zoom", type=natural, metavar="N", help="screen pixels a pixel")
-    add("--fps", type=float, help="frames a second; 0 for as fast as possible")
+    add("--zoom", type=counted_to(64), metavar="N", help="screen pixels a pixel")
+    add("--fps", type=between(0.0, 1000.0), help="frames a second; 0 for as fast as possible")
     add("--keys", metavar="YAML", help="your own keys; see worldsim/runtime/core/bindings.py")
     add("--fullscreen", action="store_true", help="take the whole screen")
     add("--no-hud", action="store_true", help="begin without the figures")
-    add("--headless", type=natural, metavar="N", help="no window: make N frames, print how fast")
+    add(
+        "--headless",
+        type=at_most(10**9),
+        metavar="N",
+        help="no window: make N frames, print how fast",
+    )
     add = parser.add_argument_group("what is kept").add_argument
     add("--record", nargs="?", const="recordings", metavar="DIR", help="record from the start")
     add("--saves", default="saves", metavar="DIR", help="where quick saves and slots go")
     add(
         "--rewind-mb",
-        type=natural,
+        type=at_most(1 << 20),
         default=256,
         metavar="MB",
         help="memory for going back in time (default: %(default)s)",
@@ -97,6 +103,8 @@ def main(argv: list[str] | None = None) -> int:
     check_names()
     session = build(options)
     recorder = session.recorder
+    if recorder.on:
+        recorder.check_folder()
     recorder.recover()
     try:
         with session.command_queue.stopping_on_signals():
@@ -113,7 +121,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"set aside, it could not be finished: {journal}; {advice}", file=sys.stderr)
     if recorder.trouble:
         print(recorder.trouble, file=sys.stderr)
-    return 1 if recorder.trouble else 0
+        return 1
+    return SIGNALLED + session.command_queue.signal if session.command_queue.signal else 0
 
 
 def build(options: argparse.Namespace):

@@ -1,5 +1,4 @@
-"""Train a world: python train_world.py assets/configs/dmlab.yaml  [--set a.b=c ...] [--smoke]
-[--out DIR]
+"""Train a world: python train_world.py dmlab [--set a.b=c ...] [--smoke] [--out DIR]
 
 Codec -> latents -> dynamics -> a world folder. The same command resumes; --smoke does everything in
 about a minute, for tests.
@@ -10,13 +9,18 @@ import argparse
 import sys
 from pathlib import Path
 
+from worldsim.config import ConfigError, nearest
+from worldsim.paths import asset
+
+PARTS = ("", "published/", "autoencoder/")  # of assets/configs, in this order
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
         prog="worldsim train", description="Train a world from episodes. The same command resumes."
     )
-    p.add_argument("config", help="a YAML file, e.g. assets/configs/dmlab.yaml")
+    p.add_argument("config", help="a name, e.g. dmlab, or a YAML file")
     p.add_argument("--set", action="append", default=[], metavar="a.b=c", help="override a setting")
     p.add_argument(
         "--out", type=Path, help="where checkpoints, log and the world go (default: runs/<name>)"
@@ -32,9 +36,34 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def config_names() -> list[str]:
+    """What may be trained by name: the configurations that ship with the code."""
+    folder = asset("configs")
+    paths = [path for part in PARTS for path in folder.glob(f"{part}*.yaml")]
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in paths)
+
+
+def find_config(given: str) -> str:
+    """The path of a configuration by name (`dmlab`, `far-b-long-dmlab`) or by path.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if given.endswith((".yaml", ".yml")) or Path(given).is_file():
+        return given
+    names = config_names()
+    found = [name for name in names if given in (name, name.rpartition("/")[2])]
+    if not found:
+        close = nearest(given, names)
+        hint = f"did you mean {close}?" if close else f"there are {', '.join(names)}"
+        raise ConfigError(f"there is no configuration {given!r:.60}; {hint}")
+    return str(asset("configs", f"{found[0]}.yaml"))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the training; 0 when it is done."""
     args = parser().parse_args(argv)
+    args.config = find_config(args.config)
     from models.training.recipe_autoencoder import is_autoencoder, train_autoencoder
     from models.training.recipe_far import train
     from models.training.spatial_config import is_spatial

@@ -1,28 +1,62 @@
 """Kinds of arguments on the command lines; argparse turns their errors into its own sentences."""
 
+import math
 from argparse import ArgumentTypeError
+from collections.abc import Callable
+
+MOST = 2**63 - 1  # of a seed, or of any other whole number
 
 
 def natural(text: str) -> int:
     """A whole number from 0."""
-    if not text.isascii() or not text.isdigit():
-        raise ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
-    return int(text)
+    return _whole(text, 0, MOST)
 
 
 def counted(text: str) -> int:
     """A whole number from 1."""
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)
+    return _whole(text, 1, MOST)
+
+
+def at_most(most: int) -> Callable[[str], int]:
+    """A kind: a whole number from 0 to `most`."""
+    return lambda text: _whole(text, 0, most)
+
+
+def counted_to(most: int) -> Callable[[str], int]:
+    """A kind: a whole number from 1 to `most`."""
+    return lambda text: _whole(text, 1, most)
+
+
+def between(least: float, most: float) -> Callable[[str], float]:
+    """A kind: a number from `least` to `most`."""
+
+    def convert(text: str) -> float:
+        number = _number(text)
+        if not least <= number <= most:
+            raise ArgumentTypeError(f"must be in [{least:g}, {most:g}], got {text!r:.40}")
+        return number
+
+    return convert
 
 
 def hundredths(text: str) -> float:
     """A number from 0 to 0.99, of two digits at most after the point."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
+    number = _number(text)
     if not 0 <= number < 1 or round(number, 2) != number:
-        raise ArgumentTypeError(f"expected 0 to 0.99 in steps of 0.01, got {text!r}")
+        raise ArgumentTypeError(f"expected 0 to 0.99 in steps of 0.01, got {text!r:.40}")
     return number
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    plain = text.isascii() and text.isdigit() and len(text) <= 40
+    if not plain or not least <= int(text) <= most:
+        bound = "" if most == MOST else f" to {most}"
+        raise ArgumentTypeError(f"expected a whole number from {least}{bound}, got {text!r:.40}")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from worldsim.import_check import HOME, check_names
+from worldsim.reading import cut_sentence
 
 
 class Command(NamedTuple):
@@ -89,7 +90,7 @@ def run(function: Callable[[list[str]], int | None], arguments: Sequence[str]) -
             raise
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             _abandon_output()  # what is left in its buffer would fail again at the exit
-        print(f"worldsim: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"worldsim: {cut_sentence(' '.join(str(error).split()))}", file=sys.stderr)
         return USER_ERROR
 
 

@@ -180,7 +180,7 @@ def _converted(hint: Any, value: Any, path: str) -> Any:
     if origin is dict and isinstance(value, Mapping):
         item = typing.get_args(hint)[1]
         return {key: _converted(item, inside, _join(path, key)) for key, inside in value.items()}
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) < 2**64:
         return float(value)
     if hint is Path and isinstance(value, (str, Path)):
         return Path(value)

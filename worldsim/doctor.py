@@ -71,7 +71,7 @@ def _looked(check: Check) -> Finding:
         return Finding(" ".join(f"{type(error).__name__}: {error}".split()), _REINSTALL)
 
 
-_REINSTALL = "install it again, in a fresh virtual environment: pip install -e ."
+_REINSTALL = "install it again, in a fresh virtual environment: pip install worldsim"
 
 
 def look_at_python() -> Finding:
@@ -156,7 +156,7 @@ def look_at_engine() -> Finding:
     """The packages of the maze engine."""
     found = _versions("labmaze", "mujoco")
     if len(found) < 2:
-        return Finding(", ".join(found), "pip install -e '.[maze]' (only Maze-v0 needs it)")
+        return Finding(", ".join(found), "pip install 'worldsim[maze]' (only Maze-v0 needs it)")
     return Finding(", ".join(found))
 
 

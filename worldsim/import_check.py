@@ -25,7 +25,8 @@ def check_names() -> None:
         found = _location(name)
         if found is None:
             raise NameConflict(
-                f"no package {name!r} is found: run `pip install -e .` in the project's folder."
+                f"no package {name!r} is found: run `pip install --force-reinstall worldsim`, or "
+                f"`pip install -e .` in a checkout."
             )
         if found != HOME / name:
             raise NameConflict(

@@ -12,18 +12,23 @@ from typing import Any
 
 import yaml
 
+from worldsim.reading import ReadError, read_text
 
-class ConfigError(ValueError):
+MOST_BYTES = 4 << 20
+_MOST_DIGITS = 20
+
+
+class ConfigError(ReadError):
     """A configuration that cannot be used; the message is one sentence for the user."""
 
 
 def load_yaml(path: str | Path) -> Any:
     """The plain data (dict, list, str, int, float, bool, None) in a YAML 1.2 file."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path, MOST_BYTES)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as text ({error}).") from None
     return parse_yaml(text, str(path))
 
@@ -35,8 +40,9 @@ def parse_yaml(text: str, source: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{source}{line}: {error.problem}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{source}: not readable YAML ({str(error).splitlines()[0]}).") from None
+    except Exception as error:  # whatever the parser makes of it
+        told = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+        raise ConfigError(f"{source}: not readable YAML ({told:.120}).") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -69,6 +75,8 @@ class _Loader(yaml.SafeLoader):
 
 def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = loader.construct_scalar(node)
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a whole number must fit into 64 bits, got one of {len(text)} digits")
     return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
 

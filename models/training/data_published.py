@@ -52,7 +52,8 @@ def open_encoder(
     """
     if weights is not None and not weights.is_file():
         raise ValueError(
-            f"there are no autoencoder weights {weights}: docs/published.md says where to get them."
+            f"there are no autoencoder weights {weights}: "
+            f"docs/published.md of the source says where to get them."
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -5,14 +5,13 @@ labels, noise; or image), outputs (velocity_*, rollout_*; or latent, reconstruct
 network's `config` as JSON in its metadata, beside `rollout` where there is one.
 """
 
-import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.codec.dcae import autoencoder_from
@@ -27,9 +26,14 @@ from models.nn.flow_matching import velocity_step
 from models.nn.noise_schedule import published_sigmas
 from models.zoo.presets import far_config
 from models.zoo.tensor_names import from_published
+from worldsim.reading import parse_json, reading
+from worldsim.world.allocation import CALLS_A_TENSOR, GROWTH, SLACK, allocating_at_most
+from worldsim.world.card import check_sizes
+from worldsim.world.tensor_files import read_safetensors
 
 TOLERANCE = 1e-4
 META = ("config", "rollout")
+WHAT = ("golden file", "give a safetensors file")
 FAR_INPUTS = {"latents", "timesteps", "actions", "labels", "noise"}
 
 
@@ -72,16 +76,12 @@ def read_golden(path: str | Path) -> Golden:
     Raises:
         ValueError: it is not one.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            written = file.metadata() or {}
-            meta = {name: json.loads(written[name]) for name in META if name in written}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no golden file ({error}): give a safetensors file") from error
-    if "config" not in meta:
-        raise ValueError(f"{path} is no golden file: its metadata has no config")
-    return Golden(meta, tensors)
+    with reading(path, *WHAT):
+        written, tensors = read_safetensors(path, *WHAT)
+        meta = {name: parse_json(written[name]) for name in META if name in written}
+        if not isinstance(meta.get("config"), dict):
+            raise ValueError("its metadata has no config")
+        return Golden(meta, tensors)
 
 
 @torch.no_grad()
@@ -93,9 +93,10 @@ def differences(golden: Golden) -> Iterator[Difference]:
     """
     outputs = autoencoder_outputs if "image" in golden.tensors else far_outputs
     found = False
-    for name, make in outputs(golden):
-        found = True
-        yield Difference(name, _largest(make(), golden.tensors[name.partition(" ")[0]]))
+    with reading("the golden file", *WHAT):
+        for name, make in outputs(golden):
+            found = True
+            yield Difference(name, _largest(make(), golden.tensors[name.partition(" ")[0]]))
     if not found:
         raise ValueError("the golden file has no output to compare: velocity_*, rollout_*, latent")
 
@@ -109,9 +110,17 @@ def _largest(ours: Tensor, theirs: Tensor) -> float:
 Output = tuple[str, Callable[[], Tensor]]
 
 
+def _bounded(golden: Golden) -> AbstractContextManager[None]:
+    """A network may take what the weights can fill; the file claims its sizes."""
+    check_sizes(golden.meta["config"], "config")
+    size = sum(tensor.numel() * tensor.element_size() for tensor in golden.tensors.values())
+    return allocating_at_most(SLACK + GROWTH * size, CALLS_A_TENSOR * (len(golden.tensors) + 100))
+
+
 def autoencoder_outputs(golden: Golden) -> Iterator[Output]:
     """DC-AE's latent of an image, and the picture of the file's latent."""
-    model = autoencoder_from(golden.meta["config"], golden.weights)
+    with _bounded(golden):
+        model = autoencoder_from(golden.meta["config"], golden.weights)
     image = golden.tensors["image"]
     made = {
         "latent": lambda: model.encode(image).latent,
@@ -134,8 +143,9 @@ class Clip(NamedTuple):
 def far_outputs(golden: Golden) -> Iterator[Output]:
     """FAR's and FAR-Long's velocities and rollouts, uncached and cached."""
     tensors, clip = golden.tensors, clip_of(golden.tensors)
-    cfg = far_config(golden.meta["config"], clip.latents.shape[-1])
-    network = FARReferenceNetwork(cfg).requires_grad_(False).eval()
+    with _bounded(golden):
+        cfg = far_config(golden.meta["config"], clip.latents.shape[-1])
+        network = FARReferenceNetwork(cfg).requires_grad_(False).eval()
     network.load_state_dict(from_published(golden.weights, cfg))
     for name in golden.outputs(FAR_INPUTS):
         if name.startswith("velocity_all"):

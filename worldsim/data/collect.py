@@ -160,7 +160,6 @@ def missing_seeds(plan: Plan) -> tuple[int, ...]:
     """The plan's seeds that have no episode yet; also clears away what killed writers left."""
     from worldsim.data.store import EpisodeStore
 
-    plan.folder.mkdir(parents=True, exist_ok=True)
     for path in plan.folder.glob(".writing-*.tmp"):
         with contextlib.suppress(FileNotFoundError):  # its writer may finish at any moment
             if time.time() - path.stat().st_mtime > _STALE:
@@ -197,7 +196,7 @@ def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
     try:
         for seed in seeds:
             episode = play_episode(env, seed, plan)
-            store.append(episode)
+            store.append(episode, once=True)  # another collection may have been faster
             yield len(episode.frames)
     finally:
         env.close()
@@ -256,7 +255,7 @@ def main(argv: list[str] | None = None) -> int:
         task=args.task,
     )
     try:
-        _run(plan, args.workers)
+        run_plan(plan, args.workers)
     except KeyboardInterrupt:
         print("\nstopped; what is stored is whole, the same command goes on from here.")
         return 130
@@ -265,7 +264,22 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _run(plan: Plan, workers: int) -> None:
+def check_plan(plan: Plan) -> None:
+    """Refuse what cannot be collected before a folder is made.
+
+    Raises:
+        ValueError, ImportError: no such environment or task, or its engine is not installed.
+    """
+    from worldsim.tasks import named_function
+
+    if plan.task:
+        named_function(plan.task, "--task")
+    _make(plan).close()
+
+
+def run_plan(plan: Plan, workers: int) -> None:
+    """Collect what is not there yet, and tell of progress; raises as `collect` does."""
+    check_plan(plan)
     seeds = missing_seeds(plan)
     start = said = time.monotonic()
     frames, pause, end = 0, *((0.2, "\r") if sys.stdout.isatty() else (10, "\n"))

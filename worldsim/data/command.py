@@ -70,9 +70,15 @@ def run_import(args: argparse.Namespace) -> int:
         damaged.append(error)
         print(f"left out: {error}", file=sys.stderr)
 
+    notes = []
     store = EpisodeStore(args.target)
-    new = import_clips(args.source, store, LAYOUTS[args.layout], args.root, refused)
+    new = import_clips(
+        args.source, store, LAYOUTS[args.layout], args.root, refused, noted=notes.append
+    )
     count = sum(1 for _ in new)
+    if notes:
+        more = f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""
+        print(f"{notes[0]}{more}", file=sys.stderr)
     print(f"{args.target}: {count} written, {len(store)} in all, {len(damaged)} left out.")
     return 1 if damaged else 0
 

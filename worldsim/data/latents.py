@@ -12,15 +12,19 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from worldsim.data.npz import read_arrays
 from worldsim.data.store import EpisodeStore
+from worldsim.reading import read_json, reading
 from worldsim.types import NULL_ACTION, Episode
 
 RAW, STEPS, META = "latents.raw", "steps.npz", "meta.json"
 FILES = {RAW, STEPS, META}
+_ARRAYS = {"actions": "<i8", "poses": "<f4", "posed": "|b1", "bounds": "<i8"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +42,21 @@ class LatentCache:
 
 
 def open_latents(folder: Path) -> LatentCache:
-    """Map a finished cache."""
-    steps = np.load(folder / STEPS)
-    shape = (int(steps["bounds"][-1]), *json.loads((folder / META).read_text())["shape"])
-    latents = np.memmap(folder / RAW, np.float16, "r", shape=shape)
-    return LatentCache(
-        latents=latents, **{name: steps[name] for name in ("actions", "poses", "posed", "bounds")}
-    )
+    """Map a finished cache.
+
+    Raises:
+        ReadError: it is damaged.
+    """
+    with reading(folder, "cache of latents that can be read", "delete it, it is made again"):
+        steps = read_arrays(folder / STEPS, _ARRAYS)
+        count = int(steps["bounds"][-1])
+        shape = (count, *read_json(folder / META, "meta of latents")["shape"])
+        if not (np.diff(steps["bounds"]) > 0).all() or steps["bounds"][0] != 0:
+            raise ValueError("its episodes overlap")
+        if any(len(steps[name]) != count for name in ("actions", "poses")):
+            raise ValueError("its steps are of other frames")
+        latents = np.memmap(folder / RAW, np.float16, "r", shape=shape)
+        return LatentCache(latents=latents, **steps)
 
 
 def cached_latents(
@@ -58,7 +70,7 @@ def cached_latents(
         "codec": codec_hash,
         "shape": list(codec.latent_shape),
     }
-    if (folder / META).exists() and json.loads((folder / META).read_text()) == meta:
+    if (folder / META).exists() and _read_meta(folder) == meta:
         return open_latents(folder)
     if folder.exists() and any(folder.iterdir()) and not _is_cache(folder):
         raise ValueError(f"{folder} is no cache of latents: give another data.cache")
@@ -75,12 +87,16 @@ def cached_latents(
     return open_latents(folder)
 
 
+def _read_meta(folder: Path) -> Any:
+    try:
+        return read_json(folder / META, "meta of latents")
+    except (OSError, ValueError):
+        return None
+
+
 def _is_cache(folder: Path) -> bool:
     """Whether a folder may be deleted: it holds what a cache holds, and nothing else."""
-    try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    meta = _read_meta(folder)
     ours = isinstance(meta, dict) and set(meta) == {"episodes", "codec", "shape"}
     return ours and {path.name for path in folder.iterdir()} == FILES
 

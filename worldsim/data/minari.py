@@ -1,4 +1,4 @@
-"""Episodes as a Minari data set, which offline learners read. Needs `pip install -e '.[data]'`.
+"""Episodes as a Minari data set, which offline learners read. Needs `pip install 'worldsim[data]'`.
 
 Frames are kept losslessly, in HDF5. Minari puts the set below MINARI_DATASETS_PATH, or ~/.minari.
 """
@@ -10,6 +10,36 @@ from typing import Any
 import numpy as np
 
 from worldsim.types import Episode
+
+
+def check_minari(name: str) -> None:
+    """Refuse at once what `export` would refuse at the end.
+
+    Raises:
+        ImportError: Minari is not installed.
+        ValueError: the name is no id of Minari's, or is taken.
+    """
+    minari, _ = _libraries()
+    try:
+        parsed = import_module("minari.dataset.minari_dataset").parse_dataset_id(name)
+        taken = name in minari.list_local_datasets()
+    except (ValueError, AssertionError) as error:
+        raise ValueError(f"Minari refuses {name!r:.80}: {error}") from error
+    if parsed[-1] is None or taken:
+        why = "there is such a data set" if taken else "give a version, as in dmlab/random-v0"
+        raise ValueError(f"Minari refuses {name!r:.80}: {why}")
+
+
+def _libraries() -> tuple[Any, Any]:
+    """Minari, and its module of buffers."""
+    try:
+        import_module("h5py")
+        return import_module("minari"), import_module("minari.data_collector.episode_buffer")
+    except ImportError as error:
+        raise ImportError(
+            f"exporting to Minari needs it ({error}): pip install 'worldsim[data]'",
+            name=error.name,
+        ) from error
 
 
 def export(name: str, episodes: Sequence[Episode], actions: int) -> Any:
@@ -29,14 +59,7 @@ def export(name: str, episodes: Sequence[Episode], actions: int) -> Any:
     """
     import gymnasium
 
-    try:
-        minari = import_module("minari")
-        buffers = import_module("minari.data_collector.episode_buffer")
-        import_module("h5py")
-    except ImportError as error:
-        raise ImportError(
-            f"exporting to Minari needs it ({error}): pip install -e '.[data]'", name=error.name
-        ) from error
+    minari, buffers = _libraries()
     if not episodes:
         raise ValueError("there are no episodes to export.")
     try:

@@ -7,28 +7,20 @@ bomb, or lie in its headers: each is one sentence, and nothing larger than annou
 import math
 import os
 import tempfile
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from worldsim.reading import ReadError, short_path
+
 MAX_BYTES = 2 << 30
 """The most one file may unpack to: 150,000 frames of 64 px."""
 _LEVEL = 1
-_DAMAGE = (
-    *(ValueError, EOFError, OSError, RuntimeError, NotImplementedError),
-    *(zlib.error, zipfile.BadZipFile),
-    *(
-        MemoryError,
-        RecursionError,
-        SyntaxError,
-        tokenize.TokenError,
-    ),  # a header made to choke the parser
-)
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as numpy writes them
+_MOST_MEMBERS = 10_000
 
 
 Dtypes = Mapping[str, str | tuple[str, ...]]
@@ -40,6 +32,7 @@ def read_arrays(
     optional: Collection[str] = (),
     only: Collection[str] | None = None,
     others: bool = False,
+    most: int = MAX_BYTES,
 ) -> dict[str, np.ndarray]:
     """Read arrays from an npz file.
 
@@ -50,6 +43,7 @@ def read_arrays(
         optional: names that may be absent.
         only: the names to read; None reads all that are there.
         others: whether it may hold arrays of other names, which are not read.
+        most: bytes that it may unpack to.
 
     Returns:
         name -> C-ordered array.
@@ -57,34 +51,48 @@ def read_arrays(
     Raises:
         ValueError: the file is missing, damaged, too large, or holds something else.
     """
+    source = path if isinstance(path, str | os.PathLike) else "the archive"
     try:
         with zipfile.ZipFile(path) as archive:
-            present = _check_members(archive, dtypes, optional, others)
+            present = _check_members(archive, dtypes, optional, others, most)
             wanted = present if only is None else [name for name in present if name in only]
             return {name: _read_member(archive, name, dtypes[name]) for name in wanted}
     except FileNotFoundError as error:
-        raise ValueError(f"there is no file {path}.") from error
-    except _DAMAGE as error:
+        raise ReadError(f"there is no file {short_path(source)}.") from error
+    except Exception as error:  # a header made to choke the parser raises anything
         text = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} is damaged or not what it should be: {text}.") from error
+        raise ReadError(
+            f"{short_path(source)} is damaged or not what it should be: {text:.120}."
+        ) from error
 
 
 def _check_members(
-    archive: zipfile.ZipFile, dtypes: Dtypes, optional: Collection[str], others: bool
+    archive: zipfile.ZipFile, dtypes: Dtypes, optional: Collection[str], others: bool, most: int
 ) -> list[str]:
-    names = [info.filename.removesuffix(".npy") for info in archive.infolist()]
+    infos = archive.infolist()
+    if len(infos) > _MOST_MEMBERS:
+        raise ValueError(f"it holds {len(infos)} members")
+    odd = [i for i in infos if i.compress_type not in _PACKED or not i.filename.endswith(".npy")]
+    if odd and not others:
+        raise ValueError(
+            f"its member {odd[0].filename[:60]!a} must be an .npy that is stored or deflated"
+        )
+    names = [info.filename.removesuffix(".npy") for info in infos]
     missing = set(dtypes) - set(optional) - set(names)
     surplus = set() if others else set(names) - set(dtypes)
     if len(names) != len(set(names)) or missing or surplus:
         raise ValueError(f"it should hold {', '.join(dtypes)}, and holds {', '.join(names)[:200]}")
-    if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
-        raise ValueError(f"it would unpack to more than {MAX_BYTES >> 20} MiB")
+    if sum(info.file_size for info in infos) > most:
+        raise ValueError(f"it would unpack to more than {most >> 20} MiB")
     return [name for name in names if name in dtypes]
 
 
 def _read_member(archive: zipfile.ZipFile, name: str, dtypes: str | tuple[str, ...]) -> np.ndarray:
     """Read one array, once its header has been compared with its size."""
-    size = archive.getinfo(f"{name}.npy").file_size
+    info = archive.getinfo(f"{name}.npy")
+    size = info.file_size
+    if info.compress_type not in _PACKED:
+        raise ValueError(f"{name} must be stored or deflated")
     with archive.open(f"{name}.npy") as file:
         shape, dtype = _read_header(file, name, dtypes)
         if math.prod(shape) * np.dtype(dtype).itemsize > size:
@@ -104,13 +112,17 @@ def _read_header(
         raise ValueError(f"{name} is in numpy format {version}, not (1, 0)")
     shape, fortran, found = np.lib.format.read_array_header_1_0(file)
     wanted = (dtypes,) if isinstance(dtypes, str) else dtypes
-    if found.str not in wanted or fortran or any(n < 0 for n in shape):
+    if found.str not in wanted or fortran or any(type(n) is not int or n < 0 for n in shape):
         raise ValueError(f"{name} should be {' or '.join(wanted)} in C order, and is {found.str}")
     return shape, found.str
 
 
 def write_arrays(
-    folder: Path, stem: str, arrays: Mapping[str, np.ndarray], replace: bool = False
+    folder: Path,
+    stem: str,
+    arrays: Mapping[str, np.ndarray],
+    replace: bool = False,
+    once: bool = False,
 ) -> Path:
     """Write arrays to a new npz file in a folder, which is made if need be.
 
@@ -122,6 +134,7 @@ def write_arrays(
         stem: the name without `.npz`; a name that is taken gets `-1`, `-2`...
         arrays: name -> array.
         replace: take the place of a file of that name instead.
+        once: leave a file of that name, and write none.
 
     Returns:
         The path of the file.
@@ -141,9 +154,10 @@ def write_arrays(
             file.flush()
             os.fsync(file.fileno())
         os.chmod(scratch, 0o644)  # mkstemp's files are private
-        path = (
-            _rename(scratch, folder / f"{stem}.npz") if replace else _claim(scratch, folder, stem)
-        )
+        if replace:
+            path = _rename(scratch, folder / f"{stem}.npz")
+        else:
+            path = _claim(scratch, folder, stem, once)
         _sync_folder(folder)
         return path
     except OSError as error:  # a write knows no file name
@@ -167,8 +181,10 @@ def _rename(scratch: str, path: Path) -> Path:
     return path
 
 
-def _claim(scratch: str, folder: Path, stem: str) -> Path:
-    """Give a finished file the first free name; a link fails where a rename would replace."""
+def _claim(scratch: str, folder: Path, stem: str, once: bool) -> Path:
+    """Give a finished file the first free name; a link fails where a rename would replace. With
+    `once` a file that has the name stays the only one.
+    """
     number = 0
     while True:
         path = folder / (f"{stem}-{number}.npz" if number else f"{stem}.npz")
@@ -177,10 +193,13 @@ def _claim(scratch: str, folder: Path, stem: str) -> Path:
             os.link(scratch, path)
             return path
         except FileExistsError:
-            continue
+            if once:
+                return path
         except OSError:  # a file system without hard links
             if not path.exists():
                 return _rename(scratch, path)
+            if once:
+                return path
 
 
 def _sync_folder(folder: Path) -> None:

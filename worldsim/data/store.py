@@ -29,10 +29,12 @@ from pathlib import Path
 import numpy as np
 
 from worldsim.data.npz import read_arrays, write_arrays
+from worldsim.reading import ReadError, check_number, check_text, parse_json, short_path
 from worldsim.types import Episode, EpisodeMeta
 
 _OPTIONAL = {"poses": "<f4", "depths": "<f2", "heights": "<f4"}
 _ARRAYS = {"frames": "|u1", "actions": "<i8", "rewards": "<f4", **_OPTIONAL, "meta": "|u1"}
+_MOST_META = 4 << 20
 
 
 class EpisodeStore:
@@ -107,13 +109,15 @@ class EpisodeStore:
         stems = (name.removesuffix(".npz").split("-")[0] for name in self._names)
         return {int(stem) for stem in stems if stem.isascii() and stem.isdigit()}
 
-    def append(self, episode: Episode, name: str | None = None) -> Path:
+    def append(self, episode: Episode, name: str | None = None, once: bool = False) -> Path:
         """Write an episode to a new file.
 
         Args:
             episode: what to write.
             name: the file's name without `.npz`; None takes the seed, or `episode` where there is
                 none. A name that is taken gets `-1`, `-2`...
+            once: leave an episode of that name as it is, and write none: for work that may be done
+                twice.
 
         Returns:
             The path of the file.
@@ -124,7 +128,7 @@ class EpisodeStore:
         """
         seed = episode.meta.seed
         stem = name or ("episode" if seed is None else f"{seed:010d}")
-        path = write_arrays(self.folder, stem, _to_arrays(episode))
+        path = write_arrays(self.folder, stem, _to_arrays(episode), once=once)
         self.refresh()
         return path
 
@@ -155,6 +159,23 @@ def _to_arrays(episode: Episode) -> dict[str, np.ndarray]:
 
 def _parse_meta(path: str | os.PathLike, raw: np.ndarray) -> EpisodeMeta:
     try:
-        return EpisodeMeta(**json.loads(raw.tobytes()))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} has an unreadable meta: {error}.") from error
+        if raw.size > _MOST_META:
+            raise ValueError(f"it has {raw.size} bytes")
+        meta = EpisodeMeta(**parse_json(raw.tobytes()))
+        _check_meta(meta)
+        return meta
+    except Exception as error:
+        raise ReadError(f"{short_path(path)} has an unreadable meta: {error!s:.120}.") from error
+
+
+def _check_meta(meta: EpisodeMeta) -> None:
+    check_text(meta.source, "source", 200)
+    check_text(meta.action_set, "action_set", 200)
+    check_number(meta.fps, "fps", 1e-3, 1e6)
+    for name, value in (("world", meta.world), ("world_hash", meta.world_hash)):
+        if value is not None:
+            check_text(value, name, 200)
+    if meta.seed is not None:
+        check_number(meta.seed, "seed", -(2**63), 2**64, whole=True)
+    if not isinstance(meta.extra, dict) or not isinstance(meta.terminated, bool):
+        raise ValueError("extra must be named values, and terminated true or false")

@@ -19,6 +19,7 @@ from worldsim.paths import native_path
 
 MAX_SIDE = 4096
 _HEAD = 12
+MOST_RATE = 10_000.0
 
 
 def video_length(path: str | os.PathLike) -> int:
@@ -29,6 +30,19 @@ def video_length(path: str | os.PathLike) -> int:
     """
     with _opened(Path(path)) as (_, length):
         return length
+
+
+def video_rate(path: str | os.PathLike) -> float | None:
+    """Frames a second as a video tells them; None where it does not.
+
+    Raises:
+        ValueError: it is no video that can be read.
+    """
+    import cv2
+
+    with _opened(Path(path)) as (capture, _):
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+    return rate if 0 < rate < MOST_RATE else None
 
 
 def read_video(path: str | os.PathLike, indices: Sequence[int] | None = None) -> np.ndarray:

@@ -1,12 +1,14 @@
 """Tasks shared out over processes, which report back; knows nothing of what they do.
 
-A process ends by itself when whoever started it stops listening, even by kill -9: its next report
-has nowhere to go. So a task should leave whole files behind, and no process is orphaned.
+A process ends by itself when whoever started it is gone, even by kill -9. So a task should leave
+whole files behind, and no process is orphaned.
 """
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -69,8 +71,19 @@ def _reports(links: list[Connection]) -> Iterator[Any]:
             yield report
 
 
+def _die_with_parent() -> None:
+    """End at once when whoever started this process is gone, even by kill -9: a process that lives
+    on would do again what the next command does.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
 def _do(work: Work, tasks: Sequence[Any], link: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_die_with_parent, name="parent watch", daemon=True).start()
     try:
         for report in work(tasks):
             link.send(report)

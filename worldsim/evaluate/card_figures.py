@@ -5,10 +5,11 @@
 Figures are no part of a world's identity: saved states and recordings stay valid.
 """
 
-import json
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+from worldsim.world.card import read_card
 from worldsim.world.checkpoint import CARD, check_world, write_card
 
 
@@ -64,7 +65,7 @@ def write_figures(folder: Path, report: dict[str, Any]) -> str:
             f"the report is of a world with the hash {report['hash'][:12]}, {folder} has another: "
             f"evaluate this one"
         )
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    card = dataclasses.asdict(read_card(folder / CARD))
     card["figures"] = summary(report)
     write_card(folder, card)
     return check_world(folder)

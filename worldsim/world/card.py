@@ -1,7 +1,6 @@
 """What a world says of itself: its card, and the starts that come with it. Knows no network."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from worldsim.paths import check_name
+from worldsim.reading import check_number, check_text, read_json, reading
 from worldsim.types import Episode
 from worldsim.upgrades import upgrade_settings
-from worldsim.world.checkpoint import WorldError
+from worldsim.world.error import WorldError
 
 BUILDERS = {
     "far": "models.build.networks:build_far",
@@ -19,6 +19,11 @@ BUILDERS = {
     "far-reference": "models.build.networks:build_far_reference",
 }
 FORMAT = 1
+FPS = (0.1, 1000.0)
+MOST_BYTES, MOST_TEXT, MOST_NESTED, MOST_ITEMS = 4 << 20, 500, 8, 1000
+MOST_SIZE, MOST_LAYERS = 2**16, 256
+LAYERS = ("layers", "blocks", "depth")
+EVERYTHING = ("window", "memory", "parameters")  # may say "all", which is 2**31
 
 
 class Spawn(NamedTuple):
@@ -59,13 +64,13 @@ def read_card(path: Path) -> WorldCard:
     Raises:
         WorldError: not a card, or one of a version or builder that is not known here.
     """
-    try:
-        card = upgrade_card(WorldCard(**json.loads(path.read_text(encoding="utf-8"))))
-        check_name(card.name, "a world's name")
-        check_name(card.action_set, "an action set's name")
-        check_name(card.builder, "a builder's name")
-    except (ValueError, TypeError) as error:
-        raise WorldError(f"{path} is no world card ({error}): fetch the world again") from error
+    with reading(path, "world card", "fetch the world again", WorldError):
+        data = read_json(path, "world card", "fetch the world again", WorldError, MOST_BYTES)
+        if not isinstance(data, dict):
+            raise ValueError(f"it holds {type(data).__name__}, expected names and values")
+        card = WorldCard(**data)
+        _check_card(card)
+        card = upgrade_card(card)
     if card.format != FORMAT:
         raise WorldError(
             f"{path} has format {card.format}, this program reads {FORMAT}: upgrade worldsim"
@@ -81,6 +86,42 @@ def read_card(path: Path) -> WorldCard:
 def upgrade_card(card: WorldCard) -> WorldCard:
     """A card whose settings have their names of today."""
     return dataclasses.replace(card, settings=upgrade_settings(card.settings)[0])
+
+
+def _check_card(card: WorldCard) -> None:
+    check_name(card.name, "a world's name")
+    check_name(card.action_set, "an action set's name")
+    check_name(card.builder, "a builder's name")
+    for name in ("title", "engine", "licence"):
+        check_text(getattr(card, name), name, MOST_TEXT)
+    check_number(card.fps, "fps", *FPS)
+    check_number(card.frame_size, "frame_size", 8, 2048, whole=True)
+    check_number(card.steps, "steps", 1, 1000, whole=True)
+    check_number(card.format, "format", 0, 2**31, whole=True)
+    for name in ("settings", "training", "figures"):
+        if not isinstance(getattr(card, name), dict):
+            raise ValueError(f"{name} must be named values, got {getattr(card, name)!r:.40}")
+    check_sizes(card.settings)
+
+
+def check_sizes(settings: Any, name: str = "settings", depth: int = 0) -> None:
+    """Bounds that hold for every setting of a network, before anything is made of it.
+
+    Raises:
+        ReadError: a number or a list that no network has.
+    """
+    if depth > MOST_NESTED:
+        raise ValueError(f"{name} is nested too deep")
+    if isinstance(settings, int | float) and not isinstance(settings, bool):
+        last = name.rpartition(".")[2]
+        most = MOST_LAYERS if last in LAYERS else 2**31 if last in EVERYTHING else MOST_SIZE
+        check_number(settings, name, -most, most)
+    if isinstance(settings, dict | list) and len(settings) > MOST_ITEMS:
+        raise ValueError(f"{name} has {len(settings)} values, at most {MOST_ITEMS} are read")
+    items = settings.items() if isinstance(settings, dict) else ()
+    items = enumerate(settings) if isinstance(settings, list) else items
+    for key, value in items:
+        check_sizes(value, f"{name}.{key!s:.40}", depth + 1)
 
 
 def read_spawn(path: Path) -> Spawn:

@@ -11,28 +11,40 @@ Nothing here runs code from a file.
 
 import hashlib
 import json
-import pickle
+import zipfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from worldsim.atomic import atomic_write
+from worldsim.reading import read_json, reading
+from worldsim.world.error import WorldError
+from worldsim.world.tensor_files import read_pickled, read_safetensors
 
 CARD, WEIGHTS, MANIFEST = "card.json", "weights.safetensors", "manifest.json"
 # Fields of a card that decide what is dreamt, or how it is played.
 BEHAVIOUR = ("builder", "settings", "steps", "action_set", "frame_size", "fps", "engine")
-
-
-class WorldError(ValueError):
-    """A world folder or checkpoint that cannot be used; the message says what to do."""
+SPAWNS = "spawns"
+RESTORE = "restore it from where you got the world"
+NO_MANIFEST = "manifest: it is not readable as JSON"
+MOST_MANIFEST = 1 << 20
+SEAL = b"worldsim sha256 "  # then the digest of all that comes before
+CHUNK = 1 << 20
+AGAIN = "delete it to start again, or restore a copy"
 
 
 def save_training(path: Path, state: dict) -> None:
-    """Save a training state: tensors, numbers, strings, lists and dicts."""
-    atomic_write(path, lambda scratch: torch.save(state, scratch))
+    """Save a training state: tensors, numbers, strings, lists and dicts; a checksum ends it."""
+
+    def write(scratch: Path) -> None:
+        torch.save(state, scratch)
+        digest = bytes.fromhex(sha256(scratch))
+        with open(scratch, "ab") as file:
+            file.write(SEAL + digest)
+
+    atomic_write(path, write)
 
 
 def load_training(path: Path) -> dict:
@@ -41,13 +53,34 @@ def load_training(path: Path) -> dict:
     Raises:
         WorldError: the file is not one.
     """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WorldError(
-            f"{path} is no training checkpoint of ours ({type(error).__name__}): delete it to "
-            f"start again, or restore a copy"
-        ) from error
+    kind = "training checkpoint of ours"
+    with reading(path, kind, AGAIN, WorldError):
+        _check_seal(path)
+        state = read_pickled(path, kind, AGAIN, WorldError)
+        if not isinstance(state, dict):
+            raise ValueError(f"it holds a {type(state).__name__}")
+        return state
+
+
+def _check_seal(path: Path) -> None:
+    """Refuse a checkpoint with a flipped bit. One from before there were seals ends as zips do,
+    and is told by the checksums of its members.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        file.seek(max(0, size - len(SEAL) - 32))
+        end = file.read()
+        file.seek(0)
+        if end.startswith(SEAL):
+            digest = hashlib.sha256()
+            for start in range(0, size - len(end), CHUNK):
+                digest.update(file.read(min(CHUNK, size - len(end) - start)))
+            sound = digest.digest() == end[len(SEAL) :]
+        else:
+            with zipfile.ZipFile(file) as archive:
+                sound = archive.testzip() is None and end[-22:-18] == b"PK\5\6"
+    if not sound:
+        raise ValueError("its checksum does not fit, it was damaged")
 
 
 def sha256(path: Path) -> str:
@@ -100,35 +133,52 @@ def check_world(folder: Path) -> str:
             f"{folder} is no world: it has no {MANIFEST}; give a folder made by train_world.py, "
             f"or a name in assets/worlds"
         )
-    try:
-        listed = json.loads((folder / MANIFEST).read_text())
-        pairs = [(str(name), str(digest)) for name, digest in listed.items()]
-    except (ValueError, AttributeError) as error:
+    with reading(folder / MANIFEST, NO_MANIFEST, RESTORE, WorldError):
+        listed = _read_manifest(folder)
+        for name, digest in listed.items():
+            _check_file(folder, name, digest)
+        for name in (CARD, WEIGHTS):
+            if name not in listed:
+                raise WorldError(f"{folder} is no world: its manifest lists no {name}")
+        _check_unlisted(folder, listed)
+        return world_identity(folder / CARD, listed[WEIGHTS])
+
+
+def _read_manifest(folder: Path) -> dict[str, str]:
+    listed = read_json(folder / MANIFEST, NO_MANIFEST, RESTORE, WorldError, MOST_MANIFEST)
+    if not isinstance(listed, dict) or not all(isinstance(d, str) for d in listed.values()):
+        raise WorldError(f"{folder / MANIFEST} must list names and their sha256: {RESTORE}")
+    return listed
+
+
+def _check_file(folder: Path, name: str, digest: str) -> None:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
         raise WorldError(
-            f"{folder / MANIFEST} is not readable as JSON: restore it from where you got the world"
-        ) from error
-    root = folder.resolve()
-    for name, digest in pairs:
-        path = folder / name
-        if not path.resolve().is_relative_to(root):
-            raise WorldError(
-                f"{folder / MANIFEST} names {name!r}, which lies outside the world: don't use "
-                f"this world"
-            )
-        if not path.is_file():
-            raise WorldError(
-                f"{path} is missing: fetch the world again (is it a git-lfs pointer that was "
-                f"never pulled?)"
-            )
-        if sha256(path) != digest:
-            raise WorldError(
-                f"{path} is not the file that the manifest lists (sha256 differs): fetch the "
-                f"world again"
-            )
-    for name in (CARD, WEIGHTS):
+            f"{folder / MANIFEST} names {name!r:.80}, which lies outside the world: don't use this "
+            f"world"
+        )
+    if not path.is_file():
+        raise WorldError(
+            f"{path} is missing: fetch the world again (is it a git-lfs pointer that was "
+            f"never pulled?)"
+        )
+    if sha256(path) != digest:
+        raise WorldError(
+            f"{path} is not the file that the manifest lists (sha256 differs): fetch the "
+            f"world again"
+        )
+
+
+def _check_unlisted(folder: Path, listed: dict[str, str]) -> None:
+    """The manifest lists what there may be: a start that it does not know is not loaded."""
+    for path in sorted((folder / SPAWNS).glob("[!.]*.npz")):
+        name = path.relative_to(folder).as_posix()
         if name not in listed:
-            raise WorldError(f"{folder} is no world: its manifest lists no {name}")
-    return world_identity(folder / CARD, listed[WEIGHTS])
+            raise WorldError(
+                f"{path} is in no manifest: remove it, or fetch the world again (starts are "
+                f"written when a world is exported)"
+            )
 
 
 def world_identity(card: Path, weights_hash: str) -> str:
@@ -141,11 +191,9 @@ def world_identity(card: Path, weights_hash: str) -> str:
     Raises:
         WorldError: the file is no card.
     """
-    try:
-        told = json.loads(card.read_text(encoding="utf-8"))
+    with reading(card, "world card", "fetch the world again", WorldError):
+        told = read_json(card, "world card", "fetch the world again", WorldError)
         behaviour = {name: told[name] for name in BEHAVIOUR}
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorldError(f"{card} is no world card ({error!r}): fetch the world again") from error
     text = json.dumps({"weights": weights_hash, **behaviour}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -156,10 +204,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         WorldError: it is not one, or holds numbers that are not finite.
     """
-    try:
-        weights = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WorldError(f"{path} is no safetensors file ({error}): fetch it again") from error
+    weights = read_safetensors(path, error=WorldError).tensors
     bad = [
         name
         for name, tensor in weights.items()

@@ -1,17 +1,16 @@
 """Checkpoints of other projects: tensors by name, read without running code from the file."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+
+from worldsim.world.tensor_files import read_pickled, read_safetensors
 
 AVERAGED = ("ema", "ema_state_dict", "params_ema", "model_ema", "ema_model")
 PLAIN = ("state_dict", "model", "module", "params", "model_state_dict")
+MOST_DEPTH = 8  # of checkpoints in checkpoints
 PREFIXES = ("module.", "_orig_mod.", "ema_model.", "transformer.", "model.")
 
 
@@ -23,21 +22,18 @@ def read_checkpoint(path: Path, plain: bool) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return without_prefixes(load_file(path))
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(
-            f"{path} is no checkpoint that can be read without running code from it "
-            f"({type(error).__name__}): give a .pth of tensors, or .safetensors"
-        ) from error
+    if path.suffix == ".safetensors":
+        return without_prefixes(read_safetensors(path).tensors)
+    advice = "fetch it again, or give a .pth of tensors or .safetensors"
+    found = read_pickled(path, "checkpoint that can be read without running code from it", advice)
     return without_prefixes(tensors_in(found, PLAIN + AVERAGED if plain else AVERAGED + PLAIN))
 
 
 def tensors_in(found: Any, order: tuple[str, ...]) -> dict[str, Tensor]:
     """The tensors of a nested checkpoint, entering it by the first key of `order` that it has."""
-    while isinstance(found, Mapping):
+    for _ in range(MOST_DEPTH):
+        if not isinstance(found, Mapping):
+            break
         inside = next((k for k in order if isinstance(found.get(k), Mapping)), None)
         if inside is None:
             return {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
@@ -48,7 +44,9 @@ def tensors_in(found: Any, order: tuple[str, ...]) -> dict[str, Tensor]:
 
 def without_prefixes(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names without what wrapping a network (parallel, compiled, averaged) put before them all."""
-    for prefix in PREFIXES:
-        if weights and all(name.startswith(prefix) for name in weights):
-            return without_prefixes({n.removeprefix(prefix): t for n, t in weights.items()})
+    while weights:
+        prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in weights)), None)
+        if prefix is None:
+            break
+        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     return weights

@@ -11,7 +11,6 @@ engine or environment.
 
 import hashlib
 import importlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,12 +20,23 @@ from torch import Tensor
 
 from worldsim.actions import ActionSet, load_actions
 from worldsim.paths import asset
+from worldsim.reading import reading
 from worldsim.types import NULL_ACTION
+from worldsim.world.allocation import CALLS_A_TENSOR, GROWTH, SLACK, allocating_at_most
 from worldsim.world.batch_invariant import decoded, make_batch_invariant, row_by_row
 from worldsim.world.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn
-from worldsim.world.checkpoint import CARD, WEIGHTS, WorldError, check_world, load_weights
+from worldsim.world.checkpoint import (
+    CARD,
+    SPAWNS,
+    WEIGHTS,
+    WorldError,
+    check_world,
+    load_weights,
+)
 from worldsim.world.protocols import Carry, Parts
 from worldsim.world.state import WorldState
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # with memory of their own; "meta" has none
 
 
 class WorldModel:
@@ -159,28 +169,11 @@ class WorldModel:
         """Read a state saved by `WorldState.save`.
 
         Raises:
-            WorldError: not a state, or one of another world.
+            WorldError: not a state, one of another world, or one that its network cannot use.
         """
-        from safetensors import SafetensorError, safe_open
+        from worldsim.world.state_file import read_state_file
 
-        try:
-            with safe_open(path, "pt", device=str(self.device)) as file:
-                meta = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-        except (SafetensorError, OSError) as error:
-            raise WorldError(
-                f"{path} is no saved state ({error}): give a file written by save"
-            ) from error
-        if meta.get("kind") != "worldsim state":
-            raise WorldError(
-                f"{path} is a safetensors file, but no saved state: give a file written by save"
-            )
-        if meta.get("world") != self.hash:
-            raise WorldError(
-                f"{path} was saved in another world ({meta.get('world', '?')[:12]}), this is "
-                f"{self.card.name} ({self.hash[:12]}): load it there"
-            )
-        return self.state_of(tensors, *(json.loads(meta[name]) for name in ("seeds", "counts")))
+        return read_state_file(self, path)
 
     def state_of(
         self, tensors: dict[str, Tensor], seeds: list[int], counts: list[int]
@@ -255,6 +248,11 @@ def checked_device(name: str) -> torch.device:
     Raises:
         WorldError: it cannot be used here.
     """
+    kind = str(name).partition(":")[0]
+    if kind not in DEVICES:
+        raise WorldError(
+            f"there is no device {name!r:.40} here, only {', '.join(DEVICES)}: use cpu"
+        )
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError, TypeError, UnicodeError) as error:
@@ -272,7 +270,19 @@ def load_world(path_or_name: str | Path, device: str = "cpu") -> WorldModel:
     folder = world_folder(path_or_name)
     world_hash = check_world(folder)
     card = read_card(folder / CARD)
+    weights = load_weights(folder / WEIGHTS)
+    with reading(folder / CARD, "card of these weights", "fetch the world again", WorldError):
+        parts = _build(card, weights, device)
+        spawns = sorted((folder / SPAWNS).glob("[!.]*.npz"))
+        return WorldModel(card, parts, world_hash, spawns, device)
+
+
+def _build(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:
+    """The networks of a card, which may claim any size: they take what the weights can fill."""
     module, function = BUILDERS[card.builder].split(":")
     build = getattr(importlib.import_module(module), function)
-    parts = build(card, load_weights(folder / WEIGHTS), device)
-    return WorldModel(card, parts, world_hash, sorted((folder / "spawns").glob("*.npz")), device)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+    with allocating_at_most(SLACK + size * GROWTH, CALLS_A_TENSOR * (len(weights) + 100)):
+        parts = build(card, weights, device)
+        parts.dynamics.initial(1)  # a memory that is too large shows now, and not while playing
+    return parts

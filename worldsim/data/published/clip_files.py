@@ -1,14 +1,13 @@
 """The clips of a published data set on disk: found by a list or in a folder, and read.
 
-Lists are FAR's JSON arrays: `{"video_path", "action_path"}`, `{"latent_path", "action_path"}` or
-`{"video_path", "label"}`; or UCF-101's own `trainlist01.txt`, lines of `Class/video.avi 12`.
+Lists are FAR's JSON arrays, or lines of JSON: `{"video_path", "action_path"}`, `{"latent_path",
+"action_path"}`, `{"video_path", "label"}` or a plain path; or UCF-101's own `trainlist01.txt`,
+lines of `Class/video.avi 12`.
 Folders are TECO's `<worker>/<i>.npz` or `<worker>/<i>.mp4` + `.npz`, UCF-101's `<Class>/<video>`
 and BAIR's videos. What is read is not trusted: no pickle is opened, no path leaves the data's
 folder, and damage is one sentence that names the file.
 """
 
-import json
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,15 @@ import numpy as np
 
 from worldsim.data.npz import read_arrays
 from worldsim.data.published.formats import LABELS, Layout, led_classes, to_episode
-from worldsim.data.video import read_video, video_length
+from worldsim.data.video import read_video, video_length, video_rate
+from worldsim.reading import ReadError, parse_json, read_text, reading, short_path
 from worldsim.types import NULL_ACTION, Episode
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".webm")
-_ARRAYS = {"video": "|u1", "actions": ("<i8", "<i4")}
+_WHOLE = tuple(order + kind for order in "<>" for kind in ("i8", "i4", "i2", "u8", "u4", "u2"))
+_ARRAYS = {"video": "|u1", "actions": (*_WHOLE, "|i1", "|u1", "|b1")}
+_RATE_TOLERANCE = 0.02
+_MOST_PATH, _MOST_PART = 4096, 255
 _LATENT_BYTES = 2 << 30
 _PATHS = ("video_path", "latent_path", "action_path")
 
@@ -73,6 +76,24 @@ class ClipFile:
             raise ValueError(f"{self.latents} holds numbers that are not finite: encode it again.")
         return latents.float()
 
+    def rate(self, layout: Layout) -> float:
+        """Frames a second: the video's own where it tells another rate than the data set has."""
+        if self.frames is None or self.frames.suffix == ".npz":
+            return layout.fps
+        told = video_rate(self.frames)
+        near = told is None or abs(told / layout.fps - 1) <= _RATE_TOLERANCE
+        return layout.fps if near else told
+
+    def note(self, layout: Layout) -> str:
+        """A sentence where its rate is not the data set's; empty where it is."""
+        rate = self.rate(layout)
+        if rate == layout.fps:
+            return ""
+        return (
+            f"{self.frames} has {rate:.4g} frames a second, {layout.name} has {layout.fps:g}: "
+            f"frames and actions are kept as they are, one after another"
+        )
+
     def length(self) -> int:
         """The number of frames."""
         if self.frames is None:
@@ -112,7 +133,7 @@ class ClipFile:
         frames = self.read_frames()
         led = self.read_led(layout, len(frames))
         try:
-            return to_episode(layout, frames, led)
+            return to_episode(layout, frames, led, self.rate(layout))
         except ValueError as error:
             raise ValueError(f"{self.frames}: {error}.") from error
 
@@ -126,19 +147,15 @@ def _arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
 def _load_tensor(path: Path) -> Any:
     import torch
 
+    from worldsim.world.tensor_files import read_pickled
+
     if not path.is_file():
         raise ValueError(f"there is no file {path}.")
     if path.stat().st_size > _LATENT_BYTES:
         raise ValueError(
             f"{path} has more than {_LATENT_BYTES >> 20} MiB: it is no clip's latents."
         )
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"{path} is no tensor that can be read without running code from it "
-            f"({type(error).__name__})."
-        ) from error
+    found = read_pickled(path, "tensor that can be read without running code from it", "encode it")
     if not isinstance(found, torch.Tensor):
         raise ValueError(f"{path} holds a {type(found).__name__}: expected one tensor [T,C,h,w].")
     return found
@@ -160,13 +177,17 @@ def find_clips(
     """
     source = Path(source)
     if not source.exists():
-        raise ValueError(f"there is no {source}: docs/published.md says where to get it.")
+        raise ValueError(
+            f"there is no {source}: docs/published.md of the source says where to get it."
+        )
     if source.is_dir():
         clips = _in_folder(source, layout)
-    elif source.suffix == ".json":
-        clips = _in_json(source, layout, root)
-    elif source.suffix == ".txt":
-        clips = _in_text(source, root)
+    elif source.suffix.lower() in (".json", ".jsonl"):
+        with reading(source, "JSON list of clips"):
+            clips = _in_json(source, layout, root)
+    elif source.suffix.lower() == ".txt":
+        with reading(source, "list of clips"):
+            clips = _in_text(source, root)
     else:
         raise ValueError(f"{source} is neither a folder nor a .json or .txt list of clips.")
     if not clips:
@@ -240,25 +261,38 @@ def _in_json(source: Path, layout: Layout, root: str | Path | None) -> list[Clip
 
 
 def _rows(source: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON array, or of JSON lines; a text alone is a video_path."""
+    text = read_text(source)
     try:
-        rows = json.loads(source.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{source} is no JSON list of clips ({error}).") from error
+        rows = parse_json(text)
+    except ValueError:
+        rows = _json_lines(text)
+    if isinstance(rows, dict) and any(name in rows for name in _PATHS):  # JSON lines, only one
+        rows = [rows]
+    if isinstance(rows, list):
+        rows = [{"video_path": row} if isinstance(row, str) else row for row in rows]
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{source} should be a JSON array of objects, one a clip.")
     return rows
 
 
+def _json_lines(text: str) -> list[Any]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    rows = [parse_json(lines[0])] if lines else []  # what is no JSON at all is said of its start
+    return rows + [parse_json(line) for line in lines[1:]]
+
+
 def _root_of(source: Path, rows: list[dict[str, Any]]) -> Path:
     first = next((row[k] for row in rows[:1] for k in _PATHS if isinstance(row.get(k), str)), "")
+    first = _slashed(_checked_path(source, 0, first))
     folders = [source.absolute().parent, *source.absolute().parent.parents]
     return next((f for f in folders[:4] if first and (f / first).is_file()), folders[0])
 
 
 def _inside(source: Path, number: int, root: Path, path: Any) -> Path:
-    if not isinstance(path, str) or "\0" in path:
-        raise ValueError(f"{source}: entry {number} has {path!r} where a path should be.")
-    there = root / path
+    there = root / _checked_path(source, number, path)
+    if "\\" in path and not there.exists():
+        there = root / _slashed(path)
     if not there.resolve().is_relative_to(root.resolve()):
         raise ValueError(
             f"{source}: entry {number} leads to {path}, outside of {root}: give the folder that "
@@ -267,11 +301,25 @@ def _inside(source: Path, number: int, root: Path, path: Any) -> Path:
     return there
 
 
+def _slashed(path: str) -> str:
+    """A path written on Windows."""
+    return path.replace("\\", "/")
+
+
+def _checked_path(source: Path, number: int, path: Any) -> str:
+    good = isinstance(path, str) and "\0" not in path and len(path) <= _MOST_PATH
+    if not good or any(len(part.encode()) > _MOST_PART for part in path.split("/")):
+        raise ReadError(
+            f"{short_path(source)}: entry {number} has {path!r:.60} where a path should be."
+        )
+    return path
+
+
 def _in_text(source: Path, root: str | Path | None) -> list[ClipFile]:
     """UCF-101's own lists: a training list numbers its labels from 1, a test list names none and
     its folders' order does.
     """
-    lines = [line.split() for line in source.read_text(encoding="utf-8").split("\n")]
+    lines = [line.split() for line in read_text(source).split("\n")]
     rows = [line for line in lines if line]
     root = Path(root) if root else _root_of(source, [{"video_path": row[0]} for row in rows[:1]])
     folders = {path.parent.name for path in root.glob("*/*") if path.suffix in VIDEOS}
@@ -279,7 +327,7 @@ def _in_text(source: Path, root: str | Path | None) -> list[ClipFile]:
     clips = []
     for number, (name, *label) in enumerate(rows):
         path = _inside(source, number, root, name)
-        if label and not label[0].isdigit():
+        if label and not (label[0].isascii() and label[0].isdigit() and len(label[0]) < 9):
             raise ValueError(f"{source}: line {number + 1} should be `<Class>/<video> <label>`.")
         known = int(label[0]) - 1 if label else order.get(path.parent.name)
         if known is None:

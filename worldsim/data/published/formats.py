@@ -149,8 +149,11 @@ def stored_actions(layout: Layout, led: np.ndarray) -> np.ndarray:
     return stored
 
 
-def to_episode(layout: Layout, frames: np.ndarray, led: np.ndarray) -> Episode:
-    """An Episode of a clip's frames uint8 `[T,H,W,3]` and of `led` int64 `[T+1]`.
+def to_episode(
+    layout: Layout, frames: np.ndarray, led: np.ndarray, fps: float | None = None
+) -> Episode:
+    """An Episode of a clip's frames uint8 `[T,H,W,3]` and of `led` int64 `[T+1]`, at `fps` frames
+    a second (the data set's where None).
 
     What an Episode has no place for is kept in `meta.extra`: the action after the last frame, the
     first frame's class where it says something, the label.
@@ -172,7 +175,7 @@ def to_episode(layout: Layout, frames: np.ndarray, led: np.ndarray) -> Episode:
         actions=actions,
         rewards=np.zeros(len(actions), np.float32),
         meta=EpisodeMeta(
-            source=layout.source, action_set=layout.action_set, fps=layout.fps, extra=extra
+            source=layout.source, action_set=layout.action_set, fps=fps or layout.fps, extra=extra
         ),
     )
 

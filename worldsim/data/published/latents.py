@@ -17,8 +17,10 @@ import numpy as np
 
 from worldsim.data.published.clip_files import ClipFile
 from worldsim.data.published.formats import Layout
+from worldsim.reading import parse_json, read_json, read_text, reading
 
 RAW, CLIPS, META = "latents.raw", "clips.jsonl", "meta.json"
+MOST_LIST = 1 << 30  # bytes
 Encode = Callable[[ClipFile], np.ndarray]
 
 
@@ -60,18 +62,19 @@ def open_published_latents(folder: Path) -> PublishedLatents:
     Raises:
         ValueError: it is none, or was changed.
     """
-    try:
-        shape = json.loads((folder / META).read_text())["shape"]
-        rows = [json.loads(line) for line in (folder / CLIPS).read_text().splitlines()]
+    with reading(
+        folder,
+        "folder of latents that can be read",
+        "delete it, and `worldsim data latents` makes it again",
+    ):
+        shape = read_json(folder / META, "meta of latents")["shape"]
+        rows = [parse_json(line) for line in read_text(folder / CLIPS, MOST_LIST).splitlines()]
         bounds = np.cumsum([0, *(row["frames"] for row in rows)])
         led = [np.array(row["led"], np.int64) for row in rows]
         latents = np.memmap(folder / RAW, np.float16, "r", shape=(int(bounds[-1]), *shape))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{folder} holds no latents that can be read ({error}): delete it, and `worldsim data "
-            f"latents` makes it again."
-        ) from error
-    return PublishedLatents(latents=latents, bounds=bounds, led=led)
+        if any(len(row) != n + 1 for row, n in zip(led, np.diff(bounds), strict=True)):
+            raise ValueError("its classes are of other frames")
+        return PublishedLatents(latents=latents, bounds=bounds, led=led)
 
 
 def encode_published(
@@ -118,16 +121,17 @@ def _begin(partial: Path, meta: dict[str, Any]) -> int:
         for name in (RAW, CLIPS):
             (partial / name).write_bytes(b"")
         (partial / META).write_text(json.dumps(meta))
-    lines = (partial / CLIPS).read_text().split("\n")[:-1]
-    frames = sum(json.loads(line)["frames"] for line in lines)
-    os.truncate(partial / RAW, 2 * frames * int(np.prod(meta["shape"])))
-    (partial / CLIPS).write_text("".join(line + "\n" for line in lines))
-    return json.loads(lines[-1])["number"] + 1 if lines else 0
+    with reading(partial, "folder of half-made latents", "delete it, it is made again"):
+        lines = read_text(partial / CLIPS, MOST_LIST).split("\n")[:-1]
+        frames = sum(parse_json(line)["frames"] for line in lines)
+        os.truncate(partial / RAW, 2 * frames * int(np.prod(meta["shape"])))
+        (partial / CLIPS).write_text("".join(line + "\n" for line in lines))
+        return parse_json(lines[-1])["number"] + 1 if lines else 0
 
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return read_json(path, "meta of latents")
     except (OSError, ValueError):
         return None
 
@@ -140,15 +144,19 @@ def _encode_rest(
     say: Callable[[str], None],
     total: int,
 ) -> None:
-    first = total - len(clips)
+    first, noted = total - len(clips), False
     with open(partial / RAW, "ab") as raw, open(partial / CLIPS, "a") as journal:
         for number, clip in enumerate(clips, first):
             try:
                 latents = encode(clip).astype(np.float16)
                 led = clip.read_led(layout, len(latents))
+                note = "" if noted or clip.latents else clip.note(layout)
             except ValueError as error:
                 say(f"left out: {error}")
                 continue
+            if note:
+                say(note)
+                noted = True
             raw.write(np.ascontiguousarray(latents).data)
             raw.flush()
             row = {"number": number, "name": clip.name, "frames": len(latents), "led": led.tolist()}

@@ -51,6 +51,7 @@ def import_clips(
     layout: Layout = DMLAB,
     root: str | Path | None = None,
     refused: Callable[[ValueError], None] | None = None,
+    noted: Callable[[str], None] = lambda sentence: None,
 ) -> Iterator[Path]:
     """Append every clip of a published split to a store; clips that are there are skipped.
 
@@ -60,6 +61,7 @@ def import_clips(
         layout: which data set it is.
         root: the folder that a list's paths start from.
         refused: is told of each damaged clip, and the others are imported; None raises instead.
+        noted: is told where a clip's frame rate is not the data set's.
 
     Yields:
         The path of each new episode.
@@ -72,12 +74,15 @@ def import_clips(
             continue
         try:
             episode = clip.read_episode(layout)
+            note = clip.note(layout)
         except ValueError as error:
             if refused is None:
                 raise
             refused(error)
             continue
-        yield store.append(episode, clip.name)
+        if note:
+            noted(note)
+        yield store.append(episode, clip.name, once=True)
 
 
 def to_clips(

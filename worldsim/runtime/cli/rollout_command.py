@@ -47,6 +47,10 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--episodes, --steps and --workers should be at least 1, --seed at least 0.")
     from worldsim.runtime.cli.rollout import Plan, roll_out
 
+    if args.minari:
+        from worldsim.data.minari import check_minari
+
+        check_minari(args.minari)  # before anything is played
     os.environ.setdefault("LP_NUM_THREADS", "0")  # see worldsim/data/collect.py
     plan = Plan(
         env=args.env,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from worldsim.data.npz import read_arrays
+from worldsim.reading import ReadError, check_number, parse_json, short_path
 
 _DTYPES = {
     "header": "|u1",
@@ -26,6 +27,9 @@ _DTYPES = {
 _OPTIONAL = ("pose", "context_frames", "context_actions")
 
 
+MOST_BYTES = 512 << 20
+"""That a start may unpack to."""
+MOST_SIDE = 4096
 NO_NOISE = -1
 """The context noise of a move in a world that takes none."""
 
@@ -172,17 +176,39 @@ def unpack(data: bytes, name: str) -> tuple[Point, dict[str, Any]]:
         ValueError: they are damaged.
     """
     try:
-        arrays = read_arrays(io.BytesIO(data), _DTYPES, _OPTIONAL)
-        header = json.loads(arrays["header"].tobytes())
+        arrays = read_arrays(io.BytesIO(data), _DTYPES, _OPTIONAL, most=MOST_BYTES)
+        _check_shapes(arrays)
+        header = parse_json(arrays["header"].tobytes())
         start = Start(
-            seed=header["seed"],
+            seed=check_number(header["seed"], "seed", 0, 2**64, whole=True),
             options=header["options"],
             context_frames=arrays.get("context_frames"),
             context_actions=arrays.get("context_actions"),
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{name} is damaged, or no start of a line of play.") from error
+        if not isinstance(start.options, dict):
+            raise ValueError("options must be named values")
+    except Exception as error:
+        raise ReadError(
+            f"{short_path(name)} is damaged, or no start of a line of play ({error!s:.120})."
+        ) from error
     point = Point(
         start=start, lead_in=arrays["lead_in"], frame=arrays["frame"], pose=arrays.get("pose")
     )
     return point, header
+
+
+def _check_shapes(arrays: dict[str, np.ndarray]) -> None:
+    """Shapes of a point's arrays: `[H,W,3]`, `[N,2]` or `[N,3]`, `[3]`, and a context of T frames
+    with T - 1 actions.
+    """
+    frame, lead_in = arrays["frame"].shape, arrays["lead_in"].shape
+    good = len(frame) == 3 and frame[2] == 3 and min(frame) > 0 and max(frame) <= MOST_SIDE
+    good &= len(lead_in) == 2 and lead_in[1] in (2, 3)
+    good &= "pose" not in arrays or arrays["pose"].shape == (3,)
+    context, led = arrays.get("context_frames"), arrays.get("context_actions")
+    good &= (context is None) == (led is None)
+    if context is not None and led is not None:
+        good &= context.ndim == 4 and context.shape[3] == 3 and len(context) > 0
+        good &= led.shape == (len(context) - 1,)
+    if not good:
+        raise ValueError("its arrays do not fit together")

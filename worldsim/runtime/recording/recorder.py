@@ -8,6 +8,7 @@ becomes a recording's folder on yet another. What cannot be written is said: see
 import dataclasses
 import itertools
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -176,6 +177,19 @@ class Recorder(Sink):
             self._thread = None
         for thread in self._finishing:
             thread.join()
+
+    def check_folder(self) -> None:
+        """Make the folder and write into it, so that what is wrong is said before play.
+
+        Raises:
+            OSError: it cannot be written to.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryFile(dir=self.folder, prefix=".check-"):
+                pass
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.folder)) from error
 
     def recover(self) -> None:
         """Finish what earlier programs left over, beside play."""

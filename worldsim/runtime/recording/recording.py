@@ -15,6 +15,7 @@ be made again from its start, bit for bit.
 
 import hashlib
 import json
+import math
 import os
 import platform
 import re
@@ -34,14 +35,25 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from worldsim.data.npz import MAX_BYTES
 from worldsim.data.store import EpisodeStore, read_episode
-from worldsim.runtime.core.moves import NO_NOISE, Move, Point, Step, unpack
+from worldsim.reading import (
+    ReadError,
+    check_number,
+    check_text,
+    read_bytes,
+    read_json,
+    reading,
+    short_path,
+)
+from worldsim.runtime.core.moves import MOST_BYTES, NO_NOISE, Move, Point, Step, unpack
 from worldsim.runtime.core.playable_env import Identity
 from worldsim.runtime.recording.journal import MAGIC, claimed, is_journal, read_journal
 from worldsim.types import Episode, EpisodeMeta
 
 EPISODE, START, META, JOURNAL = "episode.npz", "start.zip", "meta.json", ".journal"
 BAD, TRIES, MOST_TRIES = ".bad", ".tries", 2
+SCRATCH = {EPISODE, START, META, "preview.webp"}
 PREVIEW, PREVIEW_QUALITY, PREVIEW_FRAMES = "preview.webp", 80, 256
 _STAMP = re.compile(r"-(\d{8}-\d{6})-(\d+)$")  # record.py ends names so
 _CUT_SHORT = {"ended": "cut short", "recovered": True, "dropped": 0, "terminated": False}
@@ -103,7 +115,11 @@ class _Row:
 
 def _unpack_step(data: bytes, shape: tuple[int, ...]) -> _Row:
     *move, reward, posed = (found := _STEP.unpack_from(data))[:5]
-    pixels = zlib.decompress(data[_STEP.size :])
+    size = math.prod(shape)
+    unpacker = zlib.decompressobj()
+    pixels = unpacker.decompress(data[_STEP.size :], size)  # no more than a frame, whatever it says
+    if len(pixels) != size or unpacker.decompress(unpacker.unconsumed_tail, 1):
+        raise ValueError(f"a step holds another frame than {list(shape)}")
     frame = np.frombuffer(pixels, np.uint8).reshape(shape)
     return _Row(
         move=Move(*move),
@@ -139,12 +155,33 @@ def finish(journal: Path, facts: dict[str, Any]) -> Path | None:
         journal.unlink(missing_ok=True)
         return None
     point, header = unpack(first, str(journal))
-    rows = [_unpack_step(record, point.frame.shape) for record in records]
-    if rows:
+    with reading(journal, "journal that can be finished", "keep it, the part before is lost"):
+        _check_header(header)
+        rows = _unpack_steps(records, point.frame.shape)
         header |= facts
-        _write_folder(folder, first, _episode(point, header, rows), rows, header)
+        episode = _episode(point, header, rows) if rows else None
+    if episode is not None:
+        _write_folder(folder, first, episode, rows, header)
     journal.unlink(missing_ok=True)
     return folder if rows else None
+
+
+def _unpack_steps(records: Iterator[bytes], shape: tuple[int, ...]) -> list[_Row]:
+    rows: list[_Row] = []
+    most = MAX_BYTES // math.prod(shape)
+    for record in records:
+        if len(rows) == most:
+            raise ValueError(f"it holds more than {MAX_BYTES >> 20} MiB of frames")
+        rows.append(_unpack_step(record, shape))
+    return rows
+
+
+def _check_header(header: dict[str, Any]) -> None:
+    """What the meta and the episode take from a journal's header, or from a meta."""
+    check_number(header["fps"], "fps", 1e-3, 1e6)
+    check_text(header["environment"], "environment", 200)
+    check_text(header["action_set"], "action_set", 200)
+    Identity.from_json(header)
 
 
 def _episode(point: Point, header: dict[str, Any], rows: list[_Row]) -> Episode:
@@ -228,11 +265,35 @@ def recover(folder: Path) -> Recovered:
         folder: where recordings are; need not exist.
     """
     found = Recovered([], [])
+    with suppress(OSError):
+        _clear_scratch(folder)
     for journal in sorted(folder.glob(f"*{JOURNAL}")):
         with suppress(OSError), claimed(journal) as ours:
             if ours and is_journal(journal):
                 _recover_one(journal, found)
     return found
+
+
+def _clear_scratch(folder: Path) -> None:
+    """Remove the half-made folders of programs that were killed while they finished a recording:
+    their journals are there, and make them again. One whose journal is locked is being made.
+    """
+    for scratch in folder.glob(".*-*"):
+        name = scratch.name[1:].rpartition("-")[0]
+        journal = folder / f"{name}{JOURNAL}"
+        if not _STAMP.search(name) or scratch.is_symlink() or not scratch.is_dir():
+            continue
+        if not _only_ours(scratch):
+            continue
+        with claimed(journal) as ours:
+            if ours or not journal.exists():
+                shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _only_ours(scratch: Path) -> bool:
+    """Whether nothing lies there but our own files, finished or not."""
+    names = {path.name for path in scratch.iterdir()} - SCRATCH
+    return all(name.startswith(".writing-") and name.endswith(".tmp") for name in names)
 
 
 def _recover_one(journal: Path, found: Recovered) -> None:
@@ -271,8 +332,10 @@ def read_recording(folder: Path) -> Recording:
     if not (folder / META).is_file():
         raise ValueError(f"{folder} is no recording: {_nearby(folder)}")
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        point, _ = unpack((folder / START).read_bytes(), str(folder / START))
+        meta = read_json(folder / META, "meta of a recording")
+        start = read_bytes(folder / START, MOST_BYTES)
+        point, _ = unpack(start, str(folder / START))
+        check_number(meta["fps"], "fps", 1e-3, 1e6)
         steps = np.array(meta["steps"], np.int64)
         noise = meta.get("context_noise", [NO_NOISE] * len(steps))  # older recordings have none
         recording = Recording(
@@ -286,18 +349,13 @@ def read_recording(folder: Path) -> Recording:
             threads=meta["made_by"].get("threads"),
             name=folder.name,
         )
-    except (
-        KeyError,
-        TypeError,
-        AttributeError,
-        OSError,
-        UnicodeDecodeError,
-        json.JSONDecodeError,
-    ) as error:
-        raise ValueError(f"the recording {folder} is damaged: {error!r}.") from error
+    except Exception as error:
+        told = error if isinstance(error, ReadError) else repr(error)
+        raise ReadError(f"the recording {short_path(folder)} is damaged: {told!s:.150}.") from error
     frames = len(recording.episode.frames)
     lengths = {len(recording.steps) + 1, len(recording.noise) + 1, len(recording.hashes)}
-    if lengths != {frames}:
+    names = [recording.steps.shape, recording.noise.shape]
+    if lengths != {frames} or names != [(frames - 1,)] * 2:
         raise ValueError(f"the recording {folder} is damaged: its meta is about other frames.")
     return recording
 
@@ -318,6 +376,11 @@ def _nearby(folder: Path) -> str:
     found = sorted(path.parent.name for path in folder.glob(f"*/{META}"))
     if found:
         return f"it holds {len(found)}, e.g. {folder / found[-1]}."
+    journals = [*folder.glob(f"[!.]*{JOURNAL}"), *folder.glob(f"[!.]*{JOURNAL}{BAD}")]
+    beside = folder.with_name(folder.name + JOURNAL)
+    journal = beside if beside.is_file() else next(iter(sorted(journals)), None)
+    if journal is not None:
+        return f"it was cut short: `worldsim replay '{journal}' --headless` recovers it."
     return f"it should hold {EPISODE}, {START} and {META}."
 
 

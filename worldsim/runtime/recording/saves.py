@@ -22,7 +22,8 @@ import numpy as np
 
 from worldsim.data.picture import read_picture
 from worldsim.paths import check_name, path_below, to_name
-from worldsim.runtime.core.moves import Moves, Point, Start, pack, unpack
+from worldsim.reading import read_bytes, reading
+from worldsim.runtime.core.moves import MOST_BYTES, Moves, Point, Start, pack, unpack
 from worldsim.runtime.core.playable_env import Identity, Outcome, PlayableEnv
 from worldsim.runtime.core.track import Track
 
@@ -153,7 +154,7 @@ def _remove(folder: Path) -> None:
 
 
 def _picture(path: Path) -> np.ndarray | None:
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # ours are small
         return read_picture(path)
     return None
 
@@ -164,8 +165,9 @@ def _png(frame: np.ndarray) -> bytes:
 
 def open_save(folder: Path, place: PlayableEnv) -> Generator[int, None, Track]:
     """The way to one save; see `Saves.load`."""
-    point, header = unpack((folder / LINE).read_bytes(), str(folder / LINE))
-    saved = Identity.from_json(header)
+    with reading(folder, "save that can be loaded"):
+        point, header = unpack(read_bytes(folder / LINE, MOST_BYTES), str(folder / LINE))
+        saved = Identity.from_json(header)
     if not saved.same_world(place.identity):
         raise ValueError(f"{folder} is a save of {saved}, and this is {place.identity}.")
     return _go(folder, place, point)

@@ -38,6 +38,7 @@ class CommandQueue:
         self.holds = Latch()
         self._lock = threading.Lock()
         self._waiting: dict[Command, None] = {}
+        self.signal = 0  # the number of the one that asked to quit
         self._stop = False
 
     def put(self, name: str, value: int | str = 0) -> None:
@@ -77,6 +78,7 @@ class CommandQueue:
         """
 
         def stop(number: int, _: object) -> None:
+            self.signal = number
             self.stop()
             signal.signal(number, before[number])
 

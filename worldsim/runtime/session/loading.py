@@ -4,7 +4,6 @@ Stages run on the session's thread, one a tick, while the window shows the pictu
 """
 
 import importlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from worldsim.runtime.core.bindings import Bindings
 from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.moves import Move, Start
 from worldsim.runtime.core.playable_env import PlayableEnv, spawn_of
+from worldsim.world.card import read_card
 
 TORCH = ("worldsim.world.model",)
 SIZE = (64, 64)
@@ -165,13 +165,12 @@ def open_world(
         kwargs |= {"context_noise": context_noise}
     try:
         folder = Path(world) if is_folder else asset("worlds", world)
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        actions = load_actions(card["action_set"])
-        title = card["title"]
-        spawns = sorted((folder / "spawns").glob("*.npz"))
+        card = read_card(folder / "card.json")
+        actions, title = load_actions(card.action_set), card.title
+        spawns = sorted((folder / "spawns").glob("[!.]*.npz"))
         number = spawn_of(seed, len(spawns)) if spawn is None else spawn
         preview = read_episode(spawns[number]).frames[-1]
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+    except (OSError, ValueError, IndexError):
         # What is wrong with it is said by the loader, which looks at all of it.
         return WorldLoader(DREAM, kwargs, title=world, libraries=TORCH, bindings=bindings)
     return WorldLoader(

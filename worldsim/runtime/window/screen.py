@@ -42,13 +42,20 @@ class Screen:
         title: what the window is called.
         size: width and height of the picture in pixels.
         zoom: screen pixels a pixel; None for a window of a comfortable size.
+        advice: what to do where there is no display.
 
     Raises:
         NoDisplay: there is no display.
     """
 
-    def __init__(self, title: str, size: tuple[int, int], zoom: int | None = None) -> None:
-        _open_display()
+    def __init__(
+        self,
+        title: str,
+        size: tuple[int, int],
+        zoom: int | None = None,
+        advice: str = "Use --headless N to run N frames without one, or set DISPLAY.",
+    ) -> None:
+        _open_display(advice)
         zoom = zoom or max(1, comfortable(pygame.display.get_desktop_sizes()) // max(size))
         pygame.display.set_caption(plain(title))
         self._size = size[0] * zoom, size[1] * zoom
@@ -231,18 +238,18 @@ def _wrapped(font: pygame.font.Font, line: str, width: int) -> list[str]:
     return rows
 
 
-def _open_display() -> None:
+def _open_display(advice: str) -> None:
     given = os.environ.get("SDL_VIDEODRIVER")
     if sys.platform == "linux" and not any(map(os.environ.get, DISPLAYS)):
-        raise NoDisplay(f"There is no display to open a window on. {_ADVICE}")
+        raise NoDisplay(f"There is no display to open a window on. {advice}")
     try:
         pygame.display.init()
     except pygame.error as error:
-        raise NoDisplay(f"There is no display to open a window on ({error}). {_ADVICE}") from error
+        raise NoDisplay(f"There is no display to open a window on ({error}). {advice}") from error
     driver = pygame.display.get_driver()
     if driver in INVISIBLE and driver != given:  # SDL falls back to these without a word
         pygame.display.quit()
-        raise NoDisplay(f"There is no display to open a window on. {_ADVICE}")
+        raise NoDisplay(f"There is no display to open a window on. {advice}")
 
 
 def video_driver() -> str:
@@ -251,13 +258,10 @@ def video_driver() -> str:
     Raises:
         NoDisplay: there is no display.
     """
-    _open_display()
+    _open_display("Set DISPLAY or WAYLAND_DISPLAY.")
     driver = pygame.display.get_driver()
     pygame.display.quit()
     return driver
-
-
-_ADVICE = "Use --headless N to run N frames without one, or set DISPLAY."
 
 
 def comfortable(desktops: list[tuple[int, int]]) -> int:

@@ -30,6 +30,7 @@ from worldsim.runtime.window.screen import (
     video_driver,
 )
 
+ADVICE = 'Set SDL_VIDEODRIVER=dummy, or make the environment with render_mode="rgb_array".'
 __all__ = ["NoDisplay", "Viewer", "Window", "fitted", "video_driver"]
 POLL_SECONDS = 0.004
 REDRAW_SECONDS = 0.1  # at least so often, so that waiting is seen to go on
@@ -51,7 +52,7 @@ class Viewer:
     """
 
     def __init__(self, title: str, size: tuple[int, int], zoom: int | None = None) -> None:
-        self._screen = Screen(title, size, zoom)
+        self._screen = Screen(title, size, zoom, ADVICE)
 
     def show(self, frame: np.ndarray) -> bool:
         """Show a frame (uint8 `[H,W,3]`); False once the user has closed the window."""

@@ -1,0 +1,78 @@
+"""Saved states, checked against the network before they replace a running dream."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from worldsim.reading import check_number, parse_json, reading
+from worldsim.world.checkpoint import WorldError
+from worldsim.world.tensor_files import read_safetensors
+
+if TYPE_CHECKING:
+    from worldsim.world.model import WorldModel
+    from worldsim.world.state import WorldState
+
+KIND, WHAT, ADVICE = "worldsim state", "saved state", "give a file written by save"
+MOST_DREAMS = 4096
+MOST_COUNT = 2**40  # of frames: ids and numbers of frames lie below
+
+
+def read_state_file(world: "WorldModel", path: str | Path) -> "WorldState":
+    """The state in a file written by `WorldState.save`. A step is tried on a copy of it, so that
+    what it returns can be dreamt on.
+
+    Raises:
+        WorldError: not a state, one of another world, or one that does not fit its network.
+    """
+    meta, tensors = read_safetensors(path, WHAT, ADVICE, WorldError, str(world.device))
+    if meta.get("kind") != KIND:
+        raise WorldError(f"{path} is a safetensors file, but no saved state: {ADVICE}")
+    if meta.get("world") != world.hash:
+        raise WorldError(
+            f"{path} was saved in another world ({meta.get('world', '?')[:12]}), this is "
+            f"{world.card.name} ({world.hash[:12]}): load it there"
+        )
+    with reading(path, WHAT, ADVICE, WorldError):
+        seeds, counts = (_numbers(meta, name) for name in ("seeds", "counts"))
+        if len(seeds) != len(counts):
+            raise ValueError(f"{len(seeds)} seeds, {len(counts)} counts")
+        _check_tensors(tensors, world.dynamics.initial(len(seeds)).tensors())
+        state = world.state_of(tensors, seeds, counts)
+        world.step(state.fork(), [0] * len(seeds))
+        return state
+
+
+def _numbers(meta: dict[str, str], name: str) -> list[int]:
+    numbers = parse_json(meta.get(name, "null"))
+    if not isinstance(numbers, list) or not 1 <= len(numbers) <= MOST_DREAMS:
+        raise ValueError(f"{name} must list a number for each of 1 to {MOST_DREAMS} dreams")
+    least, most = (0, MOST_COUNT) if name == "counts" else (-(2**63), 2**64)
+    return [check_number(number, name, least, most, whole=True) for number in numbers]
+
+
+def _check_tensors(found: dict[str, Tensor], fresh: dict[str, Tensor]) -> None:
+    """Names, types, shapes and values; an axis that is empty in a fresh memory grows."""
+    missing, surplus = sorted(set(fresh) - set(found)), sorted(set(found) - set(fresh))
+    if missing or surplus:
+        odd = f"lacks {missing[0]}" if missing else f"has {surplus[0][:60]!a} too many"
+        raise ValueError(f"it {odd}")
+    for name, tensor in found.items():
+        like = fresh[name]
+        fits = tensor.ndim == like.ndim and all(
+            n == m or m == 0 for n, m in zip(tensor.shape, like.shape, strict=True)
+        )
+        if tensor.dtype != like.dtype or not fits:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ValueError(
+                f"{name} is {kind} {list(tensor.shape)}, expected {like.dtype} {list(like.shape)}"
+            )
+        _check_values(name, tensor)
+
+
+def _check_values(name: str, tensor: Tensor) -> None:
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        raise ValueError(f"{name} holds numbers that are not finite")
+    if tensor.dtype == torch.int64 and tensor.numel() and int(tensor.abs().max()) > MOST_COUNT:
+        raise ValueError(f"{name} holds numbers beyond {MOST_COUNT}")

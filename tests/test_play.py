@@ -95,7 +95,7 @@ def test_playing_a_dream_in_a_window(player, tiny_world, capsys):
     playing.down("BackSpace")
     until(lambda: list(all_recordings(playing.folder)) or playing.up("BackSpace"))
     playing.process.send_signal(signal.SIGTERM)
-    playing.leave()
+    playing.leave(status=143)  # 128 and SIGTERM's number
     parts = [read_recording(folder) for folder in all_recordings(playing.folder)]
     assert any(is_one_of(shot, part.episode.frames) for part in parts)
     assert 2 in parts[0].episode.actions

@@ -495,7 +495,7 @@ def test_two_programs_at_once_in_one_folder(tmp_path):
     for program in programs:
         program.terminate()
         program.communicate(timeout=SECONDS)
-    assert [program.returncode for program in programs] == [0, 0]
+    assert [program.returncode for program in programs] == [143, 143]
     assert not list(tmp_path.glob("*.journal"))
     assert len(read_all(tmp_path)) == 2
 
@@ -525,7 +525,7 @@ def test_a_signal_to_end_finishes_the_recording(tmp_path):
     until(lambda: recorded_bytes(tmp_path) > 30_000)
     process.terminate()
     out, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0
+    assert process.returncode == 143  # 128 and SIGTERM's number
     assert "recorded: " in out
     assert not list(tmp_path.glob("*.journal"))
     assert len(read_all(tmp_path)) == 1

@@ -45,6 +45,7 @@ def place_after(env: Any, start: Start, row: int, state: WorldState, number: int
     """Where an episode is `number` frames after the context, dreamt by `state`."""
     episode, first = start.episodes[row], start.context - 1
     before = episode.actions[: first + number].tolist()
+    assert episode.meta.seed is not None  # an engine made it
     return Place(state, EngineReplay(env, episode.meta.seed, before), row)
 
 
@@ -65,17 +66,17 @@ def _around(
     world: WorldModel, env: Any, judge: Any, place: Place, full: float, protocol: Protocol
 ) -> dict[str, dict[str, float]]:
     turn = full_turn(world.actions)
-    steps = list(place.truth.walk(turn))[1:]
+    steps = list(place.truth.walk(turn.tolist()))[1:]
     seen = judged(judge, place.row, steps)[1]
     rng = np.random.default_rng([place.row, 5])
     ways = {
         str(moves): there_and_back(env, place.truth.start, full, moves, rng)
         for moves in protocol.returns
     }
-    ways = {"full turn": turn[:0]} | {n: way for n, way in ways.items() if way is not None}
+    found = {"full turn": turn[:0]} | {n: way for n, way in ways.items() if way is not None}
     first, state = _look_round(world, place.state.fork(), turn, protocol)
     figures = {}
-    for name, way in ways.items():
+    for name, way in found.items():
         again, after = _look_round(world, state.fork(), np.concatenate((way, turn)), protocol)
         figures[name] = _compared(first, again[-len(turn) :], seen) | _moved(state, after)
     return figures

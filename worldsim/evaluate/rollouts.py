@@ -7,7 +7,7 @@ is; later ones under random keys, for as long as is asked.
 import importlib
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,14 +85,12 @@ def look_near(judge: Any, start: Start, protocol: Protocol) -> tuple[np.ndarray,
     bool `[B,T,H,W]`.
     """
     first, last = start.context, start.context + protocol.predicted
-    views = [
-        judge.view(
-            full_poses(one.poses, one.heights)[first:last],
-            one.depths[first:last],
-            [row] * protocol.predicted,
-        )
-        for row, one in enumerate(start.episodes)
-    ]
+    views = []
+    for row, one in enumerate(start.episodes):
+        assert one.poses is not None  # can_judge has looked
+        assert one.depths is not None
+        poses = full_poses(one.poses, one.heights)[first:last]
+        views.append(judge.view(poses, one.depths[first:last], [row] * protocol.predicted))
     warped, seen = map(np.stack, zip(*views, strict=True))
     return warped, seen
 
@@ -155,7 +153,7 @@ def roll_late(
     rows, last = range(state.batch), start.context + protocol.predicted
     length = protocol.long - protocol.predicted
     keys = np.stack(
-        [long_keys(world.actions, "random", start.episodes[i].meta.seed, length) for i in rows]
+        [long_keys(world.actions, "random", start.episodes[i].meta.seed or 0, length) for i in rows]
     )
     taken, kept = _Taken(), length - min(protocol.late, length)
     for number, frames in enumerate(dream(world, state, keys, protocol.steps, after=taken.look)):
@@ -175,7 +173,7 @@ def roll_late(
 
 def judged(
     judge: Any, row: int, steps: Sequence[tuple[np.ndarray, dict[str, Any]]]
-) -> Iterator[np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """What the context of an episode shows of an engine's steps: warped frames, which pixels."""
     poses = np.stack([[*info["pose"], info.get("height", 0.0)] for _, info in steps])
     return judge.view(poses, np.stack([info["depth"] for _, info in steps]), [row] * len(steps))

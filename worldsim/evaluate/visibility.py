@@ -229,7 +229,7 @@ def _returned(found: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     told = {}
     for way, figures in (found[0] if found else {}).items():
         those = [one[way] for one in found if way in one]
-        told[way] = {name: mean([one[name] for one in those]) for name in figures}
+        told[way] = {name: mean(np.array([one[name] for one in those])) for name in figures}
     return told
 
 
@@ -240,9 +240,10 @@ def _real_or_dreamt(
     world: WorldModel, dreams: list[Dreams], others: np.ndarray, protocol: Protocol
 ) -> dict[str, Any]:
     """Scores by age; beside the dream the codec alone, and true frames of other walkers."""
-    dreamt, true = _frames([one.near for one in dreams])
-    if len(dreamt) < 2:
+    near = _frames([one.near for one in dreams])
+    if near is None or len(near[0]) < 2:
         return {"skipped": "one dream cannot be halved"}
+    dreamt, true = near
     late = _frames([one.late for one in dreams if one.late is not None])
     ages = [age for age in protocol.horizons if age <= dreamt.shape[1]]
     ours = {protocol.long: late} if late else {}

@@ -27,8 +27,9 @@ def draw_map(world: "WorldModel", state: "WorldState", size: int, reach: float) 
     Raises:
         ValueError: the world has no memory in space.
     """
-    mapper = _mapper(world)
-    return mapper.draw_map(_points(mapper, world, state), state.carry.pose[0], size, reach).numpy()
+    mapper, carry = _mapper(world), _carry(state)
+    cloud = _points(mapper, world, state)
+    return mapper.draw_map(cloud, carry.pose[0], size, reach).numpy()
 
 
 def format_points(world: "WorldModel", state: "WorldState") -> bytes:
@@ -53,6 +54,11 @@ def _mapper(world: "WorldModel") -> Any:
 
 
 def _points(mapper: Any, world: "WorldModel", state: "WorldState") -> Any:
-    dynamics = world.dynamics
+    dynamics: Any = world.dynamics
     view = dynamics.memory.field_of_view, dynamics.depth.cfg.far
-    return mapper.remembered_points(state.carry.bank, 0, *view)
+    return mapper.remembered_points(_carry(state).bank, 0, *view)
+
+
+def _carry(state: "WorldState") -> Any:
+    """The memory, of which only the mapper's kind has a bank and a pose."""
+    return state.carry

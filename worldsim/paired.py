@@ -91,7 +91,8 @@ class PairedEnv(gymnasium.Env):
         super().reset(seed=seed)
         chosen, noise = (int(self.np_random.integers(2**30)) for _ in range(2))
         given = dict(options or {})
-        place = given.pop("engine_seed", SEED_RANGES["heldout"][chosen])
+        heldout = SEED_RANGES["heldout"]
+        place = given.pop("engine_seed", heldout[chosen % len(heldout)])
         if given:
             raise ValueError(f"reset knows the option engine_seed, got {', '.join(given)}.")
         split = "train" if place in SEED_RANGES["train"] else "heldout"

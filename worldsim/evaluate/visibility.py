@@ -293,7 +293,7 @@ def look_at(world: WorldModel, made: list[Start], length: int, steps: int | None
     looks = [age for age in LOOKS if age < length] + [length]
     rows = []
     for start in made:
-        seeds = [episode.meta.seed for episode in start.episodes]
+        seeds = [episode.meta.seed or 0 for episode in start.episodes]
         keys = np.stack([long_keys(world.actions, "random", seed, length) for seed in seeds])
         frames = enumerate(dream(world, start.state(), keys, steps), 1)
         shown = [start.last_frames(), *(frame for age, frame in frames if age in looks)]

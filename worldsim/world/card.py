@@ -1,6 +1,7 @@
 """What a world says of itself: its card, and the starts that come with it. Knows no network."""
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,9 +119,8 @@ def check_sizes(settings: Any, name: str = "settings", depth: int = 0) -> None:
         check_number(settings, name, -most, most)
     if isinstance(settings, dict | list) and len(settings) > MOST_ITEMS:
         raise ValueError(f"{name} has {len(settings)} values, at most {MOST_ITEMS} are read")
-    items = settings.items() if isinstance(settings, dict) else ()
-    items = enumerate(settings) if isinstance(settings, list) else items
-    for key, value in items:
+    items: Iterable[tuple[Any, Any]] = settings.items() if isinstance(settings, dict) else ()
+    for key, value in enumerate(settings) if isinstance(settings, list) else items:
         check_sizes(value, f"{name}.{key!s:.40}", depth + 1)
 
 

@@ -47,7 +47,6 @@ OURS = set(MAY_IMPORT)
 ONLY_IN = {
     "pygame": ("worldsim/runtime/window/screen.py", "worldsim/runtime/window/gamepad.py"),
     "mujoco": ("envs/maze/",),
-    "labmaze": ("envs/maze/",),
     "diffusers": ("models/codec/dcae.py",),
 }
 SOURCES = sorted(
@@ -214,7 +213,7 @@ def loaded_by(statement):
 
 def test_importing_the_library_is_light():
     """`import worldsim` registers the environments; an engine or torch would take seconds."""
-    heavy = {"torch", "pygame", "mujoco", "labmaze", "cv2", "gymnasium", "numpy", "envs", "models"}
+    heavy = {"torch", "pygame", "mujoco", "cv2", "gymnasium", "numpy", "envs", "models"}
     assert not loaded_by("import worldsim") & heavy
 
 

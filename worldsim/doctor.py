@@ -154,9 +154,9 @@ def look_at_gl() -> Finding:
 
 def look_at_engine() -> Finding:
     """The packages of the maze engine."""
-    found = _versions("labmaze", "mujoco")
-    if len(found) < 2:
-        return Finding(", ".join(found), "pip install 'worldsim[maze]' (only Maze-v0 needs it)")
+    found = _versions("mujoco")
+    if not found:
+        return Finding("", "pip install 'worldsim[maze]' (only Maze-v0 needs it)")
     return Finding(", ".join(found))
 
 

@@ -2,19 +2,21 @@
 
 Knows no renderer. Cells are `[row, column]`, row 0 at the top; positions are in cells, x to the
 right and y up, so cell `(r, c)` of an N x N grid spans `x` in `[c, c+1]`, `y` in `[N-1-r, N-r]`.
-labmaze (DeepMind Lab's textures) is imported only here.
+The pictures are DeepMind Lab's (textures/README.md).
 """
 
 import math
 from collections import deque
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 GRID = 9
 """Cells a side, the outer walls included: 7 x 7 inside."""
 WALLS_REMOVED = 0.15
+TEXTURES = Path(__file__).parent / "textures"
 BODY_RADIUS = 0.22
 _SUBSTEPS = 4  # 0.38 / 4 < BODY_RADIUS: the body's centre can never jump into a wall
 
@@ -43,22 +45,17 @@ class Layout:
 @cache
 def wall_textures() -> tuple[str, ...]:
     """Paths of the wall pictures, in a fixed order."""
-    return _textures("get_wall_texture_paths")
+    return _textures("wall")
 
 
 @cache
 def floor_textures() -> tuple[str, ...]:
     """Paths of the floor pictures, in a fixed order."""
-    return _textures("get_floor_texture_paths")
+    return _textures("floor")
 
 
-def _textures(getter: str) -> tuple[str, ...]:
-    try:
-        from labmaze import assets
-    except ModuleNotFoundError as error:
-        raise ImportError("the maze needs two packages: pip install mujoco labmaze") from error
-    styles = (getattr(assets, getter)(style) for style in assets.MAZE_STYLES)
-    return tuple(path for style in styles for _, path in sorted(style.items()))
+def _textures(kind: str) -> tuple[str, ...]:
+    return tuple(map(str, sorted(TEXTURES.glob(f"{kind}-*.png"))))
 
 
 def make_layout(rng: np.random.Generator) -> Layout:

@@ -9,12 +9,13 @@ import math
 import os
 import sys
 import threading
+from pathlib import Path
 from types import ModuleType
 
-import cv2
 import numpy as np
 
 from envs.maze.layout import GRID, Layout, centre_of, floor_textures, wall_textures
+from worldsim.data.picture import read_picture
 
 FIELD_OF_VIEW = 73  # degrees, vertical
 EYE_HEIGHT = 0.5  # of a wall
@@ -108,7 +109,7 @@ def _import_mujoco() -> ModuleType:
     try:
         import mujoco
     except ModuleNotFoundError as error:
-        raise ImportError("the maze needs two packages: pip install mujoco labmaze") from error
+        raise ImportError("the maze needs MuJoCo: pip install mujoco") from error
     except (ImportError, AttributeError, OSError) as error:  # PyOpenGL without its library
         raise ImportError(f"{_GL_HELP} [{error}]") from error
     return mujoco
@@ -157,9 +158,10 @@ def _add_material(mujoco: ModuleType, spec: object, name: str, rgb: np.ndarray, 
 
 
 def _picture(path: str) -> np.ndarray:
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    image = cv2.resize(image, (_TEXTURE_SIZE, _TEXTURE_SIZE), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    image = read_picture(Path(path))
+    if image is None or image.shape != (_TEXTURE_SIZE, _TEXTURE_SIZE, 3):
+        raise ValueError(f"{path} must be a picture of {_TEXTURE_SIZE} pixels: install again")
+    return np.ascontiguousarray(image)
 
 
 def _cube(image: np.ndarray) -> np.ndarray:

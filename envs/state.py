@@ -35,8 +35,14 @@ class DreamState:
 
     @property
     def nbytes(self) -> int:
-        """Memory it takes besides what it shares with earlier moments."""
+        """Memory it takes besides what it shares with earlier moments, which it keeps alive too:
+        `worldsim.held_memory.held_bytes` weighs several as they are.
+        """
         return self.memory.nbytes + self.frame.nbytes
+
+    def rebase(self, base: "DreamState") -> "DreamState":
+        """The same moment, which shares memory with another one instead of earlier ones."""
+        return DreamState(self.world_hash, self.memory.rebase(base.memory), self.frame)
 
     def __deepcopy__(self, memo: dict) -> "DreamState":
         return self

@@ -46,6 +46,14 @@ class Snapshot:
         """Bytes it holds itself, its base's left out."""
         return self._pages.nbytes + (0 if self._where is None else self._where.nbytes)
 
+    def rebase(self, base: "Snapshot") -> "Snapshot":
+        """The same moment, as what differs from another one; whole where that does not fit, or has
+        as many bases as may be.
+        """
+        fits = base.layout == self.layout and base.depth < DEPTH
+        facts = (self.seeds, self.counts, self.world_hash)
+        return Snapshot(self.layout, self.pages(), facts, base if fits else None)
+
     def root(self) -> "Snapshot":
         """The snapshot that holds everything."""
         return self if self.base is None else self.base.root()

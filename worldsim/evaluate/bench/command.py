@@ -2,6 +2,7 @@
 
     worldsim bench dmlab --frames 1000 --steps 1,2,4
     worldsim bench dmlab --frames 10000 --steps 2 --window --record
+    worldsim bench dmlab --frames 10000 --steps 1 --record --rewind 200   # resident memory
     worldsim bench dmlab --vector 1,4,16,64        # frames a second by number of dreams
     worldsim bench --reference-layout             # published FAR-Long, and slow twins of it
 
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--window", action="store_true", help="also play it with a window")
     add("--record", action="store_true", help="also play it while recording")
+    add("--rewind", type=counted, default=0, metavar="N", help="go back N/10 after every N frames")
     add("--device", default="cpu", help="where the network runs: cpu or cuda")
     add(
         LAYOUT,
@@ -138,7 +140,7 @@ def _runs(world: Any, args: argparse.Namespace, points: list[int], steps: int) -
 
         _say(f"{steps} sampler steps, played")
         how = (args.device, args.window, args.record)
-        played = time_session(args.world, points, steps, *how)
+        played = time_session(args.world, points, steps, *how, rewind=args.rewind)
         name = "played" + " in a window" * args.window + " and recorded" * args.record
         run = {"run": name, "steps": steps, "batch": 1} | summary(played.points)
         runs.append(run)

@@ -17,7 +17,7 @@ from worldsim.runtime.core.moves import Step
 from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.recording.recorder import NoRecorder, Recorder
 from worldsim.runtime.session.loading import open_world
-from worldsim.runtime.session.session import Session
+from worldsim.runtime.session.session import Session, State
 
 BUSY_SECONDS = 0.012  # between two drawings of a window that draws without having to, some 60 Hz
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
@@ -69,6 +69,7 @@ def time_session(
     window: bool,
     record: bool,
     busy: bool = False,
+    rewind: int = 0,
 ) -> Played:
     """Play a world as fast as it goes, up to the last point.
 
@@ -81,6 +82,7 @@ def time_session(
         record: whether it is recorded (and the recording thrown away).
         busy: whether the window draws all the time, to see how often it could; as it is played it
             draws what is new.
+        rewind: after every so many frames a tenth of them is gone back; 0 for never.
     """
     stamps, drawn = Stamps(points), None
     with tempfile.TemporaryDirectory(prefix="worldsim-bench-") as folder:
@@ -98,10 +100,22 @@ def time_session(
             # While the world is opened the libraries are loaded; that is not play.
             drawn = rate(beats[beats > stamps.at[min(WARM_UP, len(stamps.world))]])
         else:
-            session.run(points[-1])
+            _run(session, points[-1], rewind)
     seconds = {"world": stamps.world, "session": np.diff(stamps.at)}
     played = [Point(at, before(seconds, at), stamps.resident[at]) for at in points]
     return Played(played, drawn)
+
+
+def _run(session: Session, length: int, rewind: int) -> None:
+    goal = rewind
+    try:
+        while session.made < length:
+            session.tick()
+            if rewind and session.made >= goal and session.state is State.RUNNING:
+                goal += rewind
+                session.rewind(rewind // 10)
+    finally:
+        session.close()
 
 
 def _show(session: Session, length: int, busy: bool) -> np.ndarray:

@@ -3,8 +3,10 @@
 Frames are small, states are not: every shown frame is kept (bounded), but a state of the
 environment only every 32 steps, and every 4 within the newest 32, so that going back a little
 costs at most 3 repeated steps and going back far at most 31. All of it stays below a number of
-bytes: where states are large, fewer are kept. Knows no environment: it is given states and gives
-them back.
+bytes: where states are large, fewer are kept. States share memory, and one that is kept keeps alive
+what it shares: every buffer is weighed once, as long as any kept state holds it; and a state whose
+neighbours were dropped is rebased onto the one kept before it, so that they are truly gone. Knows
+no environment: it is given states and gives them back.
 """
 
 from collections import OrderedDict
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from worldsim.held_memory import Ledger, held_parts
 
 SPARSE = 32
 DENSE = 4
@@ -38,7 +42,7 @@ class History:
         dense: and for every so many among the newest `sparse` steps.
         budget: bytes that frames and states may take, moments before are forgotten; the newest
             ones are kept in any case.
-        weigh: the bytes of a state.
+        weigh: the bytes of a state in which no buffers are found (held_memory.py).
     """
 
     def __init__(
@@ -54,9 +58,14 @@ class History:
         assert sparse % dense == 0
         self._sparse, self._dense = sparse, dense
         self._first = number
-        self._budget, self._weigh, self._shared = budget, weigh, weigh(state)
+        self._budget, self._weigh = budget, weigh
         self._moments: OrderedDict[int, Moment] = OrderedDict({number: moment})
-        self._states: OrderedDict[int, Any] = OrderedDict({number: state})
+        self._states: OrderedDict[int, Any] = OrderedDict()
+        self._parts: dict[int, dict[int, int]] = {}
+        self._rebased: set[int] = set()
+        self._ledger = Ledger()
+        self._hold(number, state)
+        self._spare = self._ledger.bytes
 
     @property
     def first(self) -> int:
@@ -65,12 +74,11 @@ class History:
 
     @property
     def bytes(self) -> int:
-        """Memory that frames and states take; once more the largest state, which the others may
-        share.
+        """Memory that frames and states keep alive; and once more that of a whole state, since
+        the newest is made before old ones are dropped.
         """
         frame = getattr(self._moments[self.last].frame, "nbytes", 0)
-        states = sum(self._weigh(state) for state in self._states.values())
-        return frame * len(self._moments) + states + self._shared
+        return frame * len(self._moments) + self._ledger.bytes + self._spare
 
     @property
     def last(self) -> int:
@@ -89,7 +97,7 @@ class History:
         assert number == self.last + 1
         self._moments[number] = moment
         if self.wants_state(number):
-            self._states[number] = state
+            self._hold(number, state)
             self._thin(number)
 
     def keyframe(self, number: int) -> tuple[int, Any]:
@@ -98,18 +106,49 @@ class History:
 
     def cut(self, number: int) -> None:
         """Forget everything after `number`: play goes on from there."""
-        for kept in (self._moments, self._states):
-            while next(reversed(kept)) > number:
-                kept.popitem()
+        while self.last > number:
+            self._moments.popitem()
+        for later in [kept for kept in self._states if kept > number]:
+            self._drop(later)
+
+    def _hold(self, number: int, state: Any) -> None:
+        parts = held_parts(state) or {id(state): self._weigh(state)}
+        self._ledger.add(parts)
+        if number in self._parts:
+            self._ledger.remove(self._parts[number])
+        self._parts[number], self._states[number] = parts, state
+
+    def _drop(self, number: int) -> None:
+        self._ledger.remove(self._parts.pop(number))
+        self._rebased.discard(number)
+        del self._states[number]
 
     def _thin(self, newest: int) -> None:
-        old = [number for number in self._states if number < newest - self._sparse]
+        old, before = [number for number in self._states if number < newest - self._sparse], None
         for number in old:
             if number % self._sparse and number != self._first:
-                del self._states[number]
+                self._drop(number)
+                continue
+            if number not in self._rebased and before is not None:
+                self._hold(number, rebase_state(self._states[number], self._states[before]))
+                self._rebased.add(number)
+            before = number
         fewest = self._sparse // self._dense + 1
         while self.bytes > self._budget and len(self._states) > fewest:
-            self._states.popitem(last=False)
+            self._drop(next(iter(self._states)))
             self._first = next(iter(self._states))
             while self.first < self._first:
                 self._moments.popitem(last=False)
+
+
+def rebase_state(state: Any, base: Any) -> Any:
+    """A state that shares memory with another one and no longer with those it was made after; one
+    that cannot be, as it is. States of several parts, such as a wrapper's, part by part.
+    """
+    if hasattr(state, "rebase"):
+        return state.rebase(base)
+    alike = isinstance(state, tuple) and type(state) is type(base) and len(state) == len(base)
+    if not alike:
+        return state
+    parts = [rebase_state(*pair) for pair in zip(state, base, strict=True)]
+    return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)

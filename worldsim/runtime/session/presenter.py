@@ -49,7 +49,7 @@ class Presenter:
         """The figures of this moment."""
         figures, wait = session.meter.figures(), session.wait
         # First, for a ghost that fails here is a trouble to tell.
-        whereabouts = {} if session.game is None else _whereabouts(session)
+        position = {} if session.game is None else _describe_position(session)
         return Status(
             title=session.opening.title,
             state=session.state.value,
@@ -66,11 +66,11 @@ class Presenter:
             automatic=session.governor.on and session.steps > 0,
             doing=wait.doing if wait else "",
             progress=wait.progress if wait else None,
-            **whereabouts,
+            **position,
         )
 
 
-def _whereabouts(session: "Session") -> dict[str, Any]:
+def _describe_position(session: "Session") -> dict[str, Any]:
     track, number = session.game.track, session.number
     names = track.place.actions.names
     action = names[track.moves[number - 1].action] if 0 < number <= track.number else ""

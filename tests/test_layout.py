@@ -1,0 +1,70 @@
+"""What a stranger looks for by the field's word is found by the name of a file or folder alone."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Look-up -> the file that answers it: a word of the look-up stands in its folder or name.
+LOOK_UPS = {
+    "network": "models/far/network.py",
+    "training loss": "models/far/loss.py",
+    "training loop": "models/training/loop.py",
+    "sampler": "models/far/sampler.py",
+    "noise schedule": "models/nn/noise_schedule.py",
+    "KV cache": "models/far/kv_cache.py",
+    "attention mask": "models/far/attention_mask.py",
+    "geometric attention": "models/nn/geometric_attention.py",
+    "camera pose": "models/memory/pose.py",
+    "odometry": "models/memory/odometry.py",
+    "depth network": "models/memory/depth_network.py",
+    "warp": "models/memory/warp.py",
+    "keyframe selection": "models/memory/keyframes.py",
+    "EMA": "models/training/ema.py",
+    "reward head": "models/heads/reward.py",
+    "command dispatch": "worldsim/runtime/session/commands.py",
+    "presenter": "worldsim/runtime/session/presenter.py",
+    "env adapter": "worldsim/runtime/core/playable_env.py",
+    "action preview": "worldsim/runtime/panels/action_preview.py",
+    "ground-truth comparison": "worldsim/runtime/panels/ground_truth.py",
+    "journal": "worldsim/runtime/recording/journal.py",
+    "state history": "worldsim/runtime/core/state_history.py",
+    "step governor": "worldsim/runtime/core/step_governor.py",
+    "vector env": "envs/vector.py",
+    "uncertainty": "envs/uncertainty.py",
+    "atomic write": "worldsim/atomic.py",
+}
+
+# Names of an older version, which nothing but the upgrade tables and the log may use.
+OLD_NAMES = re.findall(
+    r"\w+",
+    "masks_of fine_sees_coarse attend_from whereabouts displace seen_at in_sight _gathered "
+    "keep_place truly_seen Arrival MultiLevelCache own_context move_average "
+    "EverythingAnew AsPublished write_whole rows_alone EngineTruth Teller fulfil wishes "
+    "step_with_others _TELLERS _JUDGES dream_doubt dream_start dream_state recollection",
+)
+MAY_NAME_THEM = ("worldsim/upgrades.py", "docs/LOG.md", "docs/log/")
+SEARCHED = ("worldsim", "models", "envs", "examples", "assets/configs", "docs")
+
+
+@pytest.mark.parametrize(("sought", "path"), LOOK_UPS.items())
+def test_a_look_up_is_answered_by_a_file_name(sought, path):
+    assert (ROOT / path).is_file()
+    named = " ".join(Path(path).with_suffix("").parts[-2:]).replace("_", " ").lower()
+    words = sought.lower().replace("-", " ").split()
+    assert any(word in named for word in words), f"{sought} is not named by {path}"
+
+
+def test_no_old_name_is_left():
+    files = [path for folder in SEARCHED for path in (ROOT / folder).rglob("*.*")]
+    files = [path for path in files if path.suffix in (".py", ".md", ".yaml")]
+    assert len(files) > 100
+    pattern, found = re.compile(rf"\b({'|'.join(OLD_NAMES)})\b"), []
+    for path in files:
+        name = path.relative_to(ROOT).as_posix()
+        if not name.startswith(MAY_NAME_THEM):
+            old = sorted(set(pattern.findall(path.read_text(encoding="utf-8"))))
+            found += [f"{name}: {', '.join(old)}"] if old else []
+    assert not found

@@ -21,7 +21,6 @@ ENVIRONMENTS = {
     "Voxel-v0": ("envs.voxel.engine:VoxelEnv", {}),
     "Paired-v0": ("worldsim.paired:PairedEnv", {}),
     DREAM: ("envs.world_model:WorldModelEnv", {"world": "dmlab"}),
-    "FARDMLabPreview-v0": ("envs.world_model:WorldModelEnv", {"world": "dmlab-preview"}),
     "FARMinecraft-v0": ("envs.world_model:WorldModelEnv", {"world": "minecraft"}),
 }
 # What makes many of an entry point's environments in one batch.

@@ -70,6 +70,8 @@ def reading(
             raise
         raise error(_sentence(source, what, advice, refused)) from refused
     except Exception as failure:
+        if isinstance(failure, ValueError) and str(failure).startswith(str(source)):
+            raise error(str(failure)) from failure  # a sentence about the file already
         raise error(_sentence(source, what, advice, failure)) from failure
 
 

@@ -26,7 +26,7 @@ def check_minari(name: str) -> None:
     except (ValueError, AssertionError) as error:
         raise ValueError(f"Minari refuses {name!r:.80}: {error}") from error
     if parsed[-1] is None or taken:
-        why = "there is such a data set" if taken else "give a version, as in dmlab/random-v0"
+        why = "it already exists" if taken else "give a version, as in dmlab/random-v0"
         raise ValueError(f"Minari refuses {name!r:.80}: {why}")
 
 

@@ -32,7 +32,7 @@ def read_arrays(
     optional: Collection[str] = (),
     only: Collection[str] | None = None,
     others: bool = False,
-    most: int = MAX_BYTES,
+    most: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Read arrays from an npz file.
 
@@ -43,7 +43,7 @@ def read_arrays(
         optional: names that may be absent.
         only: the names to read; None reads all that are there.
         others: whether it may hold arrays of other names, which are not read.
-        most: bytes that it may unpack to.
+        most: bytes that it may unpack to; None for MAX_BYTES.
 
     Returns:
         name -> C-ordered array.
@@ -54,7 +54,8 @@ def read_arrays(
     source = path if isinstance(path, str | os.PathLike) else "the archive"
     try:
         with zipfile.ZipFile(path) as archive:
-            present = _check_members(archive, dtypes, optional, others, most)
+            limit = MAX_BYTES if most is None else most
+            present = _check_members(archive, dtypes, optional, others, limit)
             wanted = present if only is None else [name for name in present if name in only]
             return {name: _read_member(archive, name, dtypes[name]) for name in wanted}
     except FileNotFoundError as error:

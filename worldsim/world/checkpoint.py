@@ -20,6 +20,7 @@ from torch import Tensor
 
 from worldsim.atomic import atomic_write
 from worldsim.reading import read_json, reading
+from worldsim.upgrades import upgrade_settings
 from worldsim.world.error import WorldError
 from worldsim.world.tensor_files import read_pickled, read_safetensors
 
@@ -194,6 +195,7 @@ def world_identity(card: Path, weights_hash: str) -> str:
     with reading(card, "world card", "fetch the world again", WorldError):
         told = read_json(card, "world card", "fetch the world again", WorldError)
         behaviour = {name: told[name] for name in BEHAVIOUR}
+        behaviour["settings"] = upgrade_settings(told["settings"])[0]
     text = json.dumps({"weights": weights_hash, **behaviour}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

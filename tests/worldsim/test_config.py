@@ -207,8 +207,9 @@ def test_an_override_leaves_its_input_alone():
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
+whole = st.integers(-(2**63), 2**63 - 1)  # longer ones are refused when they are read
 dynamics = st.builds(
-    Dynamics, width=st.integers(1, 64).map(lambda n: 8 * n), depth=st.integers(), dropout=finite
+    Dynamics, width=st.integers(1, 64).map(lambda n: 8 * n), depth=whole, dropout=finite
 )
 configs = st.builds(
     Train,
@@ -216,9 +217,9 @@ configs = st.builds(
     rate=finite,
     name=st.text(),
     betas=st.tuples(finite, finite),
-    sizes=st.lists(st.integers()).map(tuple),
+    sizes=st.lists(whole).map(tuple),
     device=st.sampled_from(["cpu", "cuda"]),
-    seed=st.none() | st.integers(),
+    seed=st.none() | whole,
     compiled=st.booleans(),
     folder=st.sampled_from([Path("."), Path("a/b")]),
     layers=st.lists(dynamics, max_size=2).map(tuple),

@@ -158,7 +158,13 @@ def test_every_package_is_shipped():
 
 TESTS = sorted(path for path in (ROOT / "tests").rglob("test_*.py"))
 # Tests of what is no single file or folder, or of what the project promises as a whole.
-AT_LARGE = {"test_imports.py", "test_frozen.py", "test_readme.py", "test_play_in_window.py"}
+AT_LARGE = {
+    "test_imports.py",
+    "test_layout.py",
+    "test_frozen.py",
+    "test_readme.py",
+    "test_play_in_window.py",
+}
 
 
 @pytest.mark.parametrize("path", TESTS, ids=ids)

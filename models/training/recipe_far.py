@@ -4,6 +4,7 @@ loop.py, published FAR's training in recipe_published.py; train_world.py is the 
 
 import copy
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,8 @@ class SlidingRecipe:
         head, told = train_outcome(self.judged, cache, count, plan, self.cfg.seed)
         trained |= {"outcome": told} if head else {}
         geometry, told = self._geometry(average, folder.parent / "geometry.pt")
+        # a card has no number for what a run too small to measure it left open
+        told = {name: number for name, number in told.items() if math.isfinite(number)}
         trained |= {"geometry": told} if geometry else {}
         weights = far_weights(self.codec, average, head, geometry, self._album())
         card = card_of(self.cfg, trained, head, geometry)

@@ -5,6 +5,8 @@ odometry, world folder. The loop is that of every training (train_loop.py).
 import copy
 import functools
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +74,28 @@ SMOKE = (
 
 def train_spatial(args) -> int:
     """Everything, in order."""
-    rank, _ = distributed.start()
     if args.threads:
         torch.set_num_threads(args.threads)
+    with flush_denormals():
+        return train_in_order(args)
+
+
+@contextmanager
+def flush_denormals() -> Iterator[None]:
+    """Numbers too small for float32's normal range are zero inside; they are not outside.
+
+    Momenta that die away would reach that range, where a product takes a hundred times as long.
+    """
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def train_in_order(args) -> int:
+    """Codec, depth network, cache, dynamics, odometry, world folder."""
+    rank, _ = distributed.start()
     changes = [*(SMOKE if args.smoke else ()), *args.set]
     cfg = load_config(args.config, SpatialConfig, changes)
     out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))

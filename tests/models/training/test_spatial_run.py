@@ -50,6 +50,11 @@ def losses(run: Run, steps: int) -> list[float]:
     return found
 
 
+def test_training_leaves_small_numbers_as_they_were(smoke):
+    """A process that has trained still counts below float32's normal range."""
+    assert (torch.full((4,), 1e-40) * 0.5 > 0).all()
+
+
 def test_smoke_run_makes_a_world_that_is_played(smoke):
     env = gymnasium.make("FARDMLab-v0", world=str(smoke / "world"))
     frame, info = env.reset(seed=0)

@@ -41,7 +41,8 @@ def test_a_save_survives_another_title_licence_and_figures(folder, tmp_path):
 @pytest.mark.parametrize("field", BEHAVIOUR)
 def test_whatever_decides_the_dream_is_another_world(folder, field):
     before = check_world(folder)
-    change(folder, **{field: "other"})
+    other = json.loads((folder / CARD).read_text())["settings"] | {"window": 1}
+    change(folder, **{field: other if field == "settings" else "other"})
     assert check_world(folder) != before
 
 

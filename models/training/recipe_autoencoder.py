@@ -20,7 +20,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.codec.dcae import empty_autoencoder
-from models.codec.lpips import read_perceptual
 from models.codec.patch_discriminator import balance, hinge_loss, patch_discriminator
 from models.training.data_published import shrunk
 from models.training.ema import make_ema
@@ -28,6 +27,7 @@ from models.zoo.import_weights import autoencoder_shapes, fitting
 from worldsim.atomic import atomic_write
 from worldsim.config import load_config, load_yaml
 from worldsim.data.store import EpisodeStore
+from worldsim.evaluate.lpips import read_perceptual
 from worldsim.machine_speed import pick_precision
 from worldsim.paths import asset, check_name
 from worldsim.world.checkpoint import load_training, save_training

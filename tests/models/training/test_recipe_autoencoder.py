@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.codec.lpips import NUMBERS, STAGES, read_perceptual
 from models.codec.patch_discriminator import balance, hinge_loss, patch_discriminator
 from models.training.recipe_autoencoder import AutoencoderConfig, preset
+from tests.support.metric_weights import write_backbone
 from train_world import main
 from worldsim.config import load_config
 from worldsim.data.store import EpisodeStore
+from worldsim.evaluate.lpips import heads_path, read_perceptual
 from worldsim.types import Episode, EpisodeMeta
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -139,18 +140,8 @@ def test_a_wrong_setting_gets_one_sentence(episodes, tmp_path, diffusers, settin
 @pytest.fixture(scope="module")
 def vgg(tmp_path_factory):
     """Weight files of the published names and shapes; LPIPS' own weights are the real ones."""
-    folder, weights, wide = tmp_path_factory.mktemp("vgg"), {}, 3
-    generator = torch.Generator().manual_seed(0)
-    for widths, numbers in zip(STAGES, NUMBERS, strict=True):
-        for width, number in zip(widths, numbers, strict=True):
-            shape = (width, wide, 3, 3)
-            scale = (2 / (9 * wide)) ** 0.5
-            weights[f"features.{number}.weight"] = scale * torch.randn(shape, generator=generator)
-            weights[f"features.{number}.bias"] = torch.zeros(width)
-            wide = width
-    torch.save(weights | {"classifier.0.bias": torch.zeros(1)}, folder / "vgg.pth")
-    lpips = Path(find_spec("torchmetrics").submodule_search_locations[0])
-    return folder / "vgg.pth", lpips / "functional/image/lpips_models/vgg.pth"
+    backbone = write_backbone(tmp_path_factory.mktemp("vgg") / "vgg.pth", "vgg")
+    return backbone, heads_path("vgg")
 
 
 def test_the_perceptual_distance_grows_with_what_one_sees(vgg):

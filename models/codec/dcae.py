@@ -49,6 +49,7 @@ class DCAECodec(nn.Module):
         self.latent_shape = (model.config.latent_channels, latent_size, latent_size)
         self.frame_size = latent_size * model.spatial_compression_ratio
         self.scaling = float(model.config.scaling_factor)
+        self.truncates = False  # to 8 bits, as the published evaluation does, instead of rounding
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
@@ -60,4 +61,6 @@ class DCAECodec(nn.Module):
     def decode(self, latents: Tensor) -> Tensor:
         """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`."""
         pictures = self.model.decode(latents.float() / self.scaling).sample.clamp(-1, 1)
-        return ((pictures + 1) * 127.5).round().to(torch.uint8).movedim(1, -1).contiguous()
+        values = (pictures + 1) * 127.5
+        values = values.floor() if self.truncates else values.round()
+        return values.to(torch.uint8).movedim(1, -1).contiguous()

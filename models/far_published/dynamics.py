@@ -111,15 +111,25 @@ class FARReferenceDynamics(nn.Module):
 
     def __init__(self, network: FARReferenceNetwork, play: ReferencePlay):
         super().__init__()
-        cfg = network.cfg
-        bad = [c for c in (*play.classes, play.first) if not NULL <= c < cfg.classes]
-        if bad:
-            raise ValueError(f"class {bad[0]} is none of the network's {cfg.classes} classes")
-        self.cfg, self.play, self.network = cfg, play, network
+        self.cfg, self.network = network.cfg, network
         for weight in network.parameters():  # not its buffers: angles are taken in float64
             weight.data = weight.data.to(getattr(torch, play.precision))
+        self.register_buffer("classes", torch.empty(0, dtype=torch.long), persistent=False)
+        self.play_as(play)
+
+    def play_as(self, play: ReferencePlay) -> None:
+        """Play in another way from now on; dreams that began before cannot go on where the number
+        of guidance branches changes.
+
+        Raises:
+            ValueError: a class that the network has not.
+        """
+        bad = [c for c in (*play.classes, play.first) if not NULL <= c < self.cfg.classes]
+        if bad:
+            raise ValueError(f"class {bad[0]} is none of the network's {self.cfg.classes} classes")
+        self.play = play
         classes = torch.tensor((*play.classes, play.first))
-        self.register_buffer("classes", classes, persistent=False)
+        self.classes = classes.to(self.classes.device)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
     worldsim evaluate dmlab --episodes 16 --out evaluation/dmlab
     worldsim evaluate worlds/far-b-long --data data/dmlab/test --context 144 --predicted 156
+    worldsim evaluate worlds/far-b-long --protocol teco --help
 
 Everything that could be measured is written, also where it is far from good; a part whose dream
 ran away says so in its place. What the parts measure is told in docs/evaluate.md.
@@ -15,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from worldsim.evaluate.published.protocols import NAMES
 
 if TYPE_CHECKING:
     from worldsim.evaluate.protocol import Protocol
@@ -52,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tuning", action="store_true", help="on the seeds that settings are chosen on"
     )
+    parser.add_argument(
+        "--protocol",
+        choices=NAMES,
+        help="a published table instead; has options of its own: --protocol teco --help",
+    )
     parser.add_argument("--device", default="cpu", help="where the network runs: cpu or cuda")
     parser.add_argument(
         "--card", action="store_true", help="write the figures into the world's card (new hash)"
@@ -65,8 +73,15 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         ValueError: an argument out of range, or no such world.
     """
+    given = sys.argv[1:] if argv is None else argv
+    if any(one.startswith("--protocol") for one in given):
+        from worldsim.evaluate.published.command import main as measure_as_published
+
+        return measure_as_published(given)
     parser = _parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_args(given)
+    if args.protocol:
+        parser.error("--protocol is to be written out.")
     unused = [
         name
         for name in ("only", "walker", "frames_long", "tuning", "sheets")

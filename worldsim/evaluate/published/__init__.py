@@ -1,0 +1,1 @@
+"""Measuring a world by published protocols: what they are, their clips, their tables."""

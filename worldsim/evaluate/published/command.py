@@ -1,0 +1,219 @@
+"""`worldsim evaluate WORLD --protocol NAME`: a published table, one command.
+
+    worldsim evaluate worlds/far-b-long --protocol teco --lpips-backbone alexnet-owt-7be5be79.pth
+    torchrun --nproc-per-node 8 -m worldsim evaluate WORLD --protocol mcvd --i3d i3d_torchscript.pt
+
+Every finished clip is a file below the output's folder: the same command goes on where it was
+stopped.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worldsim.evaluate.published.protocols import NAMES, find_setting, quick
+
+if TYPE_CHECKING:
+    from worldsim.evaluate.published.units import Run, Unit
+    from worldsim.world.model import WorldModel
+
+LAYOUTS = ("dmlab", "minecraft", "ucf101", "bair")
+OF_ACTIONS = {"dmlab": "dmlab", "dmlab-published": "dmlab", "minecraft": "minecraft"}
+OF_ACTIONS |= {"voxel": "minecraft", "watch": "ucf101"}
+RUN, PATIENCE = "run.json", 2.0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="worldsim evaluate", description="Measure a world by a published protocol."
+    )
+    add = parser.add_argument
+    add("world", help="a bundled world's name, or a world's folder")
+    add("--protocol", required=True, choices=NAMES)
+    add("--layout", choices=LAYOUTS, help="the data set (default: by the world's actions)")
+    add("--data", type=Path, help="list of clips, or a folder (default: as downloaded)")
+    add("--root", type=Path, help="the folder that the list's paths start from")
+    add("--out", type=Path, help="folder (default: evaluation/<the world's name>-<protocol>)")
+    add("--lpips-backbone", type=Path, metavar="FILE", help="torchvision's AlexNet or VGG-16")
+    add("--i3d", type=Path, metavar="FILE", help="StyleGAN-V's i3d_torchscript.pt")
+    add("--as-published", action="store_true", help="in the reference's ways, which are not exact")
+    add("--clips", type=int, help="how many (default: the protocol's)")
+    add("--trajectories", type=int, help="dreams of each clip (default: the protocol's)")
+    add("--seeds", type=int, nargs="+", help="default: the protocol's")
+    add("--steps", type=int, help="sampler steps (default: 50 for published weights)")
+    add("--batch", type=int, default=8, help="dreams at a time")
+    add("--workers", type=int, default=1, help="processes")
+    add("--quick", action="store_true", help="seconds, to see that all of it runs")
+    add("--device", default="cpu", help="where the network runs: cpu or cuda")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command.
+
+    Raises:
+        ValueError: an argument out of range, no such world, clips or weights.
+    """
+    args = _parser().parse_args(argv)
+    for name in ("clips", "trajectories", "steps", "batch", "workers"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} must be at least 1, got {value}")
+    from worldsim.evaluate.published.clips import choose_clips
+    from worldsim.evaluate.published.dreaming import prepare
+    from worldsim.evaluate.published.units import do_units, read_judges, units_of
+    from worldsim.world.model import load_world
+
+    world = load_world(args.world, args.device)
+    run, whole = _run(args, world)
+    read_judges(run)  # a wrong file is told before anything is dreamt
+    clips = choose_clips(run.setting, run.source, run.root)
+    others = prepare(world, run.setting, 0)
+    groups = units_of(run, clips)
+    _check_folder(run, world, clips)
+    rank, world_size = (int(os.environ.get(n, d)) for n, d in (("RANK", 0), ("WORLD_SIZE", 1)))
+    progress = Progress(run, groups)
+    mine = groups[rank::world_size]
+    if args.workers > 1:
+        from worldsim.data.workers import share_out
+
+        reports = share_out(functools.partial(do_units, run), mine, args.workers)
+    else:
+        reports = do_units(run, mine)
+    for _ in reports:
+        progress.tell()
+    if rank:
+        return 0
+    progress.wait()
+    return _report(args.protocol, run, world, len(clips), whole, others)
+
+
+def _run(args: argparse.Namespace, world: "WorldModel") -> "tuple[Run, bool]":
+    """What is run, and whether it is the whole of the protocol."""
+    from worldsim.evaluate.published.dreaming import takes_labels
+    from worldsim.evaluate.published.units import Run
+    from worldsim.paths import path_below
+
+    layout = args.layout or OF_ACTIONS.get(world.card.action_set, "dmlab")
+    full = find_setting(args.protocol, layout, takes_labels(world))
+    setting = quick(full) if args.quick else full
+    given = {name: getattr(args, name) for name in ("clips", "trajectories")}
+    given["seeds"] = tuple(args.seeds) if args.seeds else None
+    setting = dataclasses.replace(setting, **{k: v for k, v in given.items() if v is not None})
+    published = world.card.builder == "far-reference"
+    name = f"{world.card.name}-{args.protocol}"
+    run = Run(
+        world=args.world,
+        setting=setting,
+        source=args.data or Path(setting.data),
+        root=args.root,
+        folder=args.out or path_below(Path("evaluation"), name),
+        steps=args.steps or (setting.steps if published else world.card.steps),
+        batch=args.batch,
+        device=args.device,
+        backbone=args.lpips_backbone,
+        i3d=args.i3d,
+        as_published=args.as_published,
+    )
+    return run, setting == full
+
+
+def _check_folder(run: "Run", world: "WorldModel", clips: Sequence[Any]) -> None:
+    """Write down what is run, or see that the folder is of the same.
+
+    Raises:
+        ValueError: it holds units of something else.
+    """
+    from worldsim.atomic import atomic_write
+    from worldsim.evaluate.published.units import identity
+    from worldsim.reading import read_json, short_path
+
+    path, ours = run.folder / RUN, identity(run, world.hash, clips)
+    if path.is_file():
+        theirs = read_json(path, "record of a run", "delete its folder")
+        if theirs != ours:
+            other = [name for name in ours if theirs.get(name) != ours[name]]
+            raise ValueError(
+                f"{short_path(run.folder)} holds a run with another {', '.join(other)}: give "
+                f"another --out, or delete it"
+            )
+        return
+    text = json.dumps(ours, indent=1)
+    atomic_write(path, lambda scratch: scratch.write_text(text))
+
+
+class Progress:
+    """How many units are done in the folder, and about when all are."""
+
+    def __init__(self, run: "Run", groups: "Sequence[Sequence[Unit]]"):
+        from worldsim.evaluate.published.units import unit_path
+
+        self._paths = [unit_path(run.folder, unit) for group in groups for unit in group]
+        self._began, self._before = time.monotonic(), self.done()
+        if self._before:
+            _say(f"{self._before} of {len(self._paths)} clips are there already")
+
+    def done(self) -> int:
+        """How many units are there."""
+        there = set(self._paths[0].parent.glob("*.npz"))
+        return sum(path in there for path in self._paths)
+
+    def tell(self) -> None:
+        """One line on stderr."""
+        done, spent = self.done(), time.monotonic() - self._began
+        left = spent / max(done - self._before, 1) * (len(self._paths) - done)
+        _say(f"{done} of {len(self._paths)} clips, {_duration(left)} to go")
+
+    def wait(self) -> None:
+        """Until other processes have done theirs."""
+        while self.done() < len(self._paths):
+            time.sleep(PATIENCE)
+            self.tell()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _report(
+    protocol: str, run: "Run", world: "WorldModel", clips: int, whole: bool, others: list[str]
+) -> int:
+    from worldsim.evaluate.contact_sheet import write_picture
+    from worldsim.evaluate.published.summary import gather, lines, notes, sheet
+    from worldsim.evaluate.report import plain, write_report
+
+    report = plain(
+        {
+            "protocol": protocol,
+            "layout": run.setting.layout,
+            "world": world.card.name,
+            "hash": world.hash,
+            "clips": clips,
+            "steps": run.steps,
+            "setting": dataclasses.asdict(run.setting),
+            "tables": gather(run, clips),
+            "notes": notes(run, clips, whole, others),
+        }
+    )
+    write_report(run.folder / f"{protocol}.json", report)
+    picture = sheet(run, clips)
+    if picture is not None:
+        write_picture(run.folder / f"{protocol}.png", picture)
+    print("\n".join(lines(report, run.setting)))
+    print(f"\n{run.folder / protocol}.json, {protocol}.png")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -90,8 +90,7 @@ class EpisodeStore:
 
     def meta(self, index: int) -> EpisodeMeta:
         """Where an episode came from, without reading its frames."""
-        path = self.folder / self._names[index]
-        return _parse_meta(path, read_arrays(path, _ARRAYS, _OPTIONAL, only=("meta",))["meta"])
+        return read_meta(self.folder / self._names[index])
 
     def length(self, index: int) -> int:
         """The number of frames of an episode, T + 1, without reading them."""
@@ -145,6 +144,11 @@ def read_episode(path: str | os.PathLike) -> Episode:
         return Episode(**arrays, meta=meta)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def read_meta(path: str | os.PathLike) -> EpisodeMeta:
+    """Where an episode's file came from, without reading its frames; raises as read_episode."""
+    return _parse_meta(path, read_arrays(path, _ARRAYS, _OPTIONAL, only=("meta",))["meta"])
 
 
 def _to_arrays(episode: Episode) -> dict[str, np.ndarray]:

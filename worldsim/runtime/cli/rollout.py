@@ -19,6 +19,7 @@ from worldsim.runtime.core.moves import Move
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.playthrough import Playthrough
 from worldsim.runtime.recording.recorder import Recorder
+from worldsim.runtime.recording.rollout_record import ROLLOUT, recorded_seeds
 from worldsim.tasks import named_function
 
 
@@ -41,6 +42,10 @@ class Plan:
     folder: Path
     options: dict[str, Any] = field(default_factory=dict)
     script: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """What makes an episode of a seed and a world the one it is; a recording's meta says it."""
+        return {"policy": self.policy, "steps": self.steps, "script": list(self.script)}
 
 
 class Calls(Controller):
@@ -95,10 +100,11 @@ def _named(policy: str) -> Callable:
 
 
 def roll_out(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[int]:
-    """Play and record one episode for each seed.
+    """Play and record one episode for each seed, those left out that the folder has already.
 
     Yields:
-        The number of frames of each episode once it is a recording on the disk.
+        The number of frames of each episode once it is a recording on the disk; 0 for one that was
+        there.
 
     Raises:
         ValueError: no such environment, policy or action.
@@ -122,10 +128,11 @@ def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
     place = PlayableEnv(env, plan.env, plan.options)
     # Nobody waits for a frame, so none need be dropped: an episode has room to wait in the queue.
     recorder = Recorder(plan.folder, on=True, capacity=plan.steps + 8)
-    recorder.describe(place, place.fps)
+    recorder.describe(place, place.fps, **{ROLLOUT: plan.as_json()})
     try:
+        done = recorded_seeds(plan.folder, plan.as_json(), place.identity, seeds)
         for seed in seeds:
-            yield _play(plan, place, recorder, seed)
+            yield 0 if seed in done else _play(plan, place, recorder, seed)
             if recorder.trouble:
                 raise OSError(recorder.trouble)
     finally:

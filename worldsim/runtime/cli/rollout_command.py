@@ -6,7 +6,9 @@
 
 `module:function` is called as `function(frame, actions, rng)`: the newest frame uint8 [H,W,3], the
 world's ActionSet and a generator of the episode's own; it returns an action's id or name, or None
-to end the episode. Episode i has seed `--seed` + i, whatever the number of workers.
+to end the episode. Episode i has seed `--seed` + i, whatever the number of workers. What the folder
+holds already of the same world, policy and length is not played again: the same command goes on
+where it was stopped.
 """
 
 import argparse
@@ -61,13 +63,14 @@ def main(argv: list[str] | None = None) -> int:
         script=tuple(name for name in args.actions.split(",") if name),
     )
     seeds = tuple(range(args.seed, args.seed + args.episodes))
-    began, frames = time.monotonic(), 0
+    began, frames, there = time.monotonic(), 0, 0
     for done, count in enumerate(roll_out(plan, seeds, args.workers), 1):
-        frames += count
+        frames, there = frames + count, there + (count == 0)
         rate = frames / (time.monotonic() - began)
         print(f"{done}/{len(seeds)} episodes, {rate:.1f} frames/s", flush=True)
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
-    print(f"{args.out}: {size / 1e6:.1f} MB in all", flush=True)
+    new = f"{len(seeds) - there} new episodes, {there} were there already"
+    print(f"{args.out}: {new}, {size / 1e6:.1f} MB in all", flush=True)
     if args.minari:
         print(f"{args.minari}: {_export(args.minari, args.out)} episodes for Minari", flush=True)
     return 0

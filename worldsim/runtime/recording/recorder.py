@@ -117,13 +117,14 @@ class Recorder(Sink):
 
     # ---- called by the session ----
 
-    def describe(self, place: PlayableEnv, fps: float) -> None:
-        """Say what is played, before anything is recorded."""
+    def describe(self, place: PlayableEnv, fps: float, **more: Any) -> None:
+        """Say what is played, before anything is recorded; `more` JSON values go into the meta."""
         self._facts = place.identity.as_json() | {
             "format": 1,
             "action_set": place.actions.name,
             "actions": list(place.actions.names),
             "fps": fps or place.fps,
+            **more,
         }
 
     def start(self, point: Point) -> None:

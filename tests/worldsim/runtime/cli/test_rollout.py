@@ -1,5 +1,10 @@
 """Episodes played without a window are recordings like the window's, the same for any workers."""
 
+import json
+import shutil
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -25,6 +30,11 @@ def turn_right_then_stop(frame, actions, rng):
 def recordings(folder):
     found = [read_recording(path.parent) for path in folder.glob(f"*/{META}")]
     return sorted(found, key=lambda recording: recording.episode.meta.seed)
+
+
+def change_meta(folder, **facts):
+    meta = json.loads((folder / META).read_text())
+    (folder / META).write_text(json.dumps(meta | facts))
 
 
 def command(tiny_world, out, *options):
@@ -54,6 +64,41 @@ def test_workers_make_the_same_episodes(tiny_world, tmp_path):
     for one, other in zip(*(recordings(tmp_path / w) for w in "12"), strict=True):
         assert np.array_equal(one.episode.frames, other.episode.frames)
         assert np.array_equal(one.episode.actions, other.episode.actions)
+
+
+def test_killed_it_goes_on_and_records_nothing_twice(tiny_world, tmp_path, capsys):
+    """Started again it recorded every episode a second time, and Minari got both."""
+    options = ["--steps", "12", "--episodes"]
+    called = [sys.executable, "-m", "worldsim", *command(tiny_world, tmp_path / "out", *options)]
+    process = subprocess.Popen([*called, "1000"], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:  # an episode is told when it is on the disk
+        if line.startswith("2/"):
+            break
+    process.kill()
+    process.communicate()
+    whole = recordings(tmp_path / "out")
+    cut = shutil.copytree(sorted((tmp_path / "out").glob("*/"))[0], tmp_path / "out/cut-short")
+    change_meta(cut, ended="cut short", rollout={"policy": "x"})
+    wanted = len(whole) + 2
+    assert roll(tiny_world, tmp_path / "out", *options, str(wanted)) == 0
+    assert f"2 new episodes, {len(whole)} were there already" in capsys.readouterr().out
+    assert cut.is_dir()  # of another policy
+    shutil.rmtree(cut)
+    found = recordings(tmp_path / "out")
+    assert [one.episode.meta.seed for one in found] == list(range(wanted))
+    assert [len(one.episode) for one in found] == [12] * wanted
+    assert not list((tmp_path / "out").glob("*.journal"))
+    change_meta(tmp_path / "out" / found[1].name, ended="cut short")
+    assert roll(tiny_world, tmp_path / "out", *options, str(wanted)) == 0
+    again = recordings(tmp_path / "out")
+    assert np.array_equal(again[1].episode.frames, found[1].episode.frames)
+    assert len(again) == wanted
+
+
+def test_another_length_or_world_is_another_rollout(tiny_world, tmp_path):
+    for steps in ("3", "4", "3"):
+        assert roll(tiny_world, tmp_path, "--episodes", "1", "--steps", steps) == 0
+    assert sorted(len(one.episode) for one in recordings(tmp_path)) == [3, 4]
 
 
 def test_a_script_is_taken_over_and_over(tiny_world, tmp_path):

@@ -1,0 +1,68 @@
+"""Which episodes of a rollout are recorded already. A rollout that was stopped goes on with the
+rest, and what a kill cut short is made again instead of kept beside it.
+
+Every recording's meta says which rollout it is of: the policy, the length, the script. Knows no
+policy and plays nothing.
+"""
+
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from worldsim.data.store import read_meta
+from worldsim.reading import read_json
+from worldsim.runtime.core.moves import unpack
+from worldsim.runtime.core.playable_env import Identity
+from worldsim.runtime.recording.journal import claimed, is_journal, read_journal
+from worldsim.runtime.recording.recording import EPISODE, JOURNAL, META
+
+ROLLOUT = "rollout"
+_WHOLE = "closed"  # how an episode's last recording ended
+
+
+def recorded_seeds(
+    folder: Path, rollout: dict[str, Any], identity: Identity, seeds: Iterable[int]
+) -> set[int]:
+    """The seeds of a rollout whose episodes are whole in a folder.
+
+    Parts of the others, finished or not, are removed: they are made again from their start. What is
+    of another rollout, of another world or of a window stays, and so does what cannot be read.
+
+    Args:
+        folder: where recordings are; need not exist.
+        rollout: what the metas say of it.
+        identity: the world it is played in.
+        seeds: which episodes are looked for.
+    """
+    wanted, facts = set(seeds), identity.as_json() | {ROLLOUT: rollout}
+    parts = {path: _part(path, facts) for path in sorted(folder.glob(f"[!.]*/{META}"))}
+    done = {seed for seed, ended in filter(None, parts.values()) if ended == _WHOLE} & wanted
+    for path, part in parts.items():
+        if part is not None and part[0] in wanted - done:
+            shutil.rmtree(path.parent)
+    for journal in sorted(folder.glob(f"[!.]*{JOURNAL}")):
+        _drop_journal(journal, facts, wanted - done)
+    return done
+
+
+def _part(path: Path, facts: dict[str, Any]) -> tuple[int | None, str] | None:
+    """The seed of a recording of this rollout and how it ended; None where it is of another."""
+    with suppress(ValueError, OSError):
+        meta = read_json(path, "meta of a recording")
+        if _says(meta, facts):
+            return read_meta(path.with_name(EPISODE)).seed, meta["ended"]
+    return None
+
+
+def _drop_journal(journal: Path, facts: dict[str, Any], wanted: set[int]) -> None:
+    with suppress(ValueError, OSError), claimed(journal) as ours:
+        if ours and is_journal(journal):
+            point, header = unpack(next(read_journal(journal), b""), str(journal))
+            if point.start.seed in wanted and _says(header, facts):
+                journal.unlink()
+
+
+def _says(meta: Any, facts: dict[str, Any]) -> bool:
+    return isinstance(meta, dict) and all(meta.get(name) == facts[name] for name in facts)

@@ -1,6 +1,7 @@
 """The codec's part of a training: find the encoder, teach the decoder, encode the data."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ def open_store(cfg: TrainConfig, how: str) -> EpisodeStore:
         how: options of `worldsim collect` that make such episodes.
 
     Raises:
-        ValueError: there are none, or they are of another kind of world.
+        ValueError: there are none, or they are of another kind or size of world.
     """
     store = EpisodeStore(cfg.data.train)
     if not len(store):
@@ -51,6 +52,12 @@ def open_store(cfg: TrainConfig, how: str) -> EpisodeStore:
         raise ValueError(
             f"{cfg.data.train} holds episodes with the actions {', '.join(sorted(sets))}, "
             f"{cfg.name} has {cfg.action_set}: give episodes of one kind of world"
+        )
+    size = store[0].frames.shape[1]
+    if size != cfg.codec.frame_size:
+        raise ValueError(
+            f"{cfg.data.train} has frames of {size} pixels, the codec of {cfg.codec.frame_size}: "
+            f"set codec.frame_size, or give other episodes"
         )
     return store
 
@@ -120,14 +127,24 @@ def take_codec(cfg: TrainConfig, world: str, out: Path) -> None:
     """The codec of another world, if it is shaped as asked for: its latents are what that world's
     dynamics knows. Else the training finds its own, and the dynamics learns a new alphabet.
     """
-    theirs = read_card(world_folder(world) / CARD).settings.get("codec")
-    if theirs is None:
-        raise ValueError(f"{world} is of the published layout: --from takes a world of our own.")
+    theirs = check_origin(world)
     if theirs == to_dict(cfg.codec) and not (out / "codec.pt").exists():
         codec = PatchAutoencoder(cfg.codec)
         codec.load_state_dict(world_weights(world, "codec."))
         state = {"codec": codec.state_dict(), "step": cfg.codec_training.steps, "optimiser": None}
         save_training(out / "codec.pt", state)
+
+
+def check_origin(world: str) -> dict[str, Any]:
+    """The settings of the codec of a world to begin with.
+
+    Raises:
+        ValueError: there is no such world, or it has no codec of ours.
+    """
+    theirs = read_card(world_folder(world) / CARD).settings.get("codec")
+    if theirs is None:
+        raise ValueError(f"{world} is of the published layout: --from takes a world of our own.")
+    return theirs
 
 
 def world_weights(world: str, prefix: str) -> dict[str, torch.Tensor]:

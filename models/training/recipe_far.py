@@ -27,6 +27,7 @@ from models.training.config_published import is_published
 from models.training.ema import warm_up_ema
 from models.training.init_from import dynamics_of
 from models.training.loop import Run, start_folder
+from models.training.needs import check_needs
 from models.training.optim import optimisers, set_rate
 from models.training.recipe_published import train_published
 from models.training.reward import steps_of, train_outcome
@@ -78,6 +79,7 @@ def train(args) -> int:
     device = distributed.own_device(args.device)
     torch.manual_seed(cfg.seed)
     if rank == 0:
+        check_needs(cfg, out, args)
         start_folder(out, args.fresh)
         if args.smoke:
             collect_some(cfg)

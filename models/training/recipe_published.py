@@ -55,6 +55,7 @@ def train_published(args) -> int:
     entry = zoo_entry(cfg.kind, cfg.preset)
     encoder = encoder_of(cfg, entry, device, untrained=args.smoke)
     if rank == 0:
+        check_clips(cfg, entry)
         start_folder(out, args.fresh)
         source_of(cfg, entry, encoder)  # the others find the latents ready
     distributed.barrier()
@@ -91,6 +92,14 @@ def source_of(cfg: PublishedConfig, entry: ZooEntry, encoder: Encoder) -> Source
         return LatentSource(latents_of(clips, layout, encoder, Path(data.latents)), delay)
     size = encoder.codec.frame_size
     return FrameSource(clips, layout, size=size, flip=data.flip, delay=delay)
+
+
+def check_clips(cfg: PublishedConfig, entry: ZooEntry) -> None:
+    """Look for all clips before a folder is made; raises as source_of does."""
+    layout = layout_named(cfg.data.layout)
+    check_condition(entry, layout)
+    for source in (cfg.data.train, cfg.data.heldout):
+        find_clips(source, layout, cfg.data.root)
 
 
 def check_condition(entry: ZooEntry, layout: Layout) -> None:

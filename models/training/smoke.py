@@ -1,8 +1,10 @@
 """What a smoke run learns from: a handful of short episodes, collected inside its own folder."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
+from worldsim.data.collect import Plan, episode_seeds, run_plan
 from worldsim.registration import check_environment
 
 
@@ -15,17 +17,30 @@ def with_data_in(cfg, out: Path, cache: str):
     return replace(cfg, data=replace(cfg.data, cache=str(out / cache), **where))
 
 
-def collect_some(cfg, *options: str) -> None:
-    """A handful of short episodes from the engine; `options` are more of `worldsim collect`.
+def smoke_plans(cfg, options: str = "") -> list[Plan]:
+    """A handful of short episodes from the engine; "--depth" in `options` has depth stored too.
 
     Raises:
-        ValueError: the engine could not be played.
+        ValueError: the engine is none of ours.
     """
-    from worldsim.data.collect import main as collect
-
     engine = check_environment(cfg.engine, "the setting engine")
-    for split, folder, episodes in (("train", cfg.data.train, 6), ("heldout", cfg.data.heldout, 2)):
-        where = ["--out", str(Path(folder).parent), "--split", split]
-        length = ["--episodes", str(episodes), "--steps", "125"]
-        if collect(["--env", engine, *length, *where, *options]):
-            raise ValueError(f"collecting from {cfg.engine} failed: see the message above")
+    return [
+        Plan(
+            env=engine,
+            options={"depth": True} if "--depth" in options else {},
+            steps=125,
+            folder=Path(folder),
+            split=split,
+            seeds=episode_seeds(split, 0, episodes),
+        )
+        for split, folder, episodes in (
+            ("train", cfg.data.train, 6),
+            ("heldout", cfg.data.heldout, 2),
+        )
+    ]
+
+
+def collect_some(cfg, options: str = "") -> None:
+    """Play and store the episodes of `smoke_plans`; raises as collecting does."""
+    for plan in smoke_plans(cfg, options):
+        run_plan(plan, os.cpu_count() or 1)

@@ -25,6 +25,7 @@ from models.training.codec import open_store, train_codec
 from models.training.ema import warm_up_ema
 from models.training.loop import Run, start_folder
 from models.training.muon import Muon
+from models.training.needs import check_needs
 from models.training.optim import set_rate
 from models.training.prefetch import Prefetcher
 from models.training.smoke import collect_some, with_data_in
@@ -103,6 +104,7 @@ def train_in_order(args) -> int:
     device = distributed.own_device(args.device)
     torch.manual_seed(cfg.seed)
     if rank == 0:
+        check_needs(cfg, out, args, "--depth")
         start_folder(out, args.fresh)
         if args.smoke:
             collect_some(cfg, "--depth")
@@ -130,12 +132,6 @@ def prepare(
 ) -> tuple[PatchAutoencoder, DepthNetwork, list[SpatialEpisode]]:
     """Codec, depth network, and the episodes with the depth that it reads off them; made once."""
     store = open_store(cfg, "--episodes 1200 --depth")
-    size = store[0].frames.shape[1]
-    if size != cfg.codec.frame_size:
-        raise ValueError(
-            f"{cfg.data.train} has frames of {size} pixels, the codec of {cfg.codec.frame_size}: "
-            f"set codec.frame_size, depth.frame_size, or give other episodes"
-        )
     codec = train_codec(cfg, store, out, device)
     depth = train_depth(cfg.depth, cfg.depth_training, store, out / "depth.pt", cfg.seed)
     episodes = cached_episodes(store, depth, hash_network(depth), Path(cfg.data.cache))

@@ -12,6 +12,7 @@ from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder, 
 from models.training.codec import prepare
 from models.training.config import TrainConfig
 from models.training.recipe_far import SMOKE, DynamicsRun
+from tests.support.commands import refused
 from tests.support.torchrun import torchrun
 from train_world import main
 from worldsim.config import load_config
@@ -68,6 +69,31 @@ def test_smoke_run_logs_every_step_and_draws_a_sheet(smoke):
     assert [line["step"] for line in lines if "flow" in line] == list(range(1, 13))
     assert next(line["preview"]["psnr_first"] for line in lines if "preview" in line) > 0
     assert list(smoke.glob("sheet-*.png"))
+
+
+@pytest.mark.parametrize("kind", ["dmlab", "dmlab-spatial"])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--set", "data.train=nowhere/train"], "nowhere/train holds no episodes"),
+        (["--set", "data.heldout=nowhere/heldout"], "nowhere/heldout holds no episodes"),
+        (["--export"], "no checkpoint to export"),
+        (["--fresh", "--export"], "no checkpoint to export"),
+        (["--from", "no-such-world"], "there is no world"),
+        (["--smoke", "--set", "engine=Nothing-v0"], "the setting engine"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_a_folder_is_made(
+    smoke, tmp_path, capsys, kind, options, sentence
+):
+    """It left an empty folder, moved an older run aside, and printed the usage of `collect`."""
+    where = [f"data.{name}={smoke / 'data' / name}" for name in ("train", "heldout")]
+    sets = [word for setting in where for word in ("--set", setting)]
+    out = tmp_path / "runs" / "new"
+    said = refused(capsys, "train", kind, "--out", str(out), *sets, *options)
+    assert sentence in said
+    assert "usage:" not in said
+    assert not out.parent.exists()
 
 
 def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):

@@ -89,8 +89,8 @@ def main(argv: list[str] | None = None) -> int:
     ]
     if args.data is not None and unused:
         parser.error(f"--{unused[0].replace('_', '-')} needs an engine: leave it out with --data.")
-    given = {"--quick": args.quick, "--only": args.only, "--tuning": args.tuning}
-    part = next((name for name, value in given.items() if value), "")
+    lesser = {"--quick": args.quick, "--only": args.only, "--tuning": args.tuning}
+    part = next((name for name, value in lesser.items() if value), "")
     if args.card and part:
         parser.error(f"--card takes the figures of a whole evaluation: leave {part} out.")
     from worldsim.evaluate.card_figures import write_figures

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def prepare(world: WorldModel, setting: Setting, label: int | None = None) -> li
     Returns:
         What could not be done, as sentences.
     """
-    play = getattr(world.dynamics, "play", None)
+    dynamics: Any = world.dynamics
+    play = getattr(dynamics, "play", None)
     if play is None:
         asked = setting.null or setting.guidance != 1
         return [f"{world.card.name} has no guidance: it is given the actions"] if asked else []
@@ -40,9 +42,7 @@ def prepare(world: WorldModel, setting: Setting, label: int | None = None) -> li
         classes, first = tuple(label for _ in classes), label
     if world.card.settings["network"]["condition"] == "none":
         guidance = 1.0
-    world.dynamics.play_as(
-        dataclasses.replace(play, classes=classes, first=first, guidance=guidance)
-    )
+    dynamics.play_as(dataclasses.replace(play, classes=classes, first=first, guidance=guidance))
     return []
 
 

@@ -44,5 +44,5 @@ def filmed(frames: np.ndarray) -> np.ndarray:
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     memory.seek(0)
-    with av.open(memory) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    with av.open(memory, "r") as film:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)])

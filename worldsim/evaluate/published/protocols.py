@@ -3,6 +3,7 @@ own rows (arXiv 2503.19325). Plain data, no torch.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 Row = tuple[str, dict[str, str]]
 
@@ -62,9 +63,9 @@ class Setting:
 _DMLAB, _MINECRAFT = "datasets/dmlab/dmlab_val.json", "datasets/minecraft/minecraft_val.json"
 _UCF, _BAIR = "datasets/ucf101/test03.json", "datasets/bair/bair_val.json"
 _SEEDS, _ALL = (0, 2, 4, 6), ("psnr", "ssim", "lpips", "fvd")
-_TECO = {"protocol": "teco", "given": 144, "spans": (156,), "guidance": 1.5, "seeds": _SEEDS}
-_LONG = {"protocol": "teco-fvd", "given": 36, "spans": (264,), "seeds": _SEEDS, "metrics": ("fvd",)}
-_LATTE = {"protocol": "latte", "layout": "ucf101", "data": "datasets/ucf101/trainval.json"}
+_TECO: dict[str, Any] = {"protocol": "teco", "given": 144, "spans": (156,), "guidance": 1.5, "seeds": _SEEDS}
+_LONG: dict[str, Any] = {"protocol": "teco-fvd", "given": 36, "spans": (264,), "seeds": _SEEDS, "metrics": ("fvd",)}
+_LATTE: dict[str, Any] = {"protocol": "latte", "layout": "ucf101", "data": "datasets/ucf101/trainval.json"}
 _LATTE |= {"given": 0, "spans": (16,), "interval": 3, "balanced": True, "metrics": ("fvd",)}
 SETTINGS = (
     Setting(**_TECO, layout="dmlab", data=_DMLAB),
@@ -174,6 +175,7 @@ _OF_LATTE = {
 
 def paper_rows(setting: Setting, span: int) -> tuple[Row, ...]:
     """The paper's own rows of a table, as printed there."""
+    rows: tuple[Row, ...]
     if setting.protocol.startswith("teco"):
         rows = _OF_TECO[setting.layout]
     elif setting.protocol == "mcvd":

@@ -131,7 +131,7 @@ def write_unit(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
     def write(scratch: Path) -> None:
         with open(scratch, "wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
 
     atomic_write(path, write)
 

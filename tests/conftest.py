@@ -169,6 +169,34 @@ def tiny_spatial_world(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def small_world(engine, tmp_path_factory):
+    """The folder of a real world of the engine's size: a fitted encoder, an untrained network."""
+    import torch
+
+    from models.build.networks import far_settings, far_weights
+    from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
+    from models.far.config import FARConfig
+    from models.far.network import FARNetwork
+    from worldsim import ground_truth
+    from worldsim.world.checkpoint import save_world
+
+    card = {"name": "small", "title": "A small dream", "fps": 7.5, "frame_size": 64}
+    card |= {"action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT", "builder": "far"}
+    maze = ground_truth.open_engine(SimpleNamespace(**card))
+    frames = np.concatenate(
+        [one.episode.frames for one in ground_truth.plays(maze, 2, 30, "train")]
+    )
+    sizes = AutoencoderConfig(channels=8, width=16, blocks=1)
+    shape = FARConfig(actions=4, latent_channels=8, width=64, layers=2)
+    codec = PatchAutoencoder(sizes)
+    codec.fit_encoder(torch.from_numpy(frames))
+    folder = tmp_path_factory.mktemp("worlds") / "small"
+    card |= {"steps": 1, "settings": far_settings(sizes, shape), "training": {}, "figures": {}}
+    save_world(folder, card, far_weights(codec, FARNetwork(shape)))
+    return folder
+
+
 class FakeState:
     """A dream whose whole memory is a row of numbers."""
 

@@ -36,6 +36,9 @@ COMMANDS = {
     ),
     "data": Command("import, export, encode published data sets", "worldsim.data.command:main"),
     "evaluate": Command("compare a world's dreams with the truth", "worldsim.evaluate.report:main"),
+    "compare": Command(
+        "hold worlds or settings against each other", "worldsim.evaluate.compare.command:main"
+    ),
     "bench": Command("measure how fast a world runs here", "worldsim.evaluate.bench.command:main"),
     "replay": Command("play a recording again, or verify it", "worldsim.runtime.cli.replay:main"),
     "convert": Command("import published FAR models, check agreement", "models.zoo.convert:main"),

@@ -91,6 +91,7 @@ def dream(
     steps: int | None = None,
     before: Callable[[WorldState], None] = lambda state: None,
     after: Callable[[WorldState], None] = lambda state: None,
+    context_noise: float | None = None,
 ) -> Iterator[np.ndarray]:
     """Dream on under actions, a batch of frames at a time.
 
@@ -101,6 +102,7 @@ def dream(
         steps: sampler steps a frame.
         before: called with the state before each frame, to take something away from it.
         after: called with the state after each frame, to look at it.
+        context_noise: how much noise frames are remembered with; None for the world's own.
 
     Yields:
         Frames uint8 `[B,H,W,3]`, T times.
@@ -111,7 +113,7 @@ def dream(
     for number, chosen in enumerate(np.asarray(actions).T, 1):
         before(state)
         try:
-            state, frames = world.step(state, chosen, steps)
+            state, frames = world.step(state, chosen, steps, context_noise)
         except ValueError as error:
             raise DreamError(f"frame {number} of {actions.shape[1]}: {error}") from error
         after(state)

@@ -195,13 +195,31 @@ def evaluate_recorded(
         ValueError: no episodes in the folder, none of the world's size that is long enough, or
             one with an action that the world does not know.
     """
-    from worldsim.actions import load_actions, renumbered
-    from worldsim.data.store import EpisodeStore
     from worldsim.evaluate.open_loop import DreamError, recorded_starts
     from worldsim.evaluate.thresholds import verdicts
 
+    recorded = recorded_episodes(world, protocol, folder)
+    report = _heading(world, protocol) | {"data": folder.name, "episodes": len(recorded)}
+    try:
+        made = recorded_starts(world, recorded, protocol.context, protocol.batch)
+        report["fidelity"], sheets = _fidelity(world, None, made, protocol)
+    except DreamError as error:
+        report["fidelity"], sheets = {"failed": str(error)}, {}
+    report["verdicts"] = verdicts(report)
+    return plain(report), sheets
+
+
+def recorded_episodes(world: "WorldModel", protocol: "Protocol", folder: Path) -> list[Any]:
+    """The first episodes of a folder that are long enough, in the world's actions.
+
+    Raises:
+        ValueError: none of its size is, or one has an action that the world does not know.
+    """
+    from worldsim.actions import load_actions, renumbered
+    from worldsim.data.store import EpisodeStore
+
     size, length = world.card.frame_size, protocol.context + protocol.predicted
-    recorded = []
+    recorded: list[Any] = []
     for episode in EpisodeStore(folder):
         if len(episode.frames) >= length and episode.frames.shape[1:] == (size, size, 3):
             theirs = load_actions(episode.meta.action_set)
@@ -214,14 +232,7 @@ def evaluate_recorded(
             f"{folder} holds no episode of {size}x{size} pixels and {length} frames: give another "
             f"folder, or fewer frames by --context and --predicted."
         )
-    report = _heading(world, protocol) | {"data": folder.name, "episodes": len(recorded)}
-    try:
-        made = recorded_starts(world, recorded, protocol.context, protocol.batch)
-        report["fidelity"], sheets = _fidelity(world, None, made, protocol)
-    except DreamError as error:
-        report["fidelity"], sheets = {"failed": str(error)}, {}
-    report["verdicts"] = verdicts(report)
-    return plain(report), sheets
+    return recorded
 
 
 def _heading(world: "WorldModel", protocol: "Protocol") -> dict[str, Any]:

@@ -95,30 +95,6 @@ def env(engine):
     return ground_truth.open_engine(SimpleNamespace(**CARD))
 
 
-@pytest.fixture(scope="module")
-def small_world(engine, tmp_path_factory):
-    """The folder of a real world of the engine's size: a fitted encoder, an untrained network."""
-    from models.build.networks import far_settings, far_weights
-    from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
-    from models.far.config import FARConfig
-    from models.far.network import FARNetwork
-    from worldsim.world.checkpoint import save_world
-
-    maze = ground_truth.open_engine(SimpleNamespace(**CARD))
-    frames = np.concatenate(
-        [one.episode.frames for one in ground_truth.plays(maze, 2, 30, "train")]
-    )
-    sizes = AutoencoderConfig(channels=8, width=16, blocks=1)
-    shape = FARConfig(actions=4, latent_channels=8, width=64, layers=2)
-    codec = PatchAutoencoder(sizes)
-    codec.fit_encoder(torch.from_numpy(frames))
-    folder = tmp_path_factory.mktemp("worlds") / "small"
-    card = CARD | {"steps": 1, "settings": far_settings(sizes, shape)}
-    card |= {"training": {}, "figures": {}}
-    save_world(folder, card, far_weights(codec, FARNetwork(shape)))
-    return folder
-
-
 # ---- the whole ----
 
 

@@ -12,12 +12,12 @@ import dataclasses
 import functools
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worldsim.evaluate.progress import Progress
 from worldsim.evaluate.published.protocols import NAMES, find_setting, quick
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     groups = units_of(run, clips)
     _check_folder(run, world, clips)
     rank, world_size = (int(os.environ.get(n, d)) for n, d in (("RANK", 0), ("WORLD_SIZE", 1)))
-    progress = Progress(run, groups)
+    units = Units(run, groups)
     mine = groups[rank::world_size]
     if args.workers > 1:
         from worldsim.data.workers import share_out
@@ -88,10 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         reports = do_units(run, mine)
     for _ in reports:
-        progress.tell()
+        units.tell()
     if rank:
         return 0
-    progress.wait()
+    units.wait()
     return _report(args.protocol, run, world, len(clips), whole, others)
 
 
@@ -149,16 +149,14 @@ def _check_folder(run: "Run", world: "WorldModel", clips: Sequence[Any]) -> None
     atomic_write(path, lambda scratch: scratch.write_text(text))
 
 
-class Progress:
-    """How many units are done in the folder, and about when all are."""
+class Units:
+    """The units of a run on disk: how many are done, and about when all are."""
 
     def __init__(self, run: "Run", groups: "Sequence[Sequence[Unit]]"):
         from worldsim.evaluate.published.units import unit_path
 
         self._paths = [unit_path(run.folder, unit) for group in groups for unit in group]
-        self._began, self._before = time.monotonic(), self.done()
-        if self._before:
-            _say(f"{self._before} of {len(self._paths)} clips are there already")
+        self._progress = Progress("clips", len(self._paths), self.done())
 
     def done(self) -> int:
         """How many units are there."""
@@ -167,23 +165,13 @@ class Progress:
 
     def tell(self) -> None:
         """One line on stderr."""
-        done, spent = self.done(), time.monotonic() - self._began
-        left = spent / max(done - self._before, 1) * (len(self._paths) - done)
-        _say(f"{done} of {len(self._paths)} clips, {_duration(left)} to go")
+        self._progress.tell(self.done())
 
     def wait(self) -> None:
         """Until other processes have done theirs."""
         while self.done() < len(self._paths):
             time.sleep(PATIENCE)
             self.tell()
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _report(
@@ -213,7 +201,3 @@ def _report(
     print("\n".join(lines(report, run.setting)))
     print(f"\n{run.folder / protocol}.json, {protocol}.png")
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -63,9 +63,25 @@ class Setting:
 _DMLAB, _MINECRAFT = "datasets/dmlab/dmlab_val.json", "datasets/minecraft/minecraft_val.json"
 _UCF, _BAIR = "datasets/ucf101/test03.json", "datasets/bair/bair_val.json"
 _SEEDS, _ALL = (0, 2, 4, 6), ("psnr", "ssim", "lpips", "fvd")
-_TECO: dict[str, Any] = {"protocol": "teco", "given": 144, "spans": (156,), "guidance": 1.5, "seeds": _SEEDS}
-_LONG: dict[str, Any] = {"protocol": "teco-fvd", "given": 36, "spans": (264,), "seeds": _SEEDS, "metrics": ("fvd",)}
-_LATTE: dict[str, Any] = {"protocol": "latte", "layout": "ucf101", "data": "datasets/ucf101/trainval.json"}
+_TECO: dict[str, Any] = {
+    "protocol": "teco",
+    "given": 144,
+    "spans": (156,),
+    "guidance": 1.5,
+    "seeds": _SEEDS,
+}
+_LONG: dict[str, Any] = {
+    "protocol": "teco-fvd",
+    "given": 36,
+    "spans": (264,),
+    "seeds": _SEEDS,
+    "metrics": ("fvd",),
+}
+_LATTE: dict[str, Any] = {
+    "protocol": "latte",
+    "layout": "ucf101",
+    "data": "datasets/ucf101/trainval.json",
+}
 _LATTE |= {"given": 0, "spans": (16,), "interval": 3, "balanced": True, "metrics": ("fvd",)}
 SETTINGS = (
     Setting(**_TECO, layout="dmlab", data=_DMLAB),

@@ -16,7 +16,6 @@ from worldsim.data.published.clip_files import ClipFile
 from worldsim.evaluate import report
 from worldsim.evaluate.published import units
 from worldsim.evaluate.published.clips import Clip, balance, choose_clips, read_clip
-from worldsim.evaluate.published.command import _duration
 from worldsim.evaluate.published.dreaming import dream_seed, dreams_of, prepare
 from worldsim.evaluate.published.film import through_film
 from worldsim.evaluate.published.protocols import SETTINGS, find_setting, paper_rows, quick
@@ -264,7 +263,3 @@ def test_a_film_is_lossy_and_keeps_its_places():
     assert abs(dream[-1, 30, 30].astype(int) - 250).max() < 20
     assert abs(truth[-1, 30, 30].astype(int) - 125).max() < 20
     assert (dream != frames[2:]).any()
-
-
-def test_durations_are_told_as_people_do():
-    assert [_duration(s) for s in (5, 65, 3700)] == ["5 s", "1 min 5 s", "1 h 1 min"]

@@ -5,29 +5,45 @@ most similar of the context's frames, chosen with hindsight. Above them stands t
 seen the very frame.
 """
 
-from typing import Any
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from worldsim.evaluate.bootstrap import intervals
 from worldsim.evaluate.metrics import nearest, psnr, sharpness, ssim
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
 from worldsim.world.model import WorldModel
 
 Rows = list[tuple[str, np.ndarray]]
+PERCENTILES = (50, 90, 99)
+FILMS = 4  # episodes that are shown as films
 
 
-def measure(
-    world: WorldModel, made: list[Start], protocol: Protocol
-) -> tuple[dict[str, Any], Rows]:
-    """Score dreams of the starts' episodes.
+class Fidelity(NamedTuple):
+    """What was measured.
 
-    Returns:
-        The figures, and rows of frames for a contact sheet.
+    Attributes:
+        figures: of each contestant; `by age` has each frame by frame with intervals, `speed`
+            milliseconds a frame of one dream.
+        rows: of frames, for a contact sheet.
+        films: truth and dream of the first FILMS episodes, uint8 `[P,H,W,3]` each.
     """
+
+    figures: dict[str, Any]
+    rows: Rows
+    films: list[tuple[np.ndarray, np.ndarray]]
+
+
+def measure(world: WorldModel, made: list[Start], protocol: Protocol) -> Fidelity:
+    """Score dreams of the starts' episodes."""
     figures: dict[str, list[dict[str, np.ndarray]]] = {}
     rows: Rows = []
+    films: list[tuple[np.ndarray, np.ndarray]] = []
+    times: list[float] = []
     for start in made:
         truth = _after(start, "frames", protocol.predicted)
         actions = _after(start, "actions", protocol.predicted, shift=1)
@@ -39,13 +55,33 @@ def measure(
             protocol.steps,
             after=lambda state, poses=poses: poses.append(state.poses),
         )
-        dreamt = np.stack(list(frames), axis=1)
+        dreamt = np.stack(list(_timed(frames, times)), axis=1)
         for name, pictures in _contestants(world, start, truth, dreamt):
             figures.setdefault(name, []).append(_scored(pictures, truth))
         if poses[0] is not None and start.episodes[0].poses is not None:
             figures["dream"][-1]["off place"] = _off_place(start, np.stack(poses, axis=1))
         rows += _sheet_rows(start, truth, dreamt, protocol)
-    return {name: _summary(parts, protocol) for name, parts in figures.items()}, rows
+        films += zip(truth, dreamt, strict=True)
+    told: dict[str, Any] = {name: _summary(parts, protocol) for name, parts in figures.items()}
+    told["by age"] = [one for name, parts in figures.items() for one in _by_age(name, parts)]
+    told["speed"] = {f"p{share}": float(np.percentile(times, share)) for share in PERCENTILES}
+    return Fidelity(told, rows, films[:FILMS])
+
+
+def _timed(frames: Iterator[np.ndarray], times: list[float]) -> Iterator[np.ndarray]:
+    """The same, and to `times` the milliseconds each took, for one dream of the batch."""
+    began = time.perf_counter()
+    for frame in frames:
+        times.append((time.perf_counter() - began) * 1e3 / len(frame))
+        yield frame
+        began = time.perf_counter()
+
+
+def _by_age(name: str, parts: list[dict[str, np.ndarray]]) -> Iterator[dict[str, Any]]:
+    """Each figure at every frame: mean over the episodes, and the interval that holds it."""
+    for metric in parts[0]:
+        mean, low, high = intervals(np.concatenate([part[metric] for part in parts]))
+        yield {"name": name, "metric": metric, "mean": mean, "low": low, "high": high}
 
 
 def _scored(pictures: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ class Progress:
     """
 
     def __init__(self, what: str, total: float, before: float = 0):
-        self._what, self._total, self._before = what, total, before
+        self._what, self.total, self._before = what, total, before
         self._began = time.monotonic()
         if before:
             say(f"{before:g} of {total:g} {what} are there already")
@@ -22,11 +22,11 @@ class Progress:
     def left(self, done: float) -> str:
         """How long the rest takes at the pace so far."""
         spent = time.monotonic() - self._began
-        return duration(spent / max(done - self._before, 1) * max(self._total - done, 0))
+        return duration(spent / max(done - self._before, 1) * max(self.total - done, 0))
 
     def tell(self, done: float) -> None:
         """One line."""
-        say(f"{done:g} of {self._total:g} {self._what}, {self.left(done)} to go")
+        say(f"{done:g} of {self.total:g} {self._what}, {self.left(done)} to go")
 
 
 def duration(seconds: float) -> str:

@@ -37,6 +37,8 @@ class Protocol:
         places: starts of dreams from which one leaves and comes back.
         rounds: batches that the classifier of real and dreamt learns on.
         returns: moves after which one comes back by their inverses.
+        walks: moves of long loops, and of long ways there and back.
+        revisits: frames after which a place is seen again.
     """
 
     episodes: int = 16
@@ -63,6 +65,8 @@ class Protocol:
     places: int = 2
     rounds: int = 500
     returns: tuple[int, ...] = (16, 64, 256)
+    walks: tuple[int, ...] = (16, 64, 256, 1024)
+    revisits: tuple[int, ...] = (100, 1000)
 
     def __post_init__(self):
         for name in ("episodes", "long", "batch", "context", "predicted"):
@@ -94,4 +98,6 @@ def quick(steps: int | None = None) -> Protocol:
         places=1,
         rounds=20,
         returns=(4,),
+        walks=(24,),
+        revisits=(30,),
     )

@@ -12,11 +12,13 @@ import argparse
 import dataclasses
 import json
 import math
+import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from worldsim.evaluate.progress import Progress, duration, say
 from worldsim.evaluate.published.protocols import NAMES
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from worldsim.world.model import WorldModel
 
 PARTS = ("visibility", "fidelity", "following", "memory", "drift")
+LONGER = ("walks",)  # measured only when they are asked for
+REVISITS = (100, 1000, 10_000)  # frames
+WEIGHTS = {"visibility": 10, "fidelity": 2, "following": 2, "memory": 3, "drift": 6, "walks": 30}
+"""About how long each takes, beside the others."""
+DONE = "parts"  # the folder of what is measured already, while a run is not finished
 SHEET_ROWS = 30
 SHEET_SIDE = 128  # pixels a side of a frame that is shown, about
 
@@ -38,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="folder (default: evaluation/<the world's name>)")
     parser.add_argument("--steps", type=int, help="sampler steps a frame (default: the world's)")
     parser.add_argument("--frames-long", type=int, default=1000, help="length of the long runs")
-    parser.add_argument("--only", action="append", choices=PARTS, help="leave the others out")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS + LONGER, help="leave the others out"
+    )
     parser.add_argument("--quick", action="store_true", help="seconds, to see that all of it runs")
     parser.add_argument(
         "--data", type=Path, help="compare with these episodes, not with an engine: fidelity only"
@@ -47,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--predicted", type=int, help="frames that are dreamt (default: 156)")
     parser.add_argument(
         "--walker", help="kind of walker whose episodes are dreamt (default: as published)"
+    )
+    parser.add_argument(
+        "--revisit",
+        type=int,
+        default=1000,
+        help="of --only walks: longest revisit in frames; 10000 takes hours (default: %(default)s)",
     )
     parser.add_argument(
         "--sheets", type=int, help="measure nothing: show so many dreams under mixed keys"
@@ -84,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--protocol is to be written out.")
     unused = [
         name
-        for name in ("only", "walker", "frames_long", "tuning", "sheets")
+        for name in ("only", "walker", "frames_long", "tuning", "sheets", "revisit")
         if getattr(args, name) != parser.get_default(name)
     ]
     if args.data is not None and unused:
@@ -96,6 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     from worldsim.evaluate.card_figures import write_figures
     from worldsim.evaluate.contact_sheet import write_picture
     from worldsim.evaluate.protocol import Protocol, quick
+    from worldsim.evaluate.report_page import write_page
     from worldsim.evaluate.table import lines
     from worldsim.paths import path_below
     from worldsim.types import STEPS
@@ -106,6 +122,9 @@ def main(argv: list[str] | None = None) -> int:
     chosen = {name: getattr(args, name) for name in ("context", "predicted", "walker")}
     chosen["split"] = "tuning" if args.tuning else "heldout"
     protocol = dataclasses.replace(protocol, **{k: n for k, n in chosen.items() if n is not None})
+    if not args.quick:
+        revisits = tuple(frames for frames in REVISITS if frames <= args.revisit)
+        protocol = dataclasses.replace(protocol, revisits=revisits)
     world = load_world(args.world, args.device)
     # Published FAR takes any number of Euler steps, our own worlds have learnt some jumps.
     known = STEPS if world.card.builder == "far" else range(1, 1001)
@@ -114,20 +133,23 @@ def main(argv: list[str] | None = None) -> int:
     if args.sheets:
         shown = dataclasses.replace(protocol, episodes=args.sheets, long=args.length)
         return _show(world, shown, args.out)
-    if args.data is None:
-        report, sheets = evaluate(world, protocol, args.only or PARTS)
-    else:
-        report, sheets = evaluate_recorded(world, protocol, args.data)
     folder = args.out or path_below(Path("evaluation"), world.card.name)
+    if args.data is None:
+        report, sheets, films = evaluate(world, protocol, args.only or PARTS, folder / DONE)
+    else:
+        report, sheets, films = evaluate_recorded(world, protocol, args.data)
     for name, picture in sheets.items():
         write_picture(folder / f"{name}.png", picture)
     write_report(folder / "evaluation.json", report)
+    write_page(folder / "evaluation.html", report, sheets, films, world.card.fps)
+    shutil.rmtree(folder / DONE, ignore_errors=True)
     print("\n".join(lines(report)))
-    print(f"\n{folder / 'evaluation.json'}, " + ", ".join(f"{name}.png" for name in sheets))
+    written = ["evaluation.html", *(f"{name}.png" for name in sheets)]
+    print(f"\n{folder / 'evaluation.json'}, " + ", ".join(written))
     if args.card:
         place = world_folder(args.world)
         print(f"{place / 'card.json'} has the figures; hash {write_figures(place, report)[:12]}")
-    return int(any("failed" in report[part] for part in PARTS if part in report))
+    return int(any("failed" in report[part] for part in _MEASURES if part in report))
 
 
 def _show(world: "WorldModel", protocol: "Protocol", out: Path | None) -> int:
@@ -151,44 +173,88 @@ def _show(world: "WorldModel", protocol: "Protocol", out: Path | None) -> int:
     return 0
 
 
+class Evaluation(NamedTuple):
+    """What was measured.
+
+    Attributes:
+        report: JSON values only.
+        sheets: contact sheets uint8 `[H,W,3]` by name.
+        films: uint8 `[T,H,W,3]` by name, "NUMBER truth" and "NUMBER dream".
+    """
+
+    report: dict[str, Any]
+    sheets: dict[str, Any]
+    films: dict[str, Any]
+
+
 def evaluate(
-    world: "WorldModel", protocol: "Protocol", parts: tuple[str, ...] = PARTS
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    world: "WorldModel",
+    protocol: "Protocol",
+    parts: tuple[str, ...] = PARTS,
+    done: Path | None = None,
+) -> Evaluation:
     """Measure a world.
 
-    Returns:
-        The report, JSON values only, and contact sheets (uint8 `[H,W,3]`) by name.
+    Args:
+        world: who dreams.
+        protocol: how much of it.
+        parts: what is measured.
+        done: a folder that finished parts are kept in, so that a run that was killed goes on.
     """
-    from worldsim.evaluate.open_loop import DreamError, starts
+    from worldsim.evaluate.finished import read_part, write_part
+    from worldsim.evaluate.open_loop import DreamError
     from worldsim.evaluate.thresholds import verdicts
-    from worldsim.ground_truth import open_engine, plays, telling_depth
+    from worldsim.ground_truth import open_engine
 
     env = open_engine(world.card)
     walker = protocol.walker or getattr(env, "published_walker", None)
-    report, sheets = _heading(world, protocol) | {"walker": walker}, {}
-    length, last = protocol.context + protocol.predicted - 1, protocol.context - 1
-    with telling_depth(env, "visibility" in parts):
-        played = list(plays(env, protocol.episodes, length, protocol.split, walker, last))
-    _say(f"{len(played)} {protocol.split} episodes are played")
-    made = starts(world, played, protocol.context, protocol.batch)
-    _say("the dreams have seen their context")
+    report, pictures = _heading(world, protocol) | {"walker": walker}, {}
+    same = json.dumps(plain(report), sort_keys=True)
+    there = {part: read_part(done, part, same) for part in parts} if done else {}
+    left = [part for part in parts if not there.get(part)]
+    made = _starts(world, env, protocol, walker, left) if left else []
+    progress = Progress("", sum(WEIGHTS[part] for part in left))
     for part in parts:
-        began = time.monotonic()
-        try:
-            figures, pictures = _MEASURES[part](world, env, made, protocol)
-        except DreamError as error:
-            figures, pictures = {"failed": str(error)}, {}
-        report[part] = figures | {"seconds": time.monotonic() - began}
-        sheets |= pictures
-        _say(f"{part} took {report[part]['seconds']:.0f} s")
+        began, found = time.monotonic(), there.get(part)
+        if not found:
+            try:
+                figures, shown = _MEASURES[part](world, env, made, protocol)
+            except DreamError as error:
+                figures, shown = {"failed": str(error)}, {}
+            found = plain(figures | {"seconds": time.monotonic() - began}), shown
+            if done:
+                write_part(done, part, same, *found)
+            ahead = left[left.index(part) + 1 :]
+            rest = progress.left(progress.total - sum(WEIGHTS[one] for one in ahead))
+            say(f"{part} took {duration(found[0]['seconds'])}, {rest} to go")
+        report[part], shown = found
+        pictures |= shown
     env.close()
     report["verdicts"] = verdicts(report)
-    return plain(report), sheets
+    return _evaluation(report, pictures)
 
 
-def evaluate_recorded(
-    world: "WorldModel", protocol: "Protocol", folder: Path
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _starts(world, env, protocol, walker, parts) -> list[Any]:
+    """The held-out episodes, seen up to their context."""
+    from worldsim.evaluate.open_loop import starts
+    from worldsim.ground_truth import plays, telling_depth
+
+    length, last = protocol.context + protocol.predicted - 1, protocol.context - 1
+    with telling_depth(env, bool({"visibility", "walks"} & set(parts))):
+        played = list(plays(env, protocol.episodes, length, protocol.split, walker, last))
+    say(f"{len(played)} {protocol.split} episodes are played")
+    made = starts(world, played, protocol.context, protocol.batch)
+    say("the dreams have seen their context")
+    return made
+
+
+def _evaluation(report: dict[str, Any], pictures: dict[str, Any]) -> Evaluation:
+    sheets = {name: picture for name, picture in pictures.items() if picture.ndim == 3}
+    films = {name: picture for name, picture in pictures.items() if picture.ndim == 4}
+    return Evaluation(plain(report), sheets, films)
+
+
+def evaluate_recorded(world: "WorldModel", protocol: "Protocol", folder: Path) -> Evaluation:
     """The same beside recorded or imported episodes: only fidelity can be told from them.
 
     Raises:
@@ -202,11 +268,11 @@ def evaluate_recorded(
     report = _heading(world, protocol) | {"data": folder.name, "episodes": len(recorded)}
     try:
         made = recorded_starts(world, recorded, protocol.context, protocol.batch)
-        report["fidelity"], sheets = _fidelity(world, None, made, protocol)
+        report["fidelity"], shown = _fidelity(world, None, made, protocol)
     except DreamError as error:
-        report["fidelity"], sheets = {"failed": str(error)}, {}
+        report["fidelity"], shown = {"failed": str(error)}, {}
     report["verdicts"] = verdicts(report)
-    return plain(report), sheets
+    return _evaluation(report, shown)
 
 
 def recorded_episodes(world: "WorldModel", protocol: "Protocol", folder: Path) -> list[Any]:
@@ -259,12 +325,21 @@ def _fidelity(world, env, made, protocol):
     from worldsim.evaluate.contact_sheet import contact_sheet
     from worldsim.evaluate.fidelity import measure
 
-    figures, rows = measure(world, made, protocol)
-    return figures, {"fidelity": contact_sheet([frames for _, frames in rows[:16]], group=2)}
+    figures, rows, films = measure(world, made, protocol)
+    shown = {"fidelity": contact_sheet([frames for _, frames in rows[:16]], group=2)}
+    for number, (truth, dream) in enumerate(films, 1):
+        shown |= {f"{number} truth": truth, f"{number} dream": dream}
+    return figures, shown
 
 
 def _following(world, env, made, protocol):
     from worldsim.evaluate.action_following import measure
+
+    return measure(world, env, made, protocol), {}
+
+
+def _walks(world, env, made, protocol):
+    from worldsim.evaluate.walks import measure
 
     return measure(world, env, made, protocol), {}
 
@@ -294,6 +369,7 @@ _MEASURES = {
     "following": _following,
     "memory": _memory,
     "drift": _drift,
+    "walks": _walks,
 }
 
 
@@ -316,10 +392,6 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
 
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
     atomic_write(path, lambda scratch: scratch.write_text(text))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

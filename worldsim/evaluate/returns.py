@@ -5,7 +5,7 @@ again. The two rounds are compared view by view: over the pixels that the contex
 those that the dream had to invent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,9 +74,29 @@ def _around(
         for moves in protocol.returns
     }
     found = {"full turn": turn[:0]} | {n: way for n, way in ways.items() if way is not None}
+    return compare_rounds(world, place, found, seen, protocol)
+
+
+def compare_rounds(
+    world: WorldModel,
+    place: Place,
+    ways: Mapping[str, np.ndarray],
+    seen: np.ndarray,
+    protocol: Protocol,
+) -> dict[str, dict[str, float]]:
+    """Look round at a place, go each way, look round again: figures by name of the way.
+
+    Args:
+        world: who dreams.
+        place: where.
+        ways: actions that lead back to the place's pose.
+        seen: which pixels of the look round the context shows, bool `[T,H,W]`.
+        protocol: sampler steps.
+    """
+    turn = full_turn(world.actions)
     first, state = _look_round(world, place.state.fork(), turn, protocol)
     figures = {}
-    for name, way in found.items():
+    for name, way in ways.items():
         again, after = _look_round(world, state.fork(), np.concatenate((way, turn)), protocol)
         figures[name] = _compared(first, again[-len(turn) :], seen) | _moved(state, after)
     return figures

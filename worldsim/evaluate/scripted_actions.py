@@ -21,18 +21,24 @@ def full_turn(actions: ActionSet) -> np.ndarray:
     Raises:
         ValueError: no action of the table turns left.
     """
-    return np.repeat(_turning(actions, +1), _in_circle(actions))
+    return np.repeat(turning(actions, +1), in_circle(actions))
 
 
-def _turning(actions: ActionSet, way: int) -> int:
+def turning(actions: ActionSet, way: int) -> int:
+    """The first action that turns to the left (+1) or to the right (-1).
+
+    Raises:
+        ValueError: there is none.
+    """
     for number, turn in enumerate(actions.turns):
         if turn * way > 0:
             return number
     raise ValueError(f"the actions {actions.name} don't turn both ways: memory is not measured.")
 
 
-def _in_circle(actions: ActionSet) -> int:
-    return round(math.tau / actions.turns[_turning(actions, +1)])
+def in_circle(actions: ActionSet) -> int:
+    """How many turns make a full one."""
+    return round(math.tau / actions.turns[turning(actions, +1)])
 
 
 def full_step(episodes: Sequence[Episode]) -> float:
@@ -65,8 +71,8 @@ def out_and_back(
     """
     if not hasattr(env, "restore_state") or not full:
         return None
-    left, right = _turning(env.actions, +1), _turning(env.actions, -1)
-    half = np.repeat(left, _in_circle(env.actions) // 2)
+    left, right = turning(env.actions, +1), turning(env.actions, -1)
+    half = np.repeat(left, in_circle(env.actions) // 2)
     home = back()[1]["pose"]
     out = np.array(_way_out(env, home, full, length // 2 - len(half)), np.int64)
     return np.concatenate((out, half, _undone(out, left, right), half))
@@ -100,19 +106,19 @@ def there_and_back(
     """
     if not hasattr(env, "restore_state") or not full:
         return None
-    left, right = _turning(env.actions, +1), _turning(env.actions, -1)
-    half = np.repeat(left, _in_circle(env.actions) // 2)
+    left, right = turning(env.actions, +1), turning(env.actions, -1)
+    half = np.repeat(left, in_circle(env.actions) // 2)
     info = back()[1]
     out, side = [], left
     while len(out) < moves:
         state, wants = env.clone_state(), rng.random() < TURNS
-        there = info if wants else env.step(_forward(env.actions))[-1]
-        free = not wants and _is_full(info, there, full)
+        there = info if wants else env.step(forward_of(env.actions))[-1]
+        free = not wants and is_full(info, there, full)
         if wants:
             side = (left, right)[rng.integers(2)]
         elif not free:
             env.restore_state(state)
-        out.append(_forward(env.actions) if free else side)
+        out.append(forward_of(env.actions) if free else side)
         info = there if free else env.step(side)[-1]
     moved = np.array(out, np.int64)
     return np.concatenate((moved, half, _undone(moved, left, right), half))
@@ -127,7 +133,7 @@ def _way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:
         gain, leg = max(_legs(env, home, full, length - len(way), far), default=(0.0, []))
         env.restore_state(here)
         if gain <= far:
-            return way + [_turning(env.actions, +1)] * (length - len(way))
+            return way + [turning(env.actions, +1)] * (length - len(way))
         far = gain
         for action in leg:
             env.step(action)
@@ -140,8 +146,8 @@ def _legs(
     """How far from home straight legs of at most so many steps lead that touch and fall off
     nothing; headings are left out where no leg could lead farther than `far`, or than another did.
     """
-    left, right = _turning(env.actions, +1), _turning(env.actions, -1)
-    forward, circle = _forward(env.actions), _in_circle(env.actions)
+    left, right = turning(env.actions, +1), turning(env.actions, -1)
+    forward, circle = forward_of(env.actions), in_circle(env.actions)
     state, aside = env.clone_state(), 0
     info = env.restore_state(state)[1]
     away = math.dist(info["pose"][:2], home[:2])
@@ -153,7 +159,7 @@ def _legs(
             state, aside, there = env.clone_state(), turns, info
             while len(leg) < most:
                 before, there = there, env.step(forward)[-1]
-                if not _is_full(before, there, full):
+                if not is_full(before, there, full):
                     break
                 leg.append(forward)
                 gain = math.dist(there["pose"][:2], home[:2])
@@ -162,13 +168,13 @@ def _legs(
             env.restore_state(state)
 
 
-def _is_full(before: dict[str, Any], after: dict[str, Any], full: float) -> bool:
+def is_full(before: dict[str, Any], after: dict[str, Any], full: float) -> bool:
     """Whether a step touched nothing and stayed level, so that it can be walked back."""
     level = before.get("height", 0) == after.get("height", 0)
     return level and abs(math.dist(before["pose"][:2], after["pose"][:2]) - full) < 1e-3
 
 
-def _forward(actions: ActionSet) -> int:
+def forward_of(actions: ActionSet) -> int:
     """The action that walks: it neither turns nor idles."""
     named = zip(actions.names, actions.turns, strict=True)
     walks = [i for i, (name, turn) in enumerate(named) if not turn and name != actions.idle]
@@ -193,6 +199,6 @@ def long_keys(actions: ActionSet, kind: str, row: int, length: int) -> np.ndarra
         return np.array([walker.act(None) for _ in range(length)])
     if kind == "held":
         return np.full(length, keys[row % len(keys)])
-    ahead = [_forward(actions)] * AHEAD
+    ahead = [forward_of(actions)] * AHEAD
     legs = [ahead + [key] * ASIDE for key in keys if key != ahead[0]]
     return np.resize(np.concatenate(legs), length)

@@ -48,6 +48,15 @@ def _by_metric(part: dict[str, dict]) -> list[str]:
     return told
 
 
+def _fidelity(part: dict[str, dict]) -> list[str]:
+    speed = part.pop("speed", {})
+    shown = ", ".join(f"{name} {value:.1f}" for name, value in speed.items())
+    return [
+        *_by_metric(part),
+        *([f"  milliseconds a frame of one dream: {shown}"] if speed else []),
+    ]
+
+
 def _visibility(part: dict[str, dict]) -> list[str]:
     told = []
     for name, title in (
@@ -105,10 +114,17 @@ def _drift(part: dict[str, dict]) -> list[str]:
     return grid(["keys", *columns], rows)
 
 
+def _walks(part: dict[str, dict]) -> list[str]:
+    told = [f"  {name}: {one['skipped']}" for name, one in part.items() if "skipped" in one]
+    walked = {name: one for name, one in part.items() if "skipped" not in one}
+    return [*told, *_grid_of("back again, PSNR against before", walked)]
+
+
 FORMATTERS = {
     "visibility": ("what the context shows, and what is invented", _visibility),
-    "fidelity": ("against the engine under the same actions, by frame", _by_metric),
+    "fidelity": ("against the engine under the same actions, by frame", _fidelity),
     "following": ("share of actions that can be told from the frames they led to", _by_metric),
     "memory": ("PSNR in dB of views from one pose", _memory),
+    "walks": ("long loops, returns and revisits that the engine has planned", _walks),
     "drift": ("second half of the long runs, against the engine under the same keys", _drift),
 }

@@ -19,6 +19,7 @@ from worldsim.actions import load_actions
 from worldsim.cli import main as cli
 from worldsim.evaluate import action_following, inverse_dynamics, report, scripted_actions
 from worldsim.evaluate.contact_sheet import GAP, GROUP_GAP, contact_sheet, write_picture
+from worldsim.evaluate.loops import plan_loop
 from worldsim.evaluate.open_loop import DreamError, dream, starts
 from worldsim.evaluate.protocol import Protocol, quick
 from worldsim.evaluate.thresholds import verdicts
@@ -116,6 +117,19 @@ def test_the_engine_itself_passes_everything(engine):
     assert shown["invented"]["first 20"]["sharpness"] == pytest.approx(1)
 
 
+def test_the_engine_itself_comes_back_from_every_long_walk(engine):
+    protocol = dataclasses.replace(quick(), walks=(16, 48), revisits=(100,))
+    world = TrueWorld(ground_truth.open_engine(SimpleNamespace(**CARD)))
+    figures = report.evaluate(world, protocol, ("walks",)).report["walks"]
+    ways = {name: one for name, one in figures.items() if isinstance(one, dict)}
+    assert set(ways) == {"loop 16", "loop 48", "return 48", "revisit 100"}
+    for name, one in ways.items():
+        assert one["all"] > 58
+        assert one["other views"] < 30
+        assert one["moves"] <= int(name.split()[1])
+    assert ways["revisit 100"]["moves"] == 100
+
+
 def test_so_does_the_land_of_blocks(voxel_engine):
     """Other turns, other actions, uneven ground, frames of another size."""
     # One start, since this engine takes long to go from one place to another.
@@ -130,7 +144,7 @@ def test_so_does_the_land_of_blocks(voxel_engine):
 
 
 def passes_everything(world, protocol):
-    figures, sheets = report.evaluate(world, protocol)
+    figures, sheets, _ = report.evaluate(world, protocol)
     assert figures["fidelity"]["dream"]["psnr"]["mean"] > 58
     assert figures["fidelity"]["dream"]["ssim"]["16"] == pytest.approx(1, abs=1e-3)
     assert figures["following"]["dream"] == figures["following"]["engine"]
@@ -154,7 +168,7 @@ def test_a_dream_that_runs_away_is_written_down_and_the_rest_goes_on(env):
     """The fidelity runs are the shortest here; the long ones run away at their frame 20."""
     protocol = quick()
     world = TrueWorld(ground_truth.open_engine(SimpleNamespace(**CARD)), runs_away_at=20)
-    figures, sheets = report.evaluate(world, protocol, ("fidelity", "memory", "drift"))
+    figures, sheets, _ = report.evaluate(world, protocol, ("fidelity", "memory", "drift"))
     assert "failed" not in figures["fidelity"]
     assert "frame 20 of 32: the dream ran away" in figures["memory"]["failed"]
     assert "frame 20 of 40" in figures["drift"]["failed"]
@@ -173,7 +187,50 @@ def test_the_command_writes_figures_and_pictures(small_world, tmp_path, capsys):
     printed = capsys.readouterr().out
     for row in ("best of context", "first frame", "back vs before", "scripted"):
         assert row in printed
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json"] + [".png"] * 4
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".html", ".json"] + [".png"] * 4
+    page = (tmp_path / "evaluation.html").read_text()
+    for heading in ("Verdicts", "By age", "Drift", "Speed", "Films", "Sheets", "All tables"):
+        assert f"<h2>{heading}</h2>" in page
+    assert "PSNR, dB" in page
+    ages = {one["name"]: one for one in written["fidelity"]["by age"] if one["metric"] == "psnr"}
+    low, mean, high = (np.array(ages["dream"][name]) for name in ("low", "mean", "high"))
+    assert mean[15] == written["fidelity"]["dream"]["psnr"]["16"]
+    assert (low <= mean).all()
+    assert (mean <= high).all()
+    assert set(written["fidelity"]["speed"]) == {"p50", "p90", "p99"}
+
+
+def test_an_evaluation_that_was_killed_goes_on(small_world, tmp_path, monkeypatch, capsys):
+    """What was measured before is not measured again, nor is what is of another protocol taken."""
+    options = ["--quick", "--only", "fidelity", "--only", "following", "--out", str(tmp_path)]
+
+    def killed(world, env, made, protocol):
+        raise KeyboardInterrupt
+
+    real = report._MEASURES["following"]
+    monkeypatch.setitem(report._MEASURES, "following", killed)
+    with pytest.raises(KeyboardInterrupt):
+        report.main([str(small_world), *options])
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["fidelity.npz"]
+    monkeypatch.setitem(report._MEASURES, "following", real)
+    monkeypatch.setitem(report._MEASURES, "fidelity", killed)
+    with pytest.raises(KeyboardInterrupt):
+        report.main([str(small_world), *options, "--context", "11"])
+    assert report.main([str(small_world), *options]) == 0
+    written = json.loads((tmp_path / "evaluation.json").read_text())
+    assert written["fidelity"]["dream"]["psnr"]["16"] > 0
+    assert (tmp_path / "fidelity.png").is_file()
+    assert not (tmp_path / "parts").exists()
+    assert "to go" in capsys.readouterr().err
+
+
+def test_long_walks_are_measured_when_they_are_asked_for(small_world, tmp_path, capsys):
+    options = ["--quick", "--only", "walks", "--out", str(tmp_path)]
+    assert report.main([str(small_world), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "walks: long loops, returns and revisits" in printed
+    for way in ("loop 24", "return 24", "revisit 30"):
+        assert way in printed
 
 
 def test_dreams_are_shown_without_measuring(small_world, tmp_path):
@@ -286,12 +343,33 @@ def test_the_way_out_and_back_leads_out_and_back(env):
     assert np.linalg.norm(poses[:, :2] - poses[0, :2], axis=1).max() > 1, "it went nowhere"
 
 
+def test_a_loop_leads_back_without_turning_round(env):
+    """Many laps of one parallelogram where the engine has space for it."""
+    ((episode, true),) = ground_truth.plays(env, 1, 40, "train", env.published_walker, at=20)
+    full = scripted_actions.full_step([episode])
+    lap = plan_loop(env, true.start, full, 40)
+    frames, poses = true.run(lap)
+    assert 16 < len(lap) <= 40
+    np.testing.assert_allclose(poses[-1], poses[0], atol=1e-4)
+    np.testing.assert_array_equal(frames[-1], frames[0])
+    steps = np.diff(poses[:, :2], axis=0)
+    moved = np.linalg.norm(steps, axis=1) > 1e-6
+    assert np.linalg.norm(steps[moved], axis=1) == pytest.approx(full, abs=1e-3)
+    assert moved.sum() >= 4
+    places = {tuple(np.round(place, 3)) for place in poses[:, :2]}
+    assert len(places) == moved.sum(), "a place was passed twice"
+    laps = plan_loop(env, true.start, full, 160)
+    assert 100 < len(laps) <= 160
+    assert plan_loop(env, true.start, full, 15) is None
+    assert plan_loop(env, true.start, 0.0, 40) is None
+
+
 def test_a_step_down_is_not_walked_back():
     """From below, a ledge is a wall."""
     before = {"pose": np.array([0, 0, 0]), "height": 1.0}
     after = {"pose": np.array([0.2158, 0, 0]), "height": 0.9216}
-    assert not scripted_actions._is_full(before, after, 0.2158)
-    assert scripted_actions._is_full(before, after | {"height": 1.0}, 0.2158)
+    assert not scripted_actions.is_full(before, after, 0.2158)
+    assert scripted_actions.is_full(before, after | {"height": 1.0}, 0.2158)
 
 
 def test_no_way_back_without_restoring(env):

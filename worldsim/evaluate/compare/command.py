@@ -87,10 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = plain(job.report())
     write_report(args.out / "compare.json", report)
     job.write_page(args.out / "compare.html", report, args.films)
-    from worldsim.evaluate.compare.figures import table_rows
+    from worldsim.evaluate.compare.figures import LEAST_SURE, table_rows
 
     print("\n".join(grid(*table_rows(report))))
-    print("\n  *: 0 lies outside the interval")
+    print(f"\n  *: 0 lies outside the interval ({LEAST_SURE} episodes or more)")
     print(f"\n{args.out / 'compare.html'}, compare.json")
     return 0
 

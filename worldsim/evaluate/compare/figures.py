@@ -18,6 +18,7 @@ METRICS = {
     "sharpness": "sharpness, of the truth's",
 }
 PERCENTILES = (50, 90, 99)
+LEAST_SURE = 6  # episodes below which no difference is marked as sure
 Scores = Mapping[str, np.ndarray]
 
 
@@ -85,17 +86,18 @@ def table_rows(report: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
     for name, one in beside.items():
         rows.append([name, *(told(one.get(m, {}).get("all")) for m in metrics), None, None])
     for name, one in report["differences"].items():
-        cells = [told(one.get(m, {}).get("all"), sign="+") for m in metrics]
+        marked = report["episodes"] >= LEAST_SURE
+        cells = [told(one.get(m, {}).get("all"), "+", marked) for m in metrics]
         rows.append([name, *cells, None, None])
     return head, rows
 
 
-def told(figure: dict[str, float] | None, sign: str = "") -> str | None:
-    """A mean with its interval; a difference whose interval holds no 0 is marked."""
+def told(figure: dict[str, float] | None, sign: str = "", marked: bool = True) -> str | None:
+    """A mean with its interval; a difference (`sign` "+") whose interval holds no 0 is marked."""
     if figure is None or figure["mean"] is None or not np.isfinite(figure["mean"]):
         return None
     mean, low, high = (figure[name] for name in ("mean", "low", "high"))
-    sure = " *" if sign and low * high > 0 else ""
+    sure = " *" if sign and marked and low * high > 0 else ""
     digits = 3 if max(abs(low), abs(high)) < 2 else 2
     return f"{mean:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]{sure}"
 

@@ -13,9 +13,7 @@ TICKS = 5
 
 
 class Series(NamedTuple):
-    """A curve: y over x, and the band from low to high where there is one. nan breaks nothing: it
-    is left out.
-    """
+    """A curve: y over x, and the band from low to high where there is one; it breaks at nan."""
 
     name: str
     x: Sequence[float]
@@ -31,12 +29,14 @@ def curves(title: str, across: str, series: Sequence[Series]) -> str:
     for number, one in enumerate(series):
         colour = COLOURS[number % len(COLOURS)]
         if one.low is not None and one.high is not None:
-            band = [*_points(box, one.x, one.low), *reversed(_points(box, one.x, one.high))]
-            parts.append(f'<polygon points="{_join(band)}" fill="{colour}" fill-opacity=".15"/>')
-        line = _join(_points(box, one.x, one.y))
-        parts.append(
-            f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.8"/>'
-        )
+            edges = (_pieces(box, one.x, part) for part in (one.low, one.high))
+            for low, high in zip(*edges, strict=True):
+                band = _join([*low, *reversed(high)])
+                parts.append(f'<polygon points="{band}" fill="{colour}" fill-opacity=".15"/>')
+        parts += [
+            f'<polyline points="{_join(piece)}" fill="none" stroke="{colour}" stroke-width="1.8"/>'
+            for piece in _pieces(box, one.x, one.y)
+        ]
     legend = "".join(
         f'<span><i style="background:{COLOURS[n % len(COLOURS)]}"></i>{escape(one.name)}</span>'
         for n, one in enumerate(series)
@@ -100,8 +100,15 @@ def ticks(low: float, high: float) -> list[float]:
     return [round(n * step, 10) for n in range(first, math.floor(high / step) + 1)]
 
 
-def _points(box: _Box, xs: Sequence[float], ys: Sequence[float]) -> list[tuple[float, float]]:
-    return [box.place(x, y) for x, y in zip(xs, ys, strict=True) if np.isfinite(y)]
+def _pieces(box: _Box, xs: Sequence[float], ys: Sequence[float]) -> list[list[tuple[float, float]]]:
+    """The points of a curve, in pieces between what is not finite."""
+    pieces: list[list[tuple[float, float]]] = [[]]
+    for x, y in zip(xs, ys, strict=True):
+        if np.isfinite(y):
+            pieces[-1].append(box.place(x, y))
+        elif pieces[-1]:
+            pieces.append([])
+    return [piece for piece in pieces if piece]
 
 
 def _join(points: Sequence[tuple[float, float]]) -> str:

@@ -1,0 +1,106 @@
+"""Loops: ways that lead back to where they began without turning round, planned in the engine."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from worldsim.evaluate.scripted_actions import forward_of, in_circle, is_full, turning
+
+Back = Callable[[], tuple[np.ndarray, dict[str, Any]]]
+
+
+def plan_loop(env: Any, back: Back, full: float, moves: int) -> np.ndarray | None:
+    """The longest parallelogram of full steps that the engine has space for, as many laps of it as
+    fit into a number of moves. Where there is no space it is turned on the spot.
+
+    Args:
+        env: the engine.
+        back: brings it to the place, and gives its frame and info there.
+        full: length of a step that touches nothing.
+        moves: at most so many; at least a full turn.
+
+    Returns:
+        int `[at most moves]`; None where the engine cannot go back to a state, tells no poses, or
+        the moves are fewer than a full turn's.
+    """
+    circle = in_circle(env.actions)
+    if not hasattr(env, "restore_state") or not full or moves < circle:
+        return None
+    best: tuple[int, list[int], list[int]] = (0, [], [turning(env.actions, +1)] * circle)
+    for heading in _headings(env, circle):
+        info = _walked(env, heading, full, back()[1])
+        assert info is not None  # turns touch nothing
+        for lap in _laps(env, full, info, moves - circle - 2 * len(heading), best[0]):
+            best = max(best, (len(lap), heading, lap), key=lambda found: found[0])
+    _, heading, lap = best
+    away = _mirrored(env, heading)
+    laps = (moves - 2 * len(heading)) // len(lap)
+    return np.array([*heading, *lap * laps, *away], np.int64)
+
+
+def _headings(env: Any, circle: int) -> Iterator[list[int]]:
+    """The turns to every heading, the shorter way round."""
+    for turns in range(circle):
+        left = turns <= circle // 2
+        side, count = (+1, turns) if left else (-1, circle - turns)
+        yield [turning(env.actions, side)] * count
+
+
+def _mirrored(env: Any, turns: list[int]) -> list[int]:
+    left, right = turning(env.actions, +1), turning(env.actions, -1)
+    return [right if turn == left else left for turn in turns]
+
+
+def _laps(
+    env: Any, full: float, info: dict[str, Any], space: int, longer_than: int
+) -> Iterator[list[int]]:
+    """Parallelograms from where the engine stands whose steps are all free and at most `space`."""
+    here, circle = env.clone_state(), in_circle(env.actions)
+    left, ahead = turning(env.actions, +1), forward_of(env.actions)
+    corners = [left] * (circle // 4), [left] * (circle // 2 - circle // 4)
+    longest = _free(env, full, info, space // 2 - 1)
+    for side in _halves(longest):
+        other = space // 2 - side
+        if 2 * (side + other) + circle <= longer_than:
+            continue
+        first = [ahead] * side + corners[0]
+        env.restore_state(here)
+        there = _walked(env, first, full, info)
+        corner = env.clone_state()
+        for second in _halves(_free(env, full, there or info, other)):
+            rest = [ahead] * second + corners[1]
+            env.restore_state(corner)
+            if _walked(env, rest + first + rest, full, there or info) is not None:
+                yield first + rest + first + rest
+                break
+
+
+def _halves(number: int) -> Iterator[int]:
+    """The number, its half, and so on down to 1."""
+    while number > 0:
+        yield number
+        number //= 2
+
+
+def _free(env: Any, full: float, info: dict[str, Any], most: int) -> int:
+    """How many full steps lead straight on."""
+    ahead, count = forward_of(env.actions), 0
+    while count < most:
+        before, info = info, env.step(ahead)[-1]
+        if not is_full(before, info, full):
+            break
+        count += 1
+    return count
+
+
+def _walked(
+    env: Any, actions: list[int], full: float, info: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Go a way: the info at its end, None where a step touched something."""
+    ahead = forward_of(env.actions)
+    for action in actions:
+        before, info = info, env.step(action)[-1]
+        if action == ahead and not is_full(before, info, full):
+            return None
+    return info

@@ -2,8 +2,13 @@
 
 The depth of the view is splatted from that of the sources (z-buffer), then every pixel of the view
 looks itself up in the sources: the nearest pixel (no averaging, so nothing blurs), where the depths
-agree and the source is first-hand; the nearest source wins. Batched, without host
-synchronisation, so that a GPU graph is possible.
+agree and the source is first-hand. The source that stood about as far away and whose depth agrees
+best wins: a nearer look aliases, a farther one is coarse.
+
+Where surfaces end, a source's depth is uncertain by the step between them, and the pixels around
+are off by as much as that step moves under the way from the source to the view. Such a look-up is
+doubtful: it is not seen, and its colour is kept as a hint. Batched, without host synchronisation,
+so that a GPU graph is possible.
 """
 
 from typing import NamedTuple
@@ -13,29 +18,40 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.memory.frame_bank import EMPTY, FrameBank
-from models.memory.pinhole import NEAR_PLANE, project, unproject
+from models.memory.pinhole import NEAR_PLANE, half_width, project, unproject
 
 AGREEMENT = 0.2  # relative difference of depth below which two looks show the same thing
 HIDDEN = 1e6
 SPLAT_ROUNDS, PIXEL_ROUNDS = 2, 2  # rounds in which small holes are closed from their neighbours
 NEARER = 1.6  # a pixel seen so many times as near as its source saw it is new
+MOST_SHIFT = 2.0  # pixels by which an uncertain depth may move a look-up that counts as seen
+MISMATCH = 3.0  # cost of a relative difference of depth, beside one of the distance's logarithm
+DOUBTFUL = 10.0  # cost that puts doubtful look-ups behind all others
 
 
 class MemoryView(NamedTuple):
-    """A view of memory: rgb float `[B,3,H,W]` in -1..1 (0 where not seen); mask bool `[B,H,W]`;
+    """A view of memory: rgb float `[B,3,H,W]` in -1..1 (0 where nothing is known); mask bool
+    `[B,H,W]` seen;
     inverse_depth `[B,n,n]`, 0 where nothing is known; first_hand bool `[B,H,W]`, the pixels that a
-    frame made here would be the first, or the much nearer, to show.
+    frame made here would be the first, or the much nearer, to show; doubtful bool `[B,H,W]`, pixels
+    that are not seen and have a colour that may be theirs.
     """
 
     rgb: Tensor
     mask: Tensor
     inverse_depth: Tensor
     first_hand: Tensor
+    doubtful: Tensor
 
     @property
     def seen_share(self) -> Tensor:
         """Share of the view that memory shows, `[B]`."""
         return self.mask.float().mean(dim=(1, 2))
+
+    @property
+    def known_share(self) -> Tensor:
+        """Share of the view of which memory has a colour, doubtful or not, `[B]`."""
+        return (self.mask | self.doubtful).float().mean(dim=(1, 2))
 
     @property
     def known_depth(self) -> Tensor:
@@ -62,10 +78,30 @@ def render(sources: FrameBank, target: Tensor, field_of_view: float, far: float)
     size = sources.rgba.shape[2]
     dense, inside = upsample(inverse, known, size, nearness)
     points = unproject(1 / dense, target, field_of_view)
-    winner, ahead = look_up(sources, depth, points, inside, field_of_view, far)
-    rgb, mask, at_source = close_pixel_holes(*gather_pixels(sources, winner, ahead))
+    safe = shifts(sources, depth, target, field_of_view) <= MOST_SHIFT
+    surfaces = Surfaces(points, 1 / dense, inside)
+    found = look_up(sources, depth, safe, surfaces, field_of_view, far)
+    rgb, mask, doubtful, at_source = close_pixel_holes(*gather_pixels(sources, found))
     first_hand = ~mask | (at_source > NEARER / dense)
-    return MemoryView(rgb, mask, inverse, first_hand)
+    return MemoryView(rgb, mask, inverse, first_hand, doubtful)
+
+
+def shifts(sources: FrameBank, depth: Tensor, target: Tensor, field_of_view: float) -> Tensor:
+    """By how many pixels of the view the uncertain depth of each place may move it, `[B,S,n,n]`.
+
+    Inverse depth is linear on a plane, so its second difference is 0 there and the step between two
+    surfaces where one ends; a step moves by its size times the way between the cameras.
+    """
+    inverse = 1 / depth
+    wide = F.pad(inverse, (1, 1, 1, 1), mode="replicate")
+    middle = wide[..., 1:-1, 1:-1] * 2
+    across = (wide[..., 1:-1, :-2] + wide[..., 1:-1, 2:] - middle).abs()
+    down = (wide[..., :-2, 1:-1] + wide[..., 2:, 1:-1] - middle).abs()
+    way = sources.poses - target.unsqueeze(1)
+    x, y, height = way[..., 0], way[..., 1], way[..., 3]
+    distance = (x * x + y * y + height * height).sqrt()[..., None, None]
+    focal = sources.rgba.shape[2] / 2 / half_width(field_of_view)
+    return torch.maximum(across, down) * distance * focal
 
 
 def splat_depth(sources: FrameBank, depth: Tensor, target: Tensor, field_of_view: float) -> Tensor:
@@ -107,60 +143,99 @@ def upsample(inverse: Tensor, known: Tensor, size: int, nearness: float) -> tupl
     return dense.clamp(min=nearness), inside
 
 
+class Surfaces(NamedTuple):
+    """What the pixels of a view see: points `[B,H,W,3]`, their depth `[B,H,W]`, and which are
+    known, bool `[B,H,W]`.
+    """
+
+    points: Tensor
+    depth: Tensor
+    known: Tensor
+
+
+class Found(NamedTuple):
+    """Where the pixels of a view were looked up: source and pixel flattened, int64 `[B,H*W]`; depth
+    in that source `[B,H*W]`, HIDDEN where none shows it; whether that is doubtful, bool `[B,H*W]`.
+    """
+
+    winner: Tensor
+    depth: Tensor
+    doubtful: Tensor
+
+
 def look_up(
     sources: FrameBank,
     depth: Tensor,
-    points: Tensor,
-    inside: Tensor,
+    safe: Tensor,
+    surfaces: Surfaces,
     field_of_view: float,
     far: float,
-) -> tuple[Tensor, Tensor]:
-    """Where the points `[B,H,W,3]` of a view are shown: index `[B,H*W]` of source and pixel
-    flattened, and depth in that source, HIDDEN where none shows it.
+) -> Found:
+    """Look up what the pixels of a view see.
+
+    Args:
+        sources: a small bank.
+        depth: of the sources, `[B,S,n,n]`.
+        safe: which places of it are certain enough, `[B,S,n,n]`.
+        surfaces: what the pixels see.
+        field_of_view: degrees.
+        far: what is farther than half of this is taken for equally far.
     """
     n = depth.shape[-1]
     size = sources.rgba.shape[2]
-    seen = project(points.unsqueeze(1), sources.poses[:, :, None, None], field_of_view)
+    seen = project(surfaces.points.unsqueeze(1), sources.poses[:, :, None, None], field_of_view)
     row, column = seen.pixels(size)
     pixel = row * size + column
     side = size // n
     place = torch.div(row, side, rounding_mode="floor") * n
-    place = place + torch.div(column, side, rounding_mode="floor")
-    told = depth.flatten(2).gather(2, place.flatten(2)).view_as(seen.depth)
-    agrees = (seen.depth - told).abs() < AGREEMENT * told
-    agrees |= (seen.depth > far / 2) & (told > far / 2)
+    place = (place + torch.div(column, side, rounding_mode="floor")).flatten(2)
+    told = depth.flatten(2).gather(2, place).view_as(seen.depth)
+    doubtful = ~safe.flatten(2).gather(2, place).view_as(pixel)
+    mismatch = (seen.depth - told).abs() / told
+    mismatch = torch.where((seen.depth > far / 2) & (told > far / 2), 0.0, mismatch)
     alpha = sources.rgba[..., 3].flatten(2).gather(2, pixel.flatten(2)).view_as(pixel)
-    shown = seen.visible() & agrees & (alpha > 127) & inside.unsqueeze(1)
-    shown &= (sources.ids != EMPTY)[:, :, None, None]
-    ahead, source = torch.where(shown, seen.depth, HIDDEN).flatten(2).min(dim=1)
-    chosen = pixel.flatten(2).gather(1, source.unsqueeze(1)).squeeze(1)
-    return source * (size * size) + chosen, ahead
+    shown = seen.visible() & (mismatch < AGREEMENT) & (alpha > 127)
+    shown &= (sources.ids != EMPTY)[:, :, None, None] & surfaces.known.unsqueeze(1)
+    nearer = (seen.depth.clamp(min=NEAR_PLANE) / surfaces.depth.unsqueeze(1)).log().abs()
+    cost = nearer + MISMATCH * mismatch + DOUBTFUL * doubtful
+    least, source = torch.where(shown, cost, HIDDEN).flatten(2).min(dim=1)
+
+    def of_source(parts: Tensor) -> Tensor:
+        return parts.flatten(2).gather(1, source.unsqueeze(1)).squeeze(1)
+
+    there = torch.where(least < HIDDEN, of_source(seen.depth), HIDDEN)
+    return Found(source * (size * size) + of_source(pixel), there, of_source(doubtful))
 
 
-def gather_pixels(
-    sources: FrameBank, winner: Tensor, ahead: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Colours `[B,3,H,W]` of the winning pixels, which there are `[B,H,W]`, and their depth."""
-    batch, size = len(winner), sources.rgba.shape[2]
-    packed = sources.rgba.view(torch.int32).flatten(1).gather(1, winner)
+def gather_pixels(sources: FrameBank, found: Found) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Colours `[B,3,H,W]` of the winning pixels, which are seen and which are doubtful `[B,H,W]`,
+    and their depth.
+    """
+    batch, size = len(found.winner), sources.rgba.shape[2]
+    packed = sources.rgba.view(torch.int32).flatten(1).gather(1, found.winner)
     rgb = packed.unsqueeze(-1).view(torch.uint8)[..., :3].float() / 127.5 - 1
-    mask = (ahead < HIDDEN).view(batch, size, size)
-    rgb = rgb.view(batch, size, size, 3).permute(0, 3, 1, 2)
-    return rgb * mask.unsqueeze(1), mask, ahead.view(batch, size, size)
+    shown = (found.depth < HIDDEN).view(batch, size, size)
+    doubtful = shown & found.doubtful.view(batch, size, size)
+    rgb = rgb.view(batch, size, size, 3).permute(0, 3, 1, 2) * shown.unsqueeze(1)
+    return rgb, shown & ~doubtful, doubtful, found.depth.view(batch, size, size)
 
 
-def close_pixel_holes(rgb: Tensor, mask: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Fill pixels of which at least five neighbours are seen by their mean."""
+def close_pixel_holes(
+    rgb: Tensor, mask: Tensor, doubtful: Tensor, ahead: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Fill pixels of which at least five neighbours are seen, by their mean or by the colour that
+    they may have.
+    """
     for _ in range(PIXEL_ROUNDS):
-        seen = mask.float().unsqueeze(1)
-        parts = torch.cat((seen, torch.where(mask, ahead, 0.0).unsqueeze(1), rgb), dim=1)
+        seen = mask.unsqueeze(1)
+        parts = torch.cat((seen.float(), torch.where(mask, ahead, 0.0).unsqueeze(1), rgb * seen), 1)
         number, total, colours = box_sums(parts).split((1, 1, 3), dim=1)
         fill = ~mask & (number.squeeze(1) > 4.5)
         number = number.clamp(min=1)
-        rgb = torch.where(fill.unsqueeze(1), colours / number, rgb)
-        ahead = torch.where(fill, (total / number).squeeze(1), ahead)
-        mask = mask | fill
-    return rgb, mask, ahead
+        rgb = torch.where((fill & ~doubtful).unsqueeze(1), colours / number, rgb)
+        ahead = torch.where(fill & ~doubtful, (total / number).squeeze(1), ahead)
+        mask, doubtful = mask | fill, doubtful & ~fill
+    return rgb, mask, doubtful, ahead
 
 
 def box_sums(maps: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank, Insertion
 from models.memory.pinhole import unproject
-from models.memory.renderer import close_pixel_holes, gather_pixels, look_up, upsample
+from models.memory.renderer import Surfaces, close_pixel_holes, gather_pixels, look_up, upsample
 
 SOURCES = 8  # frames that one view is rendered from
 
@@ -78,7 +78,9 @@ class VisibilityJudge:
         dense, inside = upsample(inverse, everywhere, sources.rgba.shape[2], 1 / far)
         points = unproject(1 / dense, target, field_of_view)
         told = 1 / sources.inverse_depth.float().clamp(min=1 / far)
-        winner, ahead = look_up(sources, told, points, inside, field_of_view, far)
-        rgb, seen, _ = close_pixel_holes(*gather_pixels(sources, winner, ahead))
+        safe = torch.ones_like(told, dtype=torch.bool)  # the engine's depth is exact
+        surfaces = Surfaces(points, 1 / dense, inside)
+        found = look_up(sources, told, safe, surfaces, field_of_view, far)
+        rgb, seen, _, _ = close_pixel_holes(*gather_pixels(sources, found))
         warped = ((rgb + 1) * 127.5).round().to(torch.uint8) * seen.unsqueeze(1)
         return SeenView(warped.permute(0, 2, 3, 1).numpy(), seen.numpy())

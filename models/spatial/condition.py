@@ -31,8 +31,8 @@ class ViewFeatures(NamedTuple):
 def encode_view(codec: PictureCodec, view: MemoryView) -> ViewFeatures:
     """A view as the network sees it.
 
-    Pixels that memory does not show get the mean of the seen ones of their cell before the codec
-    encodes them; cells of which nothing is seen are zero.
+    Pixels that memory does not show get the colour that they may have, else the mean of the seen
+    ones of their cell, before the codec encodes them; cells of which nothing is known are zero.
     """
     cells = codec.latent_shape[1]
     seen = view.mask.float().unsqueeze(1)
@@ -40,11 +40,12 @@ def encode_view(codec: PictureCodec, view: MemoryView) -> ViewFeatures:
     share = F.avg_pool2d(seen, side)
     mean = F.avg_pool2d(view.rgb * seen, side) / share.clamp(min=1e-3)
     spread = mean.repeat_interleave(side, 2).repeat_interleave(side, 3)
-    pictures = torch.where(seen > 0, view.rgb, spread)
+    known = (view.mask | view.doubtful).unsqueeze(1)
+    pictures = torch.where(known, view.rgb, spread)
     in_training = torch.is_grad_enabled()  # which needs no rows that don't mind company
     encode = codec.encode_pictures
     latents = encode(pictures) if in_training else row_by_row(encode, pictures)
-    latents = latents * (share > 0)
+    latents = latents * (F.avg_pool2d(known.float(), side) > 0)
     mask = F.pixel_unshuffle(shrink(seen, MASK_CELL * cells), MASK_CELL)
     depth = shrink(torch.log1p(view.inverse_depth).unsqueeze(1), DEPTH_CELL * cells)
     return ViewFeatures(latents, mask, F.pixel_unshuffle(depth, DEPTH_CELL))

@@ -220,7 +220,7 @@ class SpatialDynamics(nn.Module):
         steps: int,
     ) -> Tensor:
         """Latents `[B,C,h,w]`; each dream takes the sampler steps that its own view asks for."""
-        wanted = [min(steps, self.sampler.steps(1 - share)) for share in view.seen_share.tolist()]
+        wanted = [min(steps, self.sampler.steps(1 - share)) for share in view.known_share.tolist()]
         latents = torch.empty_like(noise)
         for count in sorted(set(wanted)):
             rows = torch.tensor(

@@ -235,7 +235,7 @@ class SampleDrawer:
         cfg, (batch, size) = self.cfg, view.mask.shape[:2]
         gone = self._strips(batch, size) | self._speckles(batch, size)
         gone = gone | self._chance(cfg.blank, batch, 1, 1)
-        mask = view.mask & ~gone
+        mask, doubtful = view.mask & ~gone, view.doubtful & ~gone
         side = size // view.inverse_depth.shape[-1]
         inverse = view.inverse_depth * ~gone[:, ::side, ::side]
         rgb = view.rgb
@@ -244,7 +244,7 @@ class SampleDrawer:
         level = 0.2 * torch.rand(batch, 1, 1, 1, generator=self.torch_rng)
         grain = F.interpolate(self._normal(batch, 3, size // 4, size // 4), size=size)
         rgb = rgb + level * self._chance(cfg.noisy, batch, 1, 1, 1) * grain
-        return MemoryView(rgb * mask.unsqueeze(1), mask, inverse, ~mask)
+        return MemoryView(rgb * (mask | doubtful).unsqueeze(1), mask, inverse, ~mask, doubtful)
 
     def _strips(self, batch: int, size: int) -> Tensor:
         """Vertical strips or rectangles of 10 to 100 % of the width, bool `[B,size,size]`."""
@@ -338,6 +338,7 @@ class SampleDrawer:
                 swapped(view.mask, 2),
                 swapped(view.inverse_depth, 2),
                 swapped(view.first_hand, 2),
+                swapped(view.doubtful, 2),
             ),
             poses=negated(samples.poses, 1, 2),
             motions=negated(samples.motions, 1),

@@ -8,7 +8,7 @@ import torch
 
 from models.memory.frame_bank import EMPTY
 from models.memory.pinhole import half_width
-from models.memory.renderer import AGREEMENT, NEARER, render
+from models.memory.renderer import AGREEMENT, DOUBTFUL, MISMATCH, MOST_SHIFT, NEARER, render
 from tests.support.rooms import FOV, all_of, bank_of_looks, look
 
 SIZE, FAR = 32, 30.0
@@ -82,14 +82,32 @@ def upsample_slowly(inverse, known, size):
     return np.maximum(dense, 1 / FAR)
 
 
+def shift_slowly(inverse, row, column, way, size):
+    """Pixels by which the step of inverse depth at a place moves it under a way of some length."""
+    n, here = len(inverse), inverse[row, column]
+
+    def bend(down, right):
+        ends = [
+            inverse[
+                min(max(row + sign * down, 0), n - 1), min(max(column + sign * right, 0), n - 1)
+            ]
+            for sign in (-1, 1)
+        ]
+        return abs(sum(ends) - 2 * here)
+
+    return max(bend(0, 1), bend(1, 0)) * way * size / 2 / half_width(FOV)
+
+
 def render_slowly(bank, target):
-    inverse = bank.inverse_depth[0].float().numpy().astype(np.float64)
+    inverse = bank.inverse_depth[0].float().numpy().astype(np.float64).clip(1 / FAR)
     poses, target = bank.poses[0].double().numpy(), target[0].double().numpy()
     n, size = inverse.shape[-1], bank.rgba.shape[2]
     nearest = splat_slowly(inverse, poses, target)
     known = np.isfinite(nearest)
     dense = upsample_slowly(np.where(known, 1 / nearest, 0), known, size)
+    ways = np.linalg.norm((poses - target)[:, [0, 1, 3]], axis=1)
     rgb, mask = np.zeros((size, size, 3)), np.zeros((size, size), bool)
+    doubtful, least = mask.copy(), np.full((size, size), np.inf)
     at_source = np.full((size, size), np.inf)
     for row, column in np.ndindex(size, size):
         if not known[row * n // size, column * n // size]:
@@ -100,21 +118,32 @@ def render_slowly(bank, target):
             if not (abs(u) < 1 and abs(v) < 1 and ahead > 0.05):
                 continue
             y, x = (min(int((place + 1) * size / 2), size - 1) for place in (v, u))
-            told = 1 / max(inverse[source, y * n // size, x * n // size], 1 / FAR)
-            agrees = abs(ahead - told) < AGREEMENT * told or min(ahead, told) > FAR / 2
+            place = y * n // size, x * n // size
+            told = 1 / inverse[source][place]
+            mismatch = 0 if min(ahead, told) > FAR / 2 else abs(ahead - told) / told
             pixel = bank.rgba[0, source, y, x].numpy()
-            if agrees and pixel[3] > 127 and ahead < at_source[row, column]:
-                at_source[row, column], mask[row, column] = ahead, True
+            if mismatch >= AGREEMENT or pixel[3] <= 127:
+                continue
+            risky = shift_slowly(inverse[source], *place, ways[source], size) > MOST_SHIFT
+            cost = abs(math.log(ahead * dense[row, column])) + MISMATCH * mismatch
+            cost += DOUBTFUL * risky
+            if cost < least[row, column]:
+                least[row, column], at_source[row, column] = cost, ahead
+                mask[row, column], doubtful[row, column] = not risky, risky
                 rgb[row, column] = pixel[:3] / 127.5 - 1
     for _ in range(2):
         old_mask, old_rgb, old_ahead = mask.copy(), rgb.copy(), at_source.copy()
         for row, column in np.argwhere(~old_mask):
             around = neighbours(old_mask, row, column)
-            if around.sum() >= 5:
-                mask[row, column] = True
+            if around.sum() < 5:
+                continue
+            mask[row, column] = True
+            if doubtful[row, column]:
+                doubtful[row, column] = False
+            else:
                 rgb[row, column] = neighbours(old_rgb, row, column)[around].mean(axis=0)
                 at_source[row, column] = neighbours(old_ahead, row, column)[around].mean()
-    return rgb, mask, ~mask | (at_source > NEARER / dense)
+    return rgb, mask, ~mask | (at_source > NEARER / dense), doubtful
 
 
 def test_it_agrees_with_a_loop_over_pixels():
@@ -125,7 +154,7 @@ def test_it_agrees_with_a_loop_over_pixels():
     bank = all_of(bank_of_looks(poses, SIZE, alpha=alpha))
     target = torch.tensor([[0.5, 0.1, 0.7, 0.0]])
     view = render(bank, target, FOV, FAR)
-    rgb, mask, first_hand = render_slowly(bank, target)
+    rgb, mask, first_hand, doubtful = render_slowly(bank, target)
     assert 0.2 < mask.mean() < 1  # some is seen, and not all
     assert 0 < first_hand.mean() < 1
     fast = view.mask[0].numpy()
@@ -134,6 +163,8 @@ def test_it_agrees_with_a_loop_over_pixels():
     same = np.abs(view.rgb[0].permute(1, 2, 0).numpy()[both] - rgb[both]).max(axis=-1) < 1e-4
     assert same.mean() > 0.99
     assert (view.first_hand[0].numpy() == first_hand).mean() > 0.99
+    assert 0 < doubtful.mean() < 0.3
+    assert (view.doubtful[0].numpy() == doubtful).mean() > 0.99
 
 
 # ---- what it must show ----

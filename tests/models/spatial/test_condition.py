@@ -13,7 +13,10 @@ def view_drawn() -> MemoryView:
     mask[0, :8, :8], mask[1, 8:16, 8:16] = False, True
     rgb = (torch.rand(2, 3, SIZE, SIZE, generator=generator) * 2 - 1) * mask.unsqueeze(1)
     inverse = torch.rand(2, SIZE // 2, SIZE // 2, generator=generator)
-    return MemoryView(rgb, mask, inverse, ~mask)
+    doubtful = ~mask & (torch.rand(2, SIZE, SIZE, generator=generator) < 0.2)
+    doubtful[0, :8, :8] = False
+    rgb = torch.where(doubtful.unsqueeze(1), 0.5, rgb)
+    return MemoryView(rgb, mask, inverse, ~mask, doubtful)
 
 
 @torch.inference_mode()
@@ -26,7 +29,8 @@ def test_features_by_hand():
         seen, colours = view.mask[(row, *pixels)], view.rgb[(row, slice(None), *pixels)]
         if seen.any():
             mean = colours[:, seen].mean(dim=1)
-            filled[(row, slice(None), *pixels)] = torch.where(seen, colours, mean[:, None, None])
+            known = seen | view.doubtful[(row, *pixels)]
+            filled[(row, slice(None), *pixels)] = torch.where(known, colours, mean[:, None, None])
         else:
             assert (told.latents[row, :, y, x] == 0).all()
         assert told.mask[row, :, y, x].tolist() == seen.flatten().float().tolist()

@@ -112,10 +112,11 @@ def test_noise_levels_have_the_shares_asked_for(models):
     assert levels.min() >= 0.02
 
 
-def test_old_errors_damage_what_is_seen_alone(models, samples):
+def test_old_errors_damage_what_is_known_alone(models, samples):
     find = loss_of(models, residuals=1.0)
     find.residuals = torch.randn(4, *models.codec.latent_shape)
     damaged = find._add_residuals(samples.view).rgb
-    seen = samples.view.mask.unsqueeze(1).expand_as(damaged)
+    view = samples.view
+    seen = (view.mask | view.doubtful).unsqueeze(1).expand_as(damaged)
     assert torch.equal(damaged[~seen], samples.view.rgb[~seen])
     assert not torch.equal(damaged[seen], samples.view.rgb[seen])

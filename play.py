@@ -57,7 +57,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument_group("how it is shown").add_argument
     add("--zoom", type=counted_to(64), metavar="N", help="screen pixels a pixel")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
-    add("--keys", metavar="YAML", help="your own keys; see worldsim/runtime/core/bindings.py")
+    add(
+        "--keys",
+        metavar="YAML",
+        help="your own keys, e.g. {intents: {pause: [p]}, actions: {forward: [w, up]}}",
+    )
     add("--fullscreen", action="store_true", help="take the whole screen")
     add("--no-hud", action="store_true", help="begin without the figures")
     add(

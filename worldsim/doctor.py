@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if blocked:
         print(f"A window cannot be played in here yet: see {', '.join(blocked)} above.")
         return 1
-    print("Ready: python play.py")
+    print("Ready: worldsim play")
     return 0
 
 

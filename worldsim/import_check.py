@@ -24,10 +24,7 @@ def check_names() -> None:
     for name in ("models", "envs"):
         found = _location(name)
         if found is None:
-            raise NameConflict(
-                f"no package {name!r} is found: run `pip install --force-reinstall worldsim`, or "
-                f"`pip install -e .` in a checkout."
-            )
+            raise NameConflict(f"no package {name!r} is found: run `pip install {_again()}`.")
         if found != HOME / name:
             raise NameConflict(
                 f"the package {name!r} is {found} and not ours, {HOME / name}: "
@@ -35,6 +32,12 @@ def check_names() -> None:
             )
     if not ASSETS.is_dir():
         raise NameConflict(f"the folder {ASSETS} is missing: install worldsim again.")
+
+
+def _again() -> str:
+    """What pip is told: a checkout is installed from its folder."""
+    checkout = (HOME / "pyproject.toml").is_file()
+    return f"-e '{HOME}'" if checkout else "--force-reinstall worldsim"
 
 
 def _location(name: str) -> Path | None:

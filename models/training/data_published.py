@@ -53,7 +53,7 @@ def open_encoder(
     if weights is not None and not weights.is_file():
         raise ValueError(
             f"there are no autoencoder weights {weights}: "
-            f"docs/published.md of the source says where to get them."
+            f"set autoencoder to its .pth or .safetensors file, as published beside the data."
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -226,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--out", type=Path, required=True, help="folder; the split goes below it")
     parser.add_argument("--split", choices=tuple(SEED_RANGES), default="train")
-    parser.add_argument("--task", help="module:function that judges steps; see worldsim/tasks.py")
+    parser.add_argument("--task", help="module:function that judges steps: (rewards, over)")
     parser.add_argument("--seed", type=int, default=0, help="number of the split's first seed")
     return parser
 

@@ -131,8 +131,8 @@ def check_world(folder: Path) -> str:
     """
     if not (folder / MANIFEST).is_file():
         raise WorldError(
-            f"{folder} is no world: it has no {MANIFEST}; give a folder made by train_world.py, "
-            f"or a name in assets/worlds"
+            f"{folder} is no world: it has no {MANIFEST}; give a folder made by `worldsim train`, "
+            f"or the name of a bundled world"
         )
     with reading(folder / MANIFEST, NO_MANIFEST, RESTORE, WorldError):
         listed = _read_manifest(folder)

@@ -178,7 +178,7 @@ def find_clips(
     source = Path(source)
     if not source.exists():
         raise ValueError(
-            f"there is no {source}: docs/published.md of the source says where to get it."
+            f"there is no {source}: give a split's folder, or a list of its clips (.json, .txt)."
         )
     if source.is_dir():
         clips = _in_folder(source, layout)

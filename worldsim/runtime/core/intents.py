@@ -108,7 +108,7 @@ def conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list
 def check_keys(
     actions: ActionSet,
     intents: tuple[Intent, ...] = INTENTS,
-    change: str = "the table in worldsim/runtime/core/intents.py",
+    change: str = "the built-in keys",
 ) -> None:
     """Refuse an action set whose keys collide with the table.
 

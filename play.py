@@ -16,6 +16,7 @@ from worldsim.arguments import at_most, counted_to, hundredths, natural
 
 WORLD = "dmlab"
 SIGNALLED = 128  # and its number: the status of a program that a signal ended
+KEYS = "your own keys, as in {intents: {pause: [p]}, actions: {forward: [w, up]}}"
 DREAMS_ONLY = ("world", "steps", "context_noise", "device")
 
 
@@ -57,11 +58,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument_group("how it is shown").add_argument
     add("--zoom", type=counted_to(64), metavar="N", help="screen pixels a pixel")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
-    add(
-        "--keys",
-        metavar="YAML",
-        help="your own keys, e.g. {intents: {pause: [p]}, actions: {forward: [w, up]}}",
-    )
+    add("--keys", metavar="YAML", help=KEYS)
     add("--fullscreen", action="store_true", help="take the whole screen")
     add("--no-hud", action="store_true", help="begin without the figures")
     add(

@@ -237,8 +237,8 @@ def world_folder(path_or_name: str | Path) -> Path:
             return folder
     known = sorted(path.parent.name for path in asset("worlds").glob(f"*/{CARD}"))
     raise WorldError(
-        f"there is no world {str(path_or_name)!r}: give a folder that `worldsim train` made, or one "
-        f"of the bundled: {', '.join(known) or 'none'}"
+        f"there is no world {str(path_or_name)!r}: give a folder that `worldsim train` made, or "
+        f"one of the bundled: {', '.join(known) or 'none'}"
     )
 
 

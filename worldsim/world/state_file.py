@@ -38,7 +38,7 @@ def read_state_file(world: "WorldModel", path: str | Path) -> "WorldState":
         seeds, counts = (_numbers(meta, name) for name in ("seeds", "counts"))
         if len(seeds) != len(counts):
             raise ValueError(f"{len(seeds)} seeds, {len(counts)} counts")
-        _check_tensors(tensors, world.dynamics.initial(len(seeds)).tensors())
+        _check_tensors(tensors, *_expected(world, len(seeds)))
         state = world.state_of(tensors, seeds, counts)
         world.step(state.fork(), [0] * len(seeds))
         return state
@@ -52,22 +52,36 @@ def _numbers(meta: dict[str, str], name: str) -> list[int]:
     return [check_number(number, name, least, most, whole=True) for number in numbers]
 
 
-def _check_tensors(found: dict[str, Tensor], fresh: dict[str, Tensor]) -> None:
+def _expected(
+    world: "WorldModel", dreams: int
+) -> tuple[dict[str, torch.dtype], dict[str, list[int]]]:
+    """The types and shapes of the memory of so many dreams, none of it made: they follow from
+    those of one and of two.
+    """
+    one, two = (world.dynamics.initial(count).tensors() for count in (1, 2))
+    shapes = {
+        name: [n + (dreams - 1) * (m - n) for n, m in zip(a.shape, two[name].shape, strict=True)]
+        for name, a in one.items()
+    }
+    return {name: tensor.dtype for name, tensor in one.items()}, shapes
+
+
+def _check_tensors(
+    found: dict[str, Tensor], dtypes: dict[str, torch.dtype], shapes: dict[str, list[int]]
+) -> None:
     """Names, types, shapes and values; an axis that is empty in a fresh memory grows."""
-    missing, surplus = sorted(set(fresh) - set(found)), sorted(set(found) - set(fresh))
+    missing, surplus = sorted(set(shapes) - set(found)), sorted(set(found) - set(shapes))
     if missing or surplus:
         odd = f"lacks {missing[0]}" if missing else f"has {surplus[0][:60]!a} too many"
         raise ValueError(f"it {odd}")
     for name, tensor in found.items():
-        like = fresh[name]
-        fits = tensor.ndim == like.ndim and all(
-            n == m or m == 0 for n, m in zip(tensor.shape, like.shape, strict=True)
+        shape = shapes[name]
+        fits = tensor.ndim == len(shape) and all(
+            n == m or m == 0 for n, m in zip(tensor.shape, shape, strict=True)
         )
-        if tensor.dtype != like.dtype or not fits:
-            kind = str(tensor.dtype).removeprefix("torch.")
-            raise ValueError(
-                f"{name} is {kind} {list(tensor.shape)}, expected {like.dtype} {list(like.shape)}"
-            )
+        if tensor.dtype != dtypes[name] or not fits:
+            kind, wanted = (str(t).removeprefix("torch.") for t in (tensor.dtype, dtypes[name]))
+            raise ValueError(f"{name} is {kind} {list(tensor.shape)}, expected {wanted} {shape}")
         _check_values(name, tensor)
 
 

@@ -11,7 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from worldsim.evaluate.bench.timing import resident_mb
+from worldsim.reading import MOST_LETTERS
 from worldsim.world.checkpoint import (
     MANIFEST,
     WEIGHTS,
@@ -109,6 +113,59 @@ np.save({str(tmp_path / "frames.npy")!r}, np.stack(frames))
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
     assert (np.load(tmp_path / "frames.npy") == expected).all()
+
+
+def without(tensors, meta):
+    tensors.pop(sorted(tensors)[0])
+
+
+def with_another(tensors, meta):
+    tensors["odd"] = torch.zeros(3)
+
+
+def misshapen(tensors, meta):
+    name = max(tensors, key=lambda one: tensors[one].ndim)
+    tensors[name] = torch.cat([tensors[name]] * 2)
+
+
+def of_another_type(tensors, meta):
+    name = next(one for one in sorted(tensors) if tensors[one].is_floating_point())
+    tensors[name] = tensors[name].double()
+
+
+def not_finite(tensors, meta):
+    name = next(one for one, t in sorted(tensors.items()) if t.is_floating_point() and t.numel())
+    tensors[name] = torch.full_like(tensors[name], float("nan"))
+
+
+def of_thousands(tensors, meta):
+    meta |= {"seeds": str([1] * 4096), "counts": str([1] * 4096)}
+
+
+def counted_far(tensors, meta):
+    meta["counts"] = "[" + "9" * 30 + "]"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [without, with_another, misshapen, of_another_type, not_finite, of_thousands, counted_far],
+)
+def test_a_state_that_does_not_fit_is_refused_before_it_is_used(world, tmp_path, change):
+    """It broke at the next step, when the running dream was gone; thousands took gigabytes."""
+    state = begin(world)
+    state.save(tmp_path / "state")
+    with safe_open(tmp_path / "state", "pt") as file:
+        meta, names = dict(file.metadata()), list(file.keys())
+        tensors = {name: file.get_tensor(name) for name in names}
+    change(tensors, meta)
+    save_file(tensors, tmp_path / "odd", metadata=meta)
+    before = resident_mb()
+    with pytest.raises(WorldError, match="odd is no saved state") as caught:
+        world.load_state(tmp_path / "odd")
+    assert len(str(caught.value)) <= MOST_LETTERS
+    assert resident_mb() - before < 300
+    again = world.load_state(tmp_path / "state")
+    assert (dream(world, again, [1, 2]) == dream(world, state, [1, 2])).all()
 
 
 def test_a_state_of_another_world_is_refused(world, copy, tmp_path):

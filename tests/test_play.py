@@ -143,6 +143,21 @@ def run(*arguments, **options):
     )
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_its_own_status(tiny_world, tmp_path, number):
+    """What a shell or a batch system looks at: 128 and the signal's number."""
+    command = [sys.executable, ROOT / "play.py", "--world", tiny_world, "--headless", "1000000"]
+    process = subprocess.Popen(
+        [*map(str, command), "--record", str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    until(lambda: recorded_bytes(tmp_path) > 3000)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 128 + number
+    assert "recorded: " in said
+
+
 def test_headless_makes_frames_and_says_how_fast(tiny_world, tmp_path):
     done = run("--world", tiny_world, "--headless", 20, "--record", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -189,7 +204,18 @@ def test_a_place_that_takes_no_recording_is_told_before_the_first_frame(tiny_wor
     assert "frames" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--headless", "x"], ["--zoom", "1.5"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--seed", "-1"],
+        ["--headless", "x"],
+        ["--headless", "1" + "0" * 30],
+        ["--zoom", "1.5"],
+        ["--zoom", "0"],
+        ["--rewind-mb", "1" + "0" * 12],
+        ["--rewind-mb", "-1"],
+    ],
+)
 def test_options_that_are_no_numbers_are_refused(arguments, capsys):
     with pytest.raises(SystemExit):
         play.parse(arguments)

@@ -309,8 +309,16 @@ def test_without_a_display_a_sentence_says_so(world, monkeypatch):
     """SDL plays to nobody without a word otherwise."""
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ValueError, match="no display"):
+    with pytest.raises(ValueError, match="no display") as caught:
         WorldModelEnv(world, render_mode="human").reset(seed=0)
+    for advice in ("SDL_VIDEODRIVER=dummy", 'render_mode="rgb_array"'):
+        assert advice in str(caught.value)
+    assert "--" not in str(caught.value)  # no option of a program: this is a library
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = WorldModelEnv(world, render_mode="human")
+    env.reset(seed=0)
+    assert env.step(0)[3] is False
+    env.close()
 
 
 @pytest.fixture

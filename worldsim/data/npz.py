@@ -114,7 +114,8 @@ def _read_header(
     shape, fortran, found = np.lib.format.read_array_header_1_0(file)
     wanted = (dtypes,) if isinstance(dtypes, str) else dtypes
     if found.str not in wanted or fortran or any(type(n) is not int or n < 0 for n in shape):
-        raise ValueError(f"{name} should be {' or '.join(wanted)} in C order, and is {found.str}")
+        kinds = " or ".join(wanted)
+        raise ValueError(f"{name} is {found.str}, expected {kinds} in C order")
     return shape, found.str
 
 

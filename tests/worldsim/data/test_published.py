@@ -32,6 +32,20 @@ from worldsim.types import Episode, EpisodeMeta
 DMLAB, MINECRAFT, UCF, BAIR = (LAYOUTS[n] for n in ("dmlab", "minecraft", "ucf101", "bair"))
 
 
+@pytest.fixture
+def moving_store(tmp_path):
+    """The folder of one episode that is long enough for one published clip."""
+    meta = EpisodeMeta(source="Maze-v0", action_set="dmlab", fps=7.5, seed=3)
+    episode = Episode(
+        frames=pictures(302, 64, 0),
+        actions=np.arange(301, dtype=np.int64) % 3,
+        rewards=np.zeros(301, np.float32),
+        meta=meta,
+    )
+    EpisodeStore(tmp_path / "moving").append(episode)
+    return tmp_path / "moving"
+
+
 # ---- videos ----
 
 
@@ -189,7 +203,7 @@ def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     [
         ({"actions": np.zeros(9, np.int32)}, "as many actions as frames"),
         ({"actions": np.full(14, 4, np.int32)}, "outside 0 to 3"),
-        ({"actions": np.zeros(14, np.float32)}, r"actions should be <i8 or <i4"),
+        ({"actions": np.zeros(14, np.float32)}, r"actions is <f4, expected <i8 or <i4"),
         ({"clicks": np.zeros(14, np.int32)}, "should hold video, actions"),
     ],
 )
@@ -239,6 +253,75 @@ def test_lists_lead_to_their_files(tmp_path):
             assert clips[1].length() == 14
 
 
+ONE = {"video_path": "0/0.npz"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "clips"),
+    [
+        ("bom.json", "\ufeff" + json.dumps([ONE]), 1),
+        ("lines.json", json.dumps(ONE) + "\n" + json.dumps(ONE) + "\n", 2),
+        ("lines.jsonl", json.dumps(ONE) + "\r\n\r\n" + json.dumps(ONE), 2),
+        ("line.json", json.dumps(ONE), 1),
+        ("strings.json", json.dumps(["0/0.npz"]), 1),
+        ("windows.json", json.dumps([{"video_path": "0\\0.npz"}]), 1),
+        ("loud.JSON", json.dumps([ONE]), 1),
+    ],
+)
+def test_lists_as_people_have_them(tmp_path, name, text, clips):
+    """With a byte order mark, as JSON lines, of plain strings, from Windows, with a loud suffix."""
+    write_dmlab(tmp_path, clips=1)
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    found = find_clips(tmp_path / name, DMLAB)
+    assert [clip.read_frames().shape for clip in found] == [(14, 64, 64, 3)] * clips
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "<i4", ">i4", "u4", "u8", ">i8", "?"])
+def test_actions_of_any_whole_type_are_the_same_actions(tmp_path, dtype):
+    actions = np.random.default_rng(0).integers(0, 2, 14)
+    arrays = {"video": pictures(14, 64, 0)}
+    for name, kind in (("usual", "i8"), ("other", dtype)):
+        (tmp_path / name / "0").mkdir(parents=True)
+        np.savez(tmp_path / name / "0" / "0.npz", **arrays, actions=actions.astype(kind))
+        assert main(["import", str(tmp_path / name), str(tmp_path / f"{name}-episodes")]) == 0
+    usual, other = (EpisodeStore(tmp_path / f"{name}-episodes")[0] for name in ("usual", "other"))
+    assert np.array_equal(usual.actions, other.actions)
+    assert usual.meta == other.meta
+
+
+def test_actions_that_are_no_whole_numbers_are_one_sentence(tmp_path):
+    (tmp_path / "0").mkdir()
+    np.savez(tmp_path / "0" / "0.npz", video=pictures(14, 64, 0), actions=np.zeros(14, "f4"))
+    with pytest.raises(ValueError, match="actions is <f4, expected"):
+        find_clips(tmp_path, DMLAB)[0].read_episode(DMLAB)
+
+
+def test_another_frame_rate_is_kept_and_told_once(tmp_path, capsys):
+    """Clips of 60 frames a second were taken for 20 without a word."""
+    for clips in (1, 3):
+        source = write_minecraft(tmp_path / str(clips), clips=clips)
+        for number in range(clips):
+            write_video(source / "0" / f"{number:06d}.mp4", pictures(14, 128, number), 60)
+        out = tmp_path / f"episodes-{clips}"
+        assert main(["import", str(source), str(out), "--layout", "minecraft"]) == 0
+        said = capsys.readouterr().err
+        assert said.count("has 60 frames a second, minecraft has 20") == 1
+        assert ("(and 2 more)" in said) == (clips == 3)
+        assert {episode.meta.fps for episode in EpisodeStore(out)} == {60.0}
+
+
+def test_an_export_twice_is_an_export_once(moving_store, tmp_path):
+    """One that was killed is simply run again."""
+    args = ["export", str(moving_store), str(tmp_path / "out")]
+    contents = []
+    for _ in range(2):
+        assert main(args) == 0
+        files = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+        contents.append([(path, path.read_bytes()) for path in files])
+    assert contents[0] == contents[1]
+    assert contents[0]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -264,7 +347,7 @@ def test_folders_without_clips_are_one_sentence(tmp_path):
     (tmp_path / "list.csv").write_text("")
     for source, sentence in (
         (tmp_path, "holds no clips of minecraft"),
-        (tmp_path / "none", "there is no .*published.md"),
+        (tmp_path / "none", "there is no .*none: give a split"),
         (tmp_path / "list.csv", "neither a folder nor"),
     ):
         with pytest.raises(ValueError, match=sentence):

@@ -127,6 +127,16 @@ def test_no_recording_is_one_sentence(tmp_path, fake):
         read_recording(tmp_path / "a.journal")
 
 
+@pytest.mark.parametrize("name", ["a.journal", "a.journal.bad"])
+def test_what_was_cut_short_is_named_with_how_to_recover_it(tmp_path, name):
+    """Two recordings that one signal ended left journals alone, and no word of them."""
+    (tmp_path / name).write_bytes(b"")
+    for given in (tmp_path, tmp_path / "a" if name == "a.journal" else tmp_path):
+        with pytest.raises(ValueError, match="cut short") as caught:
+            replay.main([str(given), "--headless"])
+        assert f"worldsim replay '{tmp_path / name}' --headless" in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["episode.npz", "start.zip", "meta.json"])
 @pytest.mark.parametrize("damage", [b"", b"<html>", None])
 def test_a_damaged_recording_is_one_sentence(fake, name, damage):

@@ -322,6 +322,30 @@ def test_a_left_over_journal_is_recovered_at_the_next_start(world, make_fake_wor
     assert lengths(tmp_path) == [3, 4]
 
 
+def test_half_made_folders_of_killed_programs_are_cleared(world, tmp_path):
+    """Their journals make them again; what is not ours, or is being made, stays."""
+    session = play(world, tmp_path, [2, 0])
+    until(lambda: written(tmp_path) == 2)
+    (journal,) = tmp_path.glob("*.journal")
+    left, alien, strange = (
+        tmp_path / f".{name}"
+        for name in ("fake-20260101-120000-1-abcd", "fake-20260101-120000-2-abcd", "fake-abcd")
+    )
+    being_made = tmp_path / f".{journal.stem}-abcd"
+    for folder in (left, alien, strange, being_made):
+        folder.mkdir()
+        (folder / "start.zip").write_bytes(b"half")
+        (folder / ".writing-x.tmp").write_bytes(b"half")
+    (alien / "letter.txt").write_text("dear diary")
+    recover(tmp_path)
+    assert not left.exists()
+    assert (alien / "letter.txt").exists()
+    assert strange.exists()
+    assert being_made.exists()
+    session.close()
+    assert lengths(tmp_path) == [2]
+
+
 def test_what_is_no_journal_stays_where_it_is(tmp_path):
     (tmp_path / "notes.journal").write_text("dear diary")
     assert recover(tmp_path).made == []

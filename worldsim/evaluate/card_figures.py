@@ -1,6 +1,7 @@
 """The main figures of an evaluation, written into the world's own card.
 
     worldsim evaluate runs/dmlab/world --card
+    worldsim evaluate runs/dmlab/world --only visibility --card
 
 Figures are no part of a world's identity: saved states and recordings stay valid.
 """
@@ -15,12 +16,11 @@ from worldsim.world.checkpoint import CARD, check_world, write_card
 
 def summary(report: dict[str, Any]) -> dict[str, Any]:
     """What a card tells of a report: JSON values, only the parts that were measured."""
-    protocol = report["protocol"]
-    told: dict[str, Any] = {
-        name: protocol[name] for name in ("episodes", "context", "predicted", "long")
-    }
+    protocol, told = report["protocol"], _visibility(report)
+    if not {"fidelity", "following", "memory", "drift"} & set(report):
+        return told
+    told |= {name: protocol[name] for name in ("episodes", "context", "predicted", "long")}
     told["steps"] = report["steps"]
-    told |= _visibility(report.get("visibility", {}))
     fidelity = report.get("fidelity", {})
     for name in ("dream", "repeat last frame", "best of context"):
         if name in fidelity:
@@ -41,21 +41,26 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _visibility(part: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of what the context shows, and how well the rest is invented."""
+def _visibility(report: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of what the context shows, and how well the rest is invented; with how much of
+    it was measured, since that may be another run than the other figures'.
+    """
+    part, protocol = report.get("visibility", {}), report["protocol"]
     if "seen" not in part:
         return {}
-    told = {f"seen psnr, {name}": part["seen"][name]["psnr"] for name in ("dream", "bare warp")}
-    told["seen share"] = part["share"]["context shows"]["share"]
-    told["invented"] = part["invented"]
-    told["two seeds"] = part["two seeds"]
-    told["return"] = part["return"]
-    real = part["real or dreamt"].get("dream")
-    return told | ({"real or dreamt, accuracy": real["accuracy"]} if real else {})
+    told = {name: protocol[name] for name in ("episodes", "context", "predicted", "long")}
+    told |= {"steps": report["steps"], "share": part["share"]["context shows"]["share"]}
+    told["seen psnr"] = {name: one["psnr"] for name, one in part["seen"].items()}
+    told |= {name: part[name] for name in ("invented", "two seeds", "return")}
+    told["network"] = part["features"].get("network")
+    real = {k: v for k, v in part["real or dreamt"].items() if isinstance(v, dict)}
+    told["real or dreamt"] = {name: one["accuracy"] for name, one in real.items()}
+    return {"visibility": told}
 
 
 def write_figures(folder: Path, report: dict[str, Any]) -> str:
-    """Put a report's figures into the card of the world in `folder`; the world's identity.
+    """Put a report's figures into the card of the world in `folder`; the world's identity. Figures
+    of parts that were not measured stay.
 
     Raises:
         ValueError: the report is of another world.
@@ -66,6 +71,6 @@ def write_figures(folder: Path, report: dict[str, Any]) -> str:
             f"evaluate this one"
         )
     card = dataclasses.asdict(read_card(folder / CARD))
-    card["figures"] = summary(report)
+    card["figures"] |= summary(report)
     write_card(folder, card)
     return check_world(folder)

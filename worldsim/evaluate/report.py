@@ -104,10 +104,13 @@ def main(argv: list[str] | None = None) -> int:
     ]
     if args.data is not None and unused:
         parser.error(f"--{unused[0].replace('_', '-')} needs an engine: leave it out with --data.")
-    lesser = {"--quick": args.quick, "--only": args.only, "--tuning": args.tuning}
+    others = sorted(set(args.only or ()) - {"visibility"})
+    lesser = {"--quick": args.quick, f"--only {' '.join(others)}": others, "--tuning": args.tuning}
     part = next((name for name, value in lesser.items() if value), "")
     if args.card and part:
-        parser.error(f"--card takes the figures of a whole evaluation: leave {part} out.")
+        parser.error(
+            f"--card takes the figures of a whole evaluation, or of visibility: leave {part} out."
+        )
     from worldsim.evaluate.card_figures import write_figures
     from worldsim.evaluate.contact_sheet import write_picture
     from worldsim.evaluate.protocol import Protocol, quick

@@ -23,7 +23,33 @@ def test_the_card_tells_what_was_measured(tmp_path):
     assert check_world(world) == before  # saves and recordings still belong to it
     assert figures["psnr, dream"] == report["fidelity"]["dream"]["psnr"]
     assert figures["context"] == report["protocol"]["context"]
-    assert "action following" not in figures  # not measured
+    assert figures["action following"] == 0.9697  # not measured, so what it was
     with pytest.raises(ValueError, match="evaluate this one"):
         write_figures(world, report | {"hash": "0" * 64})
     assert cli([*command, "--card"]) != 0  # seconds of it tell too little
+
+
+def test_the_card_has_the_visibility_table_with_its_own_n(tmp_path):
+    world = tmp_path / "world"
+    shutil.copytree(world_folder("dmlab"), world)
+    horizons = {"1": 30.0, "mean": 20.0}
+    part = {
+        "seen": {"dream": {"psnr": horizons}, "bare warp": {"psnr": horizons}},
+        "share": {"context shows": {"share": {"mean": 0.5}}},
+        "invented": {"first 20": {"sharpness": 0.8}},
+        "two seeds": {"seen": 31.0},
+        "return": {},
+        "features": {"network": "a network"},
+        "real or dreamt": {"dream": {"accuracy": {"1": 0.6}}, "skipped": "no"},
+    }
+    protocol = {"episodes": 7, "context": 144, "predicted": 156, "long": 1000}
+    report = {"hash": check_world(world), "steps": 1, "protocol": protocol, "visibility": part}
+    before = load_world(world).card.figures
+    write_figures(world, report)
+    figures = load_world(world).card.figures
+    assert figures["visibility"]["episodes"] == 7
+    assert figures["visibility"]["seen psnr"]["bare warp"] == horizons
+    assert figures["visibility"]["real or dreamt"] == {"dream": {"1": 0.6}}
+    assert {k: v for k, v in figures.items() if k != "visibility"} == {
+        k: v for k, v in before.items() if k != "visibility"
+    }

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from worldsim.evaluate.bootstrap import intervals
+from worldsim.evaluate.lpips import lpips, named_lpips
 from worldsim.evaluate.metrics import nearest, psnr, sharpness, ssim
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
@@ -57,7 +58,7 @@ def measure(world: WorldModel, made: list[Start], protocol: Protocol) -> Fidelit
         )
         dreamt = np.stack(list(_timed(frames, times)), axis=1)
         for name, pictures in _contestants(world, start, truth, dreamt):
-            figures.setdefault(name, []).append(_scored(pictures, truth))
+            figures.setdefault(name, []).append(_scored(pictures, truth, protocol.lpips))
         if poses[0] is not None and start.episodes[0].poses is not None:
             figures["dream"][-1]["off place"] = _off_place(start, np.stack(poses, axis=1))
         rows += _sheet_rows(start, truth, dreamt, protocol)
@@ -84,8 +85,11 @@ def _by_age(name: str, parts: list[dict[str, np.ndarray]]) -> Iterator[dict[str,
         yield {"name": name, "metric": metric, "mean": mean, "low": low, "high": high}
 
 
-def _scored(pictures: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
-    return {
+def _scored(pictures: np.ndarray, truth: np.ndarray, backbone: str | None) -> dict[str, np.ndarray]:
+    perceptual = (
+        {"lpips": lpips(named_lpips(backbone), np.array(pictures), truth)} if backbone else {}
+    )
+    return perceptual | {
         "psnr": psnr(pictures, truth),
         "ssim": ssim(pictures, truth),
         "sharpness": sharpness(pictures) / sharpness(truth).mean(axis=0),

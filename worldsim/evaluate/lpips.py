@@ -3,6 +3,7 @@ AlexNet (published tables). The backbones are torchvision's files, given by path
 with torchmetrics. Nothing is fetched.
 """
 
+import functools
 import importlib.util
 from pathlib import Path
 from typing import NamedTuple
@@ -222,6 +223,12 @@ def read_lpips(backbone: Path) -> Perceptual:
     first = read_checkpoint(backbone, plain=True).get("features.0.weight")
     name = "vgg" if first is not None and tuple(first.shape) == (64, 3, 3, 3) else "alex"
     return read_perceptual(backbone, heads_path(name), name)
+
+
+@functools.lru_cache(maxsize=1)
+def named_lpips(path: str) -> Perceptual:
+    """The same, read once."""
+    return read_lpips(Path(path))
 
 
 def heads_path(name: str) -> Path:

@@ -14,7 +14,7 @@ LEAST = 0.02  # share of a picture below which its part is too small for a figur
 def masked_psnr(pictures: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """PSNR in dB over the pixels of the mask, `[...]`."""
     error = (pictures.astype(np.float32) - truth.astype(np.float32)) / 255
-    return from_mse(_mean(np.square(error).mean(axis=-1), mask))
+    return from_mse(masked_mean(np.square(error).mean(axis=-1), mask))
 
 
 def masked_sharpness(pictures: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -26,19 +26,20 @@ def masked_sharpness(pictures: np.ndarray, mask: np.ndarray) -> np.ndarray:
     across = np.diff(values, n=2, axis=-2)[..., 1:-1, :, :]
     inner = mask[..., 1:-1, 1:-1] & mask[..., :-2, 1:-1] & mask[..., 2:, 1:-1]
     inner &= mask[..., 1:-1, :-2] & mask[..., 1:-1, 2:]
-    return _mean(np.abs(down + across).mean(axis=-1), inner)
+    return masked_mean(np.abs(down + across).mean(axis=-1), inner)
 
 
 def masked_spread(pictures: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Standard deviation of the colours over the mask's pixels, mean over channels, `[...]`."""
     values = pictures.astype(np.float32)
-    first = [_mean(values[..., c], mask) for c in range(3)]
-    second = [_mean(np.square(values[..., c]), mask) for c in range(3)]
+    first = [masked_mean(values[..., c], mask) for c in range(3)]
+    second = [masked_mean(np.square(values[..., c]), mask) for c in range(3)]
     variances = [np.maximum(b - a * a, 0) for a, b in zip(first, second, strict=True)]
     return np.sqrt(variances).mean(axis=0)
 
 
-def _mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def masked_mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Mean of values `[...,H,W]` over the pixels of the mask, `[...]`."""
     number = mask.sum(axis=(-2, -1))
     least = LEAST * mask.shape[-1] * mask.shape[-2]
     total = (values * mask).sum(axis=(-2, -1))

@@ -37,6 +37,7 @@ class Protocol:
         places: starts of dreams from which one leaves and comes back.
         rounds: batches that the classifier of real and dreamt learns on.
         returns: moves after which one comes back by their inverses.
+        lpips: file of torchvision's AlexNet or VGG-16; None to leave LPIPS out.
         walks: moves of long loops, and of long ways there and back.
         revisits: frames after which a place is seen again.
     """
@@ -65,6 +66,7 @@ class Protocol:
     places: int = 2
     rounds: int = 500
     returns: tuple[int, ...] = (16, 64, 256)
+    lpips: str | None = None
     walks: tuple[int, ...] = (16, 64, 256, 1024)
     revisits: tuple[int, ...] = (100, 1000)
 

@@ -16,6 +16,7 @@ from worldsim.evaluate.table import lines
 TITLES = {
     "psnr": "PSNR, dB",
     "ssim": "SSIM",
+    "lpips": "LPIPS",
     "sharpness": "sharpness, of the truth's",
     "off place": "off the true place, cells or blocks",
 }

@@ -65,6 +65,8 @@ def _visibility(part: dict[str, dict]) -> list[str]:
         ("unseen", "PSNR where it does not"),
     ):
         told += _grid_of(title, {row: next(iter(f.values())) for row, f in part[name].items()})
+        perceptual = {row: f["lpips"] for row, f in part[name].items() if "lpips" in f}
+        told += _grid_of(title.replace("PSNR", "LPIPS"), perceptual)
     told += _grid_of("invented, relative to the truth", part["invented"])
     told += _features(part["features"])
     for figure in ("accuracy", "auc"):

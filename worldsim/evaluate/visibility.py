@@ -13,7 +13,8 @@ from worldsim.evaluate import realism, returns
 from worldsim.evaluate.efficientnet_lite import NO_FEATURES, features, has_features
 from worldsim.evaluate.feature_distance import NETWORK, blind_spots, distances
 from worldsim.evaluate.fidelity import best_of_context, reconstructed
-from worldsim.evaluate.masked import masked_psnr, masked_sharpness, masked_spread
+from worldsim.evaluate.lpips import lpips_maps, named_lpips
+from worldsim.evaluate.masked import masked_mean, masked_psnr, masked_sharpness, masked_spread
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.rollouts import (
@@ -122,15 +123,21 @@ def _dream(world: WorldModel, env: Any, start: Start, protocol: Protocol, begun:
 def _by_contestant(
     world: WorldModel, dreams: list[Dreams], protocol: Protocol, seen: bool
 ) -> dict[str, Any]:
-    """PSNR in dB over the pixels that the context shows, or over the others."""
-    scores: dict[str, list[np.ndarray]] = {}
+    """PSNR in dB, and LPIPS where its weights are given, over the pixels that the context shows, or
+    over the others.
+    """
+    scores: dict[str, dict[str, list[np.ndarray]]] = {}
     for start, near, *_ in dreams:
         mask = near.seen if seen else ~near.seen
         for name, frames in _contestants(world, start, near, seen):
-            scores.setdefault(name, []).append(masked_psnr(frames, near.truth, mask))
+            found = scores.setdefault(name, {})
+            found.setdefault("psnr", []).append(masked_psnr(frames, near.truth, mask))
+            if protocol.lpips:
+                maps = lpips_maps(named_lpips(protocol.lpips), frames, near.truth)
+                found.setdefault("lpips", []).append(masked_mean(maps, mask))
     return {
-        name: {"psnr": _at_horizons(np.concatenate(rows), protocol)}
-        for name, rows in scores.items()
+        name: {metric: _at_horizons(np.concatenate(rows), protocol) for metric, rows in f.items()}
+        for name, f in scores.items()
     }
 
 
@@ -139,7 +146,7 @@ def _contestants(world: WorldModel, start: Start, near: Rollout, seen: bool):
     if seen:
         yield "bare warp", near.warped
     yield "codec", reconstructed(world, near.truth)
-    yield "repeat last frame", np.broadcast_to(start.last_frames()[:, None], near.truth.shape)
+    yield "repeat last frame", np.repeat(start.last_frames()[:, None], near.truth.shape[1], axis=1)
     yield "best of context", best_of_context(start, near.truth)
 
 

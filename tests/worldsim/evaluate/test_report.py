@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.metric_weights import write_backbone
 from worldsim import ground_truth
 from worldsim.actions import load_actions
 from worldsim.cli import main as cli
@@ -222,6 +223,19 @@ def test_an_evaluation_that_was_killed_goes_on(small_world, tmp_path, monkeypatc
     assert (tmp_path / "fidelity.png").is_file()
     assert not (tmp_path / "parts").exists()
     assert "to go" in capsys.readouterr().err
+
+
+def test_lpips_is_measured_where_its_weights_are_given(small_world, tmp_path, capsys):
+    backbone = write_backbone(tmp_path / "alex.pth", "alex")
+    options = ["--quick", "--only", "visibility", "--only", "fidelity", "--out", str(tmp_path)]
+    options += ["--lpips-backbone", str(backbone)]
+    assert report.main([str(small_world), *options]) == 0
+    written = json.loads((tmp_path / "evaluation.json").read_text())
+    for part in (written["visibility"]["seen"], written["fidelity"]):
+        assert part["codec"]["lpips"]["1"] < part["repeat last frame"]["lpips"]["16"]
+    assert "LPIPS where the context shows it" in capsys.readouterr().out
+    assert cli(["evaluate", str(small_world), "--quick", "--lpips-backbone", "none.pth"]) == 2
+    assert "there is no file none.pth for LPIPS" in capsys.readouterr().err
 
 
 def test_long_walks_are_measured_when_they_are_asked_for(small_world, tmp_path, capsys):

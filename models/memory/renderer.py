@@ -82,7 +82,7 @@ def render(sources: FrameBank, target: Tensor, field_of_view: float, far: float)
     surfaces = Surfaces(points, 1 / dense, inside)
     found = look_up(sources, depth, safe, surfaces, field_of_view, far)
     rgb, mask, doubtful, at_source = close_pixel_holes(*gather_pixels(sources, found))
-    first_hand = ~mask | (at_source > NEARER / dense)
+    first_hand = ~(mask | doubtful) | (at_source > NEARER / dense)
     return MemoryView(rgb, mask, inverse, first_hand, doubtful)
 
 

@@ -143,7 +143,7 @@ def render_slowly(bank, target):
             else:
                 rgb[row, column] = neighbours(old_rgb, row, column)[around].mean(axis=0)
                 at_source[row, column] = neighbours(old_ahead, row, column)[around].mean()
-    return rgb, mask, ~mask | (at_source > NEARER / dense), doubtful
+    return rgb, mask, ~(mask | doubtful) | (at_source > NEARER / dense), doubtful
 
 
 def test_it_agrees_with_a_loop_over_pixels():

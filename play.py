@@ -85,7 +85,7 @@ def spawn(text: str) -> "int | Path":
     if text.isascii() and text.isdigit():
         return int(text)
     if not Path(text).exists():
-        raise argparse.ArgumentTypeError(f"expected a number, or a file that exists, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number, or a file that exists, got {text!r}")
     return Path(text)
 
 

@@ -51,9 +51,9 @@ class EngineEnv(gymnasium.Env, Generic[State]):
             ValueError: another size or mode than there are.
         """
         if size not in self.sizes:
-            raise ValueError(f"{self.noun}: size should be one of {self.sizes}, got {size!r}.")
+            raise ValueError(f"{self.noun}: size must be one of {self.sizes}, got {size!r}.")
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode should be None or 'rgb_array', got {render_mode!r}.")
+            raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}.")
         self.size, self.render_mode, self.depth = size, render_mode, depth
         self.actions = load_actions(action_set)
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
@@ -93,7 +93,7 @@ class EngineEnv(gymnasium.Env, Generic[State]):
     def _check_state(self, state: object) -> None:
         if not isinstance(state, self.state_type):
             wanted, got = self.state_type.__name__, type(state).__name__
-            raise ValueError(f"{self.noun} restores a {wanted}, got {got}.")
+            raise ValueError(f"state of {self.noun} must be a {wanted}, got {got}.")
 
     # ---- what Gymnasium asks for ----
 
@@ -113,7 +113,7 @@ class EngineEnv(gymnasium.Env, Generic[State]):
         """
         self._check_open()
         if options:
-            raise ValueError(f"{self.noun} has no reset options, got {list(options)}.")
+            raise ValueError(f"reset options of {self.noun} must be empty, got {list(options)}.")
         super().reset(seed=seed)
         self._state = None  # nothing to step from, should the engine fail
         return self._arrive(self._begin())

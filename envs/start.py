@@ -48,11 +48,12 @@ def choose_context(world: "WorldModel", options: dict[str, Any], drawn: float) -
     """
     for name in options:
         if name not in OPTIONS:
-            raise ValueError(f"reset knows the options {', '.join(OPTIONS)}, got {name!r}.")
+            raise ValueError(f"reset options must be among {', '.join(OPTIONS)}, got {name!r}.")
     chosen = [name for name in ("spawn", "engine_seed") if name in options]
     if chosen and len(options) > 1:
         raise ValueError(
-            f"reset takes a spawn, an engine_seed, or frames and actions, got {', '.join(options)}."
+            "reset options must be a spawn, an engine_seed, or frames and actions, got "
+            f"{', '.join(options)}."
         )
     if chosen:
         start = _spawn if chosen == ["spawn"] else _walk
@@ -78,7 +79,7 @@ def _spawn(world: "WorldModel", number: Any) -> Context:
         raise ValueError("this world has no spawns: reset with the options frames and actions.")
     whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
     if not whole or not 0 <= number < count:
-        raise ValueError(f"spawn should be a number from 0 to {count - 1}, got {number!r}.")
+        raise ValueError(f"spawn must be an integer in [0, {count - 1}], got {number!r}.")
     spawn = world.spawns[number]
     return Context(spawn.frames, spawn.actions, int(number))
 
@@ -88,7 +89,7 @@ def _walk(world: "WorldModel", seed: Any) -> Context:
     from worldsim.ground_truth import open_engine, play
 
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"engine_seed should be a whole number from 0, got {seed!r}.")
+        raise ValueError(f"engine_seed must be an integer >= 0, got {seed!r}.")
     engine = open_engine(world.card)
     try:
         episode = play(engine, int(seed), WALK, split="").episode
@@ -104,12 +105,11 @@ def _own(world: "WorldModel", options: dict[str, Any]) -> Context:
     size = world.card.frame_size
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != (size, size, 3):
         raise ValueError(
-            f"frames should be uint8 [T, {size}, {size}, 3], got {frames.dtype} "
-            f"{list(frames.shape)}."
+            f"frames must be uint8 [T, {size}, {size}, 3], got {frames.dtype} {list(frames.shape)}."
         )
     if len(frames) == 0 or actions.shape != (len(frames) - 1,):
         raise ValueError(
-            "T frames, at least one, need T - 1 actions (action t leads to frame t + 1), got "
+            "actions must be T - 1 for T >= 1 frames (action t leads to frame t + 1), got "
             f"{len(frames)} frames and actions of shape {list(actions.shape)}."
         )
     valid = [world.actions.valid(action) for action in actions]

@@ -68,9 +68,9 @@ class DreamVectorEnv(VectorEnv):
             ValueError: no such world, or an argument out of range.
         """
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
-            raise ValueError(f"num_envs should be a whole number from 1, got {num_envs!r}.")
+            raise ValueError(f"num_envs must be an integer >= 1, got {num_envs!r}.")
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode should be None or 'rgb_array', got {render_mode!r}.")
+            raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}.")
         # One single environment checks the arguments, and says what a single dream is.
         one = WorldModelEnv(
             world,
@@ -147,11 +147,13 @@ class DreamVectorEnv(VectorEnv):
         fits = isinstance(mask, np.ndarray) and mask.dtype == np.bool_
         if not fits or mask.shape != (self.num_envs,) or not mask.any():
             raise ValueError(
-                f"reset_mask should be a bool array of {self.num_envs}, at least one of them "
+                f"reset_mask must be a bool array of {self.num_envs}, at least one of them "
                 f"True, got {mask!r}."
             )
         if self._state is None and not mask.all():
-            raise ResetNeeded("there are no dreams to leave alone: reset all of them first.")
+            raise ResetNeeded(
+                "reset_mask is for dreams that were reset before: call reset() without it first."
+            )
         return mask
 
     def _per_dream(self, options: dict[str, Any]) -> list[dict[str, Any]]:
@@ -162,7 +164,7 @@ class DreamVectorEnv(VectorEnv):
                 continue
             if len(given) != self.num_envs:
                 raise ValueError(
-                    f"{len(given)} {name}s for {self.num_envs} dreams: give one a dream."
+                    f"{name} must be one value or {self.num_envs}, one per dream, got {len(given)}."
                 )
             each = [one | {name: number} for one, number in zip(each, given, strict=True)]
         return each
@@ -225,7 +227,9 @@ class DreamVectorEnv(VectorEnv):
 
     def _valid(self, actions: Any) -> list[int]:
         if not isinstance(actions, list | tuple | np.ndarray) or len(actions) != self.num_envs:
-            raise ValueError(f"actions should be {self.num_envs}, one a dream, got {actions!r}.")
+            raise ValueError(
+                f"actions must be {self.num_envs} integers, one per dream, got {actions!r}."
+            )
         return [self.actions.valid(action) for action in actions]
 
     def _dream(self, actions: list[int], live: np.ndarray) -> "_Told":
@@ -296,10 +300,10 @@ class DreamVectorEnv(VectorEnv):
         if not isinstance(states, list | tuple):
             states = [states] * self.num_envs
         if len(states) != self.num_envs:
-            raise ValueError(f"{len(states)} states for {self.num_envs} dreams: give one a dream.")
+            raise ValueError(f"states must be {self.num_envs}, one per dream, got {len(states)}.")
         for state in states:
             if not isinstance(state, DreamState):
-                raise ValueError(f"a dream restores a DreamState, got {type(state).__name__}.")
+                raise ValueError(f"state must be a DreamState, got {type(state).__name__}.")
             state.check_world(self.world)
         known = {id(state): recall(self.world, state.memory) for state in states}
         self._state = concat([known[id(state)] for state in states])
@@ -339,7 +343,7 @@ class DreamVectorEnv(VectorEnv):
     def _check_started(self) -> None:
         self._check_open()
         if self._state is None:
-            raise ResetNeeded("there are no dreams to go on with: call reset() first.")
+            raise ResetNeeded("step() needs started dreams: call reset() first.")
 
 
 class _Told(NamedTuple):
@@ -365,7 +369,7 @@ def _lengths(steps: int | Sequence[int] | None, count: int) -> np.ndarray:
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in given)
     if len(given) != count or not whole or (steps is not None and min(given) < 1):
         raise ValueError(
-            f"max_episode_steps should be a number from 1, or {count} of them, got {steps!r}."
+            f"max_episode_steps must be an integer >= 1, or {count} of them, got {steps!r}."
         )
     return np.array(given, np.int64)
 
@@ -376,5 +380,5 @@ def _seeds(seed: Any, count: int) -> list[int | None]:
     if isinstance(seed, int | np.integer):
         return [int(seed) + row for row in range(count)]
     if len(seed) != count:
-        raise ValueError(f"{len(seed)} seeds for {count} dreams: give one a dream.")
+        raise ValueError(f"seed must be one integer or {count}, one per dream, got {len(seed)}.")
     return list(seed)

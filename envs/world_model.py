@@ -79,13 +79,13 @@ class WorldModelEnv(gymnasium.Env):
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             known = ", ".join(self.metadata["render_modes"])
-            raise ValueError(f"render_mode should be None or one of {known}, got {render_mode!r}.")
+            raise ValueError(f"render_mode must be None or one of {known}, got {render_mode!r}.")
         whole = isinstance(zoom, int) and not isinstance(zoom, bool)
         if zoom is not None and not (whole and zoom >= 1):
-            raise ValueError(f"zoom should be a whole number from 1, got {zoom!r}.")
+            raise ValueError(f"zoom must be an integer >= 1, got {zoom!r}.")
         whole = isinstance(uncertainty, int) and not isinstance(uncertainty, bool)
         if not whole or uncertainty < 0:
-            raise ValueError(f"uncertainty should be a whole number from 0, got {uncertainty!r}.")
+            raise ValueError(f"uncertainty must be an integer >= 0, got {uncertainty!r}.")
         self.uncertainty = uncertainty
         self.world = _loaded(str(world), device) if isinstance(world, str | Path) else world
         self.steps, self.context_noise = steps, context_noise
@@ -116,7 +116,7 @@ class WorldModelEnv(gymnasium.Env):
             return
         known = isinstance(steps, int) and not isinstance(steps, bool)
         if not known or steps not in (*STEPS, self.world.card.steps):
-            raise ValueError(f"steps should be 1, 2, 4, 8 or None, got {steps!r}.")
+            raise ValueError(f"steps must be 1, 2, 4, 8 or None, got {steps!r}.")
         self._steps = steps
 
     @property
@@ -211,7 +211,7 @@ class WorldModelEnv(gymnasium.Env):
         """
         self._check_open()
         if not isinstance(state, DreamState):
-            raise ValueError(f"a dream restores a DreamState, got {type(state).__name__}.")
+            raise ValueError(f"state must be a DreamState, got {type(state).__name__}.")
         from worldsim.world.snapshot import recall
 
         state.check_world(self.world)
@@ -294,7 +294,7 @@ class WorldModelEnv(gymnasium.Env):
     def _live_state(self) -> "WorldState":
         self._check_open()
         if self._state is None:
-            raise ResetNeeded("there is no dream to go on with: call reset() first.")
+            raise ResetNeeded("step() needs a started dream: call reset() first.")
         return self._state
 
     def _check_open(self) -> None:

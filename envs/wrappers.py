@@ -43,7 +43,7 @@ class Sight:
         frame, size = np.asarray(frame), self._size
         if frame.dtype != np.uint8 or frame.shape != (size, size, 3):
             raise ValueError(
-                f"a picture for {self.world.card.name} is uint8 [{size}, {size}, 3], got "
+                f"a picture for {self.world.card.name} must be uint8 [{size}, {size}, 3], got "
                 f"{frame.dtype} {list(frame.shape)}."
             )
         with torch.no_grad():
@@ -111,7 +111,7 @@ class GoalPicture(Restorable):
     ) -> None:
         super().__init__(env)
         if within is not None and not within > 0:
-            raise ValueError(f"within should be a distance above 0, got {within!r}.")
+            raise ValueError(f"within must be > 0, got {within!r}.")
         self.sight = _sight(env, world)
         self.goal, self.within = self.sight.latent(goal), within
         self._before = 0.0
@@ -156,7 +156,7 @@ class Novelty(Restorable):
     ) -> None:
         super().__init__(env)
         if isinstance(memory, bool) or not isinstance(memory, int) or memory < 1:
-            raise ValueError(f"memory should be a whole number from 1, got {memory!r}.")
+            raise ValueError(f"memory must be an integer >= 1, got {memory!r}.")
         self.sight, self._memory = _sight(env, world), memory
         self._seen: list[np.ndarray] = []
 
@@ -232,9 +232,7 @@ class EndWhenUnsure(Restorable):
                 "this environment tells no uncertainty: make it with uncertainty=3, for example."
             )
         if not above > 0 or patience < 1:
-            raise ValueError(
-                f"above should be more than 0 and patience at least 1, got {above} and {patience}."
-            )
+            raise ValueError(f"above must be > 0 and patience >= 1, got {above} and {patience}.")
         self._above, self._patience, self._unsure = above, patience, 0
 
     def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict[str, Any]]:

@@ -144,7 +144,7 @@ def spawn_moments(world: WorldModel, after: Sequence[int]) -> list[DreamState]:
     actions = np.stack([spawn.actions for spawn in world.spawns])
     first, last = min(after), max(after)
     if not 1 <= first <= last <= frames.shape[1]:
-        raise ValueError(f"--after should be of 1 to {frames.shape[1]} frames, got {after}.")
+        raise ValueError(f"--after must be in [1, {frames.shape[1]}], got {after}.")
     state = world.reset(frames[:, :first], actions[:, : first - 1], range(len(frames)))
     moments = []
     for now in range(first, last + 1):

@@ -123,8 +123,8 @@ def tiny_world(tmp_path_factory):
 
     from models.build.networks import far_settings, far_weights
     from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
-    from models.far.config import FARConfig
     from models.far.network import FARNetwork
+    from tests.support.far_networks import far_config
     from worldsim.data.store import EpisodeStore
     from worldsim.types import Episode, EpisodeMeta
     from worldsim.world.checkpoint import save_world
@@ -138,7 +138,7 @@ def tiny_world(tmp_path_factory):
         )
         EpisodeStore(folder / "spawns").append(episode)
     sizes = AutoencoderConfig(frame_size=16, patch=4, channels=8, width=16, blocks=1)
-    shape = FARConfig(
+    shape = far_config(
         actions=4,
         latent_channels=8,
         latent_size=4,
@@ -176,8 +176,8 @@ def small_world(engine, tmp_path_factory):
 
     from models.build.networks import far_settings, far_weights
     from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
-    from models.far.config import FARConfig
     from models.far.network import FARNetwork
+    from tests.support.far_networks import far_config
     from worldsim import ground_truth
     from worldsim.world.checkpoint import save_world
 
@@ -188,7 +188,7 @@ def small_world(engine, tmp_path_factory):
         [one.episode.frames for one in ground_truth.plays(maze, 2, 30, "train")]
     )
     sizes = AutoencoderConfig(channels=8, width=16, blocks=1)
-    shape = FARConfig(actions=4, latent_channels=8, width=64, layers=2)
+    shape = far_config(actions=4, latent_channels=8, width=64, layers=2)
     codec = PatchAutoencoder(sizes)
     codec.fit_encoder(torch.from_numpy(frames))
     folder = tmp_path_factory.mktemp("worlds") / "small"

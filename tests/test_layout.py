@@ -1,5 +1,6 @@
 """What a stranger looks for by the field's word is found by the name of a file or folder alone."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -68,3 +69,53 @@ def test_no_old_name_is_left():
             old = sorted(set(pattern.findall(path.read_text(encoding="utf-8"))))
             found += [f"{name}: {', '.join(old)}"] if old else []
     assert not found
+
+
+# A text that says what was got says first what must hold: `x must be in [a, b], got y`.
+OLD_FORMS = re.compile(
+    r"(?<![Tt]here )\b(?:is|are) no (?:\w|\{)|\bshould\b|\bexpected\b|\bdoes not divide\b"
+    r"|\bis none of\b|\bNobody\b|^(?!.*\bmust\b).*\bgot \{"
+)
+
+
+def message(node: ast.expr) -> str:
+    """The text of an expression, `{...}` where a value is put in; empty if it has none."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(message(part) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return "{...}"
+    return message(node.left) + message(node.right) if isinstance(node, ast.BinOp) else ""
+
+
+def raised(source: str) -> list[str]:
+    """The texts of the errors that a module raises."""
+    calls = (node.exc for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Raise))
+    return [message(call.args[0]) for call in calls if isinstance(call, ast.Call) and call.args]
+
+
+@pytest.mark.parametrize(
+    ("text", "old"),
+    [
+        ("patch {p} does not divide size {s}: choose a divisor", True),
+        ("album {a} is no number of frames: give 0 or more", True),
+        ("{what} has no options, got {given}", True),
+        ("steps is {steps}: expected 1, 2, 4 or 8", True),
+        ("there is no file {path}", False),
+        ("patch must divide size {s}, got {p}", False),
+    ],
+)
+def test_an_old_form_is_told(text, old):
+    found = raised(f"raise ValueError(f{text!r})")
+    assert len(found) == 1
+    assert bool(OLD_FORMS.search(found[0])) == old
+
+
+def test_errors_say_what_must_hold():
+    folders = ("worldsim", "models", "envs", "examples")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    files += [ROOT / "play.py", ROOT / "train_world.py"]
+    texts = [(path.relative_to(ROOT), text) for path in files for text in raised(path.read_text())]
+    assert len(texts) > 300
+    assert [f"{path}: {text}" for path, text in texts if OLD_FORMS.search(text)] == []

@@ -180,8 +180,8 @@ def test_without_a_display_one_sentence_names_the_flag(tiny_world):
     [
         (["--world", "nowhere"], "no world 'nowhere'"),
         (["--world", "TINY", "--spawn", "7"], "no spawn 7"),
-        (["--world", "TINY", "--steps", "3"], "steps should be 1, 2, 4"),
-        (["--world", "TINY", "--fps", "-1"], "fps should be 0"),
+        (["--world", "TINY", "--steps", "3"], "steps must be 1, 2, 4"),
+        (["--world", "TINY", "--fps", "-1"], "fps must be >= 0"),
         (["--env", "CartPole-v1"], "no `actions` table"),
         (["--env", "Maze-v0", "--steps", "2"], "--steps is for a dream, --env plays Maze-v0"),
         (["--env", "Maze-v0", "--context-noise", "0.2"], "--context-noise is for a dream"),
@@ -219,7 +219,7 @@ def test_a_place_that_takes_no_recording_is_told_before_the_first_frame(tiny_wor
 def test_options_that_are_no_numbers_are_refused(arguments, capsys):
     with pytest.raises(SystemExit):
         play.parse(arguments)
-    assert "expected a whole number from " in capsys.readouterr().err
+    assert "must be a whole number " in capsys.readouterr().err
 
 
 def test_a_seed_nobody_gave_is_drawn():

@@ -63,7 +63,7 @@ class ActionSet:
         number = _as_int(action)
         if number is None or not 0 <= number < len(self):
             raise ValueError(
-                f"action should be an integer from 0 to {len(self) - 1} "
+                f"action must be an integer in [0, {len(self) - 1}] "
                 f"({', '.join(self.names)}), got {action!r}."
             )
         return number
@@ -117,7 +117,7 @@ def parse_actions(name: str, table: dict) -> ActionSet:
         ValueError: a key that is missing, unknown or contradicts another.
     """
     if not isinstance(table, dict) or set(table) != {"actions", "idle", "published"}:
-        raise ValueError(f"action set {name!r} should have the keys actions, idle and published.")
+        raise ValueError(f"action set {name!r} must have the keys actions, idle and published.")
     rows = table["actions"]
     for row in rows:
         if set(row) != {"name", "keys", "turn"}:
@@ -130,7 +130,10 @@ def parse_actions(name: str, table: dict) -> ActionSet:
     if table["idle"] is not None and table["idle"] not in names:
         raise ValueError(f"action set {name!r}: idle action {table['idle']!r} is not in the table.")
     if not 0 <= table["published"] <= len(names):
-        raise ValueError(f"action set {name!r}: published should be 0 to {len(names)}.")
+        raise ValueError(
+            f"action set {name!r}: published must be in [0, {len(names)}], got "
+            f"{table['published']}."
+        )
     turns = tuple(math.radians(row["turn"]) for row in rows)
     return ActionSet(
         name=name,

@@ -43,15 +43,15 @@ def hundredths(text: str) -> float:
     """A number from 0 to 0.99, of two digits at most after the point."""
     number = _number(text)
     if not 0 <= number < 1 or round(number, 2) != number:
-        raise ArgumentTypeError(f"expected 0 to 0.99 in steps of 0.01, got {text!r:.40}")
+        raise ArgumentTypeError(f"must be in [0, 0.99] in steps of 0.01, got {text!r:.40}")
     return number
 
 
 def _whole(text: str, least: int, most: int) -> int:
     plain = text.isascii() and text.isdigit() and len(text) <= 40
     if not plain or not least <= int(text) <= most:
-        bound = "" if most == MOST else f" to {most}"
-        raise ArgumentTypeError(f"expected a whole number from {least}{bound}, got {text!r:.40}")
+        bound = f">= {least}" if most == MOST else f"in [{least}, {most}]"
+        raise ArgumentTypeError(f"must be a whole number {bound}, got {text!r:.40}")
     return int(text)
 
 

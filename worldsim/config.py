@@ -4,7 +4,7 @@ A configuration is a frozen keyword-only dataclass that lives beside the class t
 checks itself in `__post_init__`. This file turns a YAML file into one, or says in one sentence
 which setting is wrong. It knows no setting by name.
 
-    config = load_config("assets/configs/dmlab.yaml", TrainConfig, ["dynamics.width=256"])
+    config = load_config("assets/configs/dmlab.yaml", TrainConfig, ["training.batch=8"])
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
-from worldsim.upgrades import upgrade_settings
+from worldsim.upgrades import upgrade_override, upgrade_settings
 from worldsim.yaml12 import ConfigError, load_yaml, parse_yaml
 
 __all__ = [
@@ -38,22 +38,26 @@ def load_config(path: str | Path, cls: type[Config], overrides: Iterable[str] = 
     Args:
         path: the YAML file.
         cls: a dataclass; nested dataclasses, tuples, Optional and Literal are understood.
-        overrides: settings such as `dynamics.width=256`, applied in order over the file.
+        overrides: settings such as `training.batch=8`, applied in order over the file.
 
     Raises:
         ConfigError: the file cannot be read, or a setting is unknown, missing or of a wrong type.
     """
     data = load_yaml(path)
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected settings (name: value), got {_shown(data)}.")
-    for override in overrides:
-        data = override_setting(data, override)
+        raise ConfigError(f"{path} must be settings (name: value), got {_shown(data)}.")
     try:
         data, notes = upgrade_settings(data)
-        for note in notes:
-            warnings.warn(f"{path}: {note}", FutureWarning, stacklevel=2)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    for override in overrides:
+        override, told = upgrade_override(override)
+        data, notes = override_setting(data, override), notes + told
+    for note in notes:
+        warnings.warn(f"{path}: {note}", FutureWarning, stacklevel=2)
+    try:
         return from_dict(cls, data)
-    except ValueError as error:  # ConfigError is one
+    except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
@@ -68,7 +72,7 @@ def override_setting(data: Mapping[str, Any], override: str) -> dict[str, Any]:
     keys = name.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(
-            f"expected a setting as name=value, such as dynamics.width=256, got {override!r}."
+            f"a setting must be name=value, such as training.batch=8, got {override!r}."
         )
     return _replaced(data, keys, parse_yaml(text, f"the setting {override!r}"), name)
 
@@ -83,7 +87,7 @@ def from_dict(cls: type[Config], data: Mapping[str, Any], path: str = "") -> Con
     """
     if not isinstance(data, Mapping):
         raise ConfigError(
-            f"{path or 'the configuration'}: expected settings (name: value), got {_shown(data)}."
+            f"{path or 'the configuration'} must be settings (name: value), got {_shown(data)}."
         )
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     _check_names(fields, data, path)
@@ -192,7 +196,7 @@ def _converted(hint: Any, value: Any, path: str) -> Any:
         and not (hint is int and isinstance(value, bool))
     ):
         return value
-    raise ConfigError(f"{path} should be {_type_name(hint)}, got {_shown(value)}.")
+    raise ConfigError(f"{path} must be {_type_name(hint)}, got {_shown(value)}.")
 
 
 def _one_of(hint: Any, value: Any, path: str) -> Any:
@@ -208,7 +212,7 @@ def _one_of(hint: Any, value: Any, path: str) -> Any:
             return _converted(member, value, path)
         except ConfigError:
             continue
-    raise ConfigError(f"{path} should be {_type_name(hint)}, got {_shown(value)}.")
+    raise ConfigError(f"{path} must be {_type_name(hint)}, got {_shown(value)}.")
 
 
 def _choice(choices: Sequence[Any], value: Any, path: str) -> Any:
@@ -218,7 +222,7 @@ def _choice(choices: Sequence[Any], value: Any, path: str) -> Any:
     close = nearest(str(value), [str(choice) for choice in choices])
     hint = f"; did you mean {close}?" if close else "."
     raise ConfigError(
-        f"{path} should be one of {', '.join(map(str, choices))}, got {_shown(value)}{hint}"
+        f"{path} must be one of {', '.join(map(str, choices))}, got {_shown(value)}{hint}"
     )
 
 
@@ -230,7 +234,7 @@ def _items(hint: Any, kind: type, values: Sequence[Any], path: str) -> Any:
         items = ()
     if len(items) != len(values):
         raise ConfigError(
-            f"{path} should have {len(items)} values, got {len(values)}: {_shown(values)}."
+            f"{path} must have {len(items)} values, got {len(values)}: {_shown(values)}."
         )
     return kind(
         _converted(item, value, f"{path}[{i}]")

@@ -65,7 +65,7 @@ class PairedEnv(gymnasium.Env):
             ValueError: no such world or engine, or an argument out of range.
         """
         if isinstance(context, bool) or not isinstance(context, int) or context < 0:
-            raise ValueError(f"context should be a whole number from 0, got {context!r}.")
+            raise ValueError(f"context must be an integer >= 0, got {context!r}.")
         make_dream = load_env_creator(ENVIRONMENTS[DREAM][0])
         self.dream = make_dream(world=world, render_mode=render_mode, **dream)
         self.engine = open_engine(self.dream.world.card)
@@ -94,7 +94,7 @@ class PairedEnv(gymnasium.Env):
         heldout = SEED_RANGES["heldout"]
         place = given.pop("engine_seed", heldout[chosen % len(heldout)])
         if given:
-            raise ValueError(f"reset knows the option engine_seed, got {', '.join(given)}.")
+            raise ValueError(f"reset options must be among engine_seed, got {', '.join(given)}.")
         split = "train" if place in SEED_RANGES["train"] else "heldout"
         episode, truth = play(self.engine, place, self.context, split)
         context = {"frames": episode.frames, "actions": episode.actions}
@@ -137,7 +137,7 @@ class PairedEnv(gymnasium.Env):
             ValueError: not a state of this pair.
         """
         if not isinstance(state, PairedState):
-            raise ValueError(f"a pair restores a PairedState, got {type(state).__name__}.")
+            raise ValueError(f"state must be a PairedState, got {type(state).__name__}.")
         frame, info = self.dream.restore_state(state.dream)
         return frame, self._beside(frame, info, *self.engine.restore_state(state.engine))
 

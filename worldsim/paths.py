@@ -75,12 +75,12 @@ def native_path(path: Path) -> str:
     """The path as text for a library in C++, which takes the process down over other text.
 
     Raises:
-        ValueError: it is no UTF-8.
+        ValueError: it is not UTF-8.
     """
     try:
         return str(path).encode("utf-8").decode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError(f"the path {str(path)!a} is no UTF-8: rename the folder") from None
+        raise ValueError(f"the path {str(path)!a} is not UTF-8: rename the folder") from None
 
 
 def _cut(value: object) -> str:

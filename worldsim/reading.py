@@ -79,7 +79,10 @@ def _sentence(source: object, what: str, advice: str, failure: Exception) -> str
     kind, (line, *_) = type(failure).__name__, str(failure).strip().splitlines() or [""]
     told = line if isinstance(failure, ValueError) and line else f"{kind}: {line}".rstrip(": ")
     told = told if len(told) <= _MOST_REASON else told[: _MOST_REASON - 3] + "..."
-    return f"{short_path(source)} is no {what} ({told})" + (f": {advice}" if advice else "")
+    article = "an" if what[0] in "aeiouAEIOU" else "a"
+    return f"{short_path(source)} is not {article} {what} ({told})" + (
+        f": {advice}" if advice else ""
+    )
 
 
 def read_bytes(path: str | os.PathLike, most: int = MOST_JSON) -> bytes:

@@ -40,7 +40,7 @@ def verdict(judge: Judge, step: Happened) -> tuple[float, bool]:
     said = judge(step)
     gained, over = said if isinstance(said, tuple) else (said, False)
     if not isinstance(gained, numbers.Real) or not np.isfinite(gained):
-        raise ValueError(f"the task's function gave the reward {gained!r}: give a number.")
+        raise ValueError(f"the task's function must return a number as reward, got {gained!r}.")
     return float(gained), bool(over)
 
 

@@ -93,6 +93,6 @@ def _expect(name: str, array: np.ndarray, dtype: type, shape: tuple[int | None, 
     if not fits or any(n is not None and n != m for n, m in zip(shape, got[0], strict=True)):
         wanted = "x".join("any" if n is None else str(n) for n in shape)
         raise ValueError(
-            f"episode {name} should be {np.dtype(dtype)} of shape {wanted} (T actions need T+1 "
+            f"episode {name} must be {np.dtype(dtype)} of shape {wanted} (T actions need T+1 "
             f"frames), got {got[1]} of shape {got[0]}."
         )

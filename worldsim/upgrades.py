@@ -1,4 +1,5 @@
-"""Names that settings once had, for worlds and configuration files of older versions.
+"""Names that settings and saved tensors once had, for worlds, configurations and saves of older
+versions.
 
 One table; everything that reads settings goes through `upgrade_settings`. A name stays here for one
 version after it changed.
@@ -7,16 +8,32 @@ version after it changed.
 from collections.abc import Mapping
 from typing import Any
 
-RENAMED = {
-    "dynamics.ring": "recent_coarse",
-    "dynamics.landmarks": "keyframes",
-    "loss.blind": "drop_window",
-    "loss.drop_landmarks": "drop_keyframes",
-    "loss.own_context": "self_forcing",
-    "training.residuals_from": "error_injection_from",
-    "training.own_context_from": "self_forcing_from",
+DYNAMICS_GROUPS = {
+    "network": "actions latent_channels latent_size patch coarse_patch width layers head_size "
+    "mlp_ratio refiner",
+    "memory": "window recent_coarse dilation dilated keyframes field_of_view stride",
+    "sampler": "shortcuts context_noise retrieval kept shifted exemplars inpaint inpaint_old "
+    "contrast trust album ripens steepness still",
 }
-"""Section and old name -> new name in that section."""
+"""Groups of the dynamics' settings, which once lay side by side."""
+
+RENAMED = {
+    f"dynamics.{name}": f"dynamics.{group}.{name}"
+    for group, names in DYNAMICS_GROUPS.items()
+    for name in names.split()
+} | {
+    "dynamics.ring": "dynamics.memory.recent_coarse",
+    "dynamics.landmarks": "dynamics.memory.keyframes",
+    "loss.blind": "loss.drop_window",
+    "loss.drop_landmarks": "loss.drop_keyframes",
+    "loss.own_context": "loss.self_forcing",
+    "training.residuals_from": "training.error_injection_from",
+    "training.own_context_from": "training.self_forcing_from",
+}
+"""Path of a setting once -> path of it now."""
+
+RENAMED_TENSORS = {f"bank_{name}": f"bank.{name}" for name in ("latents", "poses", "ids", "true")}
+"""Name of a tensor in a saved state once -> its name now."""
 
 
 def upgrade_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -32,10 +49,56 @@ def upgrade_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[
     for path, new in RENAMED.items():
         section, old = path.split(".")
         inside = upgraded.get(section)
-        if not isinstance(inside, Mapping) or old not in inside or new == old:
+        if not isinstance(inside, Mapping) or old not in inside:
             continue
-        if new in inside:
-            raise ValueError(f"{path} is now called {section}.{new}: give one of them, not both")
-        upgraded[section] = {new if key == old else key: value for key, value in inside.items()}
-        notes.append(f"{path} is now called {section}.{new}; the old name goes in the next version")
+        rest = {name: value for name, value in inside.items() if name != old}
+        upgraded[section] = _put(
+            rest, new.split(".")[1:], inside[old], f"{path} is now called {new}"
+        )
+        notes.append(_note(path, new))
     return upgraded, notes
+
+
+def upgrade_override(override: str) -> tuple[str, list[str]]:
+    """`name=value` under the name of today, and a sentence if it was an old one."""
+    name, equals, text = override.partition("=")
+    new = RENAMED.get(name.strip())
+    if new is None:
+        return override, []
+    return f"{new}{equals}{text}", [_note(name.strip(), new)]
+
+
+def _note(old: str, new: str) -> str:
+    return f"{old} is now called {new}; the old name goes in the next version"
+
+
+def _put(section: dict[str, Any], path: list[str], value: Any, told: str) -> dict[str, Any]:
+    """The section with a value at a path inside it."""
+    name, *deeper = path
+    if not deeper and name in section:
+        raise ValueError(f"{told}: give one of them, not both")
+    if deeper:
+        inside = section.get(name, {})
+        if not isinstance(inside, Mapping):
+            raise ValueError(f"{told}, but {name} has no settings inside")
+        value = _put(dict(inside), deeper, value, told)
+    return section | {name: value}
+
+
+def upgrade_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors of a saved state under their names of today."""
+    return {RENAMED_TENSORS.get(name, name): tensor for name, tensor in tensors.items()}
+
+
+def flatten_groups(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Upgraded settings with the groups of the dynamics side by side, as a world's identity has
+    them: saves and recordings from before there were groups are of the same world.
+    """
+    dynamics = settings.get("dynamics")
+    if not isinstance(dynamics, Mapping):
+        return dict(settings)
+    flat: dict[str, Any] = {}
+    for name, value in dynamics.items():
+        grouped = name in DYNAMICS_GROUPS and isinstance(value, Mapping)
+        flat |= value if grouped else {name: value}
+    return {**settings, "dynamics": flat}

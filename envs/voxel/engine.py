@@ -87,7 +87,7 @@ class VoxelEnv(EngineEnv[VoxelState]):
         """
         super().__init__("voxel", size, render_mode, depth)
         if biome not in BIOMES:
-            raise ValueError(f"biome should be one of {', '.join(BIOMES)}, got {biome!r}.")
+            raise ValueError(f"biome must be one of {', '.join(BIOMES)}, got {biome!r}.")
         self.biome = biome
         self._turns = tuple(round(math.degrees(turn)) for turn in self.actions.turns)
         self._engine: Engine | None = None
@@ -152,9 +152,7 @@ class VoxelEnv(EngineEnv[VoxelState]):
     def _check_state(self, state: object) -> None:
         super()._check_state(state)
         if state.biome != self.biome:
-            raise ValueError(
-                f"{self.biome} land restores a VoxelState of its own, got {state.biome}."
-            )
+            raise ValueError(f"state must be of biome {self.biome}, got {state.biome}.")
 
     def _live_engine(self) -> Engine:
         """The engine: the first, another for one that died, or for one that grew large."""

@@ -78,7 +78,7 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
         told = card.settings.get("geometry")  # only where the data had poses
         geometry = None
         if told is not None:
-            geometry = Geometry(from_dict(GeometryConfig, told), codec, shape.field_of_view)
+            geometry = Geometry(from_dict(GeometryConfig, told), codec, shape.memory.field_of_view)
         turns = load_actions(card.action_set).turns
         album = empty_album(shape)
         dynamics = FARDynamics(shape, turns, codec.anywhere, geometry, album)
@@ -99,7 +99,8 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
 
 def empty_album(cfg: FARConfig) -> Album | None:
     """As large as a world's dynamics wants it."""
-    return Album(cfg.album, cfg.latent_channels, cfg.latent_size) if cfg.album else None
+    count, shape = cfg.sampler.album, cfg.network
+    return Album(count, shape.latent_channels, shape.latent_size) if count else None
 
 
 def build_far_reference(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:

@@ -44,13 +44,10 @@ class AutoencoderConfig:
 
     def __post_init__(self):
         if self.frame_size % self.patch:
-            raise ValueError(
-                f"patch {self.patch} does not divide frame_size {self.frame_size}: choose a divisor"
-            )
+            raise ValueError(f"patch must divide frame_size {self.frame_size}, got {self.patch}")
         if self.channels > 3 * self.patch**2:
             raise ValueError(
-                f"channels {self.channels} is more than a patch holds ({3 * self.patch**2}): "
-                f"choose fewer"
+                f"channels must be <= {3 * self.patch**2}, what a patch holds, got {self.channels}"
             )
 
 

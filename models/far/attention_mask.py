@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from models.far.config import FARConfig
+    from models.far.config import FARConfig, MemoryConfig
     from models.far.network import Frames
 
 
@@ -20,24 +20,24 @@ class Masks(NamedTuple):
     noisy: Tensor
 
 
-def fine_attends_coarse(now: Tensor, then: Tensor, cfg: "FARConfig") -> Tensor:
+def fine_attends_coarse(now: Tensor, then: Tensor, memory: "MemoryConfig") -> Tensor:
     """Whether fine frames `now` see coarse frames `then` (broadcast ids)."""
-    age = now - cfg.window - then
-    near = (age >= 0) & (age < cfg.recent_coarse)
+    age = now - memory.window - then
+    near = (age >= 0) & (age < memory.recent_coarse)
     return (then >= 0) & (
-        near | ((age >= cfg.recent_coarse) & (age < cfg.span) & (then % cfg.dilation == 0))
+        near | ((age >= memory.recent_coarse) & (age < memory.span) & (then % memory.dilation == 0))
     )
 
 
-def coarse_attends_coarse(now: Tensor, then: Tensor, cfg: "FARConfig") -> Tensor:
+def coarse_attends_coarse(now: Tensor, then: Tensor, memory: "MemoryConfig") -> Tensor:
     """Whether coarse frames `now` see older coarse frames `then`."""
     age = now - then
-    return (then >= 0) & (age > 0) & (age < cfg.span) & (then % cfg.dilation == 0)
+    return (then >= 0) & (age > 0) & (age < memory.span) & (then % memory.dilation == 0)
 
 
-def fine_attends_fine(now: Tensor, then: Tensor, cfg: "FARConfig") -> Tensor:
+def fine_attends_fine(now: Tensor, then: Tensor, memory: "MemoryConfig") -> Tensor:
     """Whether fine frames `now` see older clean frames `then` of their window."""
-    return (then >= 0) & (then < now) & (then > now - cfg.window)
+    return (then >= 0) & (then < now) & (then > now - memory.window)
 
 
 def to_additive(visible: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def build_masks(
     cfg: "FARConfig", coarse: "Frames", clean: "Frames", keyframes: "Frames", noisy: "Frames"
 ) -> Masks:
     """What the frames of a clip see of each other."""
-    s, m = cfg.fine_tokens, cfg.coarse_tokens
+    s, m = cfg.network.fine_tokens, cfg.network.coarse_tokens
 
     def pairs(now: "Frames", then: "Frames") -> tuple[Tensor, Tensor]:
         return now.ids.unsqueeze(2), then.ids.unsqueeze(1)
@@ -65,13 +65,13 @@ def build_masks(
             len(frames.ids), -1, -1
         )
 
-    coarse_own = coarse_attends_coarse(*pairs(coarse, coarse), cfg) | own(coarse)
-    clean_coarse = fine_attends_coarse(*pairs(clean, coarse), cfg)
-    clean_own = fine_attends_fine(*pairs(clean, clean), cfg) | own(clean)
-    noisy_coarse = fine_attends_coarse(*pairs(noisy, coarse), cfg)
-    noisy_clean = fine_attends_fine(*pairs(noisy, clean), cfg)
+    coarse_own = coarse_attends_coarse(*pairs(coarse, coarse), cfg.memory) | own(coarse)
+    clean_coarse = fine_attends_coarse(*pairs(clean, coarse), cfg.memory)
+    clean_own = fine_attends_fine(*pairs(clean, clean), cfg.memory) | own(clean)
+    noisy_coarse = fine_attends_coarse(*pairs(noisy, coarse), cfg.memory)
+    noisy_clean = fine_attends_fine(*pairs(noisy, clean), cfg.memory)
     now, then = pairs(noisy, keyframes)
-    noisy_keyframes = (then >= 0) & (then <= now - cfg.window)
+    noisy_keyframes = (then >= 0) & (then <= now - cfg.memory.window)
     return Masks(
         to_additive(frame_to_token_mask(coarse_own, m, m)),
         to_additive(

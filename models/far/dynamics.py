@@ -24,7 +24,7 @@ from models.far.frame_pass import (
     condition_frame,
     run_blocks,
 )
-from models.far.kv_cache import KV, MultiLevelKVCache
+from models.far.kv_cache import KV
 from models.far.network import CLEAN, COARSE, JUMPS, KEYFRAME, NO_FRAME, NO_JUMP, NOISY, FARNetwork
 from models.far.sampler import sample
 from models.memory.keyframes import nearest_keyframes
@@ -72,12 +72,13 @@ class FARDynamics(nn.Module):
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """C, h, w."""
-        return self.cfg.latent_channels, self.cfg.latent_size, self.cfg.latent_size
+        shape = self.cfg.network
+        return shape.latent_channels, shape.latent_size, shape.latent_size
 
     @property
     def context_noise(self) -> float:
         """How much noise dreamt frames are remembered with."""
-        return self.cfg.context_noise
+        return self.cfg.sampler.context_noise
 
     def initial(self, batch: int) -> FARCarry:
         """A dream that has seen nothing."""
@@ -86,10 +87,7 @@ class FARDynamics(nn.Module):
 
     def carry_from(self, tensors: dict[str, Tensor]) -> FARCarry:
         """Inverse of `FARCarry.tensors`."""
-        cache = MultiLevelKVCache(
-            *(tensors[f"cache.{name}"] for name in ("k", "v", "ids")), self.cfg
-        )
-        return FARCarry(cache=cache, **{name: tensors[name] for name in FARCarry.PLAIN})
+        return FARCarry.from_tensors(tensors, self.cfg)
 
     @torch.inference_mode()
     def observe(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> FARCarry:
@@ -114,9 +112,9 @@ class FARDynamics(nn.Module):
         """
         blur = self.context_noise if context_noise is None else context_noise
         jumps = list(sigmas(steps))
-        motions, poses = self._dead_reckon(carry, actions, self.cfg.stride)
+        motions, poses = self._dead_reckon(carry, actions, self.cfg.memory.stride)
         frame_condition = self._condition_next(carry, actions, motions, poses, jumps, blur)
-        again, latents = seen_before(carry, frame_condition.poses, self.cfg.still)
+        again, latents = seen_before(carry, frame_condition.poses, self.cfg.sampler.still)
         if not bool(again.all()):
             remembered = self._fill_keyframes(carry, frame_condition, ~again)
             made = sample(self.network, carry.cache, frame_condition, noise, jumps)
@@ -143,7 +141,7 @@ class FARDynamics(nn.Module):
         if self.geometry is not None:
             views = views_from(self.geometry, carry, remembered, poses, needed)
             made = self._blend(made, views, noise, needed)
-        if not self.cfg.retrieval:
+        if not self.cfg.sampler.retrieval:
             return made
         lends = self.geometry is not None and self.geometry.cfg.lends
         memory = carry, remembered, views, lends, needed, self.anywhere, self.album, noise
@@ -156,7 +154,7 @@ class FARDynamics(nn.Module):
 
     def _jump_index(self, d: float) -> int:
         """The jump index the network is told for a jump of length d."""
-        return JUMPS.index(d) if self.cfg.shortcuts else len(JUMPS) - 1
+        return JUMPS.index(d) if self.cfg.sampler.shortcuts else len(JUMPS) - 1
 
     def _locate(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Motions `[B,2]` and poses `[B,3]` of true frames."""
@@ -213,7 +211,7 @@ class FARDynamics(nn.Module):
         motions = net.predict_motions(x)[:, 0]
         rows = torch.arange(len(ids), device=ids.device)
         cache.write("window", rows, cache.place("window", ids), fine, ids)
-        late = ids % self.cfg.dilation
+        late = ids % self.cfg.memory.dilation
         carry.late_latents[rows, late] = latents.float()
         carry.late_poses[rows, late] = frame_condition.poses
         carry.late_conditions[rows, late] = frame_condition.condition[:, -1]
@@ -227,11 +225,11 @@ class FARDynamics(nn.Module):
         them sees another.
         """
         cfg, net, cache = self.cfg, self.network, carry.cache
-        due = torch.nonzero(ids % cfg.dilation == 0).flatten()
+        due = torch.nonzero(ids % cfg.memory.dilation == 0).flatten()
         if not len(due):
             return
-        frames = ids[due].unsqueeze(1) + torch.arange(1 - cfg.dilation, 1, device=ids.device)
-        at = due.unsqueeze(1), frames % cfg.dilation
+        frames = ids[due].unsqueeze(1) + torch.arange(1 - cfg.memory.dilation, 1, device=ids.device)
+        at = due.unsqueeze(1), frames % cfg.memory.dilation
         poses, condition = carry.late_poses[at], carry.late_conditions[at]
         block_input = BlockInput(
             net.embed(carry.late_latents[at], coarse=True),
@@ -242,9 +240,9 @@ class FARDynamics(nn.Module):
         _, coarse = run_blocks(net, block_input, attend_dilated(cache, due, frames), coarse=True)
         there = frames.flatten() >= 0
         frames, rows = frames.flatten()[there], at[0].expand_as(frames).flatten()[there]
-        single = KV(*(_frame_by_frame(part, cfg.dilation)[:, there] for part in coarse))
+        single = KV(*(_frame_by_frame(part, cfg.memory.dilation)[:, there] for part in coarse))
         cache.write("recent_coarse", rows, cache.place("recent_coarse", frames), single, frames)
-        kept = frames % cfg.dilation == 0
+        kept = frames % cfg.memory.dilation == 0
         some = KV(single.k[:, kept], single.v[:, kept])
         cache.write("dilated", rows[kept], cache.place("dilated", frames[kept]), some, frames[kept])
 
@@ -255,9 +253,11 @@ class FARDynamics(nn.Module):
         encoding only those that are not there yet, in the dreams where they are `needed` `[B]`.
         """
         cfg, cache, poses = self.cfg, carry.cache, frame_condition.poses
-        usable = (carry.bank_ids >= 0) & (carry.bank_ids <= (carry.frame - cfg.window).unsqueeze(1))
-        index = nearest_keyframes(poses, carry.bank_poses, usable, cfg.keyframes)
-        wanted = torch.where(index >= 0, carry.bank_ids.gather(1, index.clamp(min=0)), NO_FRAME)
+        usable = (carry.bank.ids >= 0) & (
+            carry.bank.ids <= (carry.frame - cfg.memory.window).unsqueeze(1)
+        )
+        index = nearest_keyframes(poses, carry.bank.poses, usable, cfg.memory.keyframes)
+        wanted = torch.where(index >= 0, carry.bank.ids.gather(1, index.clamp(min=0)), NO_FRAME)
         held = cache.level_ids("keyframes")
         stale = ~(held.unsqueeze(2) == wanted.unsqueeze(1)).any(dim=2)
         held[stale & needed.unsqueeze(1)] = NO_FRAME
@@ -268,8 +268,8 @@ class FARDynamics(nn.Module):
         )
         every = torch.arange(len(index), device=index.device).unsqueeze(1)
         places = every, index.clamp(min=0)
-        parts = (part[places] for part in (carry.bank_latents, carry.bank_poses))
-        remembered = Remembered(*parts, index >= 0, carry.bank_true[places])
+        parts = (part[places] for part in (carry.bank.latents, carry.bank.poses))
+        remembered = Remembered(*parts, index >= 0, carry.bank.true[places])
         rows, which = torch.nonzero(missing, as_tuple=True)
         if not len(rows):
             return remembered
@@ -277,7 +277,7 @@ class FARDynamics(nn.Module):
         nth = (missing.cumsum(dim=1) - 1)[rows, which]
         bank = index[rows, which]
         kv = self._encode_keyframes(carry, frame_condition, rows, bank)
-        cache.write("keyframes", rows, free[rows, nth], kv, carry.bank_ids[rows, bank])
+        cache.write("keyframes", rows, free[rows, nth], kv, carry.bank.ids[rows, bank])
         return remembered
 
     def _encode_keyframes(
@@ -285,8 +285,8 @@ class FARDynamics(nn.Module):
     ) -> KV:
         """Keys and values of keyframes, which see themselves alone."""
         net = self.network
-        ids, poses = carry.bank_ids[rows, bank], carry.bank_poses[rows, bank]
-        latents = carry.bank_latents[rows, bank].unsqueeze(1).to(carry.cache.k.dtype)
+        ids, poses = carry.bank.ids[rows, bank], carry.bank.poses[rows, bank]
+        latents = carry.bank.latents[rows, bank].unsqueeze(1).to(carry.cache.k.dtype)
         modulation = frame_condition.modulation(-3, rows)
         at = ids.unsqueeze(1), poses.unsqueeze(1)
         block_input = BlockInput(

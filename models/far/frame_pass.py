@@ -137,9 +137,9 @@ def attend_cache(cache: MultiLevelKVCache, ids: Tensor, with_keyframes: bool) ->
 
 def attend_dilated(cache: MultiLevelKVCache, rows: Tensor, frames: Tensor) -> Attend:
     """Coarse frames `[R,F]` of dreams `rows` `[R]` that see the dilated level and themselves."""
-    past, tokens = cache.slots("dilated"), cache.cfg.coarse_tokens
+    past, tokens = cache.slots("dilated"), cache.cfg.network.coarse_tokens
     then = cache.level_ids("dilated")[rows].unsqueeze(1)
-    seen = coarse_attends_coarse(frames.unsqueeze(2), then, cache.cfg)
+    seen = coarse_attends_coarse(frames.unsqueeze(2), then, cache.cfg.memory)
     own = torch.eye(frames.shape[1], dtype=torch.bool, device=frames.device).expand(
         len(rows), -1, -1
     )

@@ -28,13 +28,14 @@ from models.nn.relative_pose import PADDED
 
 def levels(cfg: FARConfig) -> dict[str, tuple[int, int]]:
     """Level -> (frames it holds, tokens of each), in the order of the buffer."""
-    behind = cfg.recent_coarse + cfg.window
+    memory, fine, coarse = cfg.memory, cfg.network.fine_tokens, cfg.network.coarse_tokens
+    behind = memory.recent_coarse + memory.window
     return {
-        "recent_coarse": (behind, cfg.coarse_tokens),
-        "dilated": (cfg.dilated + -(-behind // cfg.dilation) + 1, cfg.coarse_tokens),
-        "window": (cfg.window - 1, cfg.fine_tokens),
-        "keyframes": (cfg.keyframes, cfg.fine_tokens),
-        "own": (1, cfg.fine_tokens),
+        "recent_coarse": (behind, coarse),
+        "dilated": (memory.dilated + -(-behind // memory.dilation) + 1, coarse),
+        "window": (memory.window - 1, fine),
+        "keyframes": (memory.keyframes, fine),
+        "own": (1, fine),
     }
 
 
@@ -62,7 +63,9 @@ class MultiLevelKVCache:
     ) -> "MultiLevelKVCache":
         """A memory of nothing."""
         slots = sum(frames * tokens for frames, tokens in levels(cfg).values())
-        shape = (cfg.layers, batch, cfg.width // cfg.head_size, slots, cfg.head_size + PADDED)
+        net = cfg.network
+        heads, head_size = net.width // net.head_size, net.head_size + PADDED
+        shape = (net.layers, batch, heads, slots, head_size)
         frames = sum(count for count, _ in levels(cfg).values())
         ids = torch.full((batch, frames), NO_FRAME, dtype=torch.long, device=device)
         return cls(
@@ -83,7 +86,7 @@ class MultiLevelKVCache:
     def place(self, level: str, frame_ids: Tensor) -> Tensor:
         """Where frames `[B]` go in a level: the oldest is overwritten."""
         count, _ = levels(self.cfg)[level]
-        order = frame_ids // self.cfg.dilation if level == "dilated" else frame_ids
+        order = frame_ids // self.cfg.memory.dilation if level == "dilated" else frame_ids
         return order % count
 
     def write(
@@ -109,18 +112,18 @@ class MultiLevelKVCache:
         """Which slots fine frames `now` `[B]` see, themselves included: bool `[B, slots]`."""
         cfg, at = self.cfg, now.unsqueeze(1)
         recent_coarse, dilated = self.level_ids("recent_coarse"), self.level_ids("dilated")
-        near = fine_attends_coarse(at, recent_coarse, cfg) & (
-            at - cfg.window - recent_coarse < cfg.recent_coarse
+        near = fine_attends_coarse(at, recent_coarse, cfg.memory) & (
+            at - cfg.memory.window - recent_coarse < cfg.memory.recent_coarse
         )
-        far = fine_attends_coarse(at, dilated, cfg) & (
-            at - cfg.window - dilated >= cfg.recent_coarse
+        far = fine_attends_coarse(at, dilated, cfg.memory) & (
+            at - cfg.memory.window - dilated >= cfg.memory.recent_coarse
         )
         keyframes = self.level_ids("keyframes")
         seen = (
             near,
             far,
-            fine_attends_fine(at, self.level_ids("window"), cfg),
-            (keyframes >= 0) & (keyframes <= at - cfg.window) & with_keyframes,
+            fine_attends_fine(at, self.level_ids("window"), cfg.memory),
+            (keyframes >= 0) & (keyframes <= at - cfg.memory.window) & with_keyframes,
             torch.ones_like(at, dtype=torch.bool),
         )
         parts = zip(seen, levels(cfg).values(), strict=True)

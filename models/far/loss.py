@@ -140,9 +140,11 @@ class FARLoss:
         noisy = parts.noisy(noise, t, torch.zeros_like(ids))
         context = parts.context(latents)
         guess = teacher(*context, noisy).latents
-        if self.cfg.retrieval:
+        if self.cfg.sampler.retrieval:
             keyframes = context[2]
-            guess = retrieved(guess, keyframes.latents, keyframes.ids >= 0, self.cfg.retrieval)
+            guess = retrieved(
+                guess, keyframes.latents, keyframes.ids >= 0, self.cfg.sampler.retrieval
+            )
         chosen = draw.chance(self.loss.self_forcing, len(latents), 1, 1, 1, 1)
         out = latents.clone()
         rows = torch.arange(len(latents), device=ids.device).unsqueeze(1)
@@ -185,7 +187,7 @@ class _ClipParts:
 
     def __init__(self, cfg: FARConfig, loss: LossConfig, clip: Clip, draw: Rng):
         self.cfg, self.clip = cfg, clip
-        n, w, ends = loss.targets, cfg.window, clip.lengths.unsqueeze(1)
+        n, w, ends = loss.targets, cfg.memory.window, clip.lengths.unsqueeze(1)
         poses = relative_to_first(clip.poses)
         self.motions = motions_between(poses)
         moved = (self.motions.norm(dim=-1, keepdim=True) > 0.02).float()
@@ -204,15 +206,15 @@ class _ClipParts:
         NO_FRAME.
         """
         cfg, ends = self.cfg, self.clip.lengths.unsqueeze(1)
-        newest = ends - 1 - cfg.window
+        newest = ends - 1 - cfg.memory.window
         dilated = (
-            torch.arange(0, max(int(newest.max()), 0) + 1, cfg.dilation, device=ends.device)
+            torch.arange(0, max(int(newest.max()), 0) + 1, cfg.memory.dilation, device=ends.device)
             .unsqueeze(0)
             .expand(len(ends), -1)
         )
         dilated = torch.where(dilated <= newest, dilated, NO_FRAME)
-        recent = newest - torch.arange(cfg.recent_coarse + n - 1, device=ends.device)
-        recent = torch.where((recent >= 0) & (recent % cfg.dilation != 0), recent, NO_FRAME)
+        recent = newest - torch.arange(cfg.memory.recent_coarse + n - 1, device=ends.device)
+        recent = torch.where((recent >= 0) & (recent % cfg.memory.dilation != 0), recent, NO_FRAME)
         ids = torch.cat((dilated, recent), dim=1).sort(dim=1, descending=True).values
         most = max(int((ids >= 0).sum(1).max()), 1)
         return ids[:, :most]
@@ -221,13 +223,13 @@ class _ClipParts:
         """Keyframes of all targets, or in some rows of a single one, as in play."""
         cfg, ends, batch = self.cfg, self.clip.lengths.unsqueeze(1), len(self.clip.lengths)
         ids = torch.arange(self.poses.shape[1], device=ends.device)
-        usable = (ids <= ends - loss.targets - cfg.window) & self.clip.posed.unsqueeze(1)
+        usable = (ids <= ends - loss.targets - cfg.memory.window) & self.clip.posed.unsqueeze(1)
         usable &= ~draw.chance(loss.drop_keyframes, batch, 1)
-        every = self.noisy_ids[:, :: max(loss.targets // max(cfg.keyframes, 1), 1)]
+        every = self.noisy_ids[:, :: max(loss.targets // max(cfg.memory.keyframes, 1), 1)]
         single = self.noisy_ids.gather(1, draw.integers(loss.targets, batch, 1)).expand_as(every)
         one = draw.chance(loss.one_place, batch, 1)
         targets = self.take(self.poses, torch.where(one, single, every))
-        return choose_keyframes(targets, self.poses, usable, cfg.keyframes)
+        return choose_keyframes(targets, self.poses, usable, cfg.memory.keyframes)
 
     def take(self, source: Tensor, ids: Tensor) -> Tensor:
         """source `[B,T,...]` at ids `[B,F]` (empty places give frame 0)."""

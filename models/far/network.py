@@ -77,48 +77,51 @@ class FARNetwork(nn.Module):
 
     def __init__(self, cfg: FARConfig):
         super().__init__()
-        self.cfg = cfg
-        fine_size = cfg.latent_channels * cfg.patch**2
-        coarse_size = cfg.latent_channels * cfg.coarse_patch[0] * cfg.coarse_patch[1]
-        self.embed_fine = nn.Linear(fine_size, cfg.width)
-        self.embed_coarse = nn.Linear(coarse_size, cfg.width)
+        self.cfg, shape = cfg, cfg.network
+        fine_size = shape.latent_channels * shape.patch**2
+        coarse_size = shape.latent_channels * shape.coarse_patch[0] * shape.coarse_patch[1]
+        self.embed_fine = nn.Linear(fine_size, shape.width)
+        self.embed_coarse = nn.Linear(coarse_size, shape.width)
         self.embed_time = nn.Sequential(
-            nn.Linear(256, cfg.width), nn.SiLU(), nn.Linear(cfg.width, cfg.width)
+            nn.Linear(256, shape.width), nn.SiLU(), nn.Linear(shape.width, shape.width)
         )
-        self.embed_action = nn.Embedding(cfg.actions + 1, cfg.width)
-        self.embed_jump = nn.Embedding(len(JUMPS) + 1, cfg.width)
-        self.embed_kind = nn.Embedding(4, cfg.width)
-        self.embed_motion = nn.Linear(2, cfg.width, bias=False)
-        last = cfg.layers - 1
+        self.embed_action = nn.Embedding(shape.actions + 1, shape.width)
+        self.embed_jump = nn.Embedding(len(JUMPS) + 1, shape.width)
+        self.embed_kind = nn.Embedding(4, shape.width)
+        self.embed_motion = nn.Linear(2, shape.width, bias=False)
+        last = shape.layers - 1
         self.blocks = nn.ModuleList(
-            Block(cfg.width, cfg.head_size, cfg.mlp_ratio, numbers=NUMBERS, coarse_out=i < last)
-            for i in range(cfg.layers)
+            Block(
+                shape.width, shape.head_size, shape.mlp_ratio, numbers=NUMBERS, coarse_out=i < last
+            )
+            for i in range(shape.layers)
         )
-        self.out_modulation = nn.Linear(cfg.width, 2 * cfg.width)
-        self.out = nn.Linear(cfg.width, fine_size)
-        hidden = cfg.width // 4
+        self.out_modulation = nn.Linear(shape.width, 2 * shape.width)
+        self.out = nn.Linear(shape.width, fine_size)
+        hidden = shape.width // 4
         self.odometry = nn.Sequential(
-            nn.Linear(cfg.width, hidden),
+            nn.Linear(shape.width, hidden),
             nn.Flatten(-2),
             nn.ReLU(),
-            nn.Linear(hidden * cfg.fine_tokens, hidden),
+            nn.Linear(hidden * shape.fine_tokens, hidden),
             nn.ReLU(),
-            nn.Linear(hidden, 2 * cfg.actions),
+            nn.Linear(hidden, 2 * shape.actions),
         )
-        self.refiner = Refiner(cfg.latent_channels, cfg.refiner) if cfg.refiner else None
+        self.refiner = Refiner(shape.latent_channels, shape.refiner) if shape.refiner else None
         for table in (self.embed_action, self.embed_jump, self.embed_kind):
             nn.init.normal_(table.weight, std=0.02)
         for layer in (self.out_modulation, self.out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        self._start_as_kernels(far_long_frequencies(cfg.head_size))
-        self.register_buffer("frequencies", far_long_frequencies(cfg.head_size), persistent=False)
-        self.register_buffer("fine_grid", self._grid(cfg.patch, cfg.patch), persistent=False)
-        self.register_buffer("coarse_grid", self._grid(*cfg.coarse_patch), persistent=False)
+        self._start_as_kernels(far_long_frequencies(shape.head_size))
+        self.register_buffer("frequencies", far_long_frequencies(shape.head_size), persistent=False)
+        self.register_buffer("fine_grid", self._grid(shape.patch, shape.patch), persistent=False)
+        self.register_buffer("coarse_grid", self._grid(*shape.coarse_patch), persistent=False)
 
     @torch.no_grad()
     def _start_as_kernels(self, frequencies: Tensor) -> None:
-        bias = kernel_bias(frequencies, self.cfg.width // self.cfg.head_size).flatten()
+        shape = self.cfg.network
+        bias = kernel_bias(frequencies, shape.width // shape.head_size).flatten()
         for block in self.blocks:
             for projections in (block.fine, block.coarse):
                 q, k, _ = projections.qkv.bias.chunk(3)
@@ -129,11 +132,11 @@ class FARNetwork(nn.Module):
         """Row, column and bearing (radians left of the heading) of each token of a frame, `[S,
         3]`.
         """
-        size = self.cfg.latent_size
+        size = self.cfg.network.latent_size
         rows = torch.arange(0, size, tall, dtype=torch.float64) + (tall - 1) / 2
         columns = torch.arange(0, size, wide, dtype=torch.float64) + (wide - 1) / 2
         edge = torch.tan(
-            torch.deg2rad(torch.tensor(self.cfg.field_of_view / 2, dtype=torch.float64))
+            torch.deg2rad(torch.tensor(self.cfg.memory.field_of_view / 2, dtype=torch.float64))
         )
         bearings = -torch.atan(((columns + 0.5) / size * 2 - 1) * edge)
         row, column = torch.meshgrid(rows, columns, indexing="ij")
@@ -161,7 +164,7 @@ class FARNetwork(nn.Module):
 
     def condition(self, frames: Frames, kind: int | Tensor) -> Tensor:
         """AdaLN's input `[B,F,D]` for frames of one kind, or of kinds `[F]`."""
-        null = self.cfg.actions
+        null = self.cfg.network.actions
         actions = torch.where(frames.actions < 0, null, frames.actions)
         total = self.embed_time(timestep_embedding(frames.noise * 1000).to(self.out.weight.dtype))
         total = total + self.embed_action(actions) + self.embed_jump(frames.jumps)
@@ -172,12 +175,14 @@ class FARNetwork(nn.Module):
 
     def patchify(self, latents: Tensor, coarse: bool = False) -> Tensor:
         """`[B,F,C,h,w]` -> tokens `[B,F,S,C*p*p]`."""
-        tall, wide = self.cfg.coarse_patch if coarse else (self.cfg.patch, self.cfg.patch)
+        shape = self.cfg.network
+        tall, wide = shape.coarse_patch if coarse else (shape.patch, shape.patch)
         return patchify(latents, tall, wide)
 
     def unpatchify(self, tokens: Tensor) -> Tensor:
         """Inverse of patchify for fine tokens."""
-        return unpatchify(tokens, self.cfg.patch, self.cfg.latent_size // self.cfg.patch)
+        shape = self.cfg.network
+        return unpatchify(tokens, shape.patch, shape.latent_size // shape.patch)
 
     def embed(self, latents: Tensor, coarse: bool = False) -> Tensor:
         """Tokens `[B,F,S,D]` that enter the first block, of latents `[B,F,C,h,w]`."""
@@ -239,7 +244,7 @@ class FARNetwork(nn.Module):
         newest = -marks[2]
         modulation = tuple(Modulation(*(part[:, newest:] for part in mod)) for mod in fine_mods)
         k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)
-        tokens = slice(newest * cfg.fine_tokens, None)
+        tokens = slice(newest * cfg.network.fine_tokens, None)
         newest_where = fine_where.each(lambda part: part[:, tokens])
         attended = geometric_attention(newest_where, fine.q[:, :, tokens], k, v, masks.noisy)
         x = block.finish(x[:, newest:], attended, block.fine.out, modulation)
@@ -249,7 +254,7 @@ class FARNetwork(nn.Module):
         self, fine: QKV, mem: QKV, where: TokenPose, marks: list[int], masks: Masks
     ) -> Tensor:
         """Attention of [clean | keyframes | noisy] queries, each over what it may see."""
-        s = self.cfg.fine_tokens
+        s = self.cfg.network.fine_tokens
         edge = marks[0] * s
         noisy_edge = edge + marks[1] * s
         k, v = torch.cat((mem.k, fine.k), 2), torch.cat((mem.v, fine.v), 2)

@@ -58,9 +58,9 @@ class ReferencePlay:
 
     def __post_init__(self):
         if self.action_delay not in (0, 1):
-            raise ValueError(f"action_delay is {self.action_delay}: expected 0 or 1")
+            raise ValueError(f"action_delay must be 0 or 1, got {self.action_delay}")
         if self.memory < 1:
-            raise ValueError(f"memory is {self.memory}: expected at least 1 frame")
+            raise ValueError(f"memory must be >= 1 frame, got {self.memory}")
 
 
 @dataclass
@@ -126,7 +126,7 @@ class FARReferenceDynamics(nn.Module):
         """
         bad = [c for c in (*play.classes, play.first) if not NULL <= c < self.cfg.classes]
         if bad:
-            raise ValueError(f"class {bad[0]} is none of the network's {self.cfg.classes} classes")
+            raise ValueError(f"class must be in [0, {self.cfg.classes - 1}], got {bad[0]}")
         self.play = play
         classes = torch.tensor((*play.classes, play.first))
         self.classes = classes.to(self.classes.device)

@@ -71,18 +71,20 @@ class FARReferenceConfig:
     def __post_init__(self):
         if self.width % self.head_size:
             raise ValueError(
-                f"width {self.width} is no multiple of head_size {self.head_size}: choose one "
-                f"that is"
+                f"width must be a multiple of head_size {self.head_size}, got {self.width}"
             )
         if sum(self.axes) != self.head_size or any(size % 2 for size in self.axes):
             raise ValueError(
-                f"axes {self.axes} should be even and add up to head_size {self.head_size}"
+                f"axes must be even and add up to head_size {self.head_size}, got {self.axes}"
             )
         if self.coarse_patch is not None and self.coarse_patch % self.patch:
-            raise ValueError(f"coarse_patch {self.coarse_patch} is no multiple of {self.patch}")
+            raise ValueError(
+                f"coarse_patch must be a multiple of patch {self.patch}, got {self.coarse_patch}"
+            )
         if (self.condition == "none") != (self.classes == 0):
             raise ValueError(
-                f"condition {self.condition!r} does not go with {self.classes} classes"
+                f"classes must be 0 if and only if condition is none, got {self.classes} classes "
+                f"with condition {self.condition}"
             )
 
     @property

@@ -31,10 +31,7 @@ class OutcomeConfig:
 
     def __post_init__(self):
         if self.size % self.patch:
-            raise ValueError(
-                f"patch {self.patch} does not divide the latents' size {self.size}: choose a "
-                f"divisor"
-            )
+            raise ValueError(f"patch must divide size {self.size}, got {self.patch}")
 
 
 class OutcomeHead(nn.Module):

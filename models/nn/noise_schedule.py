@@ -11,7 +11,7 @@ from torch import Tensor
 def sigmas(steps: int) -> list[tuple[float, float]]:
     """(t, d) of each of `steps` equal jumps from noise to picture."""
     if steps not in (1, 2, 4, 8):
-        raise ValueError(f"steps is {steps}: expected 1, 2, 4 or 8 sampler steps a frame")
+        raise ValueError(f"steps must be 1, 2, 4 or 8 sampler steps a frame, got {steps}")
     return [(1 - i / steps, 1 / steps) for i in range(steps)]
 
 
@@ -20,7 +20,7 @@ def published_sigmas(steps: int) -> list[tuple[float, float]]:
     1 in thousandths, and only the last step goes to 0.
     """
     if steps < 1:
-        raise ValueError(f"steps is {steps}: expected at least 1 sampler step a frame")
+        raise ValueError(f"steps must be >= 1 sampler step a frame, got {steps}")
     spaced = torch.linspace(1000, 1, steps, dtype=torch.float64) / 1000
     return list(pairwise([*spaced.tolist(), 0.0]))
 

@@ -22,11 +22,11 @@ def age(cfg: FARConfig, carry: FARCarry, row: int) -> float:
     """How old a dream is, 0 to 1: half of it `ripens` frames after the newest true one that is
     remembered. A dream that remembers none is as young as can be, for lack of a measure.
     """
-    true = carry.bank_ids[row, carry.true_frames(row)]
+    true = carry.bank.ids[row, carry.bank.true_frames(row)]
     if not len(true):
         return 0.0
-    since = max(int(carry.frame[row]) - int(true.max()), 0) ** cfg.steepness
-    return since / (since + cfg.ripens**cfg.steepness)
+    since = max(int(carry.frame[row]) - int(true.max()), 0) ** cfg.sampler.steepness
+    return since / (since + cfg.sampler.ripens**cfg.sampler.steepness)
 
 
 def with_contrast(cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, share: float) -> Tensor:
@@ -39,11 +39,11 @@ def with_contrast(cfg: FARConfig, carry: FARCarry, row: int, made: Tensor, share
         made: the frame as predicted.
         share: how much of what was lost is given back, 0 to 1.
     """
-    true, dreamt = carry.true_frames(row), carry.generated_frames(row)
+    true, dreamt = carry.bank.true_frames(row), carry.bank.generated_frames(row)
     if int(dreamt.sum()) < 2 or int(true.sum()) < 2:
         return made
-    channels = max(cfg.retrieval, cfg.kept)
-    cells = carry.bank_latents[row, :, :channels].float().flatten(2)
+    channels = max(cfg.sampler.retrieval, cfg.sampler.kept)
+    cells = carry.bank.latents[row, :, :channels].float().flatten(2)
     spread = (cells.square().mean(dim=2) - cells.mean(dim=2).square()).clamp(min=0)
     has, had = (spread[some].mean(dim=0).sqrt() + LEAST for some in (dreamt, true))
     gain = ((had / has) ** STRENGTH).clamp(1 / MOST, MOST).to(made.dtype) - 1

@@ -40,16 +40,16 @@ def insert_frame(carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor, t
     """Keep frames, dreamt or `true` ones, whose place is new; when the bank is full, the nearest
     kept one makes room. Old pictures of a place stay: they are nearer the truth.
     """
-    empty = carry.bank_ids == NO_FRAME
-    far = distance(poses.unsqueeze(1), carry.bank_poses).masked_fill(empty, torch.inf)
+    empty = carry.bank.ids == NO_FRAME
+    far = distance(poses.unsqueeze(1), carry.bank.poses).masked_fill(empty, torch.inf)
     nearest, index = far.min(dim=1)
     place = torch.where(empty.any(dim=1), empty.int().argmax(dim=1), index)
     rows = torch.nonzero(nearest > NOVEL).flatten()
     at = place[rows]
-    carry.bank_latents[rows, at] = latents[rows].to(carry.bank_latents.dtype)
-    carry.bank_poses[rows, at] = poses[rows]
-    carry.bank_ids[rows, at] = ids[rows]
-    carry.bank_true[rows, at] = true
+    carry.bank.latents[rows, at] = latents[rows].to(carry.bank.latents.dtype)
+    carry.bank.poses[rows, at] = poses[rows]
+    carry.bank.ids[rows, at] = ids[rows]
+    carry.bank.true[rows, at] = true
 
 
 def seen_before(carry: FARCarry, arrives: Tensor, within: float) -> tuple[Tensor, Tensor]:
@@ -58,11 +58,11 @@ def seen_before(carry: FARCarry, arrives: Tensor, within: float) -> tuple[Tensor
     """
     if not within:
         return torch.zeros_like(carry.frame, dtype=torch.bool), carry.newest
-    poses = torch.cat((carry.poses.unsqueeze(1), carry.bank_poses), dim=1)
-    usable = torch.cat(((carry.frame > 0).unsqueeze(1), carry.bank_ids != NO_FRAME), dim=1)
+    poses = torch.cat((carry.poses.unsqueeze(1), carry.bank.poses), dim=1)
+    usable = torch.cat(((carry.frame > 0).unsqueeze(1), carry.bank.ids != NO_FRAME), dim=1)
     again, index = seen_from_here(arrives, poses, usable, within)
     rows = torch.arange(len(index), device=index.device)
-    kept = carry.bank_latents[rows, (index - 1).clamp(min=0)].to(carry.newest.dtype)
+    kept = carry.bank.latents[rows, (index - 1).clamp(min=0)].to(carry.newest.dtype)
     return again, torch.where((index == 0)[:, None, None, None], carry.newest, kept)
 
 
@@ -116,22 +116,24 @@ def put_together(
     seen = torch.cat((carry.newest.unsqueeze(1), remembered.latents), dim=1)
     known = torch.cat(((carry.frame > 0).unsqueeze(1), remembered.known), dim=1)
     true = torch.cat((torch.zeros_like(known[:, :1]), remembered.true), dim=1)
-    made, shifted = made.clone(), 0 if anywhere is None else cfg.shifted
+    made, shifted = made.clone(), 0 if anywhere is None else cfg.sampler.shifted
     for row in torch.nonzero(needed).flatten().tolist():
         old = age(cfg, carry, row)
         by_chance = None if luck is None else luck[row]
         wanted, filled = _restored(cfg, carry, row, made[row], views, old, album, by_chance)
-        frames = torch.cat((filled, _exemplars(carry, row, cfg.exemplars, album).to(made.dtype)))
+        frames = torch.cat(
+            (filled, _exemplars(carry, row, cfg.sampler.exemplars, album).to(made.dtype))
+        )
         more = [cells_of(frames.unsqueeze(0))[0]]
         own = album is None or old <= OLD
         there = seen[row, known[row] & (true[row] | own)]
         if views is not None and lends and own:
             more.append(candidates(Views(*(part[row : row + 1] for part in views))))
         found = retrieved_anywhere(
-            wanted.unsqueeze(0), there, cfg.retrieval, anywhere, shifted, torch.cat(more)
+            wanted.unsqueeze(0), there, cfg.sampler.retrieval, anywhere, shifted, torch.cat(more)
         )[0]
-        kept = wanted[: cfg.kept].lerp(found[: cfg.kept], old)
-        made[row] = torch.cat((kept, found[cfg.kept :]))
+        kept = wanted[: cfg.sampler.kept].lerp(found[: cfg.sampler.kept], old)
+        made[row] = torch.cat((kept, found[cfg.sampler.kept :]))
     return made
 
 
@@ -154,23 +156,23 @@ def _restored(
         by_newest, by_keyframes = views.newest_seen[row], views.keyframes_seen[row]
         seen = torch.maximum(by_newest, by_keyframes)
         shown = torch.where(by_keyframes > by_newest, views.keyframes[row], views.newest[row])
-        made = made.lerp(shown, cfg.trust * old * seen)
+        made = made.lerp(shown, cfg.sampler.trust * old * seen)
         unseen = 1 - seen
         if album is not None:
             unseen = unseen.clamp(min=album.emptiness(made, old, _from_truth(carry, row)))
-        if cfg.inpaint:
+        if cfg.sampler.inpaint:
             filled = going_on(carry, row, made, unseen, old, album, luck)
         if len(filled):
-            share = cfg.inpaint + (cfg.inpaint_old - cfg.inpaint) * old
+            share = cfg.sampler.inpaint + (cfg.sampler.inpaint_old - cfg.sampler.inpaint) * old
             made = made.lerp(filled[0], share * unseen)
-    if cfg.contrast:
-        made = with_contrast(cfg, carry, row, made, cfg.contrast * old)
+    if cfg.sampler.contrast:
+        made = with_contrast(cfg, carry, row, made, cfg.sampler.contrast * old)
     return made, filled
 
 
 def _from_truth(carry: FARCarry, row: int) -> Tensor:
     """How far a dreamer has gone from all places of which he remembers a true frame, `[]`."""
-    true = carry.bank_poses[row, carry.true_frames(row)]
+    true = carry.bank.poses[row, carry.bank.true_frames(row)]
     if not len(true):
         return carry.poses.new_full((), torch.inf)
     return distance(carry.poses[row], true).min()
@@ -180,9 +182,9 @@ def _exemplars(carry: FARCarry, row: int, count: int, album: Album | None) -> Te
     """Latents `[N,C,h,w]` of at most `count` truly seen frames of a dream, evenly from all of them,
     and of as many of an album: what surrounds a dreamer who has gone far is his own dream.
     """
-    at = torch.nonzero(carry.true_frames(row)).flatten()
+    at = torch.nonzero(carry.bank.true_frames(row)).flatten()
     steps = torch.linspace(0, len(at) - 1, min(count, len(at))).long()
-    own = carry.bank_latents[row, at[steps.to(at.device)]]
+    own = carry.bank.latents[row, at[steps.to(at.device)]]
     return own if album is None else torch.cat((own, album.frames[:count]))
 
 
@@ -197,16 +199,16 @@ def refine_pose(
     """Motions `[B,2]` and poses `[B,3]` as true frames `[B,C,h,w]` tell, beside the newest frame
     and the old one seen from nearest by; those of dead reckoning where they tell nothing.
     """
-    usable = (carry.bank_ids >= 0) & (carry.bank_ids < (carry.frame - 1).unsqueeze(1))
-    apart = distance(poses.unsqueeze(1), carry.bank_poses).masked_fill(~usable, torch.inf)
+    usable = (carry.bank.ids >= 0) & (carry.bank.ids < (carry.frame - 1).unsqueeze(1))
+    apart = distance(poses.unsqueeze(1), carry.bank.poses).masked_fill(~usable, torch.inf)
     away, nearest = apart.min(dim=1)
     poses = poses.clone()
     for row in torch.nonzero((carry.frame > 0) & (actions >= 0)).flatten().tolist():
         others, theirs = carry.newest[row : row + 1], carry.poses[row : row + 1]
         if away[row] < BESIDE:
             old = slice(int(nearest[row]), int(nearest[row]) + 1)
-            others = torch.cat((others, carry.bank_latents[row, old].to(others.dtype)))
-            theirs = torch.cat((theirs, carry.bank_poses[row, old]))
+            others = torch.cat((others, carry.bank.latents[row, old].to(others.dtype)))
+            theirs = torch.cat((theirs, carry.bank.poses[row, old]))
         poses[row] = geometry.refine_pose(latents[row : row + 1], poses[row], others, theirs)
     moved = motions_between(torch.stack((carry.poses, poses), dim=1))[:, 1]
     return torch.where((carry.frame > 0).unsqueeze(1), moved, motions), poses

@@ -58,10 +58,7 @@ class GeometryConfig:
 
     def __post_init__(self):
         if not 0 < self.near < self.far:
-            raise ValueError(
-                f"near {self.near} and far {self.far} are no bounds of distances: "
-                f"give 0 < near < far"
-            )
+            raise ValueError(f"near must be in (0, far), got {self.near} with far {self.far}")
 
 
 class Geometry(nn.Module):

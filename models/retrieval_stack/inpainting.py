@@ -44,7 +44,7 @@ def going_on(
     """
     if not unseen.any():
         return made.new_zeros(0, *made.shape)
-    frames = carry.bank_latents[row, carry.true_frames(row)]
+    frames = carry.bank.latents[row, carry.bank.true_frames(row)]
     colours = frames[:, :COLOURS]
     if album is not None:
         frames = frames[album.lively(frames)]

@@ -71,7 +71,7 @@ class AutoencoderTraining:
         if (self.vgg is None) != (self.linear is None):
             raise ValueError("LPIPS needs two weight files: give both vgg and linear, or neither")
         if min(self.steps, self.batch) < 1:
-            raise ValueError("steps and batch should be at least 1")
+            raise ValueError("steps and batch must be >= 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +150,8 @@ def clips(store: EpisodeStore, data: AutoencoderData, batch: int, seed: list[int
         frames = store[int(index)].frames
         if frames.shape[1:] != (data.frame_size, data.frame_size, 3) or len(frames) < length:
             raise ValueError(
-                f"episode {index} of {data.train} has frames of shape {list(frames.shape)}: "
-                f"expected at least {length} of {data.frame_size} pixels"
+                f"episode {index} of {data.train} must have >= {length} frames of "
+                f"{data.frame_size} pixels, got frames of shape {list(frames.shape)}"
             )
         first = int(rng.integers(0, len(frames) - length + 1))
         parts.append(np.asarray(frames[first : first + length : data.interval]))

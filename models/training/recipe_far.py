@@ -43,10 +43,10 @@ SMOKE = (
     "codec_training.fit_frames=400",
     "codec_training.steps=10",
     "codec_training.batch=4",
-    "dynamics.latent_channels=16",
-    "dynamics.width=64",
-    "dynamics.head_size=32",
-    "dynamics.layers=2",
+    "dynamics.network.latent_channels=16",
+    "dynamics.network.width=64",
+    "dynamics.network.head_size=32",
+    "dynamics.network.layers=2",
     "loss.targets=6",
     "data.longest=80",
     "geometry_training.steps=4",
@@ -194,7 +194,9 @@ class SlidingRecipe:
             print("no long episode has poses: the world goes without geometry", flush=True)
             return None, {}
         torch.manual_seed(cfg.seed)
-        geometry = Geometry(cfg.geometry, self.codec, cfg.dynamics.field_of_view).to(self.device)
+        geometry = Geometry(cfg.geometry, self.codec, cfg.dynamics.memory.field_of_view).to(
+            self.device
+        )
         dynamics = in_memory(card_of(cfg, {}), self.codec, average, geometry).dynamics
         told = train_geometry(
             geometry,

@@ -51,7 +51,9 @@ def train_published(args) -> int:
     cfg = small(cfg, out) if args.smoke else cfg
     device = distributed.own_device(args.device)
     if cfg.training.batch % count:
-        raise ValueError(f"training.batch {cfg.training.batch} can't be shared by {count}")
+        raise ValueError(
+            f"training.batch must be a multiple of {count} processes, got {cfg.training.batch}"
+        )
     entry = zoo_entry(cfg.kind, cfg.preset)
     encoder = encoder_of(cfg, entry, device, untrained=args.smoke)
     if rank == 0:

@@ -97,16 +97,18 @@ def measured(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
     contexts, ways = _numbers(args.context), args.ways.split(",")
     if unknown := [way for way in ways if way not in WAYS]:
-        raise ValueError(f"--ways knows {', '.join(WAYS)}, got {unknown[0]!r}")
+        raise ValueError(f"--ways must be among {', '.join(WAYS)}, got {unknown[0]!r}")
     if args.frames < 2 or args.steps < 1:
-        raise ValueError("--frames should be at least 2 and --steps at least 1")
+        raise ValueError(
+            f"--frames must be >= 2 and --steps >= 1, got {args.frames} and {args.steps}"
+        )
     for name in args.precision.split(","):
         if name not in ("float32", "bfloat16"):
-            raise ValueError(f"--precision knows float32 and bfloat16, got {name!r}")
+            raise ValueError(f"--precision must be float32 or bfloat16, got {name!r}")
         network = random_network(args)
         if min(contexts) <= network.cfg.window:
             raise ValueError(
-                f"--context should be more than the window's {network.cfg.window} frames, "
+                f"--context must be > {network.cfg.window} (the window's frames), "
                 f"got {min(contexts)}"
             )
         network.to(args.device)
@@ -311,7 +313,7 @@ def _numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise ValueError(f"--context expects numbers like 40,144, got {text!r}") from error
+        raise ValueError(f"--context must be numbers like 40,144, got {text!r}") from error
 
 
 def _ms(seconds: Sequence[float]) -> float:

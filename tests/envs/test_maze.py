@@ -283,11 +283,11 @@ def test_misuse_is_one_sentence():
     env = MazeEnv()
     with pytest.raises(gymnasium.error.ResetNeeded, match="call reset"):
         env.step(0)
-    with pytest.raises(ValueError, match=r"no reset options, got .'level'."):
+    with pytest.raises(ValueError, match=r"reset options of .* must be empty, got .'level'."):
         env.reset(options={"level": 3})
     env.reset(seed=0)
     for action in (4, -1, 1.0, True, None):
-        with pytest.raises(ValueError, match="0 to 3"):
+        with pytest.raises(ValueError, match=r"in \[0, 3\]"):
             env.step(action)
     with pytest.raises(ValueError, match="MazeState, got dict"):
         env.restore_state({})

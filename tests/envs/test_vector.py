@@ -108,9 +108,9 @@ def test_the_engine_makes_a_start(engine, bundled_world, monkeypatch):
     for action in one.context.actions:
         truth = env.step(action)[0]
     assert np.array_equal(frame, truth)
-    with pytest.raises(ValueError, match="engine_seed should be"):
+    with pytest.raises(ValueError, match="engine_seed must be an integer >= 0"):
         one.reset(options={"engine_seed": -1})
-    with pytest.raises(ValueError, match="takes a spawn, an engine_seed, or"):
+    with pytest.raises(ValueError, match="must be a spawn, an engine_seed, or"):
         one.reset(options={"engine_seed": 1, "spawn": 2})
 
 
@@ -172,21 +172,27 @@ def test_nothing_happens_before_reset_or_after_close(world):
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        (lambda d, w: DreamVectorEnv(0, w), "num_envs should be"),
-        (lambda d, w: DreamVectorEnv(2, w, max_episode_steps=0), "max_episode_steps should be"),
-        (lambda d, w: DreamVectorEnv(2, w, max_episode_steps=[1]), "max_episode_steps should be"),
-        (lambda d, w: DreamVectorEnv(2, w, render_mode="human"), "render_mode should be"),
-        (lambda d, w: DreamVectorEnv(2, w, steps=3), "steps should be"),
-        (lambda d, w: d.reset(seed=[1, 2]), "2 seeds for 3 dreams"),
-        (lambda d, w: d.reset(options={"spawn": [1, 2]}), "2 spawns for 3 dreams"),
-        (lambda d, w: d.reset(options={"spawn": [0, 1, 9]}), "spawn should be a number"),
+        (lambda d, w: DreamVectorEnv(0, w), "num_envs must be an integer >= 1, got 0"),
+        (
+            lambda d, w: DreamVectorEnv(2, w, max_episode_steps=0),
+            "max_episode_steps must be an integer",
+        ),
+        (lambda d, w: DreamVectorEnv(2, w, max_episode_steps=[1]), "max_episode_steps must be"),
+        (lambda d, w: DreamVectorEnv(2, w, render_mode="human"), "render_mode must be"),
+        (lambda d, w: DreamVectorEnv(2, w, steps=3), "steps must be"),
+        (lambda d, w: d.reset(seed=[1, 2]), "seed must be one integer or 3, one per dream, got 2"),
+        (
+            lambda d, w: d.reset(options={"spawn": [1, 2]}),
+            "spawn must be one value or 3, one per dream, got 2",
+        ),
+        (lambda d, w: d.reset(options={"spawn": [0, 1, 9]}), "spawn must be an integer"),
         (lambda d, w: d.reset(options={"colour": 1}), "colour"),
-        (lambda d, w: d.reset(options={"reset_mask": [True] * 3}), "reset_mask should be"),
+        (lambda d, w: d.reset(options={"reset_mask": [True] * 3}), "reset_mask must be"),
         (lambda d, w: d.reset(options={"reset_mask": np.zeros(3, bool)}), "at least one"),
-        (lambda d, w: d.step([0, 1]), "actions should be 3"),
-        (lambda d, w: d.step([0, 1, 7]), "action should be an integer"),
-        (lambda d, w: d.restore_state([3, 4, 5]), "restores a DreamState"),
-        (lambda d, w: d.restore_state([3]), "1 states for 3 dreams"),
+        (lambda d, w: d.step([0, 1]), "actions must be 3 integers, one per dream"),
+        (lambda d, w: d.step([0, 1, 7]), "action must be an integer"),
+        (lambda d, w: d.restore_state([3, 4, 5]), "state must be a DreamState"),
+        (lambda d, w: d.restore_state([3]), "states must be 3, one per dream, got 1"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence_and_changes_nothing(dreams, world, how, sentence):

@@ -90,23 +90,26 @@ FRAMES = np.zeros((3, 16, 16, 3), np.uint8)
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"spawn": 3}, "spawn should be a number from 0 to 2, got 3"),
-        ({"spawn": -1}, "spawn should be a number from 0 to 2, got -1"),
-        ({"spawn": True}, "spawn should be a number"),
-        ({"spawn": 0.5}, "spawn should be a number"),
-        ({"spawn": "first"}, "spawn should be a number"),
-        ({"spawns": 0}, "knows the options spawn, engine_seed, frames, actions, got 'spawns'"),
+        ({"spawn": 3}, r"spawn must be an integer in \[0, 2\], got 3"),
+        ({"spawn": -1}, r"spawn must be an integer in \[0, 2\], got -1"),
+        ({"spawn": True}, "spawn must be an integer"),
+        ({"spawn": 0.5}, "spawn must be an integer"),
+        ({"spawn": "first"}, "spawn must be an integer"),
+        (
+            {"spawns": 0},
+            "must be among spawn, engine_seed, frames, actions, got 'spawns'",
+        ),
         ({"spawn": 0, "frames": FRAMES}, "a spawn, an engine_seed, or frames and actions, got"),
         ({"frames": FRAMES}, "needs both options"),
         ({"actions": [0, 1]}, "needs both options"),
-        ({"frames": FRAMES.astype(float), "actions": [0, 1]}, "frames should be uint8"),
+        ({"frames": FRAMES.astype(float), "actions": [0, 1]}, "frames must be uint8"),
         ({"frames": FRAMES[:, :8], "actions": [0, 1]}, r"\[T, 16, 16, 3\], got uint8 \[3, 8, 16"),
-        ({"frames": FRAMES[0], "actions": [0, 1]}, "frames should be uint8"),
+        ({"frames": FRAMES[0], "actions": [0, 1]}, "frames must be uint8"),
         ({"frames": FRAMES[:0], "actions": []}, "at least one"),
         ({"frames": FRAMES, "actions": [0, 1, 2]}, "need T - 1 actions"),
         ({"frames": FRAMES, "actions": [[0, 1]]}, "need T - 1 actions"),
-        ({"frames": FRAMES, "actions": [0, 4]}, "action should be an integer from 0 to 3"),
-        ({"frames": FRAMES, "actions": [0, 0.5]}, "action should be an integer"),
+        ({"frames": FRAMES, "actions": [0, 4]}, r"action must be an integer in \[0, 3\]"),
+        ({"frames": FRAMES, "actions": [0, 0.5]}, "action must be an integer"),
     ],
 )
 def test_a_bad_start_is_one_sentence(env, options, sentence):
@@ -140,7 +143,7 @@ def test_context_noise_is_asked_of_the_world(tiny_world):
     env = WorldModelEnv(str(tiny_world))
     assert env.context_noise == env.world.context_noise > 0
     for noise in (-0.1, 1, "0", True, float("nan")):
-        with pytest.raises(ValueError, match="context_noise should be"):
+        with pytest.raises(ValueError, match=r"context_noise must be a number in \[0, 1\)"):
             env.context_noise = noise
 
 
@@ -155,15 +158,15 @@ def test_sampler_steps_are_asked_of_the_world(world):
     assert world.steps_asked == [2, 4, world.card.steps]
     assert env.steps == world.card.steps
     for steps in (0, 3, -1, 1.5, "2", True):
-        with pytest.raises(ValueError, match="steps should be"):
+        with pytest.raises(ValueError, match="steps must be"):
             env.steps = steps
-        with pytest.raises(ValueError, match="steps should be"):
+        with pytest.raises(ValueError, match="steps must be"):
             WorldModelEnv(world, steps=steps)
 
 
 @pytest.mark.parametrize("zoom", [0, -1, 1.5, "big", True])
 def test_a_bad_zoom_is_refused(world, zoom):
-    with pytest.raises(ValueError, match="zoom should be"):
+    with pytest.raises(ValueError, match="zoom must be an integer >= 1"):
         WorldModelEnv(world, zoom=zoom)
 
 

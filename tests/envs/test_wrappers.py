@@ -138,10 +138,13 @@ def test_a_drifting_dream_is_truncated(world):
     ("make", "sentence"),
     [
         (lambda e, w: GoalPicture(e, np.zeros((8, 8, 3), np.uint8)), "a picture for tiny is"),
-        (lambda e, w: GoalPicture(e, w.spawns[0].frames[0], within=0), "within should be"),
-        (lambda e, w: Novelty(e, memory=0), "memory should be"),
+        (lambda e, w: GoalPicture(e, w.spawns[0].frames[0], within=0), "within must be > 0, got 0"),
+        (lambda e, w: Novelty(e, memory=0), "memory must be an integer >= 1, got 0"),
         (lambda e, w: EndWhenUnsure(e, above=1), "tells no uncertainty"),
-        (lambda e, w: WorldModelEnv(w, uncertainty=-1), "uncertainty should be"),
+        (
+            lambda e, w: WorldModelEnv(w, uncertainty=-1),
+            "uncertainty must be an integer >= 0, got -1",
+        ),
         (lambda e, w: Novelty(gymnasium.make("Maze-v0")), "no world whose codec"),
     ],
 )

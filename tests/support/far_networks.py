@@ -3,8 +3,21 @@
 import torch
 
 from models.far.config import FARConfig
+from worldsim.config import from_dict, to_dict
+from worldsim.upgrades import flatten_groups, upgrade_settings
 
 TURNS = (0.4, -0.4, 0.0, 0.0)
+
+
+def far_config(**settings) -> FARConfig:
+    """A configuration by the bare names of its settings, whichever group they are of."""
+    return from_dict(FARConfig, upgrade_settings({"dynamics": settings})[0]["dynamics"])
+
+
+def changed(cfg: FARConfig, **settings) -> FARConfig:
+    """A configuration in which some settings differ."""
+    flat = flatten_groups({"dynamics": to_dict(cfg)})["dynamics"]
+    return far_config(**flat | settings)
 
 
 def small(**changes) -> FARConfig:
@@ -26,7 +39,7 @@ def small(**changes) -> FARConfig:
         "keyframes": 2,
         "refiner": 8,
     }
-    return FARConfig(**base | changes)
+    return far_config(**base | changes)
 
 
 def awake(network: torch.nn.Module, seed: int = 0) -> None:

@@ -36,7 +36,7 @@ def test_every_kind_of_integer_is_an_action(action):
 )
 def test_anything_else_is_refused_with_the_choice(action):
     """True is an int in Python and would turn right; -1 would take the last action."""
-    with pytest.raises(ValueError, match=r"0 to 3 \(left, right, forward, stand\)"):
+    with pytest.raises(ValueError, match=r"in \[0, 3\] \(left, right, forward, stand\)"):
         load_actions("dmlab").valid(action)
 
 
@@ -56,8 +56,8 @@ def row(name="left", keys=("a",), turn=0):
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        ([], "should have the keys"),
-        ({"actions": [row()], "idle": None}, "should have the keys"),
+        ([], "must have the keys"),
+        ({"actions": [row()], "idle": None}, "must have the keys"),
         ({"actions": [row(), row()], "idle": None, "published": 0}, "twice"),
         ({"actions": [row(), row("b")], "idle": None, "published": 0}, "twice"),
         (
@@ -65,7 +65,10 @@ def row(name="left", keys=("a",), turn=0):
             "needs name, keys and turn",
         ),
         ({"actions": [row()], "idle": "stand", "published": 0}, "'stand' is not in the table"),
-        ({"actions": [row()], "idle": None, "published": 2}, "should be 0 to 1"),
+        (
+            {"actions": [row()], "idle": None, "published": 2},
+            r"published must be in \[0, 1\], got 2",
+        ),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(table, sentence):

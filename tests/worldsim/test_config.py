@@ -22,7 +22,7 @@ from worldsim.yaml12 import parse_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dynamics:
+class Model:
     width: int
     depth: int = 4
     dropout: float = 0.0
@@ -34,7 +34,7 @@ class Dynamics:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    dynamics: Dynamics
+    model: Model
     rate: float = 1e-3
     name: str = "no name"
     betas: tuple[float, float] = (0.9, 0.99)
@@ -43,7 +43,7 @@ class Train:
     seed: int | None = None
     compiled: bool = False
     folder: Path = Path("runs")
-    layers: tuple[Dynamics, ...] = ()
+    layers: tuple[Model, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,12 +56,12 @@ def write(tmp_path, text):
 def test_a_file_becomes_a_dataclass(tmp_path):
     path = write(
         tmp_path,
-        "dynamics: {width: 64, dropout: 0}\nrate: 1e-4\nbetas: [0.9, 1]\nsizes: [1, 2, 3]\n"
+        "model: {width: 64, dropout: 0}\nrate: 1e-4\nbetas: [0.9, 1]\nsizes: [1, 2, 3]\n"
         "device: cuda\nseed: 7\ncompiled: true\nfolder: out/a\nlayers: [{width: 8}, {width: 16}]\n",
     )
     config = load_config(path, Train)
     assert config == Train(
-        dynamics=Dynamics(width=64),
+        model=Model(width=64),
         rate=1e-4,
         betas=(0.9, 1.0),
         sizes=(1, 2, 3),
@@ -69,9 +69,9 @@ def test_a_file_becomes_a_dataclass(tmp_path):
         seed=7,
         compiled=True,
         folder=Path("out/a"),
-        layers=(Dynamics(width=8), Dynamics(width=16)),
+        layers=(Model(width=8), Model(width=16)),
     )
-    assert type(config.dynamics.dropout) is float
+    assert type(config.model.dropout) is float
     assert type(config.betas[1]) is float
 
 
@@ -132,28 +132,28 @@ def test_dangerous_yaml_is_one_sentence(text, sentence):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("rate: 1", "dynamics is missing"),
-        ("dynamics: {}", "dynamics.width is missing"),
-        ("dynamics: {widht: 8}", "dynamics.widht is not a setting; did you mean dynamics.width?"),
-        ("dynamics: {width: 8}\nzzz: 1", "zzz is not a setting; known here: dynamics, rate"),
-        ("dynamics: {width: 8}\n1: 1", "1 is not a setting"),
-        ("dynamics: 8", "dynamics: expected settings .name: value., got int 8"),
-        ("dynamics: {width: 8.0}", "dynamics.width should be a whole number, got float 8.0"),
-        ("dynamics: {width: true}", "dynamics.width should be a whole number, got bool True"),
-        ("dynamics: {width: 9}", "dynamics: width must divide by 8, got 9"),
-        ("dynamics: {width: 8}\nrate: fast", "rate should be a number, got str 'fast'"),
-        ("dynamics: {width: 8}\nrate:", "rate should be a number, got nothing"),
-        ("dynamics: {width: 8}\nrate: true", "rate should be a number, got bool True"),
-        ("dynamics: {width: 8}\nname: 3", "name should be text, got int 3"),
-        ("dynamics: {width: 8}\nbetas: [1]", "betas should have 2 values, got 1"),
-        ("dynamics: {width: 8}\nbetas: 1", "betas should be a list, got int 1"),
-        ("dynamics: {width: 8}\nsizes: [1, x]", r"sizes\[1\] should be a whole number"),
-        ("dynamics: {width: 8}\nlayers: [{widht: 8}]", r"layers\[0\].widht is not a setting"),
-        ("dynamics: {width: 8}\ndevice: cud", "one of cpu, cuda, got str 'cud'; did you mean cuda"),
-        ("dynamics: {width: 8}\nseed: x", "seed should be a whole number, got str 'x'"),
-        ("dynamics: {width: 8}\ncompiled: no", "compiled should be true or false, got str 'no'"),
-        ("- 1", "expected settings .name: value., got list"),
-        ("", "expected settings .name: value., got nothing"),
+        ("rate: 1", "model is missing"),
+        ("model: {}", "model.width is missing"),
+        ("model: {widht: 8}", "model.widht is not a setting; did you mean model.width?"),
+        ("model: {width: 8}\nzzz: 1", "zzz is not a setting; known here: model, rate"),
+        ("model: {width: 8}\n1: 1", "1 is not a setting"),
+        ("model: 8", "model must be settings .name: value., got int 8"),
+        ("model: {width: 8.0}", "model.width must be a whole number, got float 8.0"),
+        ("model: {width: true}", "model.width must be a whole number, got bool True"),
+        ("model: {width: 9}", "model: width must divide by 8, got 9"),
+        ("model: {width: 8}\nrate: fast", "rate must be a number, got str 'fast'"),
+        ("model: {width: 8}\nrate:", "rate must be a number, got nothing"),
+        ("model: {width: 8}\nrate: true", "rate must be a number, got bool True"),
+        ("model: {width: 8}\nname: 3", "name must be text, got int 3"),
+        ("model: {width: 8}\nbetas: [1]", "betas must have 2 values, got 1"),
+        ("model: {width: 8}\nbetas: 1", "betas must be a list, got int 1"),
+        ("model: {width: 8}\nsizes: [1, x]", r"sizes\[1\] must be a whole number"),
+        ("model: {width: 8}\nlayers: [{widht: 8}]", r"layers\[0\].widht is not a setting"),
+        ("model: {width: 8}\ndevice: cud", "one of cpu, cuda, got str 'cud'; did you mean cuda"),
+        ("model: {width: 8}\nseed: x", "seed must be a whole number, got str 'x'"),
+        ("model: {width: 8}\ncompiled: no", "compiled must be true or false, got str 'no'"),
+        ("- 1", "must be settings .name: value., got list"),
+        ("", "must be settings .name: value., got nothing"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path, text, sentence):
@@ -174,10 +174,10 @@ def test_unreadable_files_are_one_sentence(tmp_path):
 
 
 def test_overrides_apply_in_order(tmp_path):
-    path = write(tmp_path, "dynamics: {width: 8}\nextra:\n")
-    overrides = ["dynamics.width=16", "dynamics.width=24", "betas=[0.5, 0.6]", "extra={}", "seed="]
+    path = write(tmp_path, "model: {width: 8}\nextra:\n")
+    overrides = ["model.width=16", "model.width=24", "betas=[0.5, 0.6]", "extra={}", "seed="]
     config = load_config(path, Train, overrides)
-    assert config.dynamics.width == 24
+    assert config.model.width == 24
     assert config.betas == (0.5, 0.6)
     assert config.seed is None
 
@@ -185,16 +185,16 @@ def test_overrides_apply_in_order(tmp_path):
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("dynamics.width", "expected a setting as name=value"),
-        ("=3", "expected a setting as name=value"),
-        ("a..b=3", "expected a setting as name=value"),
-        ("dynamics.widht=8", "did you mean dynamics.width"),
+        ("model.width", "a setting must be name=value"),
+        ("=3", "a setting must be name=value"),
+        ("a..b=3", "a setting must be name=value"),
+        ("model.widht=8", "did you mean model.width"),
         ("rate.fast=8", "rate.fast goes through float 0.1"),
         ("rate=[", "the setting 'rate=\\['"),
     ],
 )
 def test_wrong_overrides_are_refused(tmp_path, override, sentence):
-    path = write(tmp_path, "dynamics: {width: 8}\nrate: 0.1\n")
+    path = write(tmp_path, "model: {width: 8}\nrate: 0.1\n")
     with pytest.raises(ConfigError, match=sentence):
         load_config(path, Train, [override])
 
@@ -208,12 +208,10 @@ def test_an_override_leaves_its_input_alone():
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(-(2**63), 2**63 - 1)  # longer ones are refused when they are read
-dynamics = st.builds(
-    Dynamics, width=st.integers(1, 64).map(lambda n: 8 * n), depth=whole, dropout=finite
-)
+model = st.builds(Model, width=st.integers(1, 64).map(lambda n: 8 * n), depth=whole, dropout=finite)
 configs = st.builds(
     Train,
-    dynamics=dynamics,
+    model=model,
     rate=finite,
     name=st.text(),
     betas=st.tuples(finite, finite),
@@ -222,7 +220,7 @@ configs = st.builds(
     seed=st.none() | whole,
     compiled=st.booleans(),
     folder=st.sampled_from([Path("."), Path("a/b")]),
-    layers=st.lists(dynamics, max_size=2).map(tuple),
+    layers=st.lists(model, max_size=2).map(tuple),
     extra=st.dictionaries(st.text(), st.none() | st.integers() | st.text(), max_size=3),
 )
 

@@ -148,5 +148,5 @@ def test_a_pair_goes_to_a_place_of_ones_own(engine, paired, env):
     assert info["engine_seed"] == 7
     episode = ground_truth.play(env, 7, 3, "train").episode
     np.testing.assert_array_equal(episode.frames[-1], frame)
-    with pytest.raises(ValueError, match="context should be a whole number from 0, got -1"):
+    with pytest.raises(ValueError, match="context must be an integer >= 0, got -1"):
         gymnasium.make("Paired-v0", world=pair.world, context=-1)

@@ -57,7 +57,7 @@ def test_a_card_with_a_name_that_is_none_is_refused(tiny_world, tmp_path, key, v
     folder = tmp_path / "world"
     shutil.copytree(tiny_world, folder)
     write_card(folder, json.loads((folder / CARD).read_text()) | {key: value})
-    with pytest.raises(ValueError, match="is no world card") as caught:
+    with pytest.raises(ValueError, match="is not a world card") as caught:
         read_card(folder / CARD)
     assert "must be 1 to 64 letters" in str(caught.value)
 
@@ -155,7 +155,7 @@ def test_a_cache_of_latents_replaces_nothing_else(tmp_path):
     (recording / "meta.json").write_text('{"frames": 3}')
     (recording / "episode.npz").write_bytes(b"mine")
     store = SimpleNamespace(paths=lambda: [])
-    with pytest.raises(ValueError, match="is no cache of latents"):
+    with pytest.raises(ValueError, match="is not a cache of latents"):
         cached_latents(store, SimpleNamespace(latent_shape=(1, 1, 1)), "", recording)
     assert (recording / "episode.npz").read_bytes() == b"mine"
 

@@ -177,7 +177,7 @@ def test_a_checkpoint_that_is_cut_short_is_one_sentence(tmp_path, cut):
     """The commonest broken download."""
     path = torch_file(tmp_path)
     path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(ValueError, match=r"a\.pth is no checkpoint .*fetch it again"):
+    with pytest.raises(ValueError, match=r"a\.pth is not a checkpoint .*fetch it again"):
         read_checkpoint(path, plain=False)
 
 
@@ -229,7 +229,7 @@ def test_a_long_path_is_cut_at_its_start(tmp_path):
     folder = tmp_path.joinpath(*["a" * 100] * 4)
     folder.mkdir(parents=True)
     (folder / "x.json").write_text("{")
-    with pytest.raises(ValueError, match=r"^\.\.\..*x\.json is no thing") as caught:
+    with pytest.raises(ValueError, match=r"^\.\.\..*x\.json is not a thing") as caught:
         read_json(folder / "x.json", "thing", "fetch it again")
     assert str(caught.value).endswith("fetch it again")
     assert len(str(caught.value)) <= MOST_LETTERS
@@ -258,8 +258,8 @@ def test_folders_of_latents_are_refused_in_a_sentence(tmp_path, open_folder):
         {"frame_size": 10**9},
         {"steps": 0},
         {"settings": []},
-        {"settings": {"dynamics": {"width": 10**9}}},
-        {"settings": {"dynamics": {"layers": 10**6}}},
+        {"settings": {"dynamics": {"network": {"width": 10**9}}}},
+        {"settings": {"dynamics": {"network": {"layers": 10**6}}}},
     ],
 )
 def test_a_card_out_of_bounds_is_refused_before_anything_is_made(tmp_path, change):

@@ -1,41 +1,108 @@
-"""Settings under names of older versions: read with a warning, and never both at once."""
+"""Settings and tensors under names of older versions: read with a warning, and never both at once;
+the world stays the same one.
+"""
 
 import json
 import shutil
 
+import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from models.training.config import TrainConfig
-from worldsim.config import ConfigError, load_config
+from worldsim.config import ConfigError, load_config, to_dict
 from worldsim.paths import asset
-from worldsim.upgrades import RENAMED, upgrade_settings
+from worldsim.upgrades import RENAMED, RENAMED_TENSORS, flatten_groups, upgrade_settings
 from worldsim.world.card import read_card
+from worldsim.world.checkpoint import world_identity
+from worldsim.world.model import load_world
+from worldsim.yaml12 import parse_yaml
 
 CONFIG = asset("configs", "dmlab.yaml")
 
 
+def plain() -> dict:
+    return parse_yaml(CONFIG.read_text(), "dmlab.yaml")
+
+
+def value_at(config, path):
+    """The value of a setting of a configuration, or of plain data, by its path."""
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def written(tmp_path, data):
+    (tmp_path / "old.yaml").write_text(json.dumps(data))
+    return tmp_path / "old.yaml"
+
+
 @pytest.mark.parametrize("path", RENAMED)
 def test_an_old_name_in_a_configuration_is_read_with_a_warning(path, tmp_path):
-    section, _ = path.split(".")
-    new, now = RENAMED[path], load_config(CONFIG, TrainConfig)
-    value = getattr(getattr(now, section), new)
-    lines = [line for line in CONFIG.read_text().splitlines() if not line.startswith(f"  {new}:")]
-    (tmp_path / "old.yaml").write_text("\n".join(lines))
-    with pytest.warns(FutureWarning, match=f"{path} is now called {section}.{new}"):
-        read = load_config(tmp_path / "old.yaml", TrainConfig, [f"{path}={value}"])
+    new, now, data = RENAMED[path], load_config(CONFIG, TrainConfig), plain()
+    *sections, name = new.split(".")
+    inside = data
+    for section in sections:
+        inside = inside[section]
+    inside.pop(name, None)
+    section, old = path.split(".")
+    data[section][old] = to_dict(value_at(now, new))
+    with pytest.warns(FutureWarning, match=f"{path} is now called {new}"):
+        read = load_config(written(tmp_path, data), TrainConfig)
     assert read == now
 
 
-def test_both_names_at_once_are_refused():
+@pytest.mark.parametrize("path", RENAMED)
+def test_an_old_name_on_the_command_line_is_read_with_a_warning(path):
+    now = load_config(CONFIG, TrainConfig)
+    value = json.dumps(to_dict(value_at(now, RENAMED[path])))
+    with pytest.warns(FutureWarning, match=f"{path} is now called {RENAMED[path]}"):
+        assert load_config(CONFIG, TrainConfig, [f"{path}={value}"]) == now
+
+
+def test_both_names_at_once_are_refused(tmp_path):
+    data = plain()
+    data["dynamics"]["ring"] = 3
     with pytest.raises(ConfigError, match="give one of them, not both"):
-        load_config(CONFIG, TrainConfig, ["dynamics.ring=3"])
+        load_config(written(tmp_path, data), TrainConfig)
 
 
-def test_a_card_of_an_older_version_is_read(tmp_path):
+def test_a_group_that_holds_no_settings_is_refused(tmp_path):
+    data = plain()
+    data["dynamics"] = {"memory": 3, "ring": 3}
+    with pytest.raises(ConfigError, match="but memory has no settings inside"):
+        load_config(written(tmp_path, data), TrainConfig)
+
+
+def test_a_card_of_any_version_is_read_and_of_the_same_world(tmp_path):
+    """Renaming a setting voided every save; groups must not."""
     shutil.copy(asset("worlds", "dmlab", "card.json"), tmp_path)
     card = json.loads((tmp_path / "card.json").read_text())
     upgraded, _ = upgrade_settings(card["settings"])
-    old = upgraded | {"dynamics": dict(upgraded["dynamics"])}
-    old["dynamics"]["ring"] = old["dynamics"].pop("recent_coarse")
-    (tmp_path / "card.json").write_text(json.dumps(card | {"settings": old}))
-    assert read_card(tmp_path / "card.json").settings == upgraded
+    flat = flatten_groups(upgraded)
+    assert set(upgraded["dynamics"]) == {"network", "memory", "sampler"}
+    assert not set(flat["dynamics"]) & set(upgraded["dynamics"])
+    older = flat | {"dynamics": dict(flat["dynamics"])}
+    older["dynamics"]["ring"] = older["dynamics"].pop("recent_coarse")
+    identities = set()
+    for settings in (upgraded, flat, older):
+        (tmp_path / "card.json").write_text(json.dumps(card | {"settings": settings}))
+        assert read_card(tmp_path / "card.json").settings == upgraded
+        identities.add(world_identity(tmp_path / "card.json", "0" * 64))
+    assert len(identities) == 1
+
+
+def test_a_save_from_before_the_bank_was_a_group_is_read(tiny_world, tmp_path):
+    world, names = load_world(tiny_world), {new: old for old, new in RENAMED_TENSORS.items()}
+    state = world.reset(np.zeros((1, 2, 16, 16, 3), np.uint8), np.array([[2]]), [0])
+    state.save(tmp_path / "new.safetensors")
+    with safe_open(tmp_path / "new.safetensors", "pt") as file:
+        meta = file.metadata()
+        tensors = {names.get(name, name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert set(names.values()) <= set(tensors)
+    save_file(tensors, tmp_path / "old.safetensors", metadata=meta)
+    old = world.load_state(tmp_path / "old.safetensors")
+    for name, tensor in state.carry.tensors().items():
+        assert torch.equal(old.carry.tensors()[name], tensor)

@@ -236,7 +236,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     if args.steps < 1 or args.workers < 1:
-        parser.error("--steps and --workers should be at least 1.")
+        parser.error("--steps and --workers must be >= 1.")
     try:
         seeds = episode_seeds(args.split, args.seed, args.episodes)
     except ValueError as error:

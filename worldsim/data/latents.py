@@ -73,7 +73,7 @@ def cached_latents(
     if (folder / META).exists() and _read_meta(folder) == meta:
         return open_latents(folder)
     if folder.exists() and any(folder.iterdir()) and not _is_cache(folder):
-        raise ValueError(f"{folder} is no cache of latents: give another data.cache")
+        raise ValueError(f"{folder} is not a cache of latents: give another data.cache")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".latents-", dir=folder.parent))
     try:

@@ -63,7 +63,7 @@ def read_arrays(
     except Exception as error:  # a header made to choke the parser raises anything
         text = " ".join(str(error).split()) or type(error).__name__
         raise ReadError(
-            f"{short_path(source)} is damaged or not what it should be: {text:.120}."
+            f"{short_path(source)} is damaged or of another form: {text:.120}."
         ) from error
 
 
@@ -82,7 +82,7 @@ def _check_members(
     missing = set(dtypes) - set(optional) - set(names)
     surplus = set() if others else set(names) - set(dtypes)
     if len(names) != len(set(names)) or missing or surplus:
-        raise ValueError(f"it should hold {', '.join(dtypes)}, and holds {', '.join(names)[:200]}")
+        raise ValueError(f"it must hold {', '.join(dtypes)}, got {', '.join(names)[:200]}")
     if sum(info.file_size for info in infos) > most:
         raise ValueError(f"it would unpack to more than {most >> 20} MiB")
     return [name for name in names if name in dtypes]
@@ -115,7 +115,7 @@ def _read_header(
     wanted = (dtypes,) if isinstance(dtypes, str) else dtypes
     if found.str not in wanted or fortran or any(type(n) is not int or n < 0 for n in shape):
         kinds = " or ".join(wanted)
-        raise ValueError(f"{name} is {found.str}, expected {kinds} in C order")
+        raise ValueError(f"{name} must be {kinds} in C order, got {found.str}")
     return shape, found.str
 
 

@@ -1,5 +1,5 @@
 """Pictures in: read by us and decoded from memory, since OpenCV takes the process down over a path
-that is no UTF-8. Knows no world.
+that is not UTF-8. Knows no world.
 """
 
 from pathlib import Path

@@ -155,7 +155,7 @@ def _to_arrays(episode: Episode) -> dict[str, np.ndarray]:
     try:
         text = json.dumps(dataclasses.asdict(episode.meta), sort_keys=True, allow_nan=False)
     except TypeError as error:
-        raise ValueError(f"the meta of an episode should be JSON values: {error}.") from error
+        raise ValueError(f"the meta of an episode must be JSON values: {error}.") from error
     arrays = {name: getattr(episode, name) for name in _ARRAYS if name != "meta"}
     arrays["meta"] = np.frombuffer(text.encode(), dtype=np.uint8)
     return {name: array for name, array in arrays.items() if array is not None}

@@ -137,7 +137,7 @@ def _check_container(path: Path, others: tuple[bytes, ...]) -> None:
     known = head[4:8] == b"ftyp" or is_avi or head.startswith((b"\x1aE\xdf\xa3", *others))
     if not known:
         raise ValueError(
-            f"{path} is no mp4, avi, mkv or webm video, so no clip that can be read "
+            f"{path} is not an mp4, avi, mkv or webm video that can be read "
             f"(it begins with {head!r})."
         )
 
@@ -151,7 +151,7 @@ def write_video(path: str | os.PathLike, frames: np.ndarray, fps: float) -> None
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
-        raise ValueError(f"a video is made of uint8 frames [T,H,W,3], got {frames.shape}.")
+        raise ValueError(f"frames must be uint8 [T,H,W,3], got {frames.shape}.")
     with tempfile.TemporaryDirectory() as folder:  # OpenCV must not see the path: see open_capture
         made = Path(folder) / "video.mp4"
         _write_mp4(made, Path(path), frames, fps)

@@ -148,7 +148,7 @@ def load_network() -> EfficientNetLite0:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != SHA256:
         raise ValueError(
-            f"{path} has the hash {found[:12]}, expected {SHA256[:12]}: install version 0.1.0 of "
+            f"{path} must have the hash {SHA256[:12]}, got {found[:12]}: install version 0.1.0 of "
             f"its package again"
         )
     weights = torch.load(path, weights_only=True, map_location="cpu")

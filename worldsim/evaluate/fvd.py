@@ -36,7 +36,7 @@ class Detector:
             found = tuple(self._of(torch.zeros(_TRIED)).shape)
         if found != (1, FEATURES):
             raise ReadError(
-                f"{short_path(path)} is no {what}: expected features [1, {FEATURES}] of a clip "
+                f"{short_path(path)} is not a {what}: features must be [1, {FEATURES}] of a clip "
                 f"{list(_TRIED)}, got {list(found)}; {PUBLISHED}"
             )
 
@@ -53,7 +53,7 @@ class Detector:
         """
         if clips.shape[1] < LEAST_FRAMES:
             raise ValueError(
-                f"FVD needs clips of at least {LEAST_FRAMES} frames, got {clips.shape[1]}: give "
+                f"clips must have >= {LEAST_FRAMES} frames for FVD, got {clips.shape[1]}: give "
                 f"more by --predicted, or leave --i3d out"
             )
         found = []
@@ -77,7 +77,7 @@ def fvd(dreamt: np.ndarray, true: np.ndarray, as_published: bool = False) -> flo
     """
     if min(len(dreamt), len(true)) < 2:
         raise ValueError(
-            f"FVD needs at least 2 clips of each kind, got {len(dreamt)} and {len(true)}"
+            f"clips of each kind must be >= 2 for FVD, got {len(dreamt)} and {len(true)}"
         )
     dreamt, true = dreamt.astype(np.float64), true.astype(np.float64)
     return _by_root(dreamt, true) if as_published else frechet_distance(dreamt, true)

@@ -201,7 +201,7 @@ def read_perceptual(backbone: Path, heads: Path, name: str = "vgg") -> Perceptua
         if got is None or got.shape != wanted.shape:
             path = heads if key.startswith("weights") else backbone
             raise ValueError(
-                f"{short_path(path)} is no weight file of LPIPS on {name}: {key} should be "
+                f"{short_path(path)} is not a weight file of LPIPS on {name}: {key} must be "
                 f"{list(wanted.shape)}, got {None if got is None else list(got.shape)}; it is at "
                 f"{model.backbone.published}"
             )

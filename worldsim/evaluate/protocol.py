@@ -73,7 +73,7 @@ class Protocol:
     def __post_init__(self):
         for name in ("episodes", "long", "batch", "context", "predicted"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} should be at least 1, got {getattr(self, name)}.")
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}.")
 
 
 def quick(steps: int | None = None) -> Protocol:

@@ -139,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     # Published FAR takes any number of Euler steps, our own worlds have learnt some jumps.
     known = STEPS if world.card.builder == "far" else range(1, 1001)
     if args.steps is not None and args.steps not in known:
-        raise ValueError(f"--steps should be one of {known}, got {args.steps}.")
+        raise ValueError(f"--steps must be one of {known}, got {args.steps}.")
     if args.sheets:
         shown = dataclasses.replace(protocol, episodes=args.sheets, long=args.length)
         return _show(world, shown, args.out)

@@ -69,11 +69,11 @@ def observe(
     frames, size = np.asarray(frames), world.card.frame_size
     if frames.dtype != np.uint8 or frames.shape != (state.batch, size, size, 3):
         raise ValueError(
-            f"what is observed should be uint8 [{state.batch}, {size}, {size}, 3], got "
+            f"frames must be uint8 [{state.batch}, {size}, {size}, 3], got "
             f"{frames.dtype} {list(frames.shape)}."
         )
     if len(actions) != state.batch:
-        raise ValueError(f"{len(actions)} actions for {state.batch} dreams: give one a dream.")
+        raise ValueError(f"actions must be {state.batch}, one per dream, got {len(actions)}.")
     led = [world.actions.valid(action) for action in actions]
     state.carry = world.observe(state.carry, frames, led)
     return state

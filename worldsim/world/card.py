@@ -68,7 +68,7 @@ def read_card(path: Path) -> WorldCard:
     with reading(path, "world card", "fetch the world again", WorldError):
         data = read_json(path, "world card", "fetch the world again", WorldError, MOST_BYTES)
         if not isinstance(data, dict):
-            raise ValueError(f"it holds {type(data).__name__}, expected names and values")
+            raise ValueError(f"it must hold names and values, got {type(data).__name__}")
         card = WorldCard(**data)
         _check_card(card)
         card = upgrade_card(card)
@@ -78,7 +78,7 @@ def read_card(path: Path) -> WorldCard:
         )
     if card.builder not in BUILDERS:
         raise WorldError(
-            f"{path} wants the builder {card.builder!r}, known are {', '.join(BUILDERS)}: upgrade "
+            f"{path} needs the builder {card.builder!r}, known are {', '.join(BUILDERS)}: upgrade "
             f"worldsim"
         )
     return card

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from worldsim.atomic import atomic_write
 from worldsim.reading import read_json, reading
-from worldsim.upgrades import upgrade_settings
+from worldsim.upgrades import flatten_groups, upgrade_settings
 from worldsim.world.error import WorldError
 from worldsim.world.tensor_files import read_pickled, read_safetensors
 
@@ -131,8 +131,8 @@ def check_world(folder: Path) -> str:
     """
     if not (folder / MANIFEST).is_file():
         raise WorldError(
-            f"{folder} is no world: it has no {MANIFEST}; give a folder made by `worldsim train`, "
-            f"or the name of a bundled world"
+            f"{folder} is not a world folder: it has no {MANIFEST}; give a folder made by "
+            f"`worldsim train`, or the name of a bundled world"
         )
     with reading(folder / MANIFEST, NO_MANIFEST, RESTORE, WorldError):
         listed = _read_manifest(folder)
@@ -140,7 +140,7 @@ def check_world(folder: Path) -> str:
             _check_file(folder, name, digest)
         for name in (CARD, WEIGHTS):
             if name not in listed:
-                raise WorldError(f"{folder} is no world: its manifest lists no {name}")
+                raise WorldError(f"{folder} is not a world folder: its manifest lists no {name}")
         _check_unlisted(folder, listed)
         return world_identity(folder / CARD, listed[WEIGHTS])
 
@@ -195,7 +195,7 @@ def world_identity(card: Path, weights_hash: str) -> str:
     with reading(card, "world card", "fetch the world again", WorldError):
         told = read_json(card, "world card", "fetch the world again", WorldError)
         behaviour = {name: told[name] for name in BEHAVIOUR}
-        behaviour["settings"] = upgrade_settings(told["settings"])[0]
+        behaviour["settings"] = flatten_groups(upgrade_settings(told["settings"])[0])
     text = json.dumps({"weights": weights_hash, **behaviour}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

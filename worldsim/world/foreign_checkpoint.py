@@ -39,7 +39,7 @@ def tensors_in(found: Any, order: tuple[str, ...]) -> dict[str, Tensor]:
             return {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
         print(f"taking the weights under {inside!r}")
         found = found[inside]
-    raise ValueError(f"the checkpoint holds a {type(found).__name__}: expected tensors by name")
+    raise ValueError(f"a checkpoint must hold tensors by name, got {type(found).__name__}")
 
 
 def without_prefixes(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -83,9 +83,7 @@ class WorldModel:
             )
         number = isinstance(context_noise, int | float) and not isinstance(context_noise, bool)
         if not number or not 0 <= context_noise < 1:
-            raise ValueError(
-                f"context_noise should be a number from 0 to below 1, got {context_noise!r}"
-            )
+            raise ValueError(f"context_noise must be a number in [0, 1), got {context_noise!r}")
         return float(context_noise)
 
     def reset(self, frames: np.ndarray, actions: np.ndarray, seeds: Sequence[int]) -> WorldState:
@@ -137,9 +135,7 @@ class WorldModel:
         """
         chosen = [self.actions.valid(action) for action in actions]
         if len(chosen) != state.batch:
-            raise ValueError(
-                f"{len(chosen)} actions for {state.batch} dreams: give one action a dream"
-            )
+            raise ValueError(f"actions must be {state.batch}, one per dream, got {len(chosen)}")
         noise = torch.stack(
             [
                 frame_noise(seed, count, self.codec.latent_shape)
@@ -200,16 +196,16 @@ class WorldModel:
             or not frames.shape[1]
         ):
             raise ValueError(
-                f"context frames are {frames.dtype} {list(frames.shape)}: expected uint8 [B, T, "
-                f"{size}, {size}, 3] with T at least 1"
+                f"context frames must be uint8 [B, T, {size}, {size}, 3] with T >= 1, got "
+                f"{frames.dtype} {list(frames.shape)}"
             )
         if actions.shape != (len(frames), frames.shape[1] - 1):
             raise ValueError(
-                f"context actions are {list(actions.shape)} for {frames.shape[1]} frames: "
-                f"expected [{len(frames)}, {frames.shape[1] - 1}]"
+                f"context actions must be [{len(frames)}, {frames.shape[1] - 1}] for "
+                f"{frames.shape[1]} frames, got {list(actions.shape)}"
             )
         if seeds != len(frames):
-            raise ValueError(f"{seeds} seeds for {len(frames)} dreams: give one seed a dream")
+            raise ValueError(f"seeds must be {len(frames)}, one per dream, got {seeds}")
         for action in np.unique(actions):
             self.actions.valid(action)
         return frames, actions

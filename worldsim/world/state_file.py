@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from worldsim.reading import check_number, parse_json, reading
+from worldsim.upgrades import upgrade_tensors
 from worldsim.world.checkpoint import WorldError
 from worldsim.world.tensor_files import read_safetensors
 
@@ -27,6 +28,7 @@ def read_state_file(world: "WorldModel", path: str | Path) -> "WorldState":
         WorldError: not a state, one of another world, or one that does not fit its network.
     """
     meta, tensors = read_safetensors(path, WHAT, ADVICE, WorldError, str(world.device))
+    tensors = upgrade_tensors(tensors)
     if meta.get("kind") != KIND:
         raise WorldError(f"{path} is a safetensors file, but no saved state: {ADVICE}")
     if meta.get("world") != world.hash:
@@ -81,7 +83,7 @@ def _check_tensors(
         )
         if tensor.dtype != dtypes[name] or not fits:
             kind, wanted = (str(t).removeprefix("torch.") for t in (tensor.dtype, dtypes[name]))
-            raise ValueError(f"{name} is {kind} {list(tensor.shape)}, expected {wanted} {shape}")
+            raise ValueError(f"{name} must be {wanted} {shape}, got {kind} {list(tensor.shape)}")
         _check_values(name, tensor)
 
 

@@ -140,7 +140,7 @@ def test_keyframes_are_recalled_and_matter():
                 carry, torch.randn(1, *dynamics.latent_shape), torch.tensor([t % 4])
             )
         if forget:
-            carry.bank_ids.fill_(NO_FRAME)
+            carry.bank.ids.fill_(NO_FRAME)
         _, latents = dynamics.imagine(
             carry, torch.tensor([1]), torch.randn(1, *dynamics.latent_shape), 1
         )
@@ -169,7 +169,7 @@ def test_patchify_is_inverted():
 
 
 def test_bad_shapes_are_refused():
-    with pytest.raises(ValueError, match="no multiple of head_size"):
+    with pytest.raises(ValueError, match="width must be a multiple of head_size"):
         small(width=70)
-    with pytest.raises(ValueError, match="does not divide"):
+    with pytest.raises(ValueError, match="patch sides must divide latent_size"):
         small(patch=3)

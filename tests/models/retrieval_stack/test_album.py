@@ -11,7 +11,7 @@ from models.retrieval_stack.album import DRAWN, DULL, FAR, FOG, WALL, Album, con
 from models.retrieval_stack.contrast import age
 from models.retrieval_stack.far_memory import Remembered, _restored, put_together
 from tests.support.far_dreams import FORWARD, album_of, dreamt, views_of, walked
-from tests.support.far_networks import small
+from tests.support.far_networks import changed, small
 from worldsim.world.model import load_world
 
 SHAPE = (16, 4, 4)
@@ -120,7 +120,7 @@ def test_an_old_dream_that_is_fog_is_filled_in_as_a_whole(aged, ripens):
     found, _ = _restored(cfg, aged, 0, fog, views, age(cfg, aged, 0), album)
     young = ripens > 1
     assert torch.allclose(found, fog, atol=1e-3) == young
-    frames = torch.cat((aged.bank_latents[0, aged.true_frames(0)], album.frames)).float()
+    frames = torch.cat((aged.bank.latents[0, aged.bank.true_frames(0)], album.frames)).float()
     apart = (frames - found).abs().amax(dim=(1, 2, 3))
     assert bool((apart < 1e-2).any()) != young
 
@@ -136,7 +136,7 @@ def test_an_old_dream_takes_true_cells_only(aged, ripens):
     views = views_of(made, torch.ones(1, 1, *shape[1:]))
     cfg, needed = small(retrieval=2, exemplars=3, ripens=ripens), yes[:, 0]
     found = put_together(cfg, made, aged, remembered, views, True, needed, None, album)
-    bank = aged.bank_latents[0, aged.true_frames(0)].float()
+    bank = aged.bank.latents[0, aged.bank.true_frames(0)].float()
     some = bank[torch.linspace(0, len(bank) - 1, 3).long()]
     true = [own[0, 0], *some, *album.frames[:3].float()]
     cells = torch.cat([frame.flatten(1).T for frame in true])
@@ -146,7 +146,7 @@ def test_an_old_dream_takes_true_cells_only(aged, ripens):
 
 def test_a_world_keeps_its_album(tiny_world):
     world = load_world(tiny_world)
-    shape = replace(world.dynamics.cfg, album=5)
+    shape = changed(world.dynamics.cfg, album=5)
     album = empty_album(shape)
     album.fill(frames_of(np.ones(40), size=album.frames.shape[1:]), seed=0)
     weights = far_weights(world.codec, world.dynamics.network, album=album)
@@ -158,5 +158,5 @@ def test_a_world_keeps_its_album(tiny_world):
 
 
 def test_a_number_of_frames_below_zero_is_refused():
-    with pytest.raises(ValueError, match="album -1 is no number of frames"):
+    with pytest.raises(ValueError, match="album must be >= 0 frames, got -1"):
         small(album=-1)

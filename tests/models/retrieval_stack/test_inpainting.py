@@ -23,8 +23,8 @@ def dream():
 
 def by_hand(carry, made, unseen, old, album):
     """The same as `going_on`, number by number."""
-    places = [i for i in range(256) if carry.bank_ids[0, i] >= 0 and carry.bank_true[0, i]]
-    frames = [carry.bank_latents[0, i].float() for i in places]
+    places = [i for i in range(256) if carry.bank.ids[0, i] >= 0 and carry.bank.true[0, i]]
+    frames = [carry.bank.latents[0, i].float() for i in places]
     sure = LEAST * old + 1 - old
     if album is not None:
         sure = 1.0
@@ -78,7 +78,7 @@ def test_where_no_gap_is_or_no_truth_is_remembered_nothing_goes_on(dream):
     gap = torch.ones(1, *made.shape[1:])
     assert len(going_on(dream, 0, made, gap, 0.0, None)) == 1
     assert len(going_on(dream, 0, made, 0 * gap, 0.0, None)) == 0
-    dream.bank_true.fill_(False)
+    dream.bank.true.fill_(False)
     assert len(going_on(dream, 0, made, gap, 0.0, None)) == 0
     album = album_of(torch.randn(2, *made.shape))
     assert going_on(dream, 0, made, gap, 0.0, album)[0] in album.frames

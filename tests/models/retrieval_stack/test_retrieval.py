@@ -1,7 +1,5 @@
 """What is taken from memory instead of being dreamt: cells of frames, whole views, fine texture."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -9,7 +7,7 @@ from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.retrieval_stack.retrieval import retrieved, retrieved_anywhere
 from models.retrieval_stack.textures import TextureBook
 from tests.support.far_dreams import FORWARD, LEFT, RIGHT, STAND, dreamt, walked
-from tests.support.far_networks import small
+from tests.support.far_networks import changed, small
 
 
 def one_by_one(latents, keyframes, known, channels):
@@ -51,7 +49,7 @@ def test_each_row_is_what_it_is_alone(frames):
 def test_a_dream_is_put_together_from_what_was_seen():
     dynamics, carry, newest = walked({"retrieval": 2})
     latents = dreamt(dynamics, carry, [LEFT])[0]
-    remembered = torch.cat((carry.bank_latents[0].float(), newest), dim=0)
+    remembered = torch.cat((carry.bank.latents[0].float(), newest), dim=0)
     cells = remembered.permute(0, 2, 3, 1).flatten(0, 2)
     for cell in latents[0].flatten(1).T:
         assert (cells - cell).abs().sum(dim=1).min() < 1e-6
@@ -59,12 +57,12 @@ def test_a_dream_is_put_together_from_what_was_seen():
 
 def test_true_cells_are_at_hand_wherever_a_dream_has_led():
     dynamics, carry, _ = walked({"retrieval": 2, "keyframes": 1, "exemplars": 256})
-    true = carry.bank_latents[0, carry.bank_true[0]].float()
+    true = carry.bank.latents[0, carry.bank.true[0]].float()
     dreamt(dynamics, carry, [FORWARD] * 12)
-    assert carry.bank_true.sum() == len(true) < (carry.bank_ids >= 0).sum()
+    assert carry.bank.true.sum() == len(true) < (carry.bank.ids >= 0).sum()
     before, noise = carry.map(lambda part, _: part.clone()), torch.randn(1, *dynamics.latent_shape)
     _, finished = dynamics.imagine(carry, torch.tensor([FORWARD]), noise, 1)
-    dynamics.cfg = replace(dynamics.cfg, retrieval=0)
+    dynamics.cfg = changed(dynamics.cfg, retrieval=0)
     _, predicted = dynamics.imagine(before, torch.tensor([FORWARD]), noise, 1)
     cells = true.movedim(1, -1).flatten(0, 2)[:, :2]
     wanted, got = (part[0, :2].flatten(1).T for part in (predicted, finished))
@@ -93,7 +91,7 @@ def test_without_it_standing_still_is_dreamt_too():
 
 
 def test_a_number_of_channels_that_there_are_not_is_refused():
-    with pytest.raises(ValueError, match="retrieval 4 is no number of channels"):
+    with pytest.raises(ValueError, match=r"retrieval must be in \[0, \d+\] channels, got 4"):
         small(retrieval=4)
 
 

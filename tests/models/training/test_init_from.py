@@ -1,13 +1,12 @@
 """A training that begins with another world's weights: what belongs to an action moves with it."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from models.far.config import FARConfig
 from models.far.dynamics import FARDynamics
 from models.training.init_from import dynamics_of, reordered
+from tests.support.far_networks import changed, far_config
 from worldsim.actions import load_actions
 from worldsim.config import from_dict
 from worldsim.world.card import read_card
@@ -16,7 +15,7 @@ from worldsim.world.model import world_folder
 
 
 def network(actions, **changes):
-    cfg = FARConfig(
+    cfg = far_config(
         actions=len(actions), latent_channels=4, latent_size=4, coarse_patch=(4, 4), width=32,
         layers=2, head_size=16, **changes,
     )  # fmt: skip
@@ -52,12 +51,12 @@ def test_a_bundled_world_lends_its_dynamics():
 def test_a_refiner_may_be_new():
     """It corrects nothing at first, so the training begins with the same dream."""
     maze, settings = load_actions("dmlab"), read_card(world_folder("dmlab") / CARD).settings
-    cfg = from_dict(FARConfig, settings["dynamics"] | {"refiner": 0})
+    cfg = changed(from_dict(FARConfig, settings["dynamics"]), refiner=0)
     plain = FARDynamics(cfg, maze.turns).network
-    refined = FARDynamics(replace(cfg, refiner=8), maze.turns).network
+    refined = FARDynamics(changed(cfg, refiner=8), maze.turns).network
     plain.load_state_dict(dynamics_of("dmlab", maze, plain), strict=False)
     refined.load_state_dict(dynamics_of("dmlab", maze, refined))
-    clean, noisy = torch.randn(2, 1, 1, cfg.latent_channels, 8, 8)
+    clean, noisy = torch.randn(2, 1, 1, cfg.network.latent_channels, 8, 8)
     assert torch.equal(refined.refiner(clean, noisy), clean)
     assert torch.equal(plain.out.weight, refined.out.weight)
 

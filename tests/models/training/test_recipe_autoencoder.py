@@ -127,7 +127,7 @@ def test_what_comes_of_it_is_a_worlds_codec(trained, tmp_path):
     ("setting", "sentence"),
     [
         ("data.train=nowhere", "nowhere holds no episodes"),
-        ("data.frame_size=64", "expected at least 7 of 64 pixels"),
+        ("data.frame_size=64", "must have >= 7 frames of 64 pixels"),
         ("training.vgg=a.pth", "give both vgg and linear"),
         ("model=dcae-9x", "no autoencoder 'dcae-9x': there is dcae-16x-c32"),
     ],
@@ -166,7 +166,7 @@ def test_training_with_the_perceptual_loss(episodes, vgg, tmp_path, diffusers):
 
 
 def test_a_file_of_something_else_is_no_perceptual_loss(vgg):
-    with pytest.raises(ValueError, match="no weight file of LPIPS"):
+    with pytest.raises(ValueError, match="not a weight file of LPIPS"):
         read_perceptual(vgg[1], vgg[0])
 
 

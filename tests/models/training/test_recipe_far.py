@@ -161,8 +161,8 @@ def test_missing_data_is_one_sentence(tmp_path):
     [
         (["codec.frame_size=128", "codec.patch=16"], "has frames of 64 pixels, the codec of 128"),
         (["action_set=voxel"], "holds episodes with the actions dmlab"),
-        (["data.cache=HERE"], "is no cache of latents"),
-        (["dynamics.layers=3"], "is of another network"),
+        (["data.cache=HERE"], "is not a cache of latents"),
+        (["dynamics.network.layers=3"], "is of another network"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence_and_nothing_is_lost(smoke, tmp_path, changes, sentence):
@@ -221,7 +221,7 @@ def test_precision_is_measured_or_as_wished():
 
 
 def test_a_world_keeps_an_album_of_what_it_learnt_from(smoke, tmp_path):
-    run = run_in(smoke, tmp_path / "out", "dynamics.album=5")
+    run = run_in(smoke, tmp_path / "out", "dynamics.sampler.album=5")
     run.export()
     frames = load_world(tmp_path / "out" / "world").dynamics.album.frames
     learnt = torch.from_numpy(np.array(run.recipe.sampler.cache.latents))

@@ -73,10 +73,10 @@ def test_a_difference_fails(bench, monkeypatch):
     ("options", "sentence"),
     [
         (["--kind", "far-b"], "has no long-term frames"),
-        (["--context", "16"], "more than the window's 16 frames, got 16"),
-        (["--context", "many"], "expects numbers like 40,144"),
+        (["--context", "16"], "--context must be > 16 (the window's frames), got 16"),
+        (["--context", "many"], "must be numbers like 40,144"),
         (["--ways", "fast"], "--ways knows ours, uncached"),
-        (["--precision", "int8"], "knows float32 and bfloat16, got 'int8'"),
+        (["--precision", "int8"], "must be float32 or bfloat16, got 'int8'"),
     ],
 )
 def test_bad_options_get_one_sentence(capsys, options, sentence):

@@ -68,5 +68,5 @@ def test_an_unknown_output_is_not_passed_over(altered):
 
 def test_a_file_that_is_none(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match="is no golden file"):
+    with pytest.raises(ValueError, match="is not a golden file"):
         main(["check", str(tmp_path / "x.safetensors")])

@@ -181,7 +181,7 @@ def test_ctrl_c_ends_it_with_a_sentence(tmp_path):
     [
         (["--episodes", "0"], "leaves the"),
         (["--episodes", "1", "--seed", str(2**31)], "leaves the"),
-        (["--episodes", "1", "--steps", "0"], "at least 1"),
+        (["--episodes", "1", "--steps", "0"], ">= 1"),
         (["--episodes", "1", "--env", "Mase-v0"], "--env Mase-v0: .*Maze"),
         (["--episodes", "1", "--size", "100"], r"\(64, 128\)"),
         (["--episodes", "1", "--split", "test"], "invalid choice"),

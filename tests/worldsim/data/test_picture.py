@@ -121,5 +121,5 @@ def test_a_title_that_no_window_can_show_is_shown_otherwise(monkeypatch):
 def test_what_the_terminal_cannot_show_is_told_escaped(tmp_path):
     done = run("replay", tmp_path / ODD / "none")
     assert done.returncode == 2
-    assert b"is no recording" in done.stderr
+    assert b"is not a recording" in done.stderr
     assert b"Traceback" not in done.stderr

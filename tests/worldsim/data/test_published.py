@@ -66,10 +66,10 @@ def test_a_video_is_read_frame_by_frame(tmp_path):
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"", "is no mp4"),
-        (b"<html>not found</html>", "is no mp4"),
-        (b"version https://git-lfs.github.com/spec/v1", "is no mp4"),
-        (b"#EXTM3U\nfile:///etc/passwd", "is no mp4"),
+        (b"", "is not an mp4"),
+        (b"<html>not found</html>", "is not an mp4"),
+        (b"version https://git-lfs.github.com/spec/v1", "is not an mp4"),
+        (b"#EXTM3U\nfile:///etc/passwd", "is not an mp4"),
         (b"\0\0\0 ftypisom" + bytes(500), "is damaged"),
     ],
 )
@@ -202,9 +202,9 @@ def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     ("arrays", "sentence"),
     [
         ({"actions": np.zeros(9, np.int32)}, "as many actions as frames"),
-        ({"actions": np.full(14, 4, np.int32)}, "outside 0 to 3"),
-        ({"actions": np.zeros(14, np.float32)}, r"actions is <f4, expected <i8 or <i4"),
-        ({"clicks": np.zeros(14, np.int32)}, "should hold video, actions"),
+        ({"actions": np.full(14, 4, np.int32)}, "must be in .0, 3."),
+        ({"actions": np.zeros(14, np.float32)}, r"actions must be <i8 or <i4"),
+        ({"clicks": np.zeros(14, np.int32)}, "must hold video, actions"),
     ],
 )
 def test_actions_that_do_not_fit_are_one_sentence(tmp_path, arrays, sentence):
@@ -292,7 +292,7 @@ def test_actions_of_any_whole_type_are_the_same_actions(tmp_path, dtype):
 def test_actions_that_are_no_whole_numbers_are_one_sentence(tmp_path):
     (tmp_path / "0").mkdir()
     np.savez(tmp_path / "0" / "0.npz", video=pictures(14, 64, 0), actions=np.zeros(14, "f4"))
-    with pytest.raises(ValueError, match="actions is <f4, expected"):
+    with pytest.raises(ValueError, match="actions must be"):
         find_clips(tmp_path, DMLAB)[0].read_episode(DMLAB)
 
 
@@ -325,15 +325,15 @@ def test_an_export_twice_is_an_export_once(moving_store, tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "is no JSON list"),
-        ("[" * 100_000, "is no JSON list"),
+        ("{", "is not a JSON list"),
+        ("[" * 100_000, "is not a JSON list"),
         ('{"a": 1}', "JSON array of objects"),
         ("[1]", "JSON array of objects"),
         ("[]", "holds no clips of dmlab"),
         ('[{"action_path": "a.npz"}]', "entry 0 has neither a video_path nor a latent_path"),
         ('[{"video_path": "../../etc/passwd"}]', "entry 0 leads to .* outside of"),
         ('[{"video_path": "/etc/passwd"}]', "entry 0 leads to .* outside of"),
-        ('[{"video_path": ["a"]}]', "where a path should be"),
+        ('[{"video_path": ["a"]}]', "where a path must be"),
         ('[{"video_path": "a.npz", "label": "x"}]', "label of entry 0 is 'x'"),
     ],
 )
@@ -372,10 +372,10 @@ class Touch:
     [
         (Touch("touched"), "without running code"),
         ({"latent": torch.zeros(1)}, "holds a dict"),
-        (torch.zeros(3, 4), "should hold latents"),
-        (torch.zeros(3, 4, 2, 2, dtype=torch.int64), "should hold latents"),
+        (torch.zeros(3, 4), "must hold latents"),
+        (torch.zeros(3, 4, 2, 2, dtype=torch.int64), "must hold latents"),
         (torch.full((3, 4, 2, 2), torch.nan), "not finite"),
-        (None, "no tensor that can be read"),
+        (None, "not a tensor that can be read"),
     ],
 )
 def test_hostile_latents_are_one_sentence(tmp_path, monkeypatch, thing, sentence):

@@ -157,17 +157,17 @@ def test_a_folder_of_splits_is_not_a_store(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("frames", np.zeros((6, 8, 8), np.uint8), "frames should be uint8"),
-        ("frames", np.zeros((6, 8, 8, 3), np.float32), "frames should be uint8"),
-        ("frames", np.zeros((5, 8, 8, 3), np.uint8), "actions should be int64 of shape 4"),
-        ("frames", np.zeros((0, 8, 8, 3), np.uint8), "actions should be int64"),
-        ("actions", np.zeros(5, np.int32), "actions should be int64"),
-        ("rewards", np.zeros(4, np.float32), "rewards should be float32 of shape 5"),
-        ("poses", np.zeros((5, 3), np.float32), "poses should be float32 of shape 6x3"),
-        ("depths", np.zeros((5, 4, 4), np.float16), "depths should be float16 of shape 6xanyxany"),
-        ("depths", np.zeros((6, 4, 4), np.float32), "depths should be float16"),
-        ("heights", np.zeros((6, 1), np.float32), "heights should be float32 of shape 6"),
-        ("frames", [1, 2], "frames should be uint8"),
+        ("frames", np.zeros((6, 8, 8), np.uint8), "frames must be uint8"),
+        ("frames", np.zeros((6, 8, 8, 3), np.float32), "frames must be uint8"),
+        ("frames", np.zeros((5, 8, 8, 3), np.uint8), "actions must be int64 of shape 4"),
+        ("frames", np.zeros((0, 8, 8, 3), np.uint8), "actions must be int64"),
+        ("actions", np.zeros(5, np.int32), "actions must be int64"),
+        ("rewards", np.zeros(4, np.float32), "rewards must be float32 of shape 5"),
+        ("poses", np.zeros((5, 3), np.float32), "poses must be float32 of shape 6x3"),
+        ("depths", np.zeros((5, 4, 4), np.float16), "depths must be float16 of shape 6xanyxany"),
+        ("depths", np.zeros((6, 4, 4), np.float32), "depths must be float16"),
+        ("heights", np.zeros((6, 1), np.float32), "heights must be float32 of shape 6"),
+        ("frames", [1, 2], "frames must be uint8"),
     ],
 )
 def test_arrays_that_do_not_fit_are_no_episode(name, value, sentence):
@@ -289,5 +289,5 @@ def test_a_member_twice_is_refused(tmp_path):
     path = pack(tmp_path / "a.npz", good_members())
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("frames.npy", npy(np.zeros((6, 8, 8, 3), np.uint8)))
-    with pytest.raises(ValueError, match="it should hold"):
+    with pytest.raises(ValueError, match="it must hold"):
         read_episode(path)

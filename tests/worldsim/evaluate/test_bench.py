@@ -104,10 +104,10 @@ def test_memory_is_a_number_where_it_is_known():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--steps", "3"], "--steps should be of (1, 2, 4, 8), got [3]"),
-        (["--steps", "two"], "expected numbers like 1,2,4, got 'two'"),
-        (["--at", "0"], "expected numbers from 1, got '0'"),
-        (["--batch", "1,2"], "whole number from 1, got '1,2'"),
+        (["--steps", "3"], "--steps must be among (1, 2, 4, 8), got [3]"),
+        (["--steps", "two"], "must be numbers like 1,2,4, got 'two'"),
+        (["--at", "0"], "must be numbers >= 1, got '0'"),
+        (["--batch", "1,2"], "whole number >= 1, got '1,2'"),
     ],
 )
 def test_bad_options_get_one_sentence(tiny_world, capsys, options, sentence):

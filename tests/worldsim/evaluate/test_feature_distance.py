@@ -59,7 +59,7 @@ def test_other_weights_are_refused(tmp_path, monkeypatch):
     other.write_bytes(weights_path().read_bytes()[:-1])
     monkeypatch.setattr(efficientnet_lite, "weights_path", lambda: other)
     load_network.cache_clear()
-    with pytest.raises(ValueError, match="expected 579344248a93"):
+    with pytest.raises(ValueError, match="must have the hash 579344248a93"):
         load_network()
     load_network.cache_clear()
 

@@ -38,9 +38,9 @@ def test_both_ways_to_the_root_agree_where_the_rank_is_full():
 
 
 def test_too_few_clips_and_clips_too_short(i3d):
-    with pytest.raises(ValueError, match="at least 2 clips of each kind, got 1 and 5"):
+    with pytest.raises(ValueError, match="clips of each kind must be >= 2 for FVD, got 1 and 5"):
         fvd(np.zeros((1, 4)), np.zeros((5, 4)))
-    with pytest.raises(ValueError, match="at least 10 frames, got 9"):
+    with pytest.raises(ValueError, match="must have >= 10 frames for FVD, got 9"):
         Detector(i3d).features(clips(0, frames=9))
 
 
@@ -51,5 +51,5 @@ def test_other_files_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="no detector for FVD"):
         Detector(tmp_path / "page.pt")
     narrow = write_detector(tmp_path / "narrow.pt", features=10)
-    with pytest.raises(ValueError, match=r"expected features \[1, 400\].*got \[1, 10\]"):
+    with pytest.raises(ValueError, match=r"features must be \[1, 400\].*got \[1, 10\]"):
         Detector(narrow)

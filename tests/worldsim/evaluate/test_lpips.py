@@ -84,7 +84,7 @@ def test_the_backbone_is_known_by_its_shape(tmp_path):
 def test_other_files_are_refused_in_one_sentence(alex, tmp_path):
     with pytest.raises(ValueError, match=r"there is no file.*alexnet-owt-7be5be79"):
         read_lpips(tmp_path / "none.pth")
-    with pytest.raises(ValueError, match=r"no weight file of LPIPS on alex.*got None"):
+    with pytest.raises(ValueError, match=r"not a weight file of LPIPS on alex.*got None"):
         read_lpips(heads_path("vgg"))
-    with pytest.raises(ValueError, match=r"should be \[1, 64, 1, 1\]"):
+    with pytest.raises(ValueError, match=r"must be \[1, 64, 1, 1\]"):
         read_perceptual(alex, alex, "alex")

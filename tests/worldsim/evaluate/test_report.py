@@ -270,9 +270,9 @@ def test_the_command_fails_when_a_dream_ran_away(small_world, tmp_path, monkeypa
     ("arguments", "sentence"),
     [
         (["nowhere"], "there is no world 'nowhere'"),
-        (["dmlab", "--episodes", "0"], "episodes should be at least 1, got 0"),
-        (["dmlab", "--frames-long", "-1"], "long should be at least 1, got -1"),
-        (["dmlab", "--steps", "3"], "--steps should be one of (1, 2, 4, 8), got 3"),
+        (["dmlab", "--episodes", "0"], "episodes must be >= 1, got 0"),
+        (["dmlab", "--frames-long", "-1"], "long must be >= 1, got -1"),
+        (["dmlab", "--steps", "3"], "--steps must be one of (1, 2, 4, 8), got 3"),
     ],
 )
 def test_what_cannot_be_had_gets_one_sentence(arguments, sentence, capsys):
@@ -471,7 +471,7 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_protocol_checks_itself():
-    with pytest.raises(ValueError, match="batch should be at least 1"):
+    with pytest.raises(ValueError, match="batch must be >= 1"):
         Protocol(batch=0)
 
 

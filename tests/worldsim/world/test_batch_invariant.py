@@ -66,8 +66,9 @@ def seeing_world(tmp_path_factory):
     """
     from models.build.networks import far_settings, far_weights
     from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
-    from models.far.network import FARConfig, FARNetwork
+    from models.far.network import FARNetwork
     from models.retrieval_stack.geometry import Geometry, GeometryConfig
+    from tests.support.far_networks import far_config
     from worldsim.world.checkpoint import save_world
 
     folder, rng = tmp_path_factory.mktemp("worlds") / "seeing", np.random.default_rng(0)
@@ -79,7 +80,7 @@ def seeing_world(tmp_path_factory):
         EpisodeStore(folder / "spawns").append(episode)
     sizes = AutoencoderConfig(frame_size=16, patch=4, channels=16, width=16, blocks=1)
     memory = {"retrieval": 6, "kept": 2, "stride": 0.38, "still": 0.02, "inpaint": 0.6}
-    shape = FARConfig(
+    shape = far_config(
         actions=4,
         latent_channels=16,
         latent_size=4,
@@ -92,7 +93,7 @@ def seeing_world(tmp_path_factory):
         **memory,
     )
     codec, network = PatchAutoencoder(sizes), FARNetwork(shape)
-    geometry = Geometry(GeometryConfig(near=0.1, far=12.0), codec, shape.field_of_view)
+    geometry = Geometry(GeometryConfig(near=0.1, far=12.0), codec, shape.memory.field_of_view)
     generator = torch.Generator().manual_seed(0)
     for part in (codec, network, geometry):
         for weight in part.parameters():
@@ -230,7 +231,7 @@ def test_what_is_observed_is_context(tiny_world):
     grown = world.reset(spawn.frames[None, :-1], spawn.actions[None, :-1], [0])
     grown = observe(world, grown, spawn.frames[-1:], spawn.actions[-1:])
     assert np.array_equal(world.step(whole, [2])[1], world.step(grown, [2])[1])
-    with pytest.raises(ValueError, match="what is observed should be"):
+    with pytest.raises(ValueError, match="frames must be uint8"):
         observe(world, grown, spawn.frames[-1], [0])
-    with pytest.raises(ValueError, match="2 actions for 1 dreams"):
+    with pytest.raises(ValueError, match="actions must be 1, one per dream, got 2"):
         observe(world, grown, spawn.frames[-1:], [0, 1])

@@ -56,7 +56,7 @@ class ClipFile:
         video = _arrays(self.frames, "video")["video"]
         if video.ndim != 4 or video.shape[3] != 3:
             raise ValueError(
-                f"{self.frames}: frames should be uint8 of shape TxHxWx3, got {video.shape}."
+                f"{self.frames}: frames must be uint8 of shape TxHxWx3, got {video.shape}."
             )
         return video if indices is None else video[np.asarray(indices, np.int64)]
 
@@ -69,7 +69,7 @@ class ClipFile:
         latents = _load_tensor(self.latents)
         if latents.ndim != 4 or not latents.is_floating_point() or not len(latents):
             raise ValueError(
-                f"{self.latents} should hold latents [T,C,h,w], got {latents.dtype} of shape "
+                f"{self.latents} must hold latents [T,C,h,w], got {latents.dtype} of shape "
                 f"{list(latents.shape)}."
             )
         if not bool(latents.isfinite().all()):
@@ -113,7 +113,9 @@ class ClipFile:
         if layout.condition == "label":
             name = self.frames or self.latents
             if self.label is None or not 0 <= self.label < LABELS:
-                raise ValueError(f"{name}: its label is {self.label}, not 0 to {LABELS - 1}")
+                raise ValueError(
+                    f"{name}: its label must be in [0, {LABELS - 1}], got {self.label}"
+                )
             return np.full(length + 1, self.label, np.int64)
         path = self.actions or self.frames
         if path is None or path.suffix != ".npz":
@@ -153,11 +155,11 @@ def _load_tensor(path: Path) -> Any:
         raise ValueError(f"there is no file {path}.")
     if path.stat().st_size > _LATENT_BYTES:
         raise ValueError(
-            f"{path} has more than {_LATENT_BYTES >> 20} MiB: it is no clip's latents."
+            f"{path} has more than {_LATENT_BYTES >> 20} MiB: a clip's latents have less."
         )
     found = read_pickled(path, "tensor that can be read without running code from it", "encode it")
     if not isinstance(found, torch.Tensor):
-        raise ValueError(f"{path} holds a {type(found).__name__}: expected one tensor [T,C,h,w].")
+        raise ValueError(f"{path} must hold one tensor [T,C,h,w], got {type(found).__name__}.")
     return found
 
 
@@ -223,7 +225,7 @@ def _labels_of(folder: Path, videos: Sequence[Path]) -> dict[Path, int]:
     """A class folder's label: its place in UCF-101's order, by name whatever the case."""
     folders = sorted({path.parent for path in videos}, key=lambda path: path.name.lower())
     if folder in folders:
-        raise ValueError(f"{folder} holds videos outside class folders: expected <Class>/<video>.")
+        raise ValueError(f"{folder} must hold <Class>/<video>, got videos outside class folders.")
     return {path: number for number, path in enumerate(folders)}
 
 
@@ -272,7 +274,7 @@ def _rows(source: Path) -> list[dict[str, Any]]:
     if isinstance(rows, list):
         rows = [{"video_path": row} if isinstance(row, str) else row for row in rows]
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{source} should be a JSON array of objects, one a clip.")
+        raise ValueError(f"{source} must be a JSON array of objects, one a clip.")
     return rows
 
 
@@ -309,9 +311,7 @@ def _slashed(path: str) -> str:
 def _checked_path(source: Path, number: int, path: Any) -> str:
     good = isinstance(path, str) and "\0" not in path and len(path) <= _MOST_PATH
     if not good or any(len(part.encode()) > _MOST_PART for part in path.split("/")):
-        raise ReadError(
-            f"{short_path(source)}: entry {number} has {path!r:.60} where a path should be."
-        )
+        raise ReadError(f"{short_path(source)}: entry {number} must have a path, got {path!r:.60}.")
     return path
 
 
@@ -328,7 +328,7 @@ def _in_text(source: Path, root: str | Path | None) -> list[ClipFile]:
     for number, (name, *label) in enumerate(rows):
         path = _inside(source, number, root, name)
         if label and not (label[0].isascii() and label[0].isdigit() and len(label[0]) < 9):
-            raise ValueError(f"{source}: line {number + 1} should be `<Class>/<video> <label>`.")
+            raise ValueError(f"{source}: line {number + 1} must be `<Class>/<video> <label>`.")
         known = int(label[0]) - 1 if label else order.get(path.parent.name)
         if known is None:
             raise ValueError(f"{source}: {name} lies in no class folder of {root}.")

@@ -135,11 +135,11 @@ def _check_stored(layout: Layout, stored: np.ndarray, length: int) -> None:
     spare = 0 if layout.taken else 1
     if stored.ndim != 1 or abs(len(stored) - length) > spare or length < 2:
         raise ValueError(
-            f"it should hold as many actions as frames, at least 2 of each; it has "
-            f"{length} frames and actions of shape {stored.shape}"
+            f"it must hold as many actions as frames, at least 2 of each, got {length} frames and "
+            f"actions of shape {stored.shape}"
         )
     if stored.min() < 0 or stored.max() >= len(layout.classes):
-        raise ValueError(f"it holds actions outside 0 to {len(layout.classes) - 1}")
+        raise ValueError(f"its actions must be in [0, {len(layout.classes) - 1}]")
 
 
 def stored_actions(layout: Layout, led: np.ndarray) -> np.ndarray:

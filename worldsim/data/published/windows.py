@@ -133,7 +133,10 @@ class Stretches:
         self.shortest, self.pad, self.batch, self.seed = shortest, pad, batch, seed
         self.rows = range(batch) if rows is None else rows
         if shortest is not None and not 0 < shortest < frames:
-            raise ValueError(f"stretches of {shortest} to {frames} frames: the first must be less.")
+            raise ValueError(
+                f"shortest must be in [1, {frames - 1}] for windows of {frames} frames, "
+                f"got {shortest}."
+            )
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="clips")
         self._ahead: tuple[int, list[Future]] = (-1, [])
         self._order = lru_cache(maxsize=2)(

@@ -32,9 +32,9 @@ def _numbers(text: str) -> list[int]:
     try:
         numbers = sorted({int(part) for part in text.split(",")})
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected numbers like 1,2,4, got {text!r}") from error
+        raise argparse.ArgumentTypeError(f"must be numbers like 1,2,4, got {text!r}") from error
     if numbers[0] < 1:
-        raise argparse.ArgumentTypeError(f"expected numbers from 1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be numbers >= 1, got {text!r}")
     return numbers
 
 
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     from worldsim.world.model import load_world
 
     if not set(args.steps) <= set(STEPS):
-        raise ValueError(f"--steps should be of {STEPS}, got {args.steps}.")
+        raise ValueError(f"--steps must be among {STEPS}, got {args.steps}.")
     points = [at for at in args.at if at <= args.frames] or [args.frames]
     world = load_world(args.world, args.device)
     if args.vector:

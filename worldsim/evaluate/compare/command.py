@@ -63,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     contestants = named_apart([parse_contestant(text) for text in args.worlds])
     if len(contestants) < 2:
-        raise ValueError(f"two worlds or more are compared, got {len(contestants)}")
+        raise ValueError(f"worlds to compare must be >= 2, got {len(contestants)}")
     if args.films < 0:
-        raise ValueError(f"--films must be at least 0, got {args.films}")
+        raise ValueError(f"--films must be >= 0, got {args.films}")
     from worldsim.evaluate.lpips import read_lpips
     from worldsim.evaluate.protocol import Protocol
     from worldsim.evaluate.report import plain, write_report

@@ -41,8 +41,8 @@ def parse_contestant(text: str) -> Contestant:
         name, equals, value = part.partition("=")
         if name not in SETTINGS or not equals:
             raise ValueError(
-                f"{text!r:.80} should be WORLD or WORLD@NAME=VALUE,...; names are "
-                f"{', '.join(SETTINGS)}"
+                f"a world must be WORLD or WORLD@NAME=VALUE,... with the names "
+                f"{', '.join(SETTINGS)}, got {text!r:.80}"
             )
         found[name] = _value(text, name, value)
     return Contestant(text, world, **found)

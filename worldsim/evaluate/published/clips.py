@@ -38,8 +38,8 @@ def choose_clips(
         every = f" (every {setting.every}th of the list)" if setting.every > 1 else ""
         raise ValueError(
             f"{short_path(source)} gives {len(chosen)} clips{every}, {setting.protocol} takes "
-            f"{setting.clips}: give the whole list, or --clips {len(chosen)}, which is no "
-            f"published figure then"
+            f"{setting.clips}: give the whole list, or --clips {len(chosen)}, and the figure is "
+            f"not a published one then"
         )
     return chosen
 

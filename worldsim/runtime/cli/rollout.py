@@ -95,7 +95,7 @@ def controller(plan: Plan, actions: ActionSet, seed: int) -> Controller:
 
 def _named(policy: str) -> Callable:
     if ":" not in policy:
-        raise ValueError(f"--policy should be random, script or module:function, got {policy!r}.")
+        raise ValueError(f"--policy must be random, script or module:function, got {policy!r}.")
     return named_function(policy, "--policy")
 
 

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     if min(args.episodes, args.steps, args.workers) < 1 or args.seed < 0:
-        parser.error("--episodes, --steps and --workers should be at least 1, --seed at least 0.")
+        parser.error("--episodes, --steps and --workers must be >= 1, --seed >= 0.")
     from worldsim.runtime.cli.rollout import Plan, roll_out
 
     if args.minari:

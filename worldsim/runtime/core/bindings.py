@@ -76,9 +76,9 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
     """
     table = load_yaml(Path(path))
     if not isinstance(table, dict) or not set(table) <= {"intents", "actions"}:
-        raise ValueError(f"{path} should have the keys intents and actions, and no others.")
+        raise ValueError(f"{path} must have the keys intents and actions, and no others.")
     if bad := [name for name, part in table.items() if not isinstance(part, dict | None)]:
-        raise ValueError(f"{path}: {bad[0]} should have names with their keys, one a line.")
+        raise ValueError(f"{path}: {bad[0]} must have names with their keys, one a line.")
     names = list(dict.fromkeys(intent.name for intent in (*INTENTS, *FILM_INTENTS)))
     chosen = {name: _keys(path, name, keys) for name, keys in (table.get("intents") or {}).items()}
     if unknown := [name for name in chosen if name not in names]:
@@ -103,18 +103,18 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
 def _keys(path: str | Path, name: str, keys: Any, action: bool = False) -> tuple[str, ...]:
     keys = [keys] if isinstance(keys, str | int) else keys
     if not isinstance(keys, list) or not keys or not all(isinstance(k, str | int) for k in keys):
-        raise ValueError(f"{path}: {name} should have a list of keys, e.g. [w, up], got {keys!r}.")
+        raise ValueError(f"{path}: {name} must have a list of keys, e.g. [w, up], got {keys!r}.")
     try:
         found = tuple(normalise_key(str(key).lower(), action) for key in keys)
     except ValueError as error:
         raise ValueError(f"{path}: {name}: {error}") from error
     if name in ("save_slot", "pick") and len(found) != 9:
-        raise ValueError(f"{path}: {name} needs nine keys, one a slot, got {len(found)}.")
+        raise ValueError(f"{path}: {name} must have nine keys, one a slot, got {len(found)}.")
     plain = [key for key in found if not key.startswith(PAD)]
     if name == "scrub" and not (len(plain) == 5 and found[:5] == tuple(plain) and len(found) < 8):
         raise ValueError(
-            f"{path}: scrub needs five keys: back, on, far back, far on, to the end; and at most "
-            f"two of a gamepad after them, got {', '.join(found)}."
+            f"{path}: scrub must have five keys: back, on, far back, far on, to the end; and at "
+            f"most two of a gamepad after them, got {', '.join(found)}."
         )
     return found
 

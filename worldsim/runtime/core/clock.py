@@ -27,7 +27,7 @@ class Pacer:
 
     def __init__(self, fps: float, clock: Clock | None = None) -> None:
         if not 0 <= fps < float("inf"):
-            raise ValueError(f"fps should be 0 (as fast as possible) or more, got {fps}.")
+            raise ValueError(f"fps must be >= 0 (0: as fast as possible), got {fps}.")
         self.period = 1.0 / fps if fps else 0.0
         self._clock = clock or Clock()
         self._due = float("-inf")

@@ -83,7 +83,7 @@ class Moves:
 
     def __getitem__(self, index: int) -> Move:
         if not 0 <= index < self._count:
-            raise IndexError(f"move {index} of {self._count}.")
+            raise IndexError(f"move must be in [0, {self._count - 1}], got {index}.")
         return Move(*map(int, self._array[index]))
 
     def __iter__(self) -> Iterator[Move]:

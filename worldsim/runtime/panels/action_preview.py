@@ -123,5 +123,5 @@ class ActionPreview:
             ValueError: there is no such action.
         """
         if number > len(self._names):
-            raise ValueError(f"There are {len(self._names)} ways, and no number {number}.")
+            raise ValueError(f"action must be in [1, {len(self._names)}], got {number}.")
         self._picked([number - 1] * self.ahead)

@@ -74,7 +74,7 @@ class TrueTake(Take):
     def __init__(self, recording: Recording, env: Any) -> None:
         self._truth = find_truth(recording.point.start, env)
         if self._truth is None:
-            raise ValueError("Nobody knows the truth of this recording: its start is no engine's.")
+            raise ValueError("This recording has no ground truth: it did not start in an engine.")
         lead_in = recording.point.lead_in[:, 0].tolist()
         self._actions = lead_in + recording.episode.actions.tolist()
         self._before = len(lead_in)
@@ -225,7 +225,7 @@ class ComparisonPanel:
     def _truth(self) -> Beside:
         options = self._recording.point.start.options
         if "engine" not in options:
-            raise ValueError("Nobody knows the truth of this recording: its start is no engine's.")
+            raise ValueError("This recording has no ground truth: it did not start in an engine.")
         size = self._recording.episode.frames.shape[1]
         env = make_named(options["engine"], "the recording", {"size": size}).unwrapped
         return Beside(TrueTake(self._recording, env), env.close)

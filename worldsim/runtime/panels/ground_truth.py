@@ -42,7 +42,9 @@ class GroundTruthPanel:
 
     def __init__(self, place: PlayableEnv) -> None:
         if not place.dreams:
-            raise ValueError("The ghost stands beside a dream, and this is the real thing.")
+            raise ValueError(
+                "Ground truth is shown beside a dream; this environment is the engine itself."
+            )
         self._place = place
         self._env: Any = None
         self._truth: Truth | None = None
@@ -129,7 +131,9 @@ class GroundTruthPanel:
         """
         start, actions = self._start, self._actions[:number]
         if self._truth is None or self._truth.frame(actions) is None:
-            raise ValueError("Nobody knows what is true here: another way was taken than the clip.")
+            raise ValueError(
+                "Ground truth is unavailable: the actions taken differ from those of the clip."
+            )
         kept = len(start.context_frames)
         newest = range(max(1, number - kept + 1), number + 1)
         true = [self._truth.frame(actions[:at]) for at in newest]

@@ -43,7 +43,7 @@ def export(recording: Recording, path: Path, zoom: int | None = None) -> None:
     }
     write = kinds.get(path.suffix.lower())
     if write is None:
-        raise ValueError(f"{path} should end in one of {', '.join(kinds)}.")
+        raise ValueError(f"{path} must end in one of {', '.join(kinds)}.")
     zoom = zoom or max(1, SIDE // max(recording.episode.frames.shape[1:3]))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:

@@ -75,7 +75,7 @@ def read_journal(path: Path) -> Iterator[bytes]:
     """
     with open(path, "rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            raise ValueError(f"{path} is no journal of a recording.")
+            raise ValueError(f"{path} is not a journal of a recording.")
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             length, checksum = _HEAD.unpack(head)
             payload = file.read(length) if length <= _MOST else b""

@@ -330,7 +330,7 @@ def read_recording(folder: Path) -> Recording:
     if folder.name.endswith((JOURNAL, JOURNAL + BAD)):
         folder = _finish_left_over(folder)
     if not (folder / META).is_file():
-        raise ValueError(f"{folder} is no recording: {_nearby(folder)}")
+        raise ValueError(f"{folder} is not a recording: {_nearby(folder)}")
     try:
         meta = read_json(folder / META, "meta of a recording")
         start = read_bytes(folder / START, MOST_BYTES)
@@ -381,7 +381,7 @@ def _nearby(folder: Path) -> str:
     journal = beside if beside.is_file() else next(iter(sorted(journals)), None)
     if journal is not None:
         return f"it was cut short: `worldsim replay '{journal}' --headless` recovers it."
-    return f"it should hold {EPISODE}, {START} and {META}."
+    return f"it must hold {EPISODE}, {START} and {META}."
 
 
 def made_by() -> dict[str, Any]:

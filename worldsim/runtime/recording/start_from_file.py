@@ -66,7 +66,7 @@ def start_from(path: Path, place: PlayableEnv, seed: int, fit: str = "crop") -> 
         said = f" Its {len(frames) - 1} actions are guesses."
     else:
         raise ValueError(
-            f"{path} is nothing to start from: give a picture ({' '.join(PICTURES)}), a clip "
+            f"{path} cannot be started from: give a picture ({' '.join(PICTURES)}), a clip "
             f"({' '.join(CLIPS)}), an episode (.npz) or a recording's folder."
         )
     return start, f"Started from {name}.{said}{strangeness(place, start.context_frames[-1])}"
@@ -195,7 +195,7 @@ def _episode(path: Path) -> Episode:
 def _picture(path: Path) -> np.ndarray:
     image = read_picture(path)
     if image is None:
-        raise ValueError(f"{path} is no picture that can be read.")
+        raise ValueError(f"{path} is not a picture that can be read.")
     return image
 
 
@@ -216,7 +216,7 @@ def _read_clip(path: Path, size: int, fit: str, fps: float) -> np.ndarray:
             if image is not None:
                 frames.append(fitted(image[..., ::-1], size, fit))
     if not frames:
-        raise ValueError(f"{path} is no clip that can be read.")
+        raise ValueError(f"{path} is not a clip that can be read.")
     return np.stack(frames)
 
 

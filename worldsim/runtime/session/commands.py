@@ -127,7 +127,10 @@ class Commands:
         session = self._session
         game = session.game
         if game.lost or game.ended:
-            raise ValueError("There is no way from here: go back, or start again.")
+            raise ValueError(
+                "Action preview is unavailable: the episode has ended. Press Enter for a new start "
+                "or Backspace to rewind."
+            )
 
         def go(actions: list[int]) -> None:
             session.leave_tiles()
@@ -192,7 +195,7 @@ class Commands:
     def _driver(self, _: Any) -> None:
         session = self._session
         if not hasattr(session.controller, "turn"):
-            raise ValueError(f"Nobody but {session.controller.name} can drive here.")
+            raise ValueError(f"Only {session.controller.name} can drive here.")
         session.presenter.notify(f"{session.controller.turn()} drives.")
 
     def _record(self, _: Any) -> None:
@@ -214,7 +217,7 @@ class Commands:
             return
         ghost = GroundTruthPanel(session.game.place)
         if not ghost.knows(session.game.track.start):
-            session.presenter.notify("Nobody knows the truth of this start: here is a new one.")
+            session.presenter.notify("The truth of this start is unknown: a new start was made.")
             session.begin(ghost.new_start(session.draw_seed()), "a start with its truth")
         ghost.follow(session.game.track)
         views.ghost = ghost
@@ -222,7 +225,9 @@ class Commands:
     def _ground(self, _: Any) -> None:
         session, ghost = self._session, self._session.views.ghost
         if ghost is None:
-            raise ValueError("There is no truth to go back to: G shows it beside the dream.")
+            raise ValueError(
+                "Going back to the ground truth needs it on screen: press G to show it."
+            )
         if session.begin(ghost.grounded(session.number), "grounded"):
             session.presenter.notify("The dream stands in the true frames again.")
 

@@ -168,13 +168,19 @@ def test_long_episodes_are_cut_and_short_ones_left_out():
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"video": np.zeros((4, 8, 8, 3), np.uint8), "actions": np.full(4, 3)}, "outside 0 to 2"),
-        ({"video": np.zeros((4, 8, 8, 3), np.uint8), "actions": np.full(4, -1)}, "outside 0 to 2"),
+        (
+            {"video": np.zeros((4, 8, 8, 3), np.uint8), "actions": np.full(4, 3)},
+            "in .0, 2.",
+        ),
+        (
+            {"video": np.zeros((4, 8, 8, 3), np.uint8), "actions": np.full(4, -1)},
+            "in .0, 2.",
+        ),
         ({"video": np.zeros((4, 8, 8, 3), np.uint8), "actions": np.zeros(3, int)}, "as many"),
         ({"video": np.zeros((1, 8, 8, 3), np.uint8), "actions": np.zeros(1, int)}, "at least 2"),
-        ({"video": np.zeros((4, 8, 8), np.uint8), "actions": np.zeros(4, int)}, "frames should"),
-        ({"video": np.zeros((4, 8, 8, 3), np.uint8)}, "should hold video, actions"),
-        ({"video": np.zeros((4, 8, 8, 3)), "actions": np.zeros(4, int)}, r"video should be \|u1"),
+        ({"video": np.zeros((4, 8, 8), np.uint8), "actions": np.zeros(4, int)}, "frames must"),
+        ({"video": np.zeros((4, 8, 8, 3), np.uint8)}, "must hold video, actions"),
+        ({"video": np.zeros((4, 8, 8, 3)), "actions": np.zeros(4, int)}, r"video must be \|u1"),
     ],
 )
 def test_what_is_no_clip_is_one_sentence(tmp_path, arrays, sentence):

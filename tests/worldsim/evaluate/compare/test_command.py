@@ -83,11 +83,11 @@ def test_beside_the_engine_what_is_seen_is_told(small_world, tmp_path, capsys):
 def test_what_cannot_be_compared_gets_one_sentence(tiny_world, make_fake_world, tmp_path, capsys):
     world, out = str(tiny_world), ["--out", str(tmp_path)]
     for worlds, sentence in (
-        ([world], "two worlds or more are compared, got 1"),
-        ([world, f"{world}@speed=3"], "should be WORLD or WORLD@NAME=VALUE"),
+        ([world], "worlds to compare must be >= 2, got 1"),
+        ([world, f"{world}@speed=3"], "must be WORLD or WORLD@NAME=VALUE"),
         ([world, f"{world}@steps=two"], "steps must be a number, got 'two'"),
         ([world, f"{world}@steps=0"], "steps must be at least 1"),
-        ([world, f"{world}@context_noise=2"], "context_noise should be a number from 0"),
+        ([world, f"{world}@context_noise=2"], "context_noise must be a number in "),
         ([world, "dmlab"], "only worlds of one frame_size can be compared"),
     ):
         assert sentence in refused(capsys, "compare", *worlds, *out)

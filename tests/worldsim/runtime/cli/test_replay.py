@@ -121,9 +121,9 @@ def test_headless_says_what_it_is(maze, capsys):
 def test_no_recording_is_one_sentence(tmp_path, fake):
     with pytest.raises(ValueError, match=f"it holds 1, e.g. {fake}"):
         read_recording(fake.parent)
-    with pytest.raises(ValueError, match=r"should hold episode.npz, start.zip and meta.json"):
+    with pytest.raises(ValueError, match=r"must hold episode.npz, start.zip and meta.json"):
         read_recording(tmp_path / "nothing")
-    with pytest.raises(ValueError, match="no journal"):
+    with pytest.raises(ValueError, match="there is no journal"):
         read_recording(tmp_path / "a.journal")
 
 

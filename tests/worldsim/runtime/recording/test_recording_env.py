@@ -124,7 +124,7 @@ def test_a_dream_beside_its_truth_and_dreamt_again(tiny_world, engine, tmp_path,
     env = gymnasium.make("FARDMLab-v0", **kwargs)
     folder = record(env, "FARDMLab-v0", kwargs, tmp_path, frames=5)
     showing = Showing(folder).key("end", "tab")
-    assert "Nobody knows the truth" in showing.shown.status.note
+    assert "has no ground truth" in showing.shown.status.note
     showing.key("tab")
     recorded, again, apart = showing.beside()
     assert again.label == "dreamt again"
@@ -264,7 +264,7 @@ def test_what_cannot_be_written_is_one_sentence(fake):
 
 
 def test_an_unknown_kind_is_one_sentence(fake, tmp_path):
-    with pytest.raises(ValueError, match=r"should end in one of \.gif"):
+    with pytest.raises(ValueError, match=r"must end in one of \.gif"):
         export(read_recording(fake), tmp_path / "a.doc")
 
 

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from worldsim.arguments import at_most, counted_to, hundredths, natural
+from worldsim.paths import asset_names
 
 WORLD = "dmlab"
 SIGNALLED = 128  # and its number: the status of a program that a signal ended
@@ -24,7 +25,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line as options."""
     parser = argparse.ArgumentParser(description="Open a window on a world and play it.")
     add = parser.add_argument_group("which world").add_argument
-    add("--world", metavar="NAME_OR_PATH", help=f"a bundled world ({WORLD}), or a folder")
+    bundled = ", ".join(asset_names("worlds"))
+    add("--world", metavar="NAME_OR_PATH", help=f"a bundled world ({bundled}), or a folder")
     add("--env", metavar="ID", help="play an engine instead, e.g. Maze-v0 or Voxel-v0")
     add(
         "--seed", type=natural, metavar="N", help="of the first start; drawn and shown if not given"

@@ -149,7 +149,7 @@ def _is_ours(filename: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}."
     return f"no command {name!r}; {hint}"
 

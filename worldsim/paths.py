@@ -30,6 +30,11 @@ def asset(*parts: str) -> Path:
     return path
 
 
+def asset_names(folder: str) -> list[str]:
+    """What there is in a folder of assets, e.g. the names of the bundled worlds."""
+    return sorted(path.name for path in asset(folder).iterdir() if path.name[0] not in "._")
+
+
 def check_name(name: object, what: str) -> str:
     """A name that was read from a file, and may become a part of a path.
 

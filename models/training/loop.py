@@ -176,8 +176,7 @@ class Run:
         scores = self.recipe.preview(self.average, path)
         with open(self.out / "log.jsonl", "a") as log:
             log.write(json.dumps({"step": self.step, "preview": scores}) + "\n")
-        numbers = "  ".join(f"{name} {value:.2f}" for name, value in scores.items())
-        print(f"step {self.step}  {numbers}  {path}", flush=True)
+        print(f"step {self.step}  {format_scores(scores)}  {path}", flush=True)
 
     def export(self) -> None:
         """Write the world folder."""
@@ -229,3 +228,12 @@ def _free(path: Path) -> Path:
         numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
         return next(free for free in numbered if not free.exists())
     return path
+
+
+def format_scores(scores: dict[str, float]) -> str:
+    """Scores on one line; those that a short run leaves without a number are named as such."""
+    told = (
+        f"{name} {value:.2f}" if math.isfinite(value) else f"{name} not measured"
+        for name, value in scores.items()
+    )
+    return "  ".join(told)

@@ -57,7 +57,12 @@ def test_the_commands_are_listed():
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("pla", "did you mean play"), ("tarin", "did you mean train"), ("xyz", "there are play")],
+    [
+        ("pla", "did you mean play"),
+        ("tarin", "did you mean train"),
+        ("xyz", "there are play"),
+        ("nosuch", "there are play"),
+    ],
 )
 def test_an_unknown_command_names_the_nearest(name, hint):
     refused = command(name)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 PACE = ("slower", "faster")
-KEEP_TILES = ("pick", "gallery", "slots", "fan", "browse", "record", *PACE)
+TILES = ("gallery", "slots", "fan", "browse")
+KEEP_TILES = ("pick", "record", *TILES, *PACE)
 FAR_SCRUB = 10
 
 
@@ -75,9 +76,14 @@ class Commands:
             OSError: a file or a folder refused.
         """
         session = self._session
-        if session.tiles is not None and command.name not in KEEP_TILES:
+        if session.tiles is not None and not self._keeps_tiles(command.name):
             session.leave_tiles()
         self._table[command.name](command.value)
+
+    def _keeps_tiles(self, name: str) -> bool:
+        """Whether what can be picked stays: not beside what other pictures' key has to say."""
+        own = name not in TILES or name == self._session.tiles_name
+        return name in KEEP_TILES and own
 
     # ---- pictures to pick from ----
 

@@ -249,6 +249,8 @@ class Session:
         """Go to the newest quick save, or to a slot; the next ticks bring it there."""
         way = self.saves.load(self.game.place, slot)
         self._leave_for().follow(self.game.load(way))
+        loaded = f"Slot {slot}" if slot else "The quick save"
+        self.presenter.notify(f"{loaded} is loaded: going back begins here.")
 
     def pause(self) -> None:
         """Stop the world, or let it go on."""

@@ -35,11 +35,13 @@ def compose(
     if status.strip:
         room = room.less(bottom=screen.strip(status.strip))
     told = room
+    message = banner(status, now)
+    if is_choice and message:  # above the pictures, for it would hide what they are called
+        room = room.less(top=screen.text([message], room, colour=_colour(status, message)))
     sizes = (pane.frame.shape[1::-1] for pane in status.panes if pane.frame is not None)
     size = next(sizes, (1, 1))
     if is_choice:
-        # What to do is written over the top, so that the pictures keep their size.
-        screen.panes(status.panes, grid(len(status.panes), size, room), low=True)
+        screen.panes(status.panes, grid(len(status.panes), size, room))
     elif status.panes:
         cells, told = beside(len(status.panes), size, room)
         screen.panes(status.panes, cells)
@@ -52,10 +54,12 @@ def compose(
         screen.text(helped, screen.room())
     elif figures and not is_choice:
         screen.text(figures, told)
-    if message := banner(status, now):
-        waits = status.progress is not None
-        colour = ALARM if message == status.trouble else TEXT
-        low = room.less(bottom=2 * MARGIN * waits)
-        screen.text([message], low, bottom=not is_choice, colour=colour)
+    if message and not is_choice:
+        low = room.less(bottom=2 * MARGIN * (status.progress is not None))
+        screen.text([message], low, bottom=True, colour=_colour(status, message))
     if status.progress is not None:
         screen.bar(status.progress)
+
+
+def _colour(status: Status, message: str) -> tuple[int, int, int]:
+    return ALARM if message == status.trouble else TEXT

@@ -17,6 +17,7 @@ os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
 # Windows would enlarge a window by itself, and blur it.
 os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")
 import pygame
+from pygame._sdl2.video import Window
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 INVISIBLE = ("dummy", "offscreen")
@@ -60,7 +61,8 @@ class Screen:
         pygame.display.set_caption(plain(title))
         self._size = size[0] * zoom, size[1] * zoom
         self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
-        self._full = False
+        self._full, self._at = False, (0, 0)
+        self._handle: Window | None = None
         pygame.font.init()
         self._fonts: dict[int, pygame.font.Font] = {}
 
@@ -68,12 +70,25 @@ class Screen:
         """Take the whole screen, or go back to a window of the size it had."""
         self._full = not self._full
         if self._full:
-            self._size = self._surface.get_size()
+            self._size, self._at = self._surface.get_size(), self._move_to((0, 0))
             self._surface = pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
         else:
             # Asked for at once, a resizable window keeps the size of the screen.
             pygame.display.set_mode(self._size)
             self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
+            self._move_to(self._at)
+
+    def _move_to(self, at: tuple[int, int]) -> tuple[int, int]:
+        """Move the window where there is one screen; where it was.
+
+        Without a window manager a window that takes the whole screen stays where it is, cut off.
+        Where there are several screens there is one, and it chooses the screen.
+        """
+        self._handle = Window.from_display_module()  # kept: pygame's events point to it
+        before = self._handle.position
+        if len(pygame.display.get_desktop_sizes()) == 1:
+            self._handle.position = at
+        return before
 
     def room(self) -> Rect:
         """All of it."""
@@ -93,16 +108,13 @@ class Screen:
         if frame is not None:
             self._place(frame, room)
 
-    def panes(self, panes: tuple[Pane, ...], cells: list[Rect], low: bool = False) -> None:
-        """Draw pictures as large as whole pixels allow, each in its cell, a label on each, at its
-        top or low down.
-        """
+    def panes(self, panes: tuple[Pane, ...], cells: list[Rect]) -> None:
+        """Draw pictures as large as whole pixels allow, each in its cell, a label on each."""
         for pane, cell in zip(panes, cells, strict=True):
             shown = cell if pane.frame is None else self._place(pane.frame, cell)
             if pane.marked:
                 pygame.draw.rect(self._surface, MARK, shown, 2)
-            height = min(self._font.get_height(), shown.height)
-            self._label(pane.label, shown.less(top=low * (shown.height - height)))
+            self._label(pane.label, shown)
 
     def strip(self, strip: Strip) -> int:
         """Draw thumbnails along the lower edge, heat above them; the pixels they take."""
@@ -110,9 +122,12 @@ class Screen:
         heated = any(pane.heat is not None for pane in strip.panes)
         cells = along(len(strip.panes), self.room(), self.line, heated)
         before, row = "", None
-        for pane, cell, heat in zip(strip.panes, cells, heats, strict=True):
+        groups = spans(strip.panes, cells)
+        for at, (pane, cell, heat) in enumerate(zip(strip.panes, cells, heats, strict=True)):
             if pane.frame is not None:
                 self._place(pane.frame, cell, whole=False)
+            else:
+                self._missing(cell)
             if heat:
                 height = max(1, round(cell.height * HEATED * heat / max(heats)))
                 bar = cell.x + 1, cell.y - height, max(1, cell.width - 2), height
@@ -121,10 +136,25 @@ class Screen:
                 before, row = pane.label, cell.y
                 top = cell.y - self.line - heated * int(HEATED * cell.height)
                 pygame.draw.line(self._surface, TEXT, (cell.x, top), (cell.x, cell.y + cell.height))
-                label = self._font.render(plain(pane.label), True, TEXT)
+                label = self._fitting(pane.label, groups[at] - MARGIN)
                 self._surface.blit(label, (cell.x + 3, top))
         room = self.room()
         return room.height - (cells[0].y - self.line - heated * int(HEATED * cells[0].height))
+
+    def _missing(self, cell: Rect) -> None:
+        """A frame that is remembered, but whose picture is gone, as it is after a load."""
+        pygame.draw.rect(self._surface, GRID, pygame.Rect(cell).inflate(-2, -2), 1)
+        mark = self._font.render("?", True, GRID)
+        self._surface.blit(mark, mark.get_rect(center=pygame.Rect(cell).center))
+
+    def _fitting(self, text: str, width: int) -> "pygame.Surface":
+        """A label in letters that fit into a width; cut where the smallest do not."""
+        for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):
+            label = self._sized(pixels).render(plain(text), True, TEXT)
+            if label.get_width() <= width:
+                return label
+        shown = pygame.Rect(0, 0, max(1, min(width, label.get_width())), label.get_height())
+        return label.subsurface(shown)
 
     def curve(self, values: tuple[float, ...], room: Rect) -> None:
         """Draw values as a curve that fills the room."""
@@ -148,10 +178,12 @@ class Screen:
         told = self._font.render(f"{values[-1]:.1f} dB", True, TEXT)
         self._surface.blit(told, (box.x + 2, box.y), (0, 0, box.width, box.height))
 
-    def text(
-        self, lines: list[str], room: Rect, bottom: bool = False, colour: tuple = TEXT
-    ) -> None:
-        """Write lines on a shade, at the top or bottom of a room; a tab begins a second column."""
+    def text(self, lines: list[str], room: Rect, bottom: bool = False, colour: tuple = TEXT) -> int:
+        """Write lines on a shade, at the top or bottom of a room; a tab begins a second column.
+
+        Returns:
+            The pixels that they take.
+        """
         font, lines = self._font, [plain(line) for line in lines]
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):  # so that all of it fits
             font = self._sized(pixels)
@@ -170,6 +202,7 @@ class Screen:
                 shade.blit(image, (MARGIN + place * second, MARGIN // 2 + number * step))
         top = room.y + room.height - size[1] if bottom else room.y
         self._surface.blit(shade, (room.x, top))
+        return min(size[1], room.height)
 
     def _label(self, text: str, shown: Rect) -> None:
         label = self._font.render(plain(text), True, TEXT)
@@ -217,6 +250,19 @@ class Screen:
         if pixels not in self._fonts:
             self._fonts[pixels] = pygame.font.Font(None, pixels)
         return self._fonts[pixels]
+
+
+def spans(panes: tuple[Pane, ...], cells: list[Rect]) -> list[int]:
+    """Pixels from each cell to the right end of the last that has its label, in its row."""
+    ends: list[int] = []
+    for at in reversed(range(len(panes))):
+        goes_on = (
+            at + 1 < len(panes)
+            and panes[at + 1].label == panes[at].label
+            and cells[at + 1].y == cells[at].y
+        )
+        ends.append(ends[-1] if goes_on else cells[at].x + cells[at].width)
+    return [end - cell.x for end, cell in zip(reversed(ends), cells, strict=True)]
 
 
 def plain(text: str) -> str:

@@ -91,6 +91,22 @@ def test_an_empty_slot_is_one_sentence(played):
     assert "All slots are empty" in played.key("f6").note
 
 
+def test_one_kind_of_pictures_gives_way_to_what_another_has_to_say(played):
+    """The starts stayed under the sentence that all slots are empty, and 1 began one of them."""
+    played.key("tab", "f6")
+    assert "All slots are empty" in played.note
+    assert not played.panes
+    played.walk(2).key("ctrl+2", "tab", "f6")
+    assert [pane.label for pane in played.panes[:2]] == ["1 empty", "2 "]
+    played.key("f6")
+    assert not played.panes
+
+
+def test_a_load_says_that_going_back_begins_anew(played):
+    played.walk(2).key("f5").walk(2).key("f9").settle()
+    assert "The quick save is loaded: going back begins here" in played.note
+
+
 def test_a_slot_is_written_over_and_the_quick_save_is_another(played, tmp_path):
     played.walk(2).key("ctrl+1", "f5").walk(2).key("ctrl+1").walk(2)
     played.key("1").settle()

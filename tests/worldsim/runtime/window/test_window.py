@@ -142,6 +142,26 @@ def test_figures_and_help_come_and_go(window, session):
     Driven(window, session).run(play)
 
 
+def test_the_whole_screen_begins_at_its_corner(window, session):
+    """No window manager moves it there, and the picture was cut off; back, it is where it was."""
+
+    def place(driven):
+        told = xdotool("getwindowgeometry", "--shell", driven.number).stdout.decode().split()
+        return told[1:5]  # X, Y, WIDTH, HEIGHT
+
+    def play(driven):
+        until(lambda: session.game)
+        xdotool("windowmove", driven.number, 300, 200)
+        until(lambda: "X=300" in place(driven))
+        before = place(driven)
+        driven.key("key", "F11")
+        until(lambda: place(driven)[:2] == ["X=0", "Y=0"] and place(driven)[2] != before[2])
+        driven.key("key", "F11")
+        until(lambda: place(driven) == before)
+
+    Driven(window, session).run(play)
+
+
 def test_escape_ends_within_a_moment(window, session):
     def play(driven):
         until(lambda: session.game)

@@ -1,0 +1,67 @@
+"""What a window draws, read back from pixels that no display shows."""
+
+import os
+import subprocess
+import sys
+
+from tests.support.players import ROOT, SECONDS
+
+DRAWN = """
+import numpy as np
+from worldsim.runtime.core.pane_layout import Pane, Rect, Strip, along
+from worldsim.runtime.core.status import Status
+from worldsim.runtime.window.compose import compose
+from worldsim.runtime.window.screen import Screen, pygame, spans
+
+def pixels():
+    return pygame.surfarray.array3d(screen._surface).swapaxes(0, 1)
+
+screen = Screen("a", (16, 16), 40)
+white = np.full((16, 16, 3), 255, np.uint8)
+"""
+
+
+def drawn(code):
+    """Run lines after DRAWN on SDL's display without a screen."""
+    env = os.environ | {"SDL_VIDEODRIVER": "dummy", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", DRAWN + code], env=env, capture_output=True, timeout=SECONDS
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_the_title_of_a_choice_hides_no_picture():
+    """It was written over the thumbnails' names."""
+    drawn("""
+panes = tuple(Pane(white, "") for _ in range(4))
+told = Status(state="choosing", panes=panes, note="Pick a start, and walk on. " * 9)
+compose(screen, None, told, [], [], 0.0)
+columns = (pixels() == 255).all(-1).mean(axis=1)
+first = int((columns > 0.6).argmax())
+assert (columns[first : first + 16] > 0.6).all() and not (columns[:first] > 0.6).any()
+""")
+
+
+def test_a_group_of_thumbnails_keeps_its_name_to_itself():
+    drawn("""
+panes = tuple(Pane(white // 4, name) for name in ("recent_coarse", *["window"] * 9))
+room = screen.room()
+cells = along(10, room, screen.line)
+widths = spans(panes, cells)
+assert widths[0] == cells[0].width and widths[1] == sum(
+    cell.width for cell in cells[1:] if cell.y == cells[1].y
+)
+screen.clear()
+screen.strip(Strip(panes[:1] + tuple(Pane(white // 4, "") for _ in range(9))))
+top = pixels()[: cells[0].y]
+assert (top > 90).any() and not (top[:, cells[1].x + 1 :] > 90).any()
+""")
+
+
+def test_a_frame_whose_picture_is_gone_is_seen_to_be_remembered():
+    drawn("""
+screen.clear()
+screen.strip(Strip((Pane(None, "keyframes"),)))
+cell = along(1, screen.room(), screen.line)[0]
+assert pixels()[cell.y + 2 :, cell.x + 2 : cell.x + cell.width - 2].any()
+""")

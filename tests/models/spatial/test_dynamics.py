@@ -119,9 +119,14 @@ def test_without_memory_everything_is_invented(dynamics):
     assert (carry.bank.ids != EMPTY).sum(dim=1).tolist() == [1] * ROWS  # and is remembered
 
 
-def test_what_memory_shows_is_not_written_again(dynamics):
-    """Write once: where the newest frame was seen, and not much nearer, its alpha is zero."""
-    carry = begun(dynamics)
+def test_what_memory_shows_is_not_written_again(dynamics, monkeypatch):
+    """Write once: where memory has the newest frame's colour, and not from much farther away, its
+    alpha is zero.
+    """
+    carry, views, rendered = begun(dynamics), [], dynamics._render
+    monkeypatch.setattr(
+        dynamics, "_render", lambda *inputs: views.append(rendered(*inputs)) or views[-1]
+    )
     for t in range(5):
         actions, noise = step_of(dynamics, t, ROWS)
         number = carry.frame[0].item()
@@ -131,7 +136,9 @@ def test_what_memory_shows_is_not_written_again(dynamics):
             if not len(slot):
                 continue
             alpha = carry.bank.rgba[row, slot[0], ..., 3] > 0
-            assert alpha[~carry.seen[row]].all()
+            view = views[-1]
+            assert torch.equal(alpha, view.first_hand[row])
+            assert alpha[~(view.mask | view.doubtful)[row]].all()
             assert not carry.bank.true[row, slot[0]]
             assert alpha.float().mean() < 1 or not carry.seen[row].any()
 

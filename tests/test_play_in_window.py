@@ -29,7 +29,9 @@ def screen(display, monkeypatch):
 @pytest.fixture
 def playing(screen, engine, tiny_world, tmp_path):
     kept = ["--record", tmp_path / "recordings", "--saves", tmp_path / "saves"]
-    started = Program("play.py", "--world", tiny_world, "--seed", 3, "--spawn", 0, *kept, zoom=ZOOM)
+    started = Program(
+        "play.py", "--world", tiny_world, "--seed", 3, "--spawn", 0, "--no-hud", *kept, zoom=ZOOM
+    )
     yield started
     started.end()
 
@@ -38,7 +40,7 @@ def test_a_first_evening(playing, tmp_path):
     """Move, rewind, save, load, fan, memory, record, help; the ghost comes after."""
     saves, recordings = tmp_path / "saves" / "tiny", tmp_path / "recordings"
     until(lambda: list(recordings.glob("*.journal")))  # it is open and runs on
-    playing.keys("h", "p")
+    playing.keys("p")
     plain = playing.picture("paused")
     playing.down("BackSpace")
     playing.until_shown(lambda now: not np.array_equal(now, plain), "rewound")

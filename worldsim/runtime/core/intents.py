@@ -62,7 +62,7 @@ INTENTS = (
     Intent(name="more_noise", keys=("=",), help="with more noise: steadier, trusting old views"),
     Intent(name="memory", keys=("i",), help="what the dream remembers", how="toggle"),
     Intent(name="attention", keys=("o",), help="what its newest frame looked at", how="toggle"),
-    Intent(name="hud", keys=("h",), help="figures on or off", how="view"),
+    Intent(name="hud", keys=("h",), help="figures: a bar, all of them, none", how="view"),
     Intent(name="fullscreen", keys=("f11",), help="the whole screen, or a window", how="view"),
     Intent(name="help", keys=("f1", "pad back"), help="this help", how="view"),
 )
@@ -79,6 +79,15 @@ FILM_INTENTS = (
     *(i for i in INTENTS if i.name in ("hud", "fullscreen", "help")),
 )
 """What a recording can be asked for."""
+
+HINTED = {
+    "rewind": "back in time",
+    "ghost": "the truth",
+    "save": "save",
+    "load": "load",
+    "help": "all keys",
+}
+"""Intents that a player is told of unasked, in a word or two; the last one in any case."""
 
 SHOWN = {"escape": "Esc", "return": "Enter", "page up": "PgUp", "page down": "PgDn"}
 
@@ -153,6 +162,17 @@ def help_rows(
     names = _Printed(layout, actions, intents)
     rows = _action_rows(actions, names, pads)
     return rows + [(printed(intent, pads, names), intent.help) for intent in intents]
+
+
+def key_hints(
+    actions: ActionSet, intents: tuple[Intent, ...] = INTENTS, layout: Layout = US
+) -> list[tuple[str, str]]:
+    """What a player needs in the first minute: one (key, meaning) an action, then of HINTED."""
+    names = _Printed(layout, actions, intents)
+    known = {intent.name: intent for intent in intents}
+    moves = [(keys.split(" ")[0], name) for keys, name in _action_rows(actions, names)]
+    rest = [(name, printed(known[name], names=names)) for name in HINTED if name in known]
+    return moves + [(keys.split(" ")[0], HINTED[name]) for name, keys in rest]
 
 
 class _Printed:

@@ -75,6 +75,17 @@ class Status:
     strip: Strip = NO_STRIP
 
 
+STATES = {"running": "playing", "waiting": "waiting for a key", "choosing": "pick a picture"}
+
+
+def plain_words(status: Status) -> str:
+    """What anybody wants to know, in plain words."""
+    state = STATES.get(status.state, status.state)
+    pace = f"{status.fps:.1f} frames a second" if status.fps else ""
+    recorded = status.recording.replace("REC", "recording", 1)
+    return "   ".join(filter(None, (status.title, state, pace, recorded)))
+
+
 def hud_lines(status: Status) -> list[str]:
     """The figures as short lines, top to bottom."""
     if status.seed is None:

@@ -1,24 +1,41 @@
-"""What goes where in a window: pictures first, then what is written; nothing hides a label, the
-strip, or what is compared. Draws through a Screen.
+"""What goes where in a window: the picture has a room of its own, what is written stands below and
+beside it; nothing hides a label, the strip, or what is compared. Draws through a Screen.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from worldsim.runtime.core.pane_layout import beside, grid
+from worldsim.runtime.core.pane_layout import Rect, beside, grid
 from worldsim.runtime.core.status import Status, banner
 from worldsim.runtime.session.state import State
 from worldsim.runtime.window.screen import ALARM, MARGIN, TEXT, Screen
 
 CHOOSING = State.CHOOSING.value
+SIDE = 3  # the side panel takes this part of the width
+
+
+class Around(NamedTuple):
+    """What is shown around a picture.
+
+    Attributes:
+        words: a line below it; with the hints the foot, which is left out where both are empty.
+        hints: keys and what they do, for the line above the words.
+        figures: lines of the side panel; none for no panel.
+        trends: a name and its newest values each, as curves in the side panel.
+        helped: lines over everything; none for no help.
+    """
+
+    words: str = ""
+    hints: Sequence[tuple[str, str]] = ()
+    figures: Sequence[str] = ()
+    trends: Sequence[tuple[str, Sequence[float]]] = ()
+    helped: Sequence[str] = ()
 
 
 def compose(
-    screen: Screen,
-    frame: np.ndarray | None,
-    status: Status,
-    figures: list[str],
-    helped: list[str],
-    now: float,
+    screen: Screen, frame: np.ndarray | None, status: Status, around: Around, now: float
 ) -> None:
     """Draw one moment.
 
@@ -26,39 +43,79 @@ def compose(
         screen: where.
         frame: uint8 `[H,W,3]`, shown where there are no panes; None for nothing.
         status: the rest of what is to be seen.
-        figures: lines in a corner; none while something is chosen.
-        helped: lines over everything; none for no help.
+        around: what is shown around it.
         now: the clock's time, for what moves while one waits.
     """
     screen.clear()
-    room, is_choice = screen.room(), status.state == CHOOSING
+    room = screen.room()
+    if around.words or around.hints:
+        room = _foot(screen, around, room)
+    if around.figures and status.state != CHOOSING:
+        room = _side(screen, around, room)
     if status.strip:
-        room = room.less(bottom=screen.strip(status.strip))
-    told = room
+        room = room.less(bottom=screen.strip(status.strip, room))
     message = banner(status, now)
-    if is_choice and message:  # above the pictures, for it would hide what they are called
+    if status.state == CHOOSING:
+        _choice(screen, status, message, room)
+    else:
+        told = _picture(screen, frame, status, room)
+        if status.recording and not around.words:
+            screen.text([status.recording], told)
+    if around.helped:
+        screen.text(list(around.helped), screen.room())
+    if message and status.state != CHOOSING:
+        low = room.less(bottom=2 * MARGIN * (status.progress is not None))
+        screen.text([message], low, bottom=True, colour=_colour(status, message))
+    if status.progress is not None:
+        screen.bar(status.progress, room)
+
+
+def _foot(screen: Screen, around: Around, room: Rect) -> Rect:
+    """Draw the foot; the room that is left."""
+    foot = room.less(top=room.height - screen.foot)
+    screen.fill(foot)
+    if around.hints:
+        screen.keycaps(around.hints, foot.less(bottom=foot.height // 2))
+    screen.words(around.words, foot.less(top=foot.height // 2))
+    return room.less(bottom=screen.foot)
+
+
+def _side(screen: Screen, around: Around, room: Rect) -> Rect:
+    """Draw the side panel; the room that is left."""
+    width = room.width // SIDE
+    side = room.less(left=room.width - width)
+    screen.fill(side)
+    below = side.less(top=screen.text(list(around.figures), side))
+    for label, values in around.trends:
+        screen.trend(label, values, below.less(bottom=below.height - 4 * screen.line))
+        below = below.less(top=4 * screen.line)
+    return room.less(right=width)
+
+
+def _choice(screen: Screen, status: Status, message: str, room: Rect) -> None:
+    """Pictures to pick from, and above them what to do, for it would hide what they are called."""
+    if message:
         room = room.less(top=screen.text([message], room, colour=_colour(status, message)))
-    sizes = (pane.frame.shape[1::-1] for pane in status.panes if pane.frame is not None)
-    size = next(sizes, (1, 1))
-    if is_choice:
-        screen.panes(status.panes, grid(len(status.panes), size, room))
-    elif status.panes:
-        cells, told = beside(len(status.panes), size, room)
+    screen.panes(status.panes, grid(len(status.panes), _size(status), room))
+
+
+def _picture(screen: Screen, frame: np.ndarray | None, status: Status, room: Rect) -> Rect:
+    """The frame, or what is compared with the curve beside it; the room for a few words."""
+    told = room
+    if status.panes:
+        cells, told = beside(len(status.panes), _size(status), room)
         screen.panes(status.panes, cells)
     else:
         screen.picture(frame, room)
     if status.curve:
         told, below = told.halves()
         screen.curve(status.curve, below.less(*[MARGIN] * 4))
-    if helped:
-        screen.text(helped, screen.room())
-    elif figures and not is_choice:
-        screen.text(figures, told)
-    if message and not is_choice:
-        low = room.less(bottom=2 * MARGIN * (status.progress is not None))
-        screen.text([message], low, bottom=True, colour=_colour(status, message))
-    if status.progress is not None:
-        screen.bar(status.progress)
+    return told
+
+
+def _size(status: Status) -> tuple[int, int]:
+    sizes = (pane.frame.shape[1::-1] for pane in status.panes if pane.frame is not None)
+    return next(sizes, (1, 1))
 
 
 def _colour(status: Status, message: str) -> tuple[int, int, int]:

@@ -5,9 +5,11 @@ pygame. Listens to nothing.
 import os
 import re
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
+from worldsim.paths import asset
 from worldsim.runtime.core.pane_layout import HEATED, Pane, Rect, Strip, along
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -26,10 +28,11 @@ BLACK, TEXT, SHADE = (0, 0, 0), (255, 255, 255), (0, 0, 0, 150)
 # Okabe and Ito's palette: told apart by every kind of eye, and in grey.
 BAR, ALARM, MARK, HEAT = (0, 158, 115), (240, 228, 66), (86, 180, 233), (230, 159, 0)
 GRID = (110, 110, 110)
+FOOT, CAP, TOLD = (24, 24, 28), (60, 60, 68), (200, 200, 205)
 CURVE_RANGE = (5.0, 35.0)  # dB
 SMALLEST_FONT, LARGEST_FONT, MARGIN = 12, 60, 8
 MOST_LETTERS = 1000  # of a line; SDL refuses pictures that are too wide
-FONT_SHARE = 32  # letters are this part of the window, so that they can be read on any screen
+FONT_SHARE = 42  # letters are this part of the window, so that they can be read on any screen
 
 
 class NoDisplay(ValueError):
@@ -44,6 +47,7 @@ class Screen:
         size: width and height of the picture in pixels.
         zoom: screen pixels a pixel; None for a window of a comfortable size.
         advice: what to do where there is no display.
+        footed: whether it opens with room for a foot below the picture.
 
     Raises:
         NoDisplay: there is no display.
@@ -55,16 +59,19 @@ class Screen:
         size: tuple[int, int],
         zoom: int | None = None,
         advice: str = "Use --headless N to run N frames without one, or set DISPLAY.",
+        footed: bool = False,
     ) -> None:
         _open_display(advice)
         zoom = zoom or max(1, comfortable(pygame.display.get_desktop_sizes()) // max(size))
         pygame.display.set_caption(plain(title))
         self._size = size[0] * zoom, size[1] * zoom
+        pygame.font.init()
+        self._fonts: dict[int, pygame.font.Font] = {}
+        if footed:
+            self._size = self._size[0], self._size[1] + self._foot_of(self._size)
         self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
         self._full, self._at = False, (0, 0)
         self._handle: Window | None = None
-        pygame.font.init()
-        self._fonts: dict[int, pygame.font.Font] = {}
 
     def fullscreen(self) -> None:
         """Take the whole screen, or go back to a window of the size it had."""
@@ -95,6 +102,14 @@ class Screen:
         return Rect(0, 0, *self._surface.get_size())
 
     @property
+    def foot(self) -> int:
+        """Pixels of a foot: a line of key hints and a line of words."""
+        return self._foot_of(self._surface.get_size())
+
+    def _foot_of(self, size: tuple[int, int]) -> int:
+        return 2 * (self._sized(letter_pixels(size)).get_linesize() + MARGIN)
+
+    @property
     def line(self) -> int:
         """Pixels from one line of text to the next."""
         return self._font.get_linesize()
@@ -116,11 +131,11 @@ class Screen:
                 pygame.draw.rect(self._surface, MARK, shown, 2)
             self._label(pane.label, shown)
 
-    def strip(self, strip: Strip) -> int:
-        """Draw thumbnails along the lower edge, heat above them; the pixels they take."""
+    def strip(self, strip: Strip, room: Rect) -> int:
+        """Draw thumbnails along a room's lower edge, heat above them; the pixels they take."""
         heats = [pane.heat or 0.0 for pane in strip.panes]
         heated = any(pane.heat is not None for pane in strip.panes)
-        cells = along(len(strip.panes), self.room(), self.line, heated)
+        cells = along(len(strip.panes), room, self.line, heated)
         before, row = "", None
         groups = spans(strip.panes, cells)
         for at, (pane, cell, heat) in enumerate(zip(strip.panes, cells, heats, strict=True)):
@@ -138,8 +153,9 @@ class Screen:
                 pygame.draw.line(self._surface, TEXT, (cell.x, top), (cell.x, cell.y + cell.height))
                 label = self._fitting(pane.label, groups[at] - MARGIN)
                 self._surface.blit(label, (cell.x + 3, top))
-        room = self.room()
-        return room.height - (cells[0].y - self.line - heated * int(HEATED * cells[0].height))
+        return (
+            room.y + room.height - (cells[0].y - self.line - heated * int(HEATED * cells[0].height))
+        )
 
     def _missing(self, cell: Rect) -> None:
         """A frame that is remembered, but whose picture is gone, as it is after a load."""
@@ -224,11 +240,60 @@ class Screen:
         self._surface.blit(pygame.transform.scale(image, size), at)
         return Rect(*at, *size)
 
-    def bar(self, done: float) -> None:
-        """Draw a progress bar along the lower edge."""
-        width, height = self._surface.get_size()
-        self._surface.fill((60, 60, 60), (0, height - MARGIN, width, MARGIN))
-        self._surface.fill(BAR, (0, height - MARGIN, round(width * done), MARGIN))
+    def bar(self, done: float, room: Rect) -> None:
+        """Draw a progress bar along the lower edge of a room."""
+        top = room.y + room.height - MARGIN
+        self._surface.fill((60, 60, 60), (room.x, top, room.width, MARGIN))
+        self._surface.fill(BAR, (room.x, top, round(room.width * done), MARGIN))
+
+    def words(self, text: str, room: Rect) -> None:
+        """Write one line into a room, in letters that fit."""
+        label = self._fitting(text, room.width - 2 * MARGIN)
+        middle = room.y + (room.height - label.get_height()) // 2
+        self._surface.blit(label, (room.x + MARGIN, middle))
+
+    def keycaps(self, hints: Sequence[tuple[str, str]], room: Rect) -> None:
+        """Draw keys with what they do beside them, as many as fit into a line; the last one in any
+        case.
+        """
+        images = [self._keycap(*hint) for hint in hints]
+        last, left = images[-1], room.x + MARGIN
+        for image in images[:-1]:
+            if left + image.get_width() + last.get_width() > room.x + room.width - 2 * MARGIN:
+                break
+            self._surface.blit(image, (left, room.y))
+            left += image.get_width() + MARGIN
+        self._surface.blit(last, (room.x + room.width - last.get_width() - MARGIN, room.y))
+
+    def _keycap(self, key: str, meaning: str) -> "pygame.Surface":
+        font = self._sized(max(SMALLEST_FONT, self._font_pixels() - 2))
+        name, told = font.render(plain(key), True, TEXT), font.render(plain(meaning), True, TOLD)
+        cap = pygame.Rect(0, 2, name.get_width() + MARGIN, self.line + 2)
+        image = pygame.Surface((cap.width + told.get_width() + MARGIN // 2, self.line + MARGIN))
+        image.fill(FOOT)
+        pygame.draw.rect(image, CAP, cap, border_radius=4)
+        pygame.draw.rect(image, TOLD, cap, 1, border_radius=4)
+        image.blit(name, name.get_rect(center=cap.center))
+        image.blit(told, told.get_rect(midleft=(cap.right + MARGIN // 2, cap.centery)))
+        return image
+
+    def fill(self, room: Rect) -> None:
+        """Colour a room as what is not the picture."""
+        self._surface.fill(FOOT, room)
+
+    def trend(self, label: str, values: Sequence[float], room: Rect) -> None:
+        """Draw values as a small curve from nought to their greatest, the newest as a number."""
+        self.words(f"{label} {values[-1]:.0f}", room.less(bottom=room.height - self.line))
+        low, most = room.less(top=self.line, left=MARGIN, right=MARGIN, bottom=2), max(values)
+        points = [
+            (
+                low.x + low.width * at / max(len(values) - 1, 1),
+                low.y + low.height * (1 - value / most if most else 1),
+            )
+            for at, value in enumerate(values)
+        ]
+        if len(points) > 1:
+            pygame.draw.lines(self._surface, MARK, False, points, 2)
 
     def flip(self) -> None:
         """Bring what was drawn to the screen."""
@@ -243,13 +308,17 @@ class Screen:
         return self._sized(self._font_pixels())
 
     def _font_pixels(self) -> int:
-        share = min(self._surface.get_size()) // FONT_SHARE
-        return min(max(share, SMALLEST_FONT), LARGEST_FONT)
+        return letter_pixels(self._surface.get_size())
 
     def _sized(self, pixels: int) -> pygame.font.Font:
         if pixels not in self._fonts:
-            self._fonts[pixels] = pygame.font.Font(None, pixels)
+            self._fonts[pixels] = pygame.font.Font(str(asset("fonts", "DejaVuSans.ttf")), pixels)
         return self._fonts[pixels]
+
+
+def letter_pixels(size: tuple[int, int]) -> int:
+    """How high letters are in a window of this size."""
+    return min(max(min(size) // FONT_SHARE, SMALLEST_FONT), LARGEST_FONT)
 
 
 def spans(panes: tuple[Pane, ...], cells: list[Rect]) -> list[int]:

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from worldsim.runtime.core.clock import Clock
-from worldsim.runtime.core.intents import Intent
+from worldsim.runtime.core.intents import Intent, key_hints
 from worldsim.runtime.core.moves import Step
 from worldsim.runtime.core.sinks import Sink
-from worldsim.runtime.core.status import Status, help_lines, hud_lines
+from worldsim.runtime.core.status import Status, help_lines, hud_lines, plain_words
 from worldsim.runtime.session.command_queue import Keys
-from worldsim.runtime.window.compose import compose
+from worldsim.runtime.window.compose import Around, compose
 from worldsim.runtime.window.display_loss import on_display_loss
 from worldsim.runtime.window.gamepad import Gamepads
 from worldsim.runtime.window.keyboard import Keyboard
@@ -36,6 +36,10 @@ POLL_SECONDS = 0.004
 REDRAW_SECONDS = 0.1  # at least so often, so that waiting is seen to go on
 PATIENCE_SECONDS = 5.0  # for a network that does not come back when the player wants to leave
 HINT_SECONDS = 4.0
+FIRST_SECONDS = 10.0  # the keys are named for so long,
+IDLE_SECONDS = 8.0  # and again when none was pressed for so long
+NOTHING, WORDS, FIGURES = range(3)  # what H goes through
+TREND = 120  # values of a curve
 BUSY_SECONDS, BUSY = 1.0, "One moment "  # a session that says nothing for so long is busy
 
 
@@ -83,7 +87,7 @@ class Window(Sink):
         title: what the window is called.
         size: width and height of the frames in pixels.
         zoom: screen pixels a pixel; None for a window of a comfortable size.
-        hud: whether the figures are shown at first.
+        hud: whether there is a line of words and hints below the picture at first.
         fullscreen: whether it takes the whole screen at first.
         clock: must be the session's.
         redraw: seconds after which a picture that did not change is drawn again.
@@ -109,11 +113,14 @@ class Window(Sink):
         self._redraw = redraw
         self.beats: deque[float] = deque(maxlen=4096)
         self._clock = clock or Clock()
-        self._screen = Screen(title, size, zoom)
+        self._screen = Screen(title, size, zoom, footed=hud)
         if fullscreen:
             self._screen.fullscreen()
         self._pads, self._keyboard = Gamepads(), Keyboard()
-        self._hud, self._help = hud, False
+        self._hud, self._help = WORDS if hud else NOTHING, False
+        self._trends = {name: deque[float](maxlen=TREND) for name in ("ms a frame", "sharpness %")}
+        self._met_at: float | None = None  # when the world could be played first
+        self._touched_at = self._clock.now()
         self._shot = Shot(None, Status(title=title), None)
         self._drawn: Shot | None = None
         self._drawn_at = 0.0
@@ -130,11 +137,14 @@ class Window(Sink):
     def step(self, step: Step) -> None:
         """Remember the key press a frame answers."""
         self._pressed_at = step.pressed_at or self._pressed_at
+        self._trends["ms a frame"].append(1000 * step.seconds)
 
     def show(self, frame: np.ndarray | None, status: Status) -> None:
         """Put the newest picture where the window finds it; what was not shown yet is gone."""
         self._shot = Shot(frame, status, self._pressed_at)
         self._heard_at = self._clock.now()
+        if status.drift is not None:
+            self._trends["sharpness %"].append(100 * status.drift)
 
     # ---- the main thread ----
 
@@ -204,12 +214,13 @@ class Window(Sink):
 
     def _key(self, answer: Intent | str | None) -> None:
         """Carry out what only the window can, or show a hint."""
+        self._touched_at = self._clock.now()
         if answer is None:
             return
         if isinstance(answer, str):
             self._hint, self._hint_until = answer, self._clock.now() + HINT_SECONDS
         elif answer.name == "hud":
-            self._hud = not self._hud
+            self._hud = (self._hud + 1) % (FIGURES + 1)
         elif answer.name == "help":
             self._help = not self._help
         elif answer.name == "fullscreen":
@@ -225,7 +236,7 @@ class Window(Sink):
         if self._help and keys.actions is not None:
             keys.layout = self._keyboard.layout()
             helped = help_lines(keys.actions, keys.intents, self._pads.any, keys.layout)
-        compose(self._screen, shot.frame, status, self._figures(status), helped, now)
+        compose(self._screen, shot.frame, status, self._around(status, keys, now, helped), now)
         self._screen.flip()
         self._count(shot)
         self._drawn, self._drawn_at = shot, now
@@ -243,10 +254,27 @@ class Window(Sink):
             photon_ms=self._photon_ms,
         )
 
-    def _figures(self, status: Status) -> list[str]:
-        if self._hud:
-            return hud_lines(status)
-        return [status.recording] if status.recording else []
+    def _around(self, status: Status, keys: Keys, now: float, helped: list[str]) -> Around:
+        """What is shown around the picture: more, the more often H was pressed."""
+        if self._hud == NOTHING:
+            return Around(helped=helped)
+        hints = self._hints(status, keys, now)
+        figures, trends = [], []
+        if self._hud == FIGURES and not helped:
+            figures = hud_lines(status)
+            trends = [(name, tuple(kept)) for name, kept in self._trends.items() if kept]
+        return Around(plain_words(status), hints, figures, trends, helped)
+
+    def _hints(self, status: Status, keys: Keys, now: float) -> list[tuple[str, str]]:
+        """The keys, at first, when nothing is pressed for a while, and after one without a use."""
+        if keys.actions is None or status.progress is not None:
+            return []
+        self._met_at = now if self._met_at is None else self._met_at
+        idle = now > self._touched_at + IDLE_SECONDS
+        if not (idle or now < self._met_at + FIRST_SECONDS or now < self._hint_until):
+            return []
+        keys.layout = self._keyboard.layout()
+        return key_hints(keys.actions, keys.intents, keys.layout)
 
     def _count(self, shot: Shot) -> None:
         """Take the time of what has just become visible."""

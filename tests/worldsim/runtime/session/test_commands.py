@@ -19,7 +19,8 @@ from worldsim.runtime.cli.rollout import Calls
 from worldsim.runtime.core.bindings import Bindings, read_bindings
 from worldsim.runtime.core.control import Keyboard, RandomWalk
 from worldsim.runtime.core.drivers import Drivers, Follower
-from worldsim.runtime.core.intents import INTENTS, printed
+from worldsim.runtime.core.intents import INTENTS, key_hints, printed
+from worldsim.runtime.core.key_press import US
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.pane_layout import Rect, along, beside, grid
 from worldsim.runtime.core.playable_env import PlayableEnv
@@ -798,3 +799,13 @@ def test_watching_attention_changes_nothing_and_adds_up(tiny_world):
     heats = watch.heats(recollect(world, state))
     assert sum(map(sum, heats)) == pytest.approx(1, abs=1e-4)
     assert sum(heats[2]) > 0
+
+
+def test_the_keys_of_the_first_minute_are_named():
+    """Nothing named the keys that move until a wrong one was pressed."""
+    hints = dict(key_hints(load_actions("dmlab")))
+    assert {"left", "right", "forward", "back in time", "save", "the truth"} <= set(hints.values())
+    assert list(hints)[-1] == "F1"
+    french = key_hints(load_actions("dmlab"), layout={**US, "w": "z", "a": "q"})
+    assert ("Z", "forward") in french
+    assert ("Q", "left") in french

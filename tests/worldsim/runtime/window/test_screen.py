@@ -10,7 +10,7 @@ DRAWN = """
 import numpy as np
 from worldsim.runtime.core.pane_layout import Pane, Rect, Strip, along
 from worldsim.runtime.core.status import Status
-from worldsim.runtime.window.compose import compose
+from worldsim.runtime.window.compose import Around, compose
 from worldsim.runtime.window.screen import Screen, pygame, spans
 
 def pixels():
@@ -35,7 +35,7 @@ def test_the_title_of_a_choice_hides_no_picture():
     drawn("""
 panes = tuple(Pane(white, "") for _ in range(4))
 told = Status(state="choosing", panes=panes, note="Pick a start, and walk on. " * 9)
-compose(screen, None, told, [], [], 0.0)
+compose(screen, None, told, Around(), 0.0)
 columns = (pixels() == 255).all(-1).mean(axis=1)
 first = int((columns > 0.6).argmax())
 assert (columns[first : first + 16] > 0.6).all() and not (columns[:first] > 0.6).any()
@@ -52,7 +52,7 @@ assert widths[0] == cells[0].width and widths[1] == sum(
     cell.width for cell in cells[1:] if cell.y == cells[1].y
 )
 screen.clear()
-screen.strip(Strip(panes[:1] + tuple(Pane(white // 4, "") for _ in range(9))))
+screen.strip(Strip(panes[:1] + tuple(Pane(white // 4, "") for _ in range(9))), room)
 top = pixels()[: cells[0].y]
 assert (top > 90).any() and not (top[:, cells[1].x + 1 :] > 90).any()
 """)
@@ -61,7 +61,36 @@ assert (top > 90).any() and not (top[:, cells[1].x + 1 :] > 90).any()
 def test_a_frame_whose_picture_is_gone_is_seen_to_be_remembered():
     drawn("""
 screen.clear()
-screen.strip(Strip((Pane(None, "keyframes"),)))
+screen.strip(Strip((Pane(None, "keyframes"),)), screen.room())
 cell = along(1, screen.room(), screen.line)[0]
 assert pixels()[cell.y + 2 :, cell.x + 2 : cell.x + cell.width - 2].any()
+""")
+
+
+def test_the_picture_has_its_room_to_itself():
+    """Seven lines of figures covered a quarter of it."""
+    drawn("""
+from worldsim.actions import load_actions
+from worldsim.runtime.core.intents import key_hints
+pygame.display.quit()
+screen = Screen("a", (16, 16), 40, footed=True)
+hints = key_hints(load_actions("dmlab"))
+compose(screen, white, Status(title="A maze"), Around("A maze", hints), 0.0)
+assert (pixels()[:640] == 255).all()
+assert pixels()[640:].shape[0] == screen.foot
+words, caps = pixels()[640 + screen.foot // 2 :], pixels()[640 : 640 + screen.foot // 2]
+assert (words == 255).all(-1).any() and (caps == 255).all(-1).any()
+""")
+
+
+def test_the_side_panel_stands_beside_the_picture():
+    drawn("""
+trends = [("ms a frame", (5.0, 9.0, 7.0))]
+around = Around("A maze", (), ["frame 7"] * 7, trends)
+compose(screen, white, Status(), around, 0.0)
+shown = (pixels() == 255).all(-1)
+rows, columns = shown.mean(1), shown.mean(0)
+picture = shown[:, : 640 - 640 // 3]
+assert picture.any(0).sum() == picture.any(1)[: 640 - screen.foot].sum() == 416
+assert (pixels() == (86, 180, 233)).all(-1).sum() > 20
 """)

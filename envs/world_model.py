@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from worldsim.world.state import WorldState
 
 
+MOST_NOISES = 256  # of one step's uncertainty, all in one batch
+
+
 class WorldModelEnv(gymnasium.Env):
     """A world as an environment.
 
@@ -84,8 +87,10 @@ class WorldModelEnv(gymnasium.Env):
         if zoom is not None and not (whole and zoom >= 1):
             raise ValueError(f"zoom must be an integer >= 1, got {zoom!r}.")
         whole = isinstance(uncertainty, int) and not isinstance(uncertainty, bool)
-        if not whole or uncertainty < 0:
-            raise ValueError(f"uncertainty must be an integer >= 0, got {uncertainty!r}.")
+        if not whole or not 0 <= uncertainty <= MOST_NOISES:
+            raise ValueError(
+                f"uncertainty must be an integer in [0, {MOST_NOISES}], got {uncertainty!r:.40}."
+            )
         self.uncertainty = uncertainty
         self.world = _loaded(str(world), device) if isinstance(world, str | Path) else world
         self.steps, self.context_noise = steps, context_noise

@@ -102,8 +102,10 @@ def renumbered(taken: np.ndarray, source: ActionSet, target: ActionSet) -> np.nd
     """Actions `[T]` that were taken by one table's ids, by another's: int64 `[T]`.
 
     Raises:
-        ValueError: one of them is an action that the target does not have.
+        ValueError: one of them is none of the source's, or the target does not have it.
     """
+    if len(taken) and not 0 <= taken.min() <= taken.max() < len(source):
+        raise ValueError(f"actions of {source.name} must be in [0, {len(source) - 1}]")
     ids = np.full(len(source), -1, np.int64)
     for action in np.unique(taken):
         ids[action] = target.id(source.names[action])

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 Config = TypeVar("Config")
+MOST_NESTED = 16
 
 
 def load_config(path: str | Path, cls: type[Config], overrides: Iterable[str] = ()) -> Config:
@@ -70,9 +71,9 @@ def override_setting(data: Mapping[str, Any], override: str) -> dict[str, Any]:
     """
     name, equals, text = override.partition("=")
     keys = name.strip().split(".")
-    if not equals or not all(keys):
+    if not equals or not all(keys) or len(keys) > MOST_NESTED:
         raise ConfigError(
-            f"a setting must be name=value, such as training.batch=8, got {override!r}."
+            f"a setting must be name=value, such as training.batch=8, got {override!r:.100}."
         )
     return _replaced(data, keys, parse_yaml(text, f"the setting {override!r}"), name)
 

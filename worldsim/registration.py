@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from worldsim.paths import asset
+from worldsim.reading import check_text
 
 DREAM = "FARDMLab-v0"  # the id to make a dream of any world by
 ENVIRONMENTS = {
@@ -40,6 +41,8 @@ def environments() -> dict[str, tuple[str, dict[str, Any]]]:
 
 # What a file may say about how its environment is made: numbers and names, no window, no wrapper.
 ARGUMENTS = {"world", "steps", "device", "context_noise", "uncertainty", "context", "size", "biome"}
+MOST_TEXT = 4096
+TEXTS = {"world", "device", "biome"}
 
 
 def make_named(name: object, source: str, kwargs: Mapping[str, Any] | None = None) -> Any:
@@ -64,6 +67,9 @@ def make_named(name: object, source: str, kwargs: Mapping[str, Any] | None = Non
             f"{source} gives {name} the argument {str(strange[0])[:40]!r}: "
             f"it must be one of {', '.join(sorted(ARGUMENTS))}"
         )
+    for key in TEXTS & set(given):
+        if given[key] is not None:
+            check_text(given[key], f"the {key} that {source} names", MOST_TEXT)
     register_environments()
     try:
         return gymnasium.make(name, disable_env_checker=True, **given)

@@ -199,6 +199,12 @@ def test_wrong_overrides_are_refused(tmp_path, override, sentence):
         load_config(path, Train, [override])
 
 
+def test_an_override_of_endless_depth_is_one_sentence():
+    with pytest.raises(ConfigError, match="expected a setting as name=value") as caught:
+        override_setting({}, "a." * 3000 + "b=1")
+    assert len(str(caught.value)) < 300
+
+
 def test_an_override_leaves_its_input_alone():
     """A sweep applies several overrides to one file that was read once."""
     data = {"a": {"b": 1, "c": 2}}

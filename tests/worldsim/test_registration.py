@@ -40,6 +40,12 @@ def test_a_file_gives_only_plain_arguments(argument):
         make_named("Maze-v0", "the file", {argument: "human"})
 
 
+@pytest.mark.parametrize("world", [["dmlab"], "a\0b", "a" * 5000, 5, {"a": 1}, "\ud800"])
+def test_a_world_that_is_no_text_is_one_sentence(world):
+    with pytest.raises(ValueError, match="the world that the file names must be printable text"):
+        make_named("FARDMLab-v0", "the file", {"world": world})
+
+
 def test_an_argument_of_another_environment_is_one_sentence():
     assert "biome" in ARGUMENTS
     with pytest.raises(ValueError, match="can't be made"):

@@ -28,13 +28,15 @@ from pathlib import Path
 
 import numpy as np
 
+from worldsim.actions import load_actions
 from worldsim.data.npz import read_arrays, write_arrays
 from worldsim.reading import ReadError, check_number, check_text, parse_json, short_path
-from worldsim.types import Episode, EpisodeMeta
+from worldsim.types import NULL_ACTION, Episode, EpisodeMeta
 
 _OPTIONAL = {"poses": "<f4", "depths": "<f2", "heights": "<f4"}
 _ARRAYS = {"frames": "|u1", "actions": "<i8", "rewards": "<f4", **_OPTIONAL, "meta": "|u1"}
 _MOST_META = 4 << 20
+_MOST_ACTIONS = 1 << 16
 
 
 class EpisodeStore:
@@ -141,9 +143,23 @@ def read_episode(path: str | os.PathLike) -> Episode:
     arrays = read_arrays(path, _ARRAYS, _OPTIONAL)
     meta = _parse_meta(path, arrays.pop("meta"))
     try:
-        return Episode(**arrays, meta=meta)
+        episode = Episode(**arrays, meta=meta)
+        _check_actions(episode)
+        return episode
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ReadError(f"{short_path(path)}: {error}") from error
+
+
+def _check_actions(episode: Episode) -> None:
+    """Actions become indices: all must be of the set that the meta names, or none at all."""
+    try:
+        count = len(load_actions(episode.meta.action_set))
+    except ValueError:  # another package's set, or a data set's labels
+        count = _MOST_ACTIONS
+    actions = episode.actions
+    if len(actions) and not NULL_ACTION <= actions.min() <= actions.max() < count:
+        odd = actions[(actions < NULL_ACTION) | (actions >= count)][0]
+        raise ValueError(f"actions must be in [{NULL_ACTION}, {count - 1}], got {odd}")
 
 
 def read_meta(path: str | os.PathLike) -> EpisodeMeta:

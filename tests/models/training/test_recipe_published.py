@@ -309,7 +309,7 @@ def test_what_is_missing_is_one_sentence(trees, tmp_path, diffusers):
     with pytest.raises(ValueError, match="there are no autoencoder weights experiments/"):
         main([DMLAB, *out, *settings("dmlab", trees)])
     with pytest.raises(
-        ValueError, match=r"there is no datasets/dmlab_latent/dmlab_train\.json: docs"
+        ValueError, match=r"there is no datasets/dmlab_latent/dmlab_train\.json: give"
     ):
         main([DMLAB, "--smoke", *out])
     with pytest.raises(ValueError, match="conditioned on a frame's action, bair has none"):

@@ -310,6 +310,20 @@ def test_another_frame_rate_is_kept_and_told_once(tmp_path, capsys):
         assert {episode.meta.fps for episode in EpisodeStore(out)} == {60.0}
 
 
+@pytest.mark.parametrize("extra", [{"action_after": "x"}, {"action_after": -9}, {"first_class": 9}])
+def test_odd_classes_of_a_meta_are_one_sentence(extra):
+    meta = EpisodeMeta(source="x", action_set="dmlab", fps=7.5, extra=extra)
+    episode = Episode(
+        frames=np.zeros((3, 64, 64, 3), np.uint8),
+        actions=np.zeros(2, np.int64),
+        rewards=np.zeros(2, np.float32),
+        meta=meta,
+    )
+    layout = MINECRAFT if "first_class" in extra else DMLAB
+    with pytest.raises(ValueError, match="of the meta must be a whole number"):
+        episode_classes(layout, episode)
+
+
 def test_an_export_twice_is_an_export_once(moving_store, tmp_path):
     """One that was killed is simply run again."""
     args = ["export", str(moving_store), str(tmp_path / "out")]

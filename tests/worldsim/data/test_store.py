@@ -291,3 +291,19 @@ def test_a_member_twice_is_refused(tmp_path):
         archive.writestr("frames.npy", npy(np.zeros((6, 8, 8, 3), np.uint8)))
     with pytest.raises(ValueError, match="it must hold"):
         read_episode(path)
+
+
+@pytest.mark.parametrize("actions", [[-7, 1], [2**62, 1], [1, 99]])
+def test_actions_that_the_set_has_not_are_refused_where_they_are_read(tmp_path, actions):
+    """They are indices later on: of action names, of classes, of an embedding."""
+    meta = EpisodeMeta(source="Maze-v0", action_set="dmlab", fps=7.5, seed=3)
+    path = EpisodeStore(tmp_path).append(
+        Episode(
+            frames=np.zeros((3, 8, 8, 3), np.uint8),
+            actions=np.array(actions, np.int64),
+            rewards=np.zeros(2, np.float32),
+            meta=meta,
+        )
+    )
+    with pytest.raises(ValueError, match=r"actions must be in \[-1, 3\]"):
+        read_episode(path)

@@ -12,11 +12,12 @@ hold the action taken at a frame, which led to the next one. This is the only fi
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from worldsim.actions import load_actions
+from worldsim.reading import check_number
 from worldsim.types import NULL_ACTION, Episode, EpisodeMeta
 
 
@@ -195,6 +196,11 @@ def _actions_of(layout: Layout, led: np.ndarray) -> tuple[np.ndarray, dict[str, 
     return actions, extra
 
 
+def _extra(extra: dict[str, Any], name: str, count: int) -> int:
+    """A number below `count` that an import kept in the meta."""
+    return check_number(extra.get(name, 0), f"{name} of the meta", 0, count - 1, whole=True)
+
+
 def episode_classes(layout: Layout, episode: Episode) -> np.ndarray:
     """Inverse of to_episode: `led` int64 `[T+1]` of an episode of T frames; NULL for an action
     that the data set has no class for, and at its ends where nothing is known.
@@ -205,6 +211,6 @@ def episode_classes(layout: Layout, episode: Episode) -> np.ndarray:
         if name:
             of[table.id(name)] = number
     extra = episode.meta.extra
-    first = NULL_ACTION if layout.taken else extra.get("first_class", 0)
-    after = of[extra["action_after"]] if "action_after" in extra else NULL_ACTION
+    first = NULL_ACTION if layout.taken else _extra(extra, "first_class", len(layout.classes))
+    after = of[_extra(extra, "action_after", len(of))] if "action_after" in extra else NULL_ACTION
     return np.concatenate(([first], of[episode.actions], [after])).astype(np.int64)

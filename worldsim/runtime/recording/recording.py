@@ -52,6 +52,7 @@ from worldsim.runtime.recording.journal import MAGIC, claimed, is_journal, read_
 from worldsim.types import Episode, EpisodeMeta
 
 EPISODE, START, META, JOURNAL = "episode.npz", "start.zip", "meta.json", ".journal"
+MOST_THREADS = 1024
 BAD, TRIES, MOST_TRIES = ".bad", ".tries", 2
 SCRATCH = {EPISODE, START, META, "preview.webp"}
 PREVIEW, PREVIEW_QUALITY, PREVIEW_FRAMES = "preview.webp", 80, 256
@@ -346,7 +347,7 @@ def read_recording(folder: Path) -> Recording:
             identity=Identity.from_json(meta),
             hashes=tuple(meta["sha256"]),
             fps=float(meta["fps"]),
-            threads=meta["made_by"].get("threads"),
+            threads=_threads(meta["made_by"].get("threads")),
             name=folder.name,
         )
     except Exception as error:
@@ -358,6 +359,11 @@ def read_recording(folder: Path) -> Recording:
     if lengths != {frames} or names != [(frames - 1,)] * 2:
         raise ValueError(f"the recording {folder} is damaged: its meta is about other frames.")
     return recording
+
+
+def _threads(told: object) -> int | None:
+    """A number of threads that may be asked for: libgomp ends the process over a huge one."""
+    return None if told is None else check_number(told, "threads", 1, MOST_THREADS, whole=True)
 
 
 def _finish_left_over(journal: Path) -> Path:

@@ -146,6 +146,15 @@ def test_a_damaged_recording_is_one_sentence(fake, name, damage):
         read_recording(fake)
 
 
+@pytest.mark.parametrize("threads", [10**9, 0, -4, "x", 1.5])
+def test_odd_numbers_of_threads_are_refused(fake, threads):
+    """Libgomp ended the process: it had no 216 GB."""
+    meta = json.loads((fake / META).read_text())
+    (fake / META).write_text(json.dumps(meta | {"made_by": meta["made_by"] | {"threads": threads}}))
+    with pytest.raises(ValueError, match="threads must be a whole number"):
+        read_recording(fake)
+
+
 def test_meta_about_other_frames_is_refused(fake):
     change_meta(fake, sha256=["0"])
     with pytest.raises(ValueError, match="about other frames"):

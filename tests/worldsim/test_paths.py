@@ -1,6 +1,7 @@
 """Which names from files become parts of paths, and what is written and deleted below them."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -183,3 +184,24 @@ def test_starting_afresh_deletes_only_worlds(tmp_path):
     start_folder(tmp_path, fresh=True)
     found = {path.name: (path / "photo.jpg").read_text() for path in tmp_path.iterdir()}
     assert found == {"world.old": "world.old", "world.old-2": "world.old-2", "world.old-3": "world"}
+
+
+def test_half_made_latents_of_killed_programs_are_cleared(tmp_path):
+    """Gigabytes were left at every kill; what is being made, or is not ours, stays."""
+    from types import SimpleNamespace
+
+    from worldsim.data.latents import cached_latents
+
+    old, new, alien = (tmp_path / f".latents-{name}" for name in ("old", "new", "alien"))
+    for folder in (old, new, alien):
+        folder.mkdir()
+        (folder / "latents.raw").write_bytes(b"half")
+    (alien / "letter.txt").write_text("dear diary")
+    for path in (old / "latents.raw", old, alien / "latents.raw", alien / "letter.txt", alien):
+        os.utime(path, (0, 0))
+    empty = SimpleNamespace(paths=lambda: [], __iter__=lambda: iter(()))
+    with pytest.raises(TypeError):  # a store of nothing: it ends after the clearing
+        cached_latents(empty, SimpleNamespace(latent_shape=(1, 1, 1)), "", tmp_path / "latents")
+    assert not old.exists()
+    assert (new / "latents.raw").exists()
+    assert (alien / "letter.txt").exists()

@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from worldsim.types import NULL_ACTION, Episode
 
 RAW, STEPS, META = "latents.raw", "steps.npz", "meta.json"
 FILES = {RAW, STEPS, META}
+SCRATCH, STALE = ".latents-", 3600  # seconds
 _ARRAYS = {"actions": "<i8", "poses": "<f4", "posed": "|b1", "bounds": "<i8"}
 
 
@@ -75,7 +78,8 @@ def cached_latents(
     if folder.exists() and any(folder.iterdir()) and not _is_cache(folder):
         raise ValueError(f"{folder} is not a cache of latents: give another data.cache")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".latents-", dir=folder.parent))
+    _clear_scratch(folder.parent)
+    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder.parent))
     try:
         _encode_all(store, codec, scratch, progress)
         (scratch / META).write_text(json.dumps(meta))
@@ -85,6 +89,16 @@ def cached_latents(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return open_latents(folder)
+
+
+def _clear_scratch(parent: Path) -> None:
+    """Remove what killed programs left half-made; one that was written to lately is being made."""
+    for scratch in parent.glob(f"{SCRATCH}*"):
+        with suppress(OSError):
+            files = list(scratch.iterdir())
+            newest = max(path.stat().st_mtime for path in (scratch, *files))
+            if {path.name for path in files} <= FILES and time.time() - newest > STALE:
+                shutil.rmtree(scratch)
 
 
 def _read_meta(folder: Path) -> Any:

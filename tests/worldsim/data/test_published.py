@@ -385,7 +385,7 @@ class Touch:
     ("thing", "sentence"),
     [
         (Touch("touched"), "without running code"),
-        ({"latent": torch.zeros(1)}, "holds a dict"),
+        ({"latent": torch.zeros(1)}, "got dict"),
         (torch.zeros(3, 4), "must hold latents"),
         (torch.zeros(3, 4, 2, 2, dtype=torch.int64), "must hold latents"),
         (torch.full((3, 4, 2, 2), torch.nan), "not finite"),

@@ -347,7 +347,7 @@ def test_an_export_twice_is_an_export_once(moving_store, tmp_path):
         ('[{"action_path": "a.npz"}]', "entry 0 has neither a video_path nor a latent_path"),
         ('[{"video_path": "../../etc/passwd"}]', "entry 0 leads to .* outside of"),
         ('[{"video_path": "/etc/passwd"}]', "entry 0 leads to .* outside of"),
-        ('[{"video_path": ["a"]}]', "where a path must be"),
+        ('[{"video_path": ["a"]}]', "entry 0 must have a path"),
         ('[{"video_path": "a.npz", "label": "x"}]', "label of entry 0 is 'x'"),
     ],
 )

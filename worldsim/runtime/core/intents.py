@@ -4,8 +4,9 @@ One table serves the window, the session, the hints and the help overlay, so the
 The world's own keys come from its ActionSet; `conflicts` is checked before a world is played.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.key_press import DIGITS, US, Layout, collisions, print_key
@@ -62,6 +63,9 @@ INTENTS = (
     Intent(name="more_noise", keys=("=",), help="with more noise: steadier, trusting old views"),
     Intent(name="memory", keys=("i",), help="what the dream remembers", how="toggle"),
     Intent(name="attention", keys=("o",), help="what its newest frame looked at", how="toggle"),
+    Intent(name="tint", keys=("f2",), help="colour what is invented, not remembered", how="toggle"),
+    Intent(name="map", keys=("f3",), help="what is remembered, from above", how="toggle"),
+    Intent(name="points", keys=("f4",), help="write what is remembered as points, a .ply file"),
     Intent(name="hud", keys=("h",), help="figures: a bar, all of them, none", how="view"),
     Intent(name="fullscreen", keys=("f11",), help="the whole screen, or a window", how="view"),
     Intent(name="help", keys=("f1", "pad back"), help="this help", how="view"),
@@ -89,6 +93,7 @@ HINTED = {
 }
 """Intents that a player is told of unasked, in a word or two; the last one in any case."""
 
+NOTHING_LACKS: Mapping[str, str] = MappingProxyType({})
 SHOWN = {"escape": "Esc", "return": "Enter", "page up": "PgUp", "page down": "PgDn"}
 
 
@@ -150,6 +155,7 @@ def help_rows(
     intents: tuple[Intent, ...] = INTENTS,
     pads: bool = False,
     layout: Layout = US,
+    lacking: Mapping[str, str] = NOTHING_LACKS,
 ) -> list[tuple[str, str]]:
     """The help overlay: (keys, meaning) rows, the world's actions first.
 
@@ -158,10 +164,12 @@ def help_rows(
         intents: the table.
         pads: whether a gamepad's controls are listed too.
         layout: what is printed on the player's keys.
+        lacking: by the name of an intent that cannot be had here, what it needs.
     """
     names = _Printed(layout, actions, intents)
     rows = _action_rows(actions, names, pads)
-    return rows + [(printed(intent, pads, names), intent.help) for intent in intents]
+    told = {i.name: f"{i.help} ({lacking[i.name]})" for i in intents if i.name in lacking}
+    return rows + [(printed(i, pads, names), told.get(i.name, i.help)) for i in intents]
 
 
 def key_hints(

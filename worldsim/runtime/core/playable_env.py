@@ -161,6 +161,35 @@ class PlayableEnv:
         if self.noise != NO_NOISE:
             self.base.context_noise = None if noise == NO_NOISE else noise / 100
 
+    @property
+    def seen(self) -> np.ndarray | None:
+        """bool `[H,W]` which pixels of the newest frame memory showed; None where nobody knows."""
+        seen = self.base.memory.seen if self.dreams else None
+        return None if seen is None else seen[0]
+
+    @property
+    def remembers_space(self) -> bool:
+        """Whether it knows what it invented, and can draw a map of what it remembers."""
+        return self.dreams and hasattr(self.base, "draw_map") and self.seen is not None
+
+    def draw_map(self, size: int, reach: float) -> np.ndarray:
+        """What is remembered, from above: uint8 `[size,size,3]`, `reach` from the middle to an
+        edge in the unit of poses.
+
+        Raises:
+            ValueError: the world has no memory in space.
+        """
+        return self.base.draw_map(size, reach)
+
+    def save_points(self, path: Path) -> None:
+        """Write what is remembered as a PLY file.
+
+        Raises:
+            ValueError: the world has no memory in space.
+            OSError: full disk, no permission.
+        """
+        self.base.save_points(path)
+
     def start(self, seed: int, spawn: int | None = None) -> Start:
         """A start: in an engine the seed says all, in a dream also a context of true frames.
 

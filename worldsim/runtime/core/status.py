@@ -3,10 +3,13 @@
 Lays out text, draws nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from worldsim.actions import ActionSet
-from worldsim.runtime.core.intents import INTENTS, Intent, help_rows
+from worldsim.runtime.core.intents import INTENTS, NOTHING_LACKS, Intent, help_rows
 from worldsim.runtime.core.key_press import US, Layout
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.pane_layout import NO_STRIP, Pane, Strip
@@ -44,6 +47,9 @@ class Status:
         panes: pictures that are shown instead of the one; empty for the one.
         curve: dB of the dream against the truth, frame by frame since the start.
         strip: what the dream remembers, as thumbnails; empty when nobody asked.
+        seen_share: 0 to 1, how much of the newest frame memory showed; None where nobody knows.
+        invented: bool `[H,W]`, which pixels to colour as invented; None when nobody asked.
+        lacking: by the name of an intent that cannot be had here, what it needs.
     """
 
     title: str = ""
@@ -73,6 +79,9 @@ class Status:
     panes: tuple[Pane, ...] = ()
     curve: tuple[float, ...] = ()
     strip: Strip = NO_STRIP
+    seen_share: float | None = None
+    invented: np.ndarray | None = None
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
 
 STATES = {"running": "playing", "waiting": "waiting for a key", "choosing": "pick a picture"}
@@ -104,8 +113,9 @@ def hud_lines(status: Status) -> list[str]:
     ]
     memory = f"remembers {status.context}" if status.context else ""
     drift = f"sharpness {100 * status.drift:.0f} %" if status.drift is not None else ""
+    seen = f"remembered {100 * status.seen_share:.0f} %" if status.seen_share is not None else ""
     back = f"back {status.back}" if status.back else ""
-    more = ["  ".join(filter(None, (drift, back))), memory, status.recording]
+    more = ["  ".join(filter(None, (drift, seen, back))), memory, status.recording]
     return lines + [line for line in more if line]
 
 
@@ -128,6 +138,7 @@ def help_lines(
     intents: tuple[Intent, ...] = INTENTS,
     pads: bool = False,
     layout: Layout = US,
+    lacking: Mapping[str, str] = NOTHING_LACKS,
 ) -> list[str]:
     """The help overlay, from the tables of keys: keys, a tab, their meaning.
 
@@ -136,5 +147,7 @@ def help_lines(
         intents: everything else.
         pads: whether there is a gamepad, whose controls are listed too.
         layout: what is printed on the player's keys.
+        lacking: by the name of an intent that cannot be had here, what it needs.
     """
-    return [f"{keys}\t{meaning}" for keys, meaning in help_rows(actions, intents, pads, layout)]
+    rows = help_rows(actions, intents, pads, layout, lacking)
+    return [f"{keys}\t{meaning}" for keys, meaning in rows]

@@ -12,6 +12,7 @@ import numpy as np
 from worldsim.runtime.core.moves import Point, Step
 from worldsim.runtime.core.pane_layout import NO_STRIP, Pane, Strip
 from worldsim.runtime.core.sinks import Sink
+from worldsim.runtime.panels.space_memory import SpaceMemory
 
 if TYPE_CHECKING:
     from worldsim.runtime.panels.comparison import Beside
@@ -28,12 +29,14 @@ class Overlays(Sink):
     Attributes:
         ghost: None when nobody asked.
         memory: None when nobody asked.
+        space: what is shown of a memory in space.
         trouble: why the ghost is gone; empty while all is well.
     """
 
     def __init__(self) -> None:
         self.ghost: GroundTruthPanel | Beside | None = None
         self.memory: Memory | None = None
+        self.space = SpaceMemory()
         self.trouble = ""
 
     def begin(self, point: Point) -> None:

@@ -43,6 +43,10 @@ class NoSaves:
         """Refuse."""
         raise ValueError("there is no folder for quick saves.")
 
+    def save_points(self, place: PlayableEnv) -> Path:
+        """Refuse."""
+        raise ValueError("there is no folder for quick saves.")
+
     def pictures(self, place: PlayableEnv) -> dict[int, np.ndarray]:
         """None."""
         return {}
@@ -111,6 +115,24 @@ class Saves:
         if not found:
             raise ValueError(f"There is no quick save of {place.identity} yet: F5 makes one.")
         return open_save(found[-1], place)
+
+    def save_points(self, place: PlayableEnv) -> Path:
+        """Write what a dream remembers of space, beside the quick saves; earlier files stay.
+
+        Returns:
+            The PLY file.
+
+        Raises:
+            ValueError: the world has no memory in space.
+            OSError: the disk is full or the folder cannot be written.
+        """
+        home = self._home(place, 0)
+        home.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while (path := home / f"points-{number}.ply").exists():
+            number += 1
+        place.save_points(path)
+        return path
 
     def pictures(self, place: PlayableEnv) -> dict[int, np.ndarray]:
         """What was to be seen in each slot that is not empty: uint8 `[H,W,3]` by slot."""

@@ -13,6 +13,7 @@ from worldsim.runtime.core.moves import NO_NOISE, Move
 from worldsim.runtime.core.step_governor import next_noise, next_steps
 from worldsim.runtime.panels.action_preview import ActionPreview
 from worldsim.runtime.panels.picker import Picker
+from worldsim.runtime.panels.space_memory import check_space
 from worldsim.runtime.recording.saves import SLOTS
 from worldsim.runtime.session.command_queue import Command
 from worldsim.runtime.session.state import State
@@ -62,6 +63,9 @@ class Commands:
             "more_noise": lambda _: self._noise(+1),
             "memory": self._memory,
             "attention": self._attention,
+            "tint": self._tint,
+            "map": self._map,
+            "points": self._points,
             "scrub": self._scrub,
             "take": self._take,
             "browse": self._browse,
@@ -252,6 +256,25 @@ class Commands:
             self._memory(0)
         on = self._session.views.memory.toggle_attention()
         self._session.presenter.notify("What the next frame looks at." if on else "")
+
+    # ---- a memory in space ----
+
+    def _tint(self, _: Any) -> None:
+        session, space = self._session, self._session.views.space
+        check_space(session.game.place)
+        space.tints = not space.tints
+        session.presenter.notify("What is coloured is invented." if space.tints else "")
+
+    def _map(self, _: Any) -> None:
+        check_space(self._session.game.place)
+        space = self._session.views.space
+        space.maps = not space.maps
+
+    def _points(self, _: Any) -> None:
+        session = self._session
+        check_space(session.game.place)
+        path = session.saves.save_points(session.game.place)
+        session.presenter.notify(f"What is remembered is in {path}.")
 
     # ---- a recording ----
 

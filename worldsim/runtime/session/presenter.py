@@ -10,10 +10,13 @@ from worldsim.runtime.core.moves import Start
 from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.status import Status
 from worldsim.runtime.panels.memory_strip import summary
+from worldsim.runtime.panels.space_memory import NEEDS
+from worldsim.runtime.session.state import State
 
 if TYPE_CHECKING:
     from worldsim.runtime.session.session import Session
 
+SPACE = ("tint", "map", "points")  # what needs a memory in space
 NOTE_SECONDS = 4.0
 HEARTBEAT = 0.1  # figures are shown this often when nothing happens
 
@@ -85,6 +88,20 @@ def _describe_position(session: "Session") -> dict[str, Any]:
         "strip": views.strip(),
         "context": summary(session.game),
         "drift": _drift(session.frame, track.start),
+        **_describe_space(session),
+    }
+
+
+def _describe_space(session: "Session") -> dict[str, Any]:
+    """What is known of the newest frame only; while one goes back, another is shown."""
+    place = session.game.place
+    lacking = {} if place.dreams and place.remembers_space else dict.fromkeys(SPACE, NEEDS)
+    if session.game.lost or session.state is State.REWINDING or lacking:
+        return {"lacking": lacking}
+    seen = place.seen
+    return {
+        "seen_share": None if seen is None else float(seen.mean()),
+        "invented": session.views.space.invented(place),
     }
 
 
@@ -92,7 +109,11 @@ def panes(session: "Session") -> tuple[Pane, ...]:
     """Pictures to show instead of the frame; empty for the frame."""
     if session.tiles is not None:
         return session.tiles.panes()
-    return session.views.panes(session.number, session.frame)
+    beside = session.views.panes(session.number, session.frame)
+    moving = session.state is State.REWINDING or session.game is None or session.game.lost
+    if beside or moving or session.frame is None:
+        return beside
+    return session.views.space.panes(session.game.place, session.frame)
 
 
 def _title(session: "Session") -> str:

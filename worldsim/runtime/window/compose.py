@@ -9,6 +9,7 @@ import numpy as np
 
 from worldsim.runtime.core.pane_layout import Rect, beside, grid
 from worldsim.runtime.core.status import Status, banner
+from worldsim.runtime.panels.space_memory import tint
 from worldsim.runtime.session.state import State
 from worldsim.runtime.window.screen import ALARM, MARGIN, TEXT, Screen
 
@@ -63,7 +64,7 @@ def compose(
             screen.text([status.recording], told)
     if around.helped:
         screen.text(list(around.helped), screen.room())
-    if message and status.state != CHOOSING:
+    if message and status.state != CHOOSING and not around.helped:
         low = room.less(bottom=2 * MARGIN * (status.progress is not None))
         screen.text([message], low, bottom=True, colour=_colour(status, message))
     if status.progress is not None:
@@ -106,7 +107,8 @@ def _picture(screen: Screen, frame: np.ndarray | None, status: Status, room: Rec
         cells, told = beside(len(status.panes), _size(status), room)
         screen.panes(status.panes, cells)
     else:
-        screen.picture(frame, room)
+        is_tinted = frame is not None and status.invented is not None
+        screen.picture(tint(frame, status.invented) if is_tinted else frame, room)
     if status.curve:
         told, below = told.halves()
         screen.curve(status.curve, below.less(*[MARGIN] * 4))

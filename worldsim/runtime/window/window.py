@@ -118,7 +118,10 @@ class Window(Sink):
             self._screen.fullscreen()
         self._pads, self._keyboard = Gamepads(), Keyboard()
         self._hud, self._help = WORDS if hud else NOTHING, False
-        self._trends = {name: deque[float](maxlen=TREND) for name in ("ms a frame", "sharpness %")}
+        self._trends = {
+            name: deque[float](maxlen=TREND)
+            for name in ("ms a frame", "sharpness %", "remembered %")
+        }
         self._met_at: float | None = None  # when the world could be played first
         self._touched_at = self._clock.now()
         self._shot = Shot(None, Status(title=title), None)
@@ -145,6 +148,8 @@ class Window(Sink):
         self._heard_at = self._clock.now()
         if status.drift is not None:
             self._trends["sharpness %"].append(100 * status.drift)
+        if status.seen_share is not None:
+            self._trends["remembered %"].append(100 * status.seen_share)
 
     # ---- the main thread ----
 
@@ -235,7 +240,9 @@ class Window(Sink):
         helped = []
         if self._help and keys.actions is not None:
             keys.layout = self._keyboard.layout()
-            helped = help_lines(keys.actions, keys.intents, self._pads.any, keys.layout)
+            helped = help_lines(
+                keys.actions, keys.intents, self._pads.any, keys.layout, status.lacking
+            )
         compose(self._screen, shot.frame, status, self._around(status, keys, now, helped), now)
         self._screen.flip()
         self._count(shot)

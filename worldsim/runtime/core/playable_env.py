@@ -15,6 +15,7 @@ import numpy as np
 from worldsim.paths import check_name
 from worldsim.runtime.core.moves import NO_NOISE, Move, Start
 from worldsim.runtime.core.state_history import BUDGET
+from worldsim.world.memory_map import MAPPERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,8 @@ class PlayableEnv:
     @property
     def remembers_space(self) -> bool:
         """Whether it knows what it invented, and can draw a map of what it remembers."""
-        return self.dreams and hasattr(self.base, "draw_map") and self.seen is not None
+        # Asked of the card, for a world that failed has no memory to look at.
+        return self.dreams and getattr(self.base.world.card, "builder", "") in MAPPERS
 
     def draw_map(self, size: int, reach: float) -> np.ndarray:
         """What is remembered, from above: uint8 `[size,size,3]`, `reach` from the middle to an

@@ -160,7 +160,7 @@ def test_a_state_that_does_not_fit_is_refused_before_it_is_used(world, tmp_path,
     change(tensors, meta)
     save_file(tensors, tmp_path / "odd", metadata=meta)
     before = resident_mb()
-    with pytest.raises(WorldError, match="odd is no saved state") as caught:
+    with pytest.raises(WorldError, match="odd is not a saved state") as caught:
         world.load_state(tmp_path / "odd")
     assert len(str(caught.value)) <= MOST_LETTERS
     assert resident_mb() - before < 300

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from worldsim.arguments import at_most, counted_to, hundredths, natural
+from worldsim.arguments import at_most, hundredths, natural, parse_count_to
 from worldsim.paths import asset_names
 
 WORLD = "dmlab"
@@ -58,7 +58,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--policy", metavar="MODULE:FUNCTION", help="who else can drive: see worldsim rollout")
     add("--device", help="where the network runs: cpu (the default) or cuda")
     add = parser.add_argument_group("how it is shown").add_argument
-    add("--zoom", type=counted_to(64), metavar="N", help="screen pixels a pixel")
+    add("--zoom", type=parse_count_to(64), metavar="N", help="screen pixels a pixel")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
     add("--keys", metavar="YAML", help=KEYS)
     add("--fullscreen", action="store_true", help="take the whole screen")
@@ -139,7 +139,7 @@ def build(options: argparse.Namespace):
     from worldsim.runtime.recording.saves import Saves
     from worldsim.runtime.session.loading import open_engine, open_world
     from worldsim.runtime.session.session import Session
-    from worldsim.tasks import named_function
+    from worldsim.tasks import load_function
 
     seed = draw_seed() if options.seed is None else options.seed
     bindings = read_bindings(options.keys) if options.keys else Bindings()
@@ -164,7 +164,7 @@ def build(options: argparse.Namespace):
     opening.file, opening.fit = file, options.fit
     opening.settle = options.headless is None  # without a window, bits matter more than speed
     follower, alone = Follower(), options.headless is not None
-    others = [Calls(named_function(options.policy, "--policy"), seed)] if options.policy else []
+    others = [Calls(load_function(options.policy, "--policy"), seed)] if options.policy else []
     others.append(RandomWalk(seed))
     return Session(
         opening,

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from worldsim.arguments import counted_to
+from worldsim.arguments import parse_count_to
 from worldsim.config import ConfigError, nearest
 from worldsim.paths import asset
 
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--export", action="store_true", help="only write the world as it stands")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
-    p.add_argument("--threads", type=counted_to(1024), help="CPU threads (default: all)")
+    p.add_argument("--threads", type=parse_count_to(1024), help="CPU threads (default: all)")
     return p
 
 

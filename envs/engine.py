@@ -71,7 +71,7 @@ class EngineEnv(gymnasium.Env, Generic[State]):
         """Draw a start from `np_random`."""
 
     @abstractmethod
-    def _moved(self, state: State, action: int) -> State:
+    def _advance(self, state: State, action: int) -> State:
         """What an action makes of a state; an equal state where nothing moves."""
 
     @abstractmethod
@@ -127,7 +127,7 @@ class EngineEnv(gymnasium.Env, Generic[State]):
             ClosedEnvironmentError: the environment is closed.
         """
         state = self._live_state()
-        moved = self._moved(state, self.actions.valid(action))
+        moved = self._advance(state, self.actions.valid(action))
         if moved != state:
             self._see(self._look(moved), moved)
         self._state = moved

@@ -36,7 +36,7 @@ class DreamState:
     @property
     def nbytes(self) -> int:
         """Memory it takes besides what it shares with earlier moments, which it keeps alive too:
-        `worldsim.held_memory.held_bytes` weighs several as they are.
+        `worldsim.held_memory.measure_bytes` weighs several as they are.
         """
         return self.memory.nbytes + self.frame.nbytes
 

@@ -92,7 +92,7 @@ class WorldModelEnv(gymnasium.Env):
                 f"uncertainty must be an integer in [0, {MOST_NOISES}], got {uncertainty!r:.40}."
             )
         self.uncertainty = uncertainty
-        self.world = _loaded(str(world), device) if isinstance(world, str | Path) else world
+        self.world = _load_cached(str(world), device) if isinstance(world, str | Path) else world
         self.steps, self.context_noise = steps, context_noise
         self.actions = self.world.actions
         self.render_mode = render_mode
@@ -134,7 +134,7 @@ class WorldModelEnv(gymnasium.Env):
     @context_noise.setter
     def context_noise(self, noise: float | None) -> None:
         own = self.world.context_noise
-        self._context_noise = own if noise is None else self.world.checked_noise(noise)
+        self._context_noise = own if noise is None else self.world.check_noise(noise)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -331,7 +331,7 @@ class WorldModelEnv(gymnasium.Env):
 
 
 @lru_cache(maxsize=4)
-def _loaded(world: str, device: str) -> "WorldModel":
+def _load_cached(world: str, device: str) -> "WorldModel":
     from worldsim.world.model import load_world
 
     return load_world(world, device=device)

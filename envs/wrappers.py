@@ -29,7 +29,7 @@ class Sight:
     """
 
     def __init__(self, world: "WorldModel | str") -> None:
-        self.world = _loaded(world) if isinstance(world, str) else world
+        self.world = _load_cached(world) if isinstance(world, str) else world
         self._size = self.world.card.frame_size
 
     def latent(self, frame: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ class Restorable(gymnasium.Wrapper):
 
     def clone_state(self) -> Moment:
         """The moment now; it stays good however often it is restored."""
-        return Moment(self.env.get_wrapper_attr("clone_state")(), self._remembered())
+        return Moment(self.env.get_wrapper_attr("clone_state")(), self._get_memory())
 
     def restore_state(self, state: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """Go on from a moment of this wrapper's, or from a state of the environment alone, after
@@ -81,7 +81,7 @@ class Restorable(gymnasium.Wrapper):
         frame, info = self.env.get_wrapper_attr("restore_state")(below)
         return frame, info | self._begin(frame, own)
 
-    def _remembered(self) -> Any:
+    def _get_memory(self) -> Any:
         """What has to be kept of this moment; not None if it matters."""
 
     def _begin(self, frame: np.ndarray, own: Any) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class Novelty(Restorable):
         self._seen = [*self._seen[-self._memory + 1 :], latent][-self._memory :]
         return frame, float(reward) + float(np.sqrt(apart.min())), terminated, truncated, info
 
-    def _remembered(self) -> list[np.ndarray]:
+    def _get_memory(self) -> list[np.ndarray]:
         return self._seen  # never changed in place
 
     def _begin(self, frame: np.ndarray, own: Any) -> dict[str, Any]:
@@ -247,7 +247,7 @@ class EndWhenUnsure(Restorable):
         drifts = self._unsure >= self._patience
         return frame, reward, terminated, bool(truncated or drifts), info
 
-    def _remembered(self) -> int:
+    def _get_memory(self) -> int:
         return self._unsure
 
     def _begin(self, frame: np.ndarray, own: Any) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def _sight(env: gymnasium.Env, world: "WorldModel | str | None") -> Sight:
 
 
 @lru_cache(maxsize=2)
-def _loaded(name: str) -> "WorldModel":
+def _load_cached(name: str) -> "WorldModel":
     from worldsim.world.model import load_world
 
     return load_world(name)

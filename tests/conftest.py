@@ -275,7 +275,7 @@ class FakeWorld:
         history = frames.sum((1, 2, 3, 4)).astype(np.int64)
         return FakeState(history, np.zeros(len(frames), np.int64), np.array(seeds))
 
-    def checked_noise(self, noise):
+    def check_noise(self, noise):
         return noise
 
     def step(self, state, actions, steps=None, context_noise=None):

@@ -44,6 +44,8 @@ OLD_NAMES = re.findall(
     "masks_of fine_sees_coarse attend_from whereabouts displace seen_at in_sight _gathered "
     "keep_place truly_seen Arrival MultiLevelCache own_context move_average "
     "EverythingAnew AsPublished write_whole rows_alone EngineTruth Teller fulfil wishes "
+    "FILM_INTENTS renumbered checked_device held_bytes named_function cached_latents "
+    "train_painter "
     "step_with_others _TELLERS _JUDGES dream_doubt dream_start dream_state recollection",
 )
 MAY_NAME_THEM = ("worldsim/upgrades.py", "docs/LOG.md", "docs/log/")

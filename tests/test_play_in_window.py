@@ -37,7 +37,7 @@ def playing(screen, engine, tiny_world, tmp_path):
 
 
 def test_a_first_evening(playing, tmp_path):
-    """Move, rewind, save, load, fan, memory, record, help; the ghost comes after."""
+    """Move, rewind, save, load, preview, memory, record, help; ground truth after."""
     saves, recordings = tmp_path / "saves" / "tiny", tmp_path / "recordings"
     until(lambda: list(recordings.glob("*.journal")))  # it is open and runs on
     playing.keys("p")
@@ -57,14 +57,16 @@ def test_a_first_evening(playing, tmp_path):
     until(lambda: np.array_equal(playing.picture()[:200], saved[:200]))
 
     playing.keys("b")
-    fan = playing.until_shown(lambda now: not np.array_equal(now[:200], saved[:200]), "fan")
-    half = fan.shape[0] // 2
-    tiles = [fan[40:half, :half], fan[40:half, half:], fan[half:-60, :half]]
-    assert all(tile.max() > 0 for tile in tiles)
-    tiles_of_16 = fan[8:half:12, 8:half:12]  # a picture is half as large now
+    preview = playing.until_shown(
+        lambda now: not np.array_equal(now[:200], saved[:200]), "action preview"
+    )
+    half = preview.shape[0] // 2
+    picker = [preview[40:half, :half], preview[40:half, half:], preview[half:-60, :half]]
+    assert all(tile.max() > 0 for tile in picker)
+    tiles_of_16 = preview[8:half:12, 8:half:12]  # a picture is half as large now
     assert len(np.unique(tiles_of_16[6:10].reshape(-1, 3), axis=0)) > 16
     playing.keys("2")
-    playing.until_shown(lambda now: not np.array_equal(now[:40], fan[:40]))
+    playing.until_shown(lambda now: not np.array_equal(now[:40], preview[:40]))
     playing.keys("p")
 
     playing.keys("i")
@@ -99,7 +101,7 @@ def dreaming(screen, engine, bundled_world, tmp_path):
     started.end()
 
 
-def test_the_ghost_beside_the_dream(dreaming, tmp_path):
+def test_the_ground_truth_beside_the_dream(dreaming, tmp_path):
     """Truth and dream above, the difference and the curve below; X puts them together again. A
     picture that another program drops is a start.
     """
@@ -113,9 +115,9 @@ def test_the_ghost_beside_the_dream(dreaming, tmp_path):
         return now[inside, 10 : half - 10], now[inside, half + 10 : 2 * half - 10]
 
     dreaming.keys("t", "g")  # the world waits for keys, so that everything stays to be looked at
-    dreaming.until_shown(lambda now: marked(now[:half, half:]) > half, "ghost")
+    dreaming.until_shown(lambda now: marked(now[:half, half:]) > half, "ground truth")
     dreaming.keys("a", "a")
-    dreaming.until_shown(lambda now: marked(now[below, half:]) > 20, "ghost walked")
+    dreaming.until_shown(lambda now: marked(now[below, half:]) > 20, "ground truth walked")
     true, dream = panes(dreaming.picture())
     assert not np.array_equal(true, dream)
     assert np.abs(true.astype(int) - dream).mean() < 60  # it is the same place

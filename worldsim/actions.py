@@ -98,7 +98,7 @@ def _read_actions(name: str) -> ActionSet:
     return parse_actions(name, load_yaml(path))
 
 
-def renumbered(taken: np.ndarray, source: ActionSet, target: ActionSet) -> np.ndarray:
+def renumber(taken: np.ndarray, source: ActionSet, target: ActionSet) -> np.ndarray:
     """Actions `[T]` that were taken by one table's ids, by another's: int64 `[T]`.
 
     Raises:

@@ -12,7 +12,7 @@ def natural(text: str) -> int:
     return _whole(text, 0, MOST)
 
 
-def counted(text: str) -> int:
+def parse_count(text: str) -> int:
     """A whole number from 1."""
     return _whole(text, 1, MOST)
 
@@ -22,7 +22,7 @@ def at_most(most: int) -> Callable[[str], int]:
     return lambda text: _whole(text, 0, most)
 
 
-def counted_to(most: int) -> Callable[[str], int]:
+def parse_count_to(most: int) -> Callable[[str], int]:
     """A kind: a whole number from 1 to `most`."""
     return lambda text: _whole(text, 1, most)
 

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USER_ERROR
     # Parsers that name no program of their own take it from here.
     sys.argv = [f"worldsim {name}", *arguments]
-    return run(_loaded(name), arguments)
+    return run(_load_command(name), arguments)
 
 
 def run(function: Callable[[list[str]], int | None], arguments: Sequence[str]) -> int:
@@ -118,7 +118,7 @@ def _call(function: Callable[[list[str]], int | None], arguments: list[str]) -> 
         return 1
 
 
-def _loaded(name: str) -> Callable[[list[str]], int | None]:
+def _load_command(name: str) -> Callable[[list[str]], int | None]:
     module, _, function = COMMANDS[name].target.partition(":")
 
     def load_and_call(arguments: list[str]) -> int | None:

@@ -46,7 +46,7 @@ def load_config(path: str | Path, cls: type[Config], overrides: Iterable[str] = 
     """
     data = load_yaml(path)
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} must be settings (name: value), got {_shown(data)}.")
+        raise ConfigError(f"{path} must be settings (name: value), got {_describe(data)}.")
     try:
         data, notes = upgrade_settings(data)
     except ValueError as error:
@@ -75,7 +75,7 @@ def override_setting(data: Mapping[str, Any], override: str) -> dict[str, Any]:
         raise ConfigError(
             f"a setting must be name=value, such as training.batch=8, got {override!r:.100}."
         )
-    return _replaced(data, keys, parse_yaml(text, f"the setting {override!r}"), name)
+    return _replace_setting(data, keys, parse_yaml(text, f"the setting {override!r}"), name)
 
 
 def from_dict(cls: type[Config], data: Mapping[str, Any], path: str = "") -> Config:
@@ -88,14 +88,12 @@ def from_dict(cls: type[Config], data: Mapping[str, Any], path: str = "") -> Con
     """
     if not isinstance(data, Mapping):
         raise ConfigError(
-            f"{path or 'the configuration'} must be settings (name: value), got {_shown(data)}."
+            f"{path or 'the configuration'} must be settings (name: value), got {_describe(data)}."
         )
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     _check_names(fields, data, path)
     hints = typing.get_type_hints(cls)
-    values = {
-        name: _converted(hints[name], value, _join(path, name)) for name, value in data.items()
-    }
+    values = {name: _convert(hints[name], value, _join(path, name)) for name, value in data.items()}
     try:
         return cls(**values)
     except ConfigError:
@@ -152,14 +150,14 @@ def _has_default(field: dataclasses.Field) -> bool:
     return field.default is not missing or field.default_factory is not missing
 
 
-def _replaced(data: Any, keys: Sequence[str], value: Any, name: str) -> dict[str, Any]:
+def _replace_setting(data: Any, keys: Sequence[str], value: Any, name: str) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         raise ConfigError(
-            f"the setting {name} goes through {_shown(data)}, which has no settings inside."
+            f"the setting {name} goes through {_describe(data)}, which has no settings inside."
         )
     first, rest = keys[0], keys[1:]
     inside = (
-        _replaced(data.get(first) if data.get(first) is not None else {}, rest, value, name)
+        _replace_setting(data.get(first) if data.get(first) is not None else {}, rest, value, name)
         if rest
         else value
     )
@@ -169,7 +167,7 @@ def _replaced(data: Any, keys: Sequence[str], value: Any, name: str) -> dict[str
 # ---- values ----
 
 
-def _converted(hint: Any, value: Any, path: str) -> Any:
+def _convert(hint: Any, value: Any, path: str) -> Any:
     """`value` as the type `hint` asks for: 1 may be 1.0, a list a tuple; nothing else is bent."""
     origin = typing.get_origin(hint)
     if hint is Any:
@@ -184,7 +182,7 @@ def _converted(hint: Any, value: Any, path: str) -> Any:
         return _items(hint, origin, value, path)
     if origin is dict and isinstance(value, Mapping):
         item = typing.get_args(hint)[1]
-        return {key: _converted(item, inside, _join(path, key)) for key, inside in value.items()}
+        return {key: _convert(item, inside, _join(path, key)) for key, inside in value.items()}
     if hint is float and type(value) is int and abs(value) < 2**64:
         return float(value)
     if hint is Path and isinstance(value, (str, Path)):
@@ -197,7 +195,7 @@ def _converted(hint: Any, value: Any, path: str) -> Any:
         and not (hint is int and isinstance(value, bool))
     ):
         return value
-    raise ConfigError(f"{path} must be {_type_name(hint)}, got {_shown(value)}.")
+    raise ConfigError(f"{path} must be {_type_name(hint)}, got {_describe(value)}.")
 
 
 def _one_of(hint: Any, value: Any, path: str) -> Any:
@@ -207,13 +205,13 @@ def _one_of(hint: Any, value: Any, path: str) -> Any:
     members = [member for member in members if member is not type(None)]
     exact = [member for member in members if type(value) is member]  # 1 stays an int in int | float
     if len(members) == 1:
-        return _converted(members[0], value, path)
+        return _convert(members[0], value, path)
     for member in exact or members:
         try:
-            return _converted(member, value, path)
+            return _convert(member, value, path)
         except ConfigError:
             continue
-    raise ConfigError(f"{path} must be {_type_name(hint)}, got {_shown(value)}.")
+    raise ConfigError(f"{path} must be {_type_name(hint)}, got {_describe(value)}.")
 
 
 def _choice(choices: Sequence[Any], value: Any, path: str) -> Any:
@@ -223,7 +221,7 @@ def _choice(choices: Sequence[Any], value: Any, path: str) -> Any:
     close = nearest(str(value), [str(choice) for choice in choices])
     hint = f"; did you mean {close}?" if close else "."
     raise ConfigError(
-        f"{path} must be one of {', '.join(map(str, choices))}, got {_shown(value)}{hint}"
+        f"{path} must be one of {', '.join(map(str, choices))}, got {_describe(value)}{hint}"
     )
 
 
@@ -235,10 +233,10 @@ def _items(hint: Any, kind: type, values: Sequence[Any], path: str) -> Any:
         items = ()
     if len(items) != len(values):
         raise ConfigError(
-            f"{path} must have {len(items)} values, got {len(values)}: {_shown(values)}."
+            f"{path} must have {len(items)} values, got {len(values)}: {_describe(values)}."
         )
     return kind(
-        _converted(item, value, f"{path}[{i}]")
+        _convert(item, value, f"{path}[{i}]")
         for i, (item, value) in enumerate(zip(items, values, strict=True))
     )
 
@@ -265,7 +263,7 @@ def _type_name(hint: Any) -> str:
     return _TYPE_NAMES.get(hint) or getattr(hint, "__name__", str(hint))
 
 
-def _shown(value: Any) -> str:
+def _describe(value: Any) -> str:
     if value is None:
         return "nothing"
     text = repr(value)

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.parse_args(argv)
     blocked = []
     for check in CHECKS:
-        finding = _looked(check)
+        finding = _run_check(check)
         mark = "ok" if not finding.remedy else "MISSING" if check.needed else "absent"
         print(f"{mark:<9}{check.name:<14}{finding.found}".rstrip(), flush=True)
         if finding.remedy:
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _looked(check: Check) -> Finding:
+def _run_check(check: Check) -> Finding:
     try:
         return check.look()
     except Exception as error:  # a broken package may fail in any way, and the table goes on

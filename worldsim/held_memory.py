@@ -14,7 +14,7 @@ import numpy as np
 _PLAIN = (str, int, float, complex, bool, type(None), np.generic, np.dtype, ModuleType)
 
 
-def held_parts(*things: Any) -> dict[int, int]:
+def measure_storages(*things: Any) -> dict[int, int]:
     """The buffers that things keep alive.
 
     Returns:
@@ -42,9 +42,9 @@ def held_parts(*things: Any) -> dict[int, int]:
     return found
 
 
-def held_bytes(*things: Any) -> int:
+def measure_bytes(*things: Any) -> int:
     """How many bytes the things keep alive together."""
-    return sum(held_parts(*things).values())
+    return sum(measure_storages(*things).values())
 
 
 def _owner(array: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def check_name(name: object, what: str) -> str:
     if not plain or _DEVICES.fullmatch(name):
         raise ValueError(
             f"{what} must be 1 to {MOST_LETTERS} letters (a to z), digits, -, _ and inner dots, "
-            f"got {_cut(name)}"
+            f"got {_shorten_repr(name)}"
         )
     return name
 
@@ -88,6 +88,6 @@ def native_path(path: Path) -> str:
         raise ValueError(f"the path {str(path)!a} is not UTF-8: rename the folder") from None
 
 
-def _cut(value: object) -> str:
+def _shorten_repr(value: object) -> str:
     shown = repr(value) if isinstance(value, str) else f"{type(value).__name__} {value!r}"
     return shown if len(shown) <= 80 else f"{shown[:77]}..."

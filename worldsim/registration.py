@@ -91,7 +91,7 @@ def check_environment(name: object, source: str) -> str:
     return name
 
 
-def bundled_dreams() -> dict[str, str]:
+def list_bundled_dreams() -> dict[str, str]:
     """The worlds that are bundled, by the id of their environment."""
     made = environments().items()
     return {name: kwargs["world"] for name, (_, kwargs) in made if "world" in kwargs}

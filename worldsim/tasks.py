@@ -44,7 +44,7 @@ def verdict(judge: Judge, step: Happened) -> tuple[float, bool]:
     return float(gained), bool(over)
 
 
-def named_function(text: str, option: str) -> Callable:
+def load_function(text: str, option: str) -> Callable:
     """The function that an option names as `module:function`.
 
     Args:

@@ -32,6 +32,12 @@ RENAMED = {
 }
 """Path of a setting once -> path of it now."""
 
+REMOVED = {"geometry": {"painter": 0}}
+"""Section -> setting that is gone -> the value that does what is done now."""
+
+RENAMED_INTENTS = {"fan": "action_preview", "ghost": "ground_truth"}
+"""Name of an intent in a file of keys once -> its name now."""
+
 RENAMED_TENSORS = {f"bank_{name}": f"bank.{name}" for name in ("latents", "poses", "ids", "true")}
 """Name of a tensor in a saved state once -> its name now."""
 
@@ -57,6 +63,36 @@ def upgrade_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[
         )
         notes.append(_note(path, new))
     return upgraded, notes
+
+
+def drop_removed(section: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A section without the settings that are gone. A card keeps them, as part of what a world's
+    identity is made of.
+
+    Raises:
+        ValueError: one has a value that nothing does any more.
+    """
+    gone = REMOVED.get(section, {})
+    for name, value in gone.items():
+        if settings.get(name, value) != value:
+            raise ValueError(f"{section}.{name} is gone: it must be {value}, got {settings[name]}")
+    return {name: value for name, value in settings.items() if name not in gone}
+
+
+def upgrade_names(
+    given: Mapping[str, Any], renamed: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Values under their names of today, and one sentence for every name that was an old one.
+
+    Raises:
+        ValueError: a value is there under both names.
+    """
+    old = [name for name in given if name in renamed]
+    for name in old:
+        if renamed[name] in given:
+            raise ValueError(f"{name} is now called {renamed[name]}: give one of them, not both")
+    upgraded = {renamed.get(name, name): value for name, value in given.items()}
+    return upgraded, [_note(name, renamed[name]) for name in old]
 
 
 def upgrade_override(override: str) -> tuple[str, list[str]]:

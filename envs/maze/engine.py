@@ -78,7 +78,7 @@ class MazeEnv(EngineEnv[MazeState]):
         x, y = centre_of(cells[self.np_random.integers(len(cells))])
         return MazeState(layout, x, y, int(self.np_random.integers(_HEADINGS)))
 
-    def _moved(self, state: MazeState, action: int) -> MazeState:
+    def _advance(self, state: MazeState, action: int) -> MazeState:
         heading = (state.heading + self._turns[action]) % _HEADINGS
         x, y = state.x, state.y
         if action == self._forward:

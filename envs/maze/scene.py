@@ -75,7 +75,7 @@ class Scene:
         self._place(layout, x, y, heading)
         self._renderer.enable_depth_rendering()
         try:
-            return _halved(self._renderer.render())
+            return _halve_size(self._renderer.render())
         finally:
             self._renderer.disable_depth_rendering()
 
@@ -97,7 +97,7 @@ class Scene:
         self._layout = layout
 
 
-def _halved(depth: np.ndarray) -> np.ndarray:
+def _halve_size(depth: np.ndarray) -> np.ndarray:
     """Depth `[n, n]` at the middle of each 2 x 2 block: on a plane its inverse is linear."""
     blocks = depth.reshape(len(depth) // 2, 2, -1, 2)
     return 1 / (1 / blocks).mean(axis=(1, 3))

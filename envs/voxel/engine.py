@@ -116,7 +116,7 @@ class VoxelEnv(EngineEnv[VoxelState]):
         start = tuple(self._live_engine().ask("spawn", *middle, layer))
         return VoxelState(self.biome, start, start, _AT_REST, True, heading)
 
-    def _moved(self, state: VoxelState, action: int) -> VoxelState:
+    def _advance(self, state: VoxelState, action: int) -> VoxelState:
         heading = (state.heading + self._turns[action]) % 360
         words = *state.feet, state.fall, int(state.grounded), math.radians(heading)
         *feet, fall, grounded = self._engine.ask("walk", *words, int(action == self._forward))

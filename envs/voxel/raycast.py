@@ -157,12 +157,12 @@ def free_space(taken: np.ndarray, most: int = _MOST_FREE) -> np.ndarray:
     free = 1 - near
     for _ in range(most - 1):
         for axis in range(near.ndim):
-            near = _widened(near, axis)
+            near = _widen(near, axis)
         free += 1 - near
     return free
 
 
-def _widened(taken: np.ndarray, axis: int) -> np.ndarray:
+def _widen(taken: np.ndarray, axis: int) -> np.ndarray:
     """Cells that are taken, or whose neighbour along an axis is."""
     wide = taken.copy()
     low, high = np.moveaxis(wide, axis, 0)[:-1], np.moveaxis(wide, axis, 0)[1:]

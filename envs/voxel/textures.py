@@ -65,7 +65,7 @@ def _noise(rng: np.random.Generator, grain: int) -> np.ndarray:
     return np.kron(cells, np.ones((grain, grain)))
 
 
-def _speckled(name: str, colour: tuple[int, int, int], fine: float, coarse: float) -> Picture:
+def _add_speckles(name: str, colour: tuple[int, int, int], fine: float, coarse: float) -> Picture:
     rng = _rng(name)
     shade = fine * _noise(rng, 1) + coarse * _noise(rng, 2)
     picture = np.full((SIDE, SIDE, 4), 255.0)
@@ -74,16 +74,16 @@ def _speckled(name: str, colour: tuple[int, int, int], fine: float, coarse: floa
 
 
 def _cubes() -> dict[str, Picture]:
-    dirt = _speckled("dirt", (134, 96, 67), 0.10, 0.08)
-    top = _speckled("grass_top", (112, 176, 66), 0.09, 0.06)
+    dirt = _add_speckles("dirt", (134, 96, 67), 0.10, 0.08)
+    top = _add_speckles("grass_top", (112, 176, 66), 0.09, 0.06)
     side = dirt.copy()
     fringe = _rng("fringe").integers(2, 6, SIDE)
     for x, depth in enumerate(fringe):
         side[:depth, x] = top[:depth, x]
     cubes = {"dirt": dirt, "grass_top": top, "grass_side": side}
-    cubes["stone"] = _speckled("stone", (125, 125, 125), 0.06, 0.10)
-    cubes["moss"] = _speckled("moss", (104, 124, 90), 0.12, 0.14)
-    cubes["path"] = _speckled("path", (160, 136, 84), 0.08, 0.05)
+    cubes["stone"] = _add_speckles("stone", (125, 125, 125), 0.06, 0.10)
+    cubes["moss"] = _add_speckles("moss", (104, 124, 90), 0.12, 0.14)
+    cubes["path"] = _add_speckles("path", (160, 136, 84), 0.08, 0.05)
     cubes["oak_leaves"] = _leaves("oak_leaves", (66, 128, 38))
     cubes["birch_leaves"] = _leaves("birch_leaves", (112, 150, 62))
     cubes["pine_leaves"] = _leaves("pine_leaves", (48, 94, 62))
@@ -91,30 +91,30 @@ def _cubes() -> dict[str, Picture]:
 
 
 def _leaves(name: str, colour: tuple[int, int, int]) -> Picture:
-    picture = _speckled(name, colour, 0.22, 0.12)
+    picture = _add_speckles(name, colour, 0.22, 0.12)
     holes = _rng(name + " holes").random((SIDE, SIDE)) < 0.2
     picture[holes, :3] *= 0.45
     return picture
 
 
 def _woods() -> dict[str, Picture]:
-    oak = _speckled("oak", (104, 82, 50), 0.07, 0.0)
+    oak = _add_speckles("oak", (104, 82, 50), 0.07, 0.0)
     oak[:, :, :3] *= 1 + 0.16 * _rng("bark").normal(size=(1, SIDE, 1))
-    birch = _speckled("birch", (216, 214, 206), 0.04, 0.0)
+    birch = _add_speckles("birch", (216, 214, 206), 0.04, 0.0)
     rng = _rng("birch marks")
     for _ in range(9):
         y, x, length = rng.integers(SIDE), rng.integers(SIDE), rng.integers(2, 6)
         birch[y, np.arange(x, x + length) % SIDE, :3] = 52
-    rings = _speckled("oak_top", (176, 142, 90), 0.05, 0.0)
+    rings = _add_speckles("oak_top", (176, 142, 90), 0.05, 0.0)
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
     rings[np.maximum(abs(x), abs(y)).astype(int) % 3 == 1, :3] *= 0.78
     return {"oak": oak, "birch": birch, "oak_top": rings}
 
 
 def _pumpkin() -> dict[str, Picture]:
-    side = _speckled("pumpkin", (222, 126, 26), 0.05, 0.0)
+    side = _add_speckles("pumpkin", (222, 126, 26), 0.05, 0.0)
     side[:, ::4, :3] *= 0.72
-    top = _speckled("pumpkin_top", (206, 118, 28), 0.05, 0.04)
+    top = _add_speckles("pumpkin_top", (206, 118, 28), 0.05, 0.04)
     top[6:10, 6:10, :3] = (90, 110, 40)
     return {"pumpkin": side, "pumpkin_top": top}
 

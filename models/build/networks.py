@@ -17,6 +17,7 @@ from models.retrieval_stack.album import Album
 from models.retrieval_stack.geometry import Geometry, GeometryConfig
 from worldsim.actions import load_actions
 from worldsim.config import from_dict
+from worldsim.upgrades import drop_removed
 from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import WorldError
 from worldsim.world.protocols import Parts
@@ -41,8 +42,8 @@ def far_weights(
     geometry: Geometry | None = None,
     album: Album | None = None,
 ) -> dict[str, Tensor]:
-    """Weights of all networks, and an album, under one roof; the dynamics' and the painter's
-    matrices in float16 (half the download, no visible difference).
+    """Weights of all networks, and an album, under one roof; the dynamics' matrices in
+    float16 (half the download, no visible difference).
     """
     parts = {"outcome": head, "geometry": geometry, "album": album}
     parts |= {"codec": codec, "dynamics": network}
@@ -59,11 +60,7 @@ def far_weights(
 
 
 def _is_matrix(name: str, tensor: Tensor) -> bool:
-    return (
-        name.startswith(("dynamics.", "geometry.painter."))
-        and tensor.ndim >= 2
-        and tensor.is_floating_point()
-    )
+    return name.startswith("dynamics.") and tensor.ndim >= 2 and tensor.is_floating_point()
 
 
 def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:
@@ -78,7 +75,11 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
         told = card.settings.get("geometry")  # only where the data had poses
         geometry = None
         if told is not None:
-            geometry = Geometry(from_dict(GeometryConfig, told), codec, shape.memory.field_of_view)
+            geometry = Geometry(
+                from_dict(GeometryConfig, drop_removed("geometry", told)),
+                codec,
+                shape.memory.field_of_view,
+            )
         turns = load_actions(card.action_set).turns
         album = empty_album(shape)
         dynamics = FARDynamics(shape, turns, codec.anywhere, geometry, album)

@@ -62,7 +62,7 @@ def write_spawns(store: EpisodeStore, folder: Path) -> None:
     """The first frames of held-out episodes, walked by the goal-directed walker where that is
     known.
     """
-    write_heads(_walked(store), folder)
+    write_heads(_choose_walks(store), folder)
 
 
 def write_heads(episodes: Iterable[Episode], folder: Path) -> None:
@@ -74,7 +74,7 @@ def write_heads(episodes: Iterable[Episode], folder: Path) -> None:
             spawns.append(_head(episode, SPAWN_FRAMES), name)
 
 
-def _walked(store: EpisodeStore) -> list[Episode]:
+def _choose_walks(store: EpisodeStore) -> list[Episode]:
     chosen = [i for i in range(len(store)) if store.meta(i).extra.get("walker") != "random"]
     return [store[i] for i in chosen[:SPAWNS]]
 

@@ -33,10 +33,10 @@ from models.nn.noise_schedule import sigmas
 from models.retrieval_stack.album import Album
 from models.retrieval_stack.far_memory import (
     Remembered,
+    compose_frame,
+    find_repeated_frame,
     insert_frame,
-    put_together,
     refine_pose,
-    seen_before,
     views_from,
 )
 from models.retrieval_stack.fusion import Views
@@ -114,7 +114,7 @@ class FARDynamics(nn.Module):
         jumps = list(sigmas(steps))
         motions, poses = self._dead_reckon(carry, actions, self.cfg.memory.stride)
         frame_condition = self._condition_next(carry, actions, motions, poses, jumps, blur)
-        again, latents = seen_before(carry, frame_condition.poses, self.cfg.sampler.still)
+        again, latents = find_repeated_frame(carry, frame_condition.poses, self.cfg.sampler.still)
         if not bool(again.all()):
             remembered = self._fill_keyframes(carry, frame_condition, ~again)
             made = sample(self.network, carry.cache, frame_condition, noise, jumps)
@@ -140,17 +140,16 @@ class FARDynamics(nn.Module):
         views = None
         if self.geometry is not None:
             views = views_from(self.geometry, carry, remembered, poses, needed)
-            made = self._blend(made, views, noise, needed)
+            made = self._blend(made, views, needed)
         if not self.cfg.sampler.retrieval:
             return made
         lends = self.geometry is not None and self.geometry.cfg.lends
         memory = carry, remembered, views, lends, needed, self.anywhere, self.album, noise
-        return put_together(self.cfg, made, *memory)
+        return compose_frame(self.cfg, made, *memory)
 
-    def _blend(self, made: Tensor, views: Views, noise: Tensor, needed: Tensor) -> Tensor:
-        """Predictions and views in one `[B,C,h,w]`."""
-        fused, painter = self.geometry.fusion(made, views), self.geometry.painter
-        return fused if painter is None else painter(made, fused, views, noise)
+    def _blend(self, made: Tensor, views: Views, needed: Tensor) -> Tensor:
+        """Predictions and views in one `[B,C,h,w]`, of which `needed` `[B]` are used."""
+        return self.geometry.fusion(made, views)
 
     def _jump_index(self, d: float) -> int:
         """The jump index the network is told for a jump of length d."""

@@ -20,7 +20,7 @@ from models.memory.pose import motions_between, relative_to_first
 from models.nn.flow_matching import euler_step, interpolate, shortcut_target
 from models.nn.noise_schedule import loss_weight
 from models.nn.rng import Rng
-from models.retrieval_stack.retrieval import retrieved
+from models.retrieval_stack.retrieval import retrieve_cells
 from worldsim.data.clips import Clip
 
 
@@ -89,7 +89,7 @@ class FARLoss:
         truth = parts.take(latents, parts.noisy_ids)
         for _ in range(curriculum.self_forcing):
             latents = self._self_forcing(teacher, parts, latents, draw)
-        context = self._corrupted(parts, latents, curriculum, draw)
+        context = self._corrupt_frames(parts, latents, curriculum, draw)
         if curriculum.jumps == "shortcut":
             noisy, target = self._shortcuts(teacher, context, parts, truth, draw)
         else:
@@ -142,7 +142,7 @@ class FARLoss:
         guess = teacher(*context, noisy).latents
         if self.cfg.sampler.retrieval:
             keyframes = context[2]
-            guess = retrieved(
+            guess = retrieve_cells(
                 guess, keyframes.latents, keyframes.ids >= 0, self.cfg.sampler.retrieval
             )
         chosen = draw.chance(self.loss.self_forcing, len(latents), 1, 1, 1, 1)
@@ -151,7 +151,7 @@ class FARLoss:
         out[rows, ids] = torch.where(chosen, guess, out[rows, ids])
         return out
 
-    def _corrupted(
+    def _corrupt_frames(
         self, parts: "_ClipParts", latents: Tensor, curriculum: Curriculum, draw: Rng
     ) -> tuple[Frames, Frames, Frames]:
         """Coarse, clean and keyframe latents as imperfect as they are in play."""

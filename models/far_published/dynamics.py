@@ -161,7 +161,7 @@ class FARReferenceDynamics(nn.Module):
     @torch.no_grad()
     def observe(self, carry: ReferenceCarry, latents: Tensor, actions: Tensor) -> ReferenceCarry:
         """Take in true frames `[B,C,h,w]`; `actions` `[B]` led to them (-1: none)."""
-        carry, conditions = self._told(carry, actions)
+        carry, conditions = self._place_conditions(carry, actions)
         carry = self._append(carry, latents, conditions)
         # The newest frame's condition may still change, where actions come late.
         old = carry.latents.shape[1] - max(self._window, 1)
@@ -176,7 +176,7 @@ class FARReferenceDynamics(nn.Module):
         """Make and take in the next frames: latents `[B,C,h,w]` from noise of that shape in `steps`
         Euler steps.
         """
-        carry, conditions = self._told(carry, actions)
+        carry, conditions = self._place_conditions(carry, actions)
         schedule = published_sigmas(steps)
         timesteps = noise.new_tensor([[1000 * t for t, _ in schedule]]).expand(len(noise), -1)
         ready, x = self.ready(carry, conditions, timesteps), noise
@@ -191,7 +191,7 @@ class FARReferenceDynamics(nn.Module):
         """
         count, steps = carry.latents.shape[1], timesteps.shape[1]
         old = max(count - self._window, 0)
-        new = self._timed(timesteps, conditions.unsqueeze(1).expand(-1, steps))
+        new = self._embed_condition(timesteps, conditions.unsqueeze(1).expand(-1, steps))
         before = self._condition(carry, old)
         modulation = modulations(self.network, torch.cat((before, new), 1))
         carry = self._retire(carry, old, of_frames(modulation, slice(0, old)))
@@ -214,14 +214,16 @@ class FARReferenceDynamics(nn.Module):
         )
         rows = self._rows(x.unsqueeze(1))
         made = velocity(self.network, ready.carry.cache, rows, ready.look, modulation, out)
-        return self._guided(made[:, 0])
+        return self._apply_guidance(made[:, 0])
 
     @property
     def _window(self) -> int:
         """Frames that are encoded again for every new one."""
         return 0 if self.cfg.memory_level == "fine" else self.cfg.window - 1
 
-    def _told(self, carry: ReferenceCarry, actions: Tensor) -> tuple[ReferenceCarry, Tensor]:
+    def _place_conditions(
+        self, carry: ReferenceCarry, actions: Tensor
+    ) -> tuple[ReferenceCarry, Tensor]:
         """Conditions `[B]` of the frames that `actions` `[B]` lead to; where actions come late,
         the newest frame gets them and the next one null.
         """
@@ -282,9 +284,9 @@ class FARReferenceDynamics(nn.Module):
         """AdaLN's input `[B*G,P,D]` of the carry's frames, of which `old` go to the memory."""
         timesteps = torch.full(carry.conditions.shape, CLEAN_CODE, device=carry.latents.device)
         timesteps[:, :old] = self.cfg.memory_code
-        return self._timed(timesteps, carry.conditions)
+        return self._embed_condition(timesteps, carry.conditions)
 
-    def _timed(self, timesteps: Tensor, conditions: Tensor) -> Tensor:
+    def _embed_condition(self, timesteps: Tensor, conditions: Tensor) -> Tensor:
         """AdaLN's input `[B*G,F,D]` of timesteps and conditions `[B,F]`."""
         null = torch.full_like(conditions, NULL)
         branches = torch.stack((conditions, null)[: self.branches], dim=1).flatten(0, 1)
@@ -296,7 +298,7 @@ class FARReferenceDynamics(nn.Module):
         """`[B,...]` -> `[B*G,...]`."""
         return latents.repeat_interleave(self.branches, dim=0)
 
-    def _guided(self, velocity: Tensor) -> Tensor:
+    def _apply_guidance(self, velocity: Tensor) -> Tensor:
         """Classifier-free guidance over the branches: null + s (cond - null)."""
         both = velocity.unflatten(0, (-1, self.branches))
         null = both[:, -1]

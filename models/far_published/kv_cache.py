@@ -165,7 +165,7 @@ def remember(
 ) -> None:
     """Write keys and values of frames, latents `[N,F,C,h,w]`, which see what `looks` says."""
     patch = network.cfg.patch_of(level)
-    x = _embedded(network, level, latents)
+    x = _embed(network, level, latents)
     ids = torch.tensor([look.number for look in looks], device=x.device)
     rotations = network.rotations(ids, *latents.shape[-2:], patch)
     for look in looks:
@@ -195,7 +195,7 @@ def velocity(
     out: Modulation,
 ) -> Tensor:
     """Velocity `[N,1,C,h,w]` of the frame being made, latents `[N,1,C,h,w]`."""
-    x = _embedded(network, "fine", latents)
+    x = _embed(network, "fine", latents)
     ids = torch.tensor([look.number], device=x.device)
     rotations = network.rotations(ids, *latents.shape[-2:], network.cfg.patch)
     cache.ids[look.own] = look.number
@@ -208,7 +208,7 @@ def velocity(
     return unpatchify(tokens, network.cfg.patch, latents.shape[-2] // network.cfg.patch)
 
 
-def _embedded(network: FARReferenceNetwork, level: Level, latents: Tensor) -> Tensor:
+def _embed(network: FARReferenceNetwork, level: Level, latents: Tensor) -> Tensor:
     patch, embed = network.cfg.patch_of(level), network.embed[level]
     return embed(patchify(latents, patch, patch).to(embed.weight.dtype))
 

@@ -229,7 +229,7 @@ class FARReferenceNetwork(nn.Module):
         rotations = self.rotations(frames.ids, *frames.latents.shape[-2:], patch)
         slope = 0.0 if self.training else self.cfg.slope
         bias = causal_bias(ids, torch.cat((past.ids, ids)), slope).to(x.dtype)
-        through = self._recomputed if self.training and self.checkpointing else self._through
+        through = self._recompute if self.training and self.checkpointing else self._through
         kept = []
         for block, k_past, v_past in zip(self.blocks, past.k, past.v, strict=True):
             x, k, v = through(block, level, x, condition, rotations, bias, k_past, v_past)
@@ -256,7 +256,7 @@ class FARReferenceNetwork(nn.Module):
         attended = attend(q, torch.cat((k_past, k), 2), torch.cat((v_past, v), 2), bias)
         return block.finish(x, attended, projections.out, modulation), k, v
 
-    def _recomputed(self, *inputs) -> tuple[Tensor, Tensor, Tensor]:
+    def _recompute(self, *inputs) -> tuple[Tensor, Tensor, Tensor]:
         """The same, its insides computed again for the gradient instead of kept."""
         return checkpoint(self._through, *inputs, use_reentrant=False)
 

@@ -17,7 +17,7 @@ from models.retrieval_stack.contrast import age, with_contrast
 from models.retrieval_stack.fusion import Views
 from models.retrieval_stack.geometry import Geometry, candidates
 from models.retrieval_stack.inpainting import going_on
-from models.retrieval_stack.retrieval import cells_of, retrieved_anywhere, seen_from_here
+from models.retrieval_stack.retrieval import cells_of, find_same_pose, retrieve_anywhere
 
 NOVEL = 0.1
 OLD = 0.5  # age from which a dream with an album takes no more cells of its own
@@ -52,7 +52,7 @@ def insert_frame(carry: FARCarry, latents: Tensor, ids: Tensor, poses: Tensor, t
     carry.bank.true[rows, at] = true
 
 
-def seen_before(carry: FARCarry, arrives: Tensor, within: float) -> tuple[Tensor, Tensor]:
+def find_repeated_frame(carry: FARCarry, arrives: Tensor, within: float) -> tuple[Tensor, Tensor]:
     """Which dreams `[B]` arrive at poses `[B,3]` where a remembered frame was seen from (0: none
     is looked for), and what it showed `[B,C,h,w]`.
     """
@@ -60,7 +60,7 @@ def seen_before(carry: FARCarry, arrives: Tensor, within: float) -> tuple[Tensor
         return torch.zeros_like(carry.frame, dtype=torch.bool), carry.newest
     poses = torch.cat((carry.poses.unsqueeze(1), carry.bank.poses), dim=1)
     usable = torch.cat(((carry.frame > 0).unsqueeze(1), carry.bank.ids != NO_FRAME), dim=1)
-    again, index = seen_from_here(arrives, poses, usable, within)
+    again, index = find_same_pose(arrives, poses, usable, within)
     rows = torch.arange(len(index), device=index.device)
     kept = carry.bank.latents[rows, (index - 1).clamp(min=0)].to(carry.newest.dtype)
     return again, torch.where((index == 0)[:, None, None, None], carry.newest, kept)
@@ -93,7 +93,7 @@ def views_from(
     return Views(*ordered)
 
 
-def put_together(
+def compose_frame(
     cfg: FARConfig,
     made: Tensor,
     carry: FARCarry,
@@ -120,7 +120,7 @@ def put_together(
     for row in torch.nonzero(needed).flatten().tolist():
         old = age(cfg, carry, row)
         by_chance = None if luck is None else luck[row]
-        wanted, filled = _restored(cfg, carry, row, made[row], views, old, album, by_chance)
+        wanted, filled = _restore_frame(cfg, carry, row, made[row], views, old, album, by_chance)
         frames = torch.cat(
             (filled, _exemplars(carry, row, cfg.sampler.exemplars, album).to(made.dtype))
         )
@@ -129,7 +129,7 @@ def put_together(
         there = seen[row, known[row] & (true[row] | own)]
         if views is not None and lends and own:
             more.append(candidates(Views(*(part[row : row + 1] for part in views))))
-        found = retrieved_anywhere(
+        found = retrieve_anywhere(
             wanted.unsqueeze(0), there, cfg.sampler.retrieval, anywhere, shifted, torch.cat(more)
         )[0]
         kept = wanted[: cfg.sampler.kept].lerp(found[: cfg.sampler.kept], old)
@@ -137,7 +137,7 @@ def put_together(
     return made
 
 
-def _restored(
+def _restore_frame(
     cfg: FARConfig,
     carry: FARCarry,
     row: int,

@@ -21,7 +21,6 @@ from models.memory.depth import DepthNet
 from models.memory.pose import compose_pose, distance
 from models.memory.warp import warp
 from models.retrieval_stack.fusion import Fusion, Views
-from models.retrieval_stack.painter import Painter
 
 SEEN = 0.9  # share of a cell that must be seen for the cell to be taken over
 AWAY = 5.0  # beyond that, keyframes are equally far
@@ -41,8 +40,7 @@ class GeometryConfig:
     first. surprise: how much more alike another place must look than the one that dead reckoning
     tells. lends: whether cells of views may be shown as they are
     (models/retrieval_stack/retrieval.py); views have 64 pixels a side, so those of larger frames
-    are too soft for that. width, fusion, painter: numbers inside the networks; without a painter
-    frames stay means.
+    are too soft for that. width, fusion: numbers inside the networks.
     """
 
     near: float
@@ -54,7 +52,6 @@ class GeometryConfig:
     lends: bool = True
     width: int = 96
     fusion: int = 48
-    painter: int = 0
 
     def __post_init__(self):
         if not 0 < self.near < self.far:
@@ -69,7 +66,6 @@ class Geometry(nn.Module):
         self.cfg, self.fov = cfg, field_of_view
         self.depth = DepthNet(codec.cfg.channels, cfg.width, cfg.near, cfg.far)
         self.fusion = Fusion(codec.cfg.channels, cfg.fusion)
-        self.painter = Painter(codec.cfg.channels, cfg.painter) if cfg.painter else None
         self.show, self.read = codec.small, codec.read_small  # no weights of its own
 
     def render(

@@ -17,7 +17,7 @@ from torch import Tensor
 from models.memory.pose import distance
 
 
-def retrieved(latents: Tensor, keyframes: Tensor, known: Tensor, channels: int) -> Tensor:
+def retrieve_cells(latents: Tensor, keyframes: Tensor, known: Tensor, channels: int) -> Tensor:
     """Frames whose every cell is one of the remembered ones'.
 
     Args:
@@ -47,7 +47,7 @@ def most_alike(wanted: Tensor, there: Tensor, known: Tensor, channels: int) -> T
     return there.gather(1, best.expand(-1, -1, there.shape[2]))
 
 
-def retrieved_anywhere(
+def retrieve_anywhere(
     latents: Tensor,
     remembered: Tensor,
     channels: int,
@@ -55,7 +55,7 @@ def retrieved_anywhere(
     shifted: int = 2,
     more: Tensor | None = None,
 ) -> Tensor:
-    """`retrieved` for one frame, which may take what lies between the cells as well.
+    """As retrieve_cells, for one frame, which may take what lies between the cells as well.
 
     What moves by less than a cell is found again only so, but looking between the cells of all
     remembered frames would take too long: of the first ones, the newest frame and the nearest
@@ -86,7 +86,7 @@ def cells_of(latents: Tensor) -> Tensor:
     return latents.movedim(2, -1).flatten(1, 3)
 
 
-def seen_from_here(
+def find_same_pose(
     poses: Tensor, places: Tensor, usable: Tensor, within: float
 ) -> tuple[Tensor, Tensor]:
     """Of poses `[B,3]`: bool `[B]` whether a usable one of places `[B,M,3]` is at most `within`

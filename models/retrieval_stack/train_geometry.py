@@ -5,7 +5,7 @@ needs; minutes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from torch import Tensor
 from models.far.dynamics import FARDynamics
 from models.memory.depth import photometric_loss
 from models.retrieval_stack.geometry import Geometry
-from models.retrieval_stack.train_painter import PainterTraining, train_painter
 from models.retrieval_stack.train_walks import Noted, Walker
 from worldsim.data.latents import LatentCache
 from worldsim.world.checkpoint import load_into, load_training, save_training
@@ -30,8 +29,7 @@ APART = 10  # of the dreams every so-manyth judges and does not teach
 @dataclass(frozen=True, kw_only=True)
 class GeometryTraining:
     """steps, batch, lr: of the distances. dreams: how many, `together` at a time, of so many frames
-    after at least `context` true ones, teach the weights for fusion_steps; painter: how that one
-    learns.
+    after at least `context` true ones, teach the weights for fusion_steps.
     """
 
     steps: int = 6000
@@ -44,7 +42,6 @@ class GeometryTraining:
     fusion_steps: int = 1200
     fusion_batch: int = 32
     fusion_lr: float = 1.5e-3
-    painter: PainterTraining = field(default_factory=PainterTraining)
 
 
 def train_geometry(
@@ -72,15 +69,12 @@ def train_geometry(
         dreams that did not teach.
     """
     posed = with_poses(cache, plan)
-    done, told = _resumed(geometry, path)
+    done, told = _resume(geometry, path)
     if done < plan.steps:
         told = {"photometric": _learn_distances(geometry, cache, posed, plan, path, seed, done)}
     if "weighed" not in told:
         dreamt = _dreams(geometry, dynamics, cache, posed, plan, seed)
         told |= _learn_weights(geometry, dreamt, plan, mirror, seed)
-        _save(geometry, path, plan.steps, told)
-    if geometry.painter is not None and "spread" not in told:
-        told |= train_painter(geometry, dynamics, cache, posed, plan.painter, mirror, path, seed)
         _save(geometry, path, plan.steps, told)
     return told
 
@@ -93,12 +87,11 @@ def with_poses(cache: LatentCache, plan: GeometryTraining) -> np.ndarray:
     return np.flatnonzero(cache.posed & (np.diff(cache.bounds) > shortest))
 
 
-def _resumed(geometry: Geometry, path: Path) -> tuple[int, dict[str, float]]:
+def _resume(geometry: Geometry, path: Path) -> tuple[int, dict[str, float]]:
     if not path.exists():
         return 0, {}
     state = load_training(path)
-    # A painter may come to a geometry that was taught without.
-    load_into(geometry, geometry.state_dict() | state["geometry"], path)
+    load_into(geometry, state["geometry"], path)
     return state["step"], state["told"]
 
 

@@ -1,5 +1,5 @@
 """Dreams that walk where episodes walked, on the true way, so that what is remembered and what is
-true are seen from the same place: what the geometry's weights and the painter learn from.
+true are seen from the same place: what the geometry's weights learn from.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,13 @@ from worldsim.data.latents import LatentCache
 
 
 class Noted(NamedTuple):
-    """Of N dreamt frames: predictions `[N,C,h,w]`, views, truths and noise like the predictions,
-    and how many frames after the context each was, `[N]`.
+    """Of N dreamt frames: predictions `[N,C,h,w]`, views and truths like the predictions, and how
+    many frames after the context each was, `[N]`.
     """
 
     made: Tensor
     views: Views
     truth: Tensor
-    noise: Tensor
     age: Tensor
 
     def each(self, change) -> "Noted":
@@ -38,14 +37,14 @@ class Noted(NamedTuple):
         return self.each(lambda part: part[which.to(part.device)].to(device).float())
 
     def mirrored(self, mirror: Callable[[Tensor], Tensor]) -> "Noted":
-        """The same in the mirror; `mirror` turns latents. Noise has no sides."""
+        """The same in the mirror; `mirror` turns latents."""
 
         def turned(part: Tensor) -> Tensor:
             if part.dim() < 4:
                 return part
             return part.flip(-1) if part.shape[1] == 1 else mirror(part)
 
-        return self.each(turned)._replace(noise=self.noise)
+        return self.each(turned)
 
     @classmethod
     def together(cls, parts: list["Noted"]) -> "Noted":
@@ -53,11 +52,10 @@ class Noted(NamedTuple):
         views = Views(
             *(torch.cat(part) for part in zip(*(one.views for one in parts), strict=True))
         )
-        made, truth, noise, age = (
-            torch.cat([getattr(one, name) for one in parts])
-            for name in ("made", "truth", "noise", "age")
+        made, truth, age = (
+            torch.cat([getattr(one, name) for one in parts]) for name in ("made", "truth", "age")
         )
-        return cls(made, views, truth, noise, age)
+        return cls(made, views, truth, age)
 
 
 class Walker(FARDynamics):
@@ -97,8 +95,8 @@ class Walker(FARDynamics):
     def _locate(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         return self._dead_reckon(carry, actions)  # the way is true
 
-    def _blend(self, made: Tensor, views: Views, noise: Tensor, needed: Tensor) -> Tensor:
+    def _blend(self, made: Tensor, views: Views, needed: Tensor) -> Tensor:
         age = torch.full((len(made),), float(self._age), device=made.device)
-        noted = Noted(made, views, self._truth, noise, age)
+        noted = Noted(made, views, self._truth, age)
         self.notes.append(noted.each(lambda part: part[needed].half()))
-        return super()._blend(made, views, noise, needed)
+        return super()._blend(made, views, needed)

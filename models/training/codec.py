@@ -9,7 +9,7 @@ import torch
 from models.codec.patch_autoencoder import PatchAutoencoder, decoder_loss
 from models.training.config import TrainConfig
 from worldsim.config import to_dict
-from worldsim.data.latents import cached_latents
+from worldsim.data.latents import load_or_encode_latents
 from worldsim.data.store import EpisodeStore
 from worldsim.world.card import read_card
 from worldsim.world.checkpoint import (
@@ -28,7 +28,7 @@ def prepare(cfg: TrainConfig, out: Path, device: torch.device):
     """Codec and latents; made once, then read."""
     store = open_store(cfg, "--episodes 1200")
     codec = train_codec(cfg, store, out, device)
-    return codec, cached_latents(store, codec, codec.encoder_hash(), Path(cfg.data.cache))
+    return codec, load_or_encode_latents(store, codec, codec.encoder_hash(), Path(cfg.data.cache))
 
 
 def open_store(cfg: TrainConfig, how: str) -> EpisodeStore:

@@ -22,7 +22,7 @@ from worldsim.data.published.latents import (
 )
 from worldsim.paths import asset
 from worldsim.world.checkpoint import sha256
-from worldsim.world.model import checked_device
+from worldsim.world.model import resolve_device
 
 LATENT_SIZE = 8
 BATCH = 64  # frames
@@ -131,6 +131,6 @@ def extract(args: argparse.Namespace) -> None:
     clips = find_clips(args.source, layout, args.root)
     if args.weights is None and any(clip.latents is None for clip in clips):
         raise ValueError(f"{args.source} lists frames: give the autoencoder's --weights.")
-    encoder = open_encoder(load_yaml(path), args.weights, checked_device(args.device), LATENT_SIZE)
+    encoder = open_encoder(load_yaml(path), args.weights, resolve_device(args.device), LATENT_SIZE)
     made = latents_of(clips, layout, encoder, args.target)
     print(f"{args.target}: {len(made)} of {len(clips)} clips, {len(made.latents)} frames.")

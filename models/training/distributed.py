@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from worldsim.world.model import checked_device
+from worldsim.world.model import resolve_device
 
 
 def start() -> tuple[int, int]:
@@ -33,7 +33,7 @@ def own_device(name: str) -> torch.device:
     """
     if name == "cuda" and count() > 1:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return checked_device(name)
+    return resolve_device(name)
 
 
 def count() -> int:
@@ -72,7 +72,7 @@ def mean(number: Tensor) -> Tensor:
     return number
 
 
-def gathered(thing: object) -> list:
+def gather_objects(thing: object) -> list:
     """Every process's `thing`, by rank."""
     if count() == 1:
         return [thing]

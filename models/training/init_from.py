@@ -20,7 +20,7 @@ def dynamics_of(world: str, actions: ActionSet, network: nn.Module) -> dict[str,
     `actions`, and a refiner that it does not have as it is in the network.
     """
     theirs = load_actions(read_card(world_folder(world) / CARD).action_set)
-    given = reordered(world_weights(world, "dynamics."), theirs, actions)
+    given = reorder_actions(world_weights(world, "dynamics."), theirs, actions)
     refined = "refiner.first.weight" in given
     added = {
         name: weight
@@ -30,7 +30,9 @@ def dynamics_of(world: str, actions: ActionSet, network: nn.Module) -> dict[str,
     return given | added
 
 
-def reordered(weights: dict[str, Tensor], theirs: ActionSet, ours: ActionSet) -> dict[str, Tensor]:
+def reorder_actions(
+    weights: dict[str, Tensor], theirs: ActionSet, ours: ActionSet
+) -> dict[str, Tensor]:
     """Weights whose actions are `theirs` as those of a network whose actions are `ours`.
 
     Raises:

@@ -116,7 +116,7 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint."""
-        processes = distributed.gathered(self.recipe.state())
+        processes = distributed.gather_objects(self.recipe.state())
         if distributed.rank():
             return
         save_training(
@@ -148,7 +148,9 @@ class Run:
                 if self.step % 20 == 0:
                     self.report(measures, rate)
                 if any(
-                    distributed.gathered(time.monotonic() - saved > 60 * self.plan.save_minutes)
+                    distributed.gather_objects(
+                        time.monotonic() - saved > 60 * self.plan.save_minutes
+                    )
                 ):
                     self.save()
                     saved = time.monotonic()

@@ -11,7 +11,7 @@ from torch import Tensor
 from models.training import distributed
 
 
-def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     """The nearest (about) orthogonal matrices to `[K, rows, columns]`; quintic coefficients of the
     original.
     """
@@ -44,14 +44,14 @@ class Muon(torch.optim.Optimizer):
             for params in shapes.values():
                 self._step_alike(params, group)
 
-    def _shared(self, matrices: Tensor) -> Tensor:
+    def _orthogonalise_shared(self, matrices: Tensor) -> Tensor:
         """Orthogonalise; several processes take turns at the matrices and exchange the results."""
         if distributed.count() == 1:
-            return orthogonalised(matrices)
+            return orthogonalise(matrices)
         mine = slice(distributed.rank(), None, distributed.count())
         updates = torch.zeros_like(matrices)
         if len(matrices[mine]):
-            updates[mine] = orthogonalised(matrices[mine])
+            updates[mine] = orthogonalise(matrices[mine])
         torch.distributed.all_reduce(updates)
         return updates
 
@@ -63,7 +63,7 @@ class Muon(torch.optim.Optimizer):
         grads = [param.grad for param in params]
         torch._foreach_lerp_(momenta, grads, 1 - group["momentum"])
         nesterov = torch._foreach_lerp(grads, momenta, group["momentum"])
-        updates = self._shared(torch.stack(nesterov))
+        updates = self._orthogonalise_shared(torch.stack(nesterov))
         rate = group["lr"] * 0.2 * max(params[0].shape) ** 0.5
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_add_(params, list(updates.unbind()), alpha=-rate)

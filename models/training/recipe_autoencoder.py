@@ -31,7 +31,7 @@ from worldsim.evaluate.lpips import read_perceptual
 from worldsim.machine_speed import pick_precision
 from worldsim.paths import asset, check_name
 from worldsim.world.checkpoint import load_training, save_training
-from worldsim.world.model import checked_device
+from worldsim.world.model import resolve_device
 
 RECIPE = "autoencoder"
 SMOKE = ("training.steps=6", "training.batch=2", "training.discriminator_from=3")
@@ -111,7 +111,7 @@ def train_autoencoder(args: Any) -> int:
     cfg = replace(cfg, start=args.origin) if args.origin else cfg
     out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
     shape = preset(cfg.model)
-    run = AutoencoderRun(cfg, shrunk(shape) if args.smoke else shape, checked_device(args.device))
+    run = AutoencoderRun(cfg, shrunk(shape) if args.smoke else shape, resolve_device(args.device))
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
     if args.fresh and checkpoint.exists():

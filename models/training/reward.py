@@ -117,9 +117,9 @@ def _learn(head, cache: LatentCache, steps: Steps, plan: OutcomeTraining, rng) -
             drawn[::2] = rng.choice(notable, size=len(drawn[::2]))
         weights = torch.from_numpy(1 / (count * often[drawn])).float()
         before, actions, after = _inputs(cache, steps.frames[drawn])
-        said = head(_noised(before, plan, generator), actions, _noised(after, plan, generator))[
-            :, 0
-        ]
+        said = head(
+            _add_noise(before, plan, generator), actions, _add_noise(after, plan, generator)
+        )[:, 0]
         error = (said[:, 0] - torch.from_numpy(steps.rewards[drawn]) / head.scale).square()
         ends = torch.from_numpy(steps.ends[drawn]).float()
         error = error + F.binary_cross_entropy_with_logits(said[:, 1], ends, reduction="none")
@@ -136,7 +136,7 @@ def _inputs(cache: LatentCache, frames: np.ndarray) -> tuple[Tensor, Tensor, Ten
     return before.unsqueeze(1), actions.unsqueeze(1), after.unsqueeze(1)
 
 
-def _noised(latents: Tensor, plan: OutcomeTraining, generator: torch.Generator) -> Tensor:
+def _add_noise(latents: Tensor, plan: OutcomeTraining, generator: torch.Generator) -> Tensor:
     much = plan.noise * torch.rand(len(latents), 1, 1, 1, 1, generator=generator)
     return latents + much * torch.randn(latents.shape, generator=generator)
 

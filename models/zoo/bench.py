@@ -116,10 +116,10 @@ def measured(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             weight.data = weight.data.to(getattr(torch, name))
         speed = operations_a_second(getattr(torch, name), args.device)
         for context in contexts:
-            yield from _compared(args, network, name, context, ways, speed)
+            yield from _compare(args, network, name, context, ways, speed)
 
 
-def _compared(args, network, precision, context, ways, speed) -> Iterator[dict[str, Any]]:
+def _compare(args, network, precision, context, ways, speed) -> Iterator[dict[str, Any]]:
     clip, ours = clip_for(network, context, args), None
     for way in ways:
         row = {"way": way, "precision": precision, "context": context}

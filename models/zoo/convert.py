@@ -68,9 +68,9 @@ def run_import(args: argparse.Namespace) -> int:
     from models.zoo.import_weights import Released, import_world
 
     if args.hub:
-        from models.zoo.hub import fetch, released_names
+        from models.zoo.hub import fetch, find_released_names
 
-        paths = fetch(args.hub, released_names(args.kind, args.far, args.autoencoder))
+        paths = fetch(args.hub, find_released_names(args.kind, args.far, args.autoencoder))
     elif args.far and args.autoencoder:
         paths = [Path(args.far), Path(args.autoencoder)]
     else:

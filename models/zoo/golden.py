@@ -110,7 +110,7 @@ def _largest(ours: Tensor, theirs: Tensor) -> float:
 Output = tuple[str, Callable[[], Tensor]]
 
 
-def _bounded(golden: Golden) -> AbstractContextManager[None]:
+def _limit_allocation(golden: Golden) -> AbstractContextManager[None]:
     """A network may take what the weights can fill; the file claims its sizes."""
     check_sizes(golden.meta["config"], "config")
     size = sum(tensor.numel() * tensor.element_size() for tensor in golden.tensors.values())
@@ -119,7 +119,7 @@ def _bounded(golden: Golden) -> AbstractContextManager[None]:
 
 def autoencoder_outputs(golden: Golden) -> Iterator[Output]:
     """DC-AE's latent of an image, and the picture of the file's latent."""
-    with _bounded(golden):
+    with _limit_allocation(golden):
         model = autoencoder_from(golden.meta["config"], golden.weights)
     image = golden.tensors["image"]
     made = {
@@ -143,7 +143,7 @@ class Clip(NamedTuple):
 def far_outputs(golden: Golden) -> Iterator[Output]:
     """FAR's and FAR-Long's velocities and rollouts, uncached and cached."""
     tensors, clip = golden.tensors, clip_of(golden.tensors)
-    with _bounded(golden):
+    with _limit_allocation(golden):
         cfg = far_config(golden.meta["config"], clip.latents.shape[-1])
         network = FARReferenceNetwork(cfg).requires_grad_(False).eval()
     network.load_state_dict(from_published(golden.weights, cfg))
@@ -205,7 +205,7 @@ def cached_velocity(network: FARReferenceNetwork, clip: Clip) -> Tensor:
     """Velocity of the last frame, the others taken in one after another."""
     dynamics, newest = _dynamics(network, guidance=1.0), clip.latents.shape[1] - 1
     latents, timesteps, conditions = (part[:, -1] for part in clip)
-    carry = _observed(dynamics, clip, newest)
+    carry = _observe_clip(dynamics, clip, newest)
     ready = dynamics.ready(carry, conditions, timesteps.unsqueeze(1))
     return dynamics.velocity(ready, latents, step=0).unsqueeze(1)
 
@@ -237,7 +237,7 @@ def cached_rollout(
 ) -> Tensor:
     """The same as a world plays it."""
     dynamics = _dynamics(network, settings["guidance_scale"])
-    carry, made = _observed(dynamics, clip, settings["context"]), []
+    carry, made = _observe_clip(dynamics, clip, settings["context"]), []
     for x in noise.float().unbind(1):
         conditions = clip.conditions[:, settings["context"] + len(made)]
         carry, latents = dynamics.imagine(carry, conditions, x, settings["steps"])
@@ -250,7 +250,7 @@ def _dynamics(network: FARReferenceNetwork, guidance: float) -> FARReferenceDyna
     return FARReferenceDynamics(network, ReferencePlay(classes=classes, guidance=guidance))
 
 
-def _observed(dynamics: FARReferenceDynamics, clip: Clip, count: int) -> Any:
+def _observe_clip(dynamics: FARReferenceDynamics, clip: Clip, count: int) -> Any:
     carry = dynamics.initial(len(clip.latents))
     for t in range(count):
         carry = dynamics.observe(carry, clip.latents[:, t], clip.conditions[:, t])

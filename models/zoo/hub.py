@@ -14,7 +14,7 @@ class Names(NamedTuple):
     autoencoder: str
 
 
-def released_names(kind: str, far: str | None, autoencoder: str | None) -> Names:
+def find_released_names(kind: str, far: str | None, autoencoder: str | None) -> Names:
     """The files of a kind, unless others are asked for.
 
     Raises:

@@ -77,7 +77,7 @@ def import_world(
     entry = zoo_entry(kind, overrides)
     config = autoencoder_config(kind, entry)
     card = card_of(to_name(out.resolve().name, kind), kind, entry, config)
-    starts = checked_spawns(files.spawns, card)
+    starts = check_spawns(files.spawns, card)
     network = fitting(files.far, network_shapes(entry.network), plain)
     codec = fitting(files.autoencoder, autoencoder_shapes(config), plain)
     weights = {f"codec.{name}": tensor for name, tensor in codec.items()}
@@ -88,7 +88,7 @@ def import_world(
     save_world(out, dataclasses.asdict(card), weights)
 
 
-def checked_spawns(folder: Path | None, card: WorldCard) -> EpisodeStore | None:
+def check_spawns(folder: Path | None, card: WorldCard) -> EpisodeStore | None:
     """The episodes to start from.
 
     Raises:

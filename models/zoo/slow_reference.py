@@ -101,8 +101,8 @@ class PublishedCache:
         for layer, block in enumerate(self.network.blocks):
             modulation = block.adaln(condition)
             normed = modulate(x, modulation[0])[:, :, 0]
-            parts = (_unturned(block.coarse, normed[:, :split]),)
-            parts += (_unturned(block.fine, normed[:, split:]),)
+            parts = (_project_unrotated(block.coarse, normed[:, :split]),)
+            parts += (_project_unrotated(block.fine, normed[:, split:]),)
             q, k, v = (torch.cat(both, 1) for both in zip(*parts, strict=True))
             k, v = self._with_kept(layer, k, v, first)
             q, k = rotate(q, turns[:, -q.shape[1] :]), rotate(k, turns)
@@ -169,7 +169,7 @@ def _some(frames: ReferenceFrames, part: slice) -> ReferenceFrames:
     return ReferenceFrames(latents[:, part], ids[part], timesteps[:, part], conditions[:, part])
 
 
-def _unturned(projections: Projections, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _project_unrotated(projections: Projections, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys, values `[B,N,H,d]`, normalised and not rotated."""
     q, k, v = projections.qkv(x).unflatten(-1, (3, -1, projections.head_size)).unbind(2)
     return projections.norm_q(q), projections.norm_k(k), v

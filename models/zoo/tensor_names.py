@@ -37,7 +37,7 @@ NORMS_COARSE = {
 }
 
 
-def published_names(cfg: FARReferenceConfig) -> dict[str, list[str]]:
+def list_published_names(cfg: FARReferenceConfig) -> dict[str, list[str]]:
     """Our tensor's name -> the published tensors that lie in it, one above the other."""
     coarse = cfg.coarse_patch is not None
     names = _with(OUTSIDE | (OUTSIDE_COARSE if coarse else {}), ("weight", "bias"))
@@ -70,7 +70,7 @@ def from_published(weights: Mapping[str, Tensor], cfg: FARReferenceConfig) -> di
     """
     return {
         ours: torch.cat([weights[name] for name in theirs])
-        for ours, theirs in published_names(cfg).items()
+        for ours, theirs in list_published_names(cfg).items()
     }
 
 
@@ -78,6 +78,6 @@ def to_published(weights: Mapping[str, Tensor], cfg: FARReferenceConfig) -> dict
     """The published state_dict of ours."""
     return {
         name: part.clone()
-        for ours, theirs in published_names(cfg).items()
+        for ours, theirs in list_published_names(cfg).items()
         for name, part in zip(theirs, weights[ours].chunk(len(theirs)), strict=True)
     }

@@ -6,7 +6,7 @@ import pytest
 import worldsim  # noqa: F401  registers the environments
 from worldsim.data.collect import SEED_RANGES
 from worldsim.paths import asset
-from worldsim.registration import bundled_dreams
+from worldsim.registration import list_bundled_dreams
 from worldsim.world.card import read_card
 from worldsim.world.checkpoint import check_world
 
@@ -20,10 +20,10 @@ def folder(request):
 
 
 def test_every_bundled_world_has_an_id_and_no_other_has_one():
-    assert sorted(bundled_dreams().values()) == [folder.name for folder in FOLDERS]
-    assert set(bundled_dreams()) <= set(gymnasium.registry)
+    assert sorted(list_bundled_dreams().values()) == [folder.name for folder in FOLDERS]
+    assert set(list_bundled_dreams()) <= set(gymnasium.registry)
     dreams = {name for name in gymnasium.registry if name.startswith("FAR")}
-    assert dreams == set(bundled_dreams())
+    assert dreams == set(list_bundled_dreams())
 
 
 def test_a_bundled_world_is_whole_and_small(folder):

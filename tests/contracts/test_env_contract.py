@@ -16,14 +16,14 @@ import worldsim  # noqa: F401  registers the environments
 from envs.world_model import WorldModelEnv
 from tests.support.first_of_two import FirstOfTwo
 from worldsim.paired import PairedEnv
-from worldsim.registration import bundled_dreams
+from worldsim.registration import list_bundled_dreams
 from worldsim.world.model import load_world
 
 # What each needs; those with a space in their name are ours under test, and have no id.
 ENVIRONMENTS = {
     "Maze-v0": "engine",
     "Voxel-v0": "voxel_engine",
-    **dict.fromkeys(bundled_dreams(), None),
+    **dict.fromkeys(list_bundled_dreams(), None),
     "a tiny dream": "tiny_world",
     "a tiny dream in space": "tiny_spatial_world",
     "a fake dream": "make_fake_world",

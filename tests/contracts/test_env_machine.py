@@ -27,7 +27,7 @@ import worldsim  # noqa: F401  registers the environments
 from envs.world_model import WorldModelEnv
 from tests.support.first_of_two import FirstOfTwo
 from worldsim.evaluate.bench.timing import resident_mb
-from worldsim.registration import bundled_dreams
+from worldsim.registration import list_bundled_dreams
 from worldsim.world.model import load_world
 
 ACTIONS = st.integers(0, 3)
@@ -182,7 +182,7 @@ def _walk(make, seed):
     return np.stack(frames).tobytes()
 
 
-@pytest.mark.parametrize("name", ["Maze-v0", "Voxel-v0", "Paired-v0", *bundled_dreams()])
+@pytest.mark.parametrize("name", ["Maze-v0", "Voxel-v0", "Paired-v0", *list_bundled_dreams()])
 def test_a_spec_is_pickled_and_made_again(name):
     spec = pickle.loads(pickle.dumps(gymnasium.spec(name)))
     assert spec == gymnasium.spec(name)

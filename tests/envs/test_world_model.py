@@ -197,12 +197,12 @@ def test_weights_are_read_once_a_process(monkeypatch, world):
     calls = []
     load = lambda name, device: calls.append(name) or world  # noqa: E731
     monkeypatch.setattr("worldsim.world.model.load_world", load)
-    world_model._loaded.cache_clear()
+    world_model._load_cached.cache_clear()
     one, two = WorldModelEnv("somewhere"), WorldModelEnv("somewhere")
     assert one.world is two.world
     WorldModelEnv("elsewhere")
     assert calls == ["somewhere", "elsewhere"]
-    world_model._loaded.cache_clear()
+    world_model._load_cached.cache_clear()
 
 
 def test_a_remembered_spawn_is_as_good_as_a_new_one(tiny, tiny_world):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from worldsim.actions import load_actions, parse_actions, renumbered
+from worldsim.actions import load_actions, parse_actions, renumber
 from worldsim.paths import asset
 
 
@@ -80,12 +80,12 @@ def test_a_table_that_contradicts_itself_is_refused(table, sentence):
 def test_actions_of_another_table_are_found_by_name():
     """Published Minecraft clips have no stand, so each of their ids is another action in ours."""
     published, ours = load_actions("minecraft"), load_actions("voxel")
-    ids = renumbered(np.arange(len(published)), published, ours)
+    ids = renumber(np.arange(len(published)), published, ours)
     assert [ours.names[i] for i in ids] == list(published.names)
-    back = renumbered(ids, ours, published)  # ours has stand besides, which nobody took
+    back = renumber(ids, ours, published)  # ours has stand besides, which nobody took
     assert back.tolist() == list(range(len(published)))
     with pytest.raises(ValueError, match="no action 'stand' in minecraft"):
-        renumbered(np.array([ours.id("stand")]), ours, published)
+        renumber(np.array([ours.id("stand")]), ours, published)
 
 
 def test_assets_are_inside_the_assets_folder():

@@ -58,7 +58,7 @@ def test_two_builds_of_one_package_are_noticed(monkeypatch):
 
 @pytest.mark.parametrize("check", doctor.CHECKS, ids=lambda check: check.name)
 def test_each_check_gives_a_finding_here(check):
-    finding = doctor._looked(check)
+    finding = doctor._run_check(check)
     assert finding.found or finding.remedy
     assert "\n" not in finding.found + finding.remedy
 

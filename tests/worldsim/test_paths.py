@@ -149,7 +149,7 @@ def test_a_folder_of_saves_that_leads_elsewhere_is_not_written_to(place, tmp_pat
 def test_a_cache_of_latents_replaces_nothing_else(tmp_path):
     from types import SimpleNamespace
 
-    from worldsim.data.latents import cached_latents
+    from worldsim.data.latents import load_or_encode_latents
 
     recording = tmp_path / "recording"
     recording.mkdir()
@@ -157,7 +157,7 @@ def test_a_cache_of_latents_replaces_nothing_else(tmp_path):
     (recording / "episode.npz").write_bytes(b"mine")
     store = SimpleNamespace(paths=lambda: [])
     with pytest.raises(ValueError, match="is not a cache of latents"):
-        cached_latents(store, SimpleNamespace(latent_shape=(1, 1, 1)), "", recording)
+        load_or_encode_latents(store, SimpleNamespace(latent_shape=(1, 1, 1)), "", recording)
     assert (recording / "episode.npz").read_bytes() == b"mine"
 
 
@@ -190,7 +190,7 @@ def test_half_made_latents_of_killed_programs_are_cleared(tmp_path):
     """Gigabytes were left at every kill; what is being made, or is not ours, stays."""
     from types import SimpleNamespace
 
-    from worldsim.data.latents import cached_latents
+    from worldsim.data.latents import load_or_encode_latents
 
     old, new, alien = (tmp_path / f".latents-{name}" for name in ("old", "new", "alien"))
     for folder in (old, new, alien):
@@ -201,7 +201,9 @@ def test_half_made_latents_of_killed_programs_are_cleared(tmp_path):
         os.utime(path, (0, 0))
     empty = SimpleNamespace(paths=lambda: [], __iter__=lambda: iter(()))
     with pytest.raises(TypeError):  # a store of nothing: it ends after the clearing
-        cached_latents(empty, SimpleNamespace(latent_shape=(1, 1, 1)), "", tmp_path / "latents")
+        load_or_encode_latents(
+            empty, SimpleNamespace(latent_shape=(1, 1, 1)), "", tmp_path / "latents"
+        )
     assert not old.exists()
     assert (new / "latents.raw").exists()
     assert (alien / "letter.txt").exists()

@@ -14,7 +14,13 @@ from safetensors.torch import save_file
 from models.training.config import TrainConfig
 from worldsim.config import ConfigError, load_config, to_dict
 from worldsim.paths import asset
-from worldsim.upgrades import RENAMED, RENAMED_TENSORS, flatten_groups, upgrade_settings
+from worldsim.upgrades import (
+    RENAMED,
+    RENAMED_TENSORS,
+    drop_removed,
+    flatten_groups,
+    upgrade_settings,
+)
 from worldsim.world.card import read_card
 from worldsim.world.checkpoint import world_identity
 from worldsim.world.model import load_world
@@ -92,6 +98,14 @@ def test_a_card_of_any_version_is_read_and_of_the_same_world(tmp_path):
         assert read_card(tmp_path / "card.json").settings == upgraded
         identities.add(world_identity(tmp_path / "card.json", "0" * 64))
     assert len(identities) == 1
+
+
+def test_a_setting_that_is_gone_is_dropped_or_refused():
+    kept = {"near": 1, "far": 2}
+    assert drop_removed("geometry", kept | {"painter": 0}) == kept
+    assert drop_removed("codec", {"painter": 3}) == {"painter": 3}
+    with pytest.raises(ValueError, match=r"geometry\.painter is gone: it must be 0, got 16"):
+        drop_removed("geometry", kept | {"painter": 16})
 
 
 def test_a_save_from_before_the_bank_was_a_group_is_read(tiny_world, tmp_path):

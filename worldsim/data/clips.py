@@ -36,7 +36,7 @@ class Clip:
         return Clip(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def mirrored_ids(actions: ActionSet) -> np.ndarray:
+def mirror_action_ids(actions: ActionSet) -> np.ndarray:
     """What each action is in a mirror: the one that turns as much the other way (itself where
     nothing turns).
     """
@@ -87,7 +87,7 @@ class ClipSampler:
             short_length,
             short,
         )
-        self.mirrored = mirrored_ids(actions)
+        self.mirrored = mirror_action_ids(actions)
         self.turns = np.array(actions.turns, np.float32)
         self.rng = np.random.default_rng(seed)
         lengths = np.diff(cache.bounds)

@@ -86,14 +86,14 @@ def play_episode(
     """
     import numpy as np
 
-    from worldsim.tasks import Happened, named_function, nothing, verdict
+    from worldsim.tasks import Happened, load_function, nothing, verdict
     from worldsim.types import Episode, EpisodeMeta
 
     frame, info = env.reset(seed=seed)
     rng = np.random.default_rng([seed, 1])  # not the stream the maze was drawn from
     walker = env.walker(rng) if hasattr(env, "walker") else RandomActions(len(env.actions), rng)
-    judge = named_function(plan.task, "--task") if plan.task else nothing
-    frames, tellings, actions, rewards = [frame], [_told(info)], [], []
+    judge = load_function(plan.task, "--task") if plan.task else nothing
+    frames, tellings, actions, rewards = [frame], [_select_info(info)], [], []
     terminated = False
     seen(0)
     for number in range(1, plan.steps + 1):
@@ -103,7 +103,7 @@ def play_episode(
         gained, over = verdict(judge, step)
         terminated = bool(terminated or over)
         frames.append(frame)
-        tellings.append(_told(info))
+        tellings.append(_select_info(info))
         rewards.append(reward + gained)
         seen(number)
         if terminated or truncated:
@@ -112,7 +112,7 @@ def play_episode(
         frames=np.stack(frames),
         actions=np.array(actions, np.int64),
         rewards=np.array(rewards, np.float32),
-        **_stacked(tellings),
+        **_stack_info(tellings),
         meta=EpisodeMeta(
             source=plan.env,
             action_set=env.actions.name,
@@ -125,11 +125,11 @@ def play_episode(
     )
 
 
-def _told(info: dict[str, Any]) -> dict[str, Any]:
+def _select_info(info: dict[str, Any]) -> dict[str, Any]:
     return {name: info[name] for name in _TOLD if name in info}
 
 
-def _stacked(tellings: Sequence[dict[str, Any]]) -> "dict[str, np.ndarray]":
+def _stack_info(tellings: Sequence[dict[str, Any]]) -> "dict[str, np.ndarray]":
     """What an environment told with every frame, by the name of the episode's array."""
     import numpy as np
 
@@ -270,10 +270,10 @@ def check_plan(plan: Plan) -> None:
     Raises:
         ValueError, ImportError: no such environment or task, or its engine is not installed.
     """
-    from worldsim.tasks import named_function
+    from worldsim.tasks import load_function
 
     if plan.task:
-        named_function(plan.task, "--task")
+        load_function(plan.task, "--task")
     _make(plan).close()
 
 

@@ -62,7 +62,7 @@ def open_latents(folder: Path) -> LatentCache:
         return LatentCache(latents=latents, **steps)
 
 
-def cached_latents(
+def load_or_encode_latents(
     store: EpisodeStore, codec, codec_hash: str, folder: Path, progress=print
 ) -> LatentCache:
     """The latents of every episode in `store`; encoded now unless `folder` already holds those of

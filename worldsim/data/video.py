@@ -28,7 +28,7 @@ def video_length(path: str | os.PathLike) -> int:
     Raises:
         ValueError: it is no video that can be read.
     """
-    with _opened(Path(path)) as (_, length):
+    with _open_capture(Path(path)) as (_, length):
         return length
 
 
@@ -40,7 +40,7 @@ def video_rate(path: str | os.PathLike) -> float | None:
     """
     import cv2
 
-    with _opened(Path(path)) as (capture, _):
+    with _open_capture(Path(path)) as (capture, _):
         rate = float(capture.get(cv2.CAP_PROP_FPS))
     return rate if 0 < rate < MOST_RATE else None
 
@@ -56,7 +56,7 @@ def read_video(path: str | os.PathLike, indices: Sequence[int] | None = None) ->
         ValueError: it is no such video, ends before a frame that is asked for, or is too large.
     """
     path = Path(path)
-    with _opened(path) as (capture, length):
+    with _open_capture(path) as (capture, length):
         wanted = range(length) if indices is None else [int(index) for index in indices]
         frames, at = [], -1
         for index in wanted:
@@ -67,11 +67,11 @@ def read_video(path: str | os.PathLike, indices: Sequence[int] | None = None) ->
                     f"{path} announces {length} frames and ends after {at + 1}: it is cut short, "
                     f"fetch it again."
                 )
-            frames.append(_retrieved(path, capture, len(wanted)))
+            frames.append(_retrieve_frame(path, capture, len(wanted)))
     return np.stack(frames)
 
 
-def _retrieved(path: Path, capture, count: int) -> np.ndarray:
+def _retrieve_frame(path: Path, capture, count: int) -> np.ndarray:
     ok, picture = capture.retrieve()
     if not ok or picture is None or picture.ndim != 3:
         raise ValueError(f"{path} holds a frame that cannot be decoded: fetch it again.")
@@ -84,7 +84,7 @@ def _retrieved(path: Path, capture, count: int) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple]:
+def _open_capture(path: Path) -> Iterator[tuple]:
     """OpenCV's reader and the announced number of frames."""
     import cv2
 

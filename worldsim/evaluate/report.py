@@ -291,7 +291,7 @@ def recorded_episodes(world: "WorldModel", protocol: "Protocol", folder: Path) -
     Raises:
         ValueError: none of its size is, or one has an action that the world does not know.
     """
-    from worldsim.actions import load_actions, renumbered
+    from worldsim.actions import load_actions, renumber
     from worldsim.data.store import EpisodeStore
 
     size, length = world.card.frame_size, protocol.context + protocol.predicted
@@ -299,7 +299,7 @@ def recorded_episodes(world: "WorldModel", protocol: "Protocol", folder: Path) -
     for episode in EpisodeStore(folder):
         if len(episode.frames) >= length and episode.frames.shape[1:] == (size, size, 3):
             theirs = load_actions(episode.meta.action_set)
-            actions = renumbered(episode.actions, theirs, world.actions)
+            actions = renumber(episode.actions, theirs, world.actions)
             recorded.append(dataclasses.replace(episode, actions=actions))
         if len(recorded) == protocol.episodes:
             break

@@ -36,9 +36,9 @@ class RowLinear(nn.Linear):
         """Of `[B, ..., in]`."""
         if len(x) < 2 or x.dim() < 3 or x.device.type != "cpu" or torch.is_grad_enabled():
             return F.linear(x, self.weight, self.bias)
-        return self._batched(x) if self._agrees(x) else self._one_by_one(x)
+        return self._run_batched(x) if self._agrees(x) else self._one_by_one(x)
 
-    def _batched(self, x: Tensor) -> Tensor:
+    def _run_batched(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
 
     def _one_by_one(self, x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class RowLinear(nn.Linear):
         if key not in _trials:
             generator = torch.Generator().manual_seed(len(_trials))
             tried = torch.randn(x.shape, generator=generator).to(x.dtype)
-            _trials[key] = torch.equal(self._batched(tried), self._one_by_one(tried))
+            _trials[key] = torch.equal(self._run_batched(tried), self._one_by_one(tried))
         return _trials[key]
 
 

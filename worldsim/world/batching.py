@@ -25,7 +25,9 @@ def insert(dreams: "WorldState", rows: Sequence[int], others: "WorldState") -> N
     Raises:
         ValueError: memories whose size depends on the frame they are at.
     """
-    for (tensor, dim), (source, _) in zip(_listed(dreams), _listed(others), strict=True):
+    for (tensor, dim), (source, _) in zip(
+        _list_tensors(dreams), _list_tensors(others), strict=True
+    ):
         wanted = (*tensor.shape[:dim], len(rows), *tensor.shape[dim + 1 :])
         if source.shape != wanted:
             raise ValueError(
@@ -79,7 +81,7 @@ def observe(
     return state
 
 
-def _listed(state: "WorldState") -> list[tuple[Tensor, int]]:
+def _list_tensors(state: "WorldState") -> list[tuple[Tensor, int]]:
     """Every tensor of the memory with its batch dimension."""
     found: list[tuple[Tensor, int]] = []
 

@@ -71,7 +71,7 @@ class WorldModel:
         """How much noise dreamt frames are remembered with, 0 to 1; None where none can be."""
         return getattr(self.dynamics, "context_noise", None)
 
-    def checked_noise(self, context_noise: float) -> float:
+    def check_noise(self, context_noise: float) -> float:
         """A context noise that this world takes.
 
         Raises:
@@ -97,7 +97,7 @@ class WorldModel:
         Raises:
             ValueError: shapes, types or actions that don't fit.
         """
-        frames, actions = self._checked_context(np.asarray(frames), np.asarray(actions), len(seeds))
+        frames, actions = self._check_context(np.asarray(frames), np.asarray(actions), len(seeds))
         carry = self.dynamics.initial(len(frames))
         for t in range(frames.shape[1]):
             led = np.full(len(frames), NULL_ACTION) if t == 0 else actions[:, t - 1]
@@ -143,7 +143,7 @@ class WorldModel:
             ]
         )
         ids = torch.as_tensor(chosen, dtype=torch.long, device=self.device)
-        how = {} if context_noise is None else {"context_noise": self.checked_noise(context_noise)}
+        how = {} if context_noise is None else {"context_noise": self.check_noise(context_noise)}
         carry, latents = self.dynamics.imagine(
             state.carry, ids, noise.to(self.device), steps or self.card.steps, **how
         )
@@ -185,7 +185,7 @@ class WorldModel:
                 f"{self.card.name} ({self.hash[:12]}): restore it there"
             )
 
-    def _checked_context(
+    def _check_context(
         self, frames: np.ndarray, actions: np.ndarray, seeds: int
     ) -> tuple[np.ndarray, np.ndarray]:
         size = self.card.frame_size
@@ -238,7 +238,7 @@ def world_folder(path_or_name: str | Path) -> Path:
     )
 
 
-def checked_device(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
     """The device of that name.
 
     Raises:
@@ -262,7 +262,7 @@ def load_world(path_or_name: str | Path, device: str = "cpu") -> WorldModel:
     Raises:
         WorldError: in one sentence, what is wrong with it.
     """
-    checked_device(device)
+    resolve_device(device)
     folder = world_folder(path_or_name)
     world_hash = check_world(folder)
     card = read_card(folder / CARD)

@@ -93,7 +93,7 @@ def take(state: "WorldState", base: Snapshot | None = None) -> Snapshot:
         base: an earlier snapshot, to share what is the same; one that does not fit is not used.
     """
     tensors = state.carry.tensors()
-    parts = [_cut(tensor) for tensor in tensors.values()]
+    parts = [_split_pages(tensor) for tensor in tensors.values()]
     layout = tuple(
         (name, tensor.dtype, tuple(tensor.shape), len(part))
         for (name, tensor), part in zip(tensors.items(), parts, strict=True)
@@ -117,7 +117,7 @@ def recall(world: "WorldModel", snapshot: Snapshot) -> "WorldState":
     return world.state_of(tensors, list(snapshot.seeds), list(snapshot.counts))
 
 
-def _cut(tensor: Tensor) -> np.ndarray:
+def _split_pages(tensor: Tensor) -> np.ndarray:
     """A tensor's bytes as uint8 `[pages, PAGE]`, the last one filled up with zeros."""
     flat = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
     pages = np.zeros((-(-len(flat) // PAGE), PAGE), np.uint8)

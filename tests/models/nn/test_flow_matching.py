@@ -27,5 +27,5 @@ def test_shortcut_target_is_one_jump_for_two():
 
 
 def test_steps_must_be_a_power_of_two():
-    with pytest.raises(ValueError, match="steps is 3"):
+    with pytest.raises(ValueError, match="steps must be 1, 2, 4 or 8"):
         sigmas(3)

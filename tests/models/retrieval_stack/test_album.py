@@ -9,7 +9,7 @@ import torch
 from models.build.networks import build_far, empty_album, far_settings, far_weights
 from models.retrieval_stack.album import DRAWN, DULL, FAR, FOG, WALL, Album, contrast
 from models.retrieval_stack.contrast import age
-from models.retrieval_stack.far_memory import Remembered, _restored, put_together
+from models.retrieval_stack.far_memory import Remembered, _restore_frame, compose_frame
 from tests.support.far_dreams import FORWARD, album_of, dreamt, views_of, walked
 from tests.support.far_networks import changed, small
 from worldsim.world.model import load_world
@@ -104,7 +104,7 @@ def test_a_wall_is_filled_in_as_a_whole_only_where_truth_is_far(steps):
         carry = replace(carry, poses=carry.poses + torch.tensor([steps, 0.0, 0.0]))
     album, wall = album_of(torch.randn(4, *shape)), torch.full(shape, 0.3)
     views = views_of(wall.unsqueeze(0), torch.ones(1, 1, *shape[1:]))
-    found, filled = _restored(small(inpaint=1.0), carry, 0, wall, views, 0.0, album)
+    found, filled = _restore_frame(small(inpaint=1.0), carry, 0, wall, views, 0.0, album)
     assert len(filled) == (steps > 0)
     assert torch.equal(found, filled[0] if steps else wall)
 
@@ -117,7 +117,7 @@ def test_an_old_dream_that_is_fog_is_filled_in_as_a_whole(aged, ripens):
     fog = torch.full(shape, 0.3)
     views = views_of(fog.unsqueeze(0), torch.ones(1, 1, *shape[1:]))
     cfg = small(inpaint=1.0, ripens=ripens)
-    found, _ = _restored(cfg, aged, 0, fog, views, age(cfg, aged, 0), album)
+    found, _ = _restore_frame(cfg, aged, 0, fog, views, age(cfg, aged, 0), album)
     young = ripens > 1
     assert torch.allclose(found, fog, atol=1e-3) == young
     frames = torch.cat((aged.bank.latents[0, aged.bank.true_frames(0)], album.frames)).float()
@@ -135,7 +135,7 @@ def test_an_old_dream_takes_true_cells_only(aged, ripens):
     remembered = Remembered(own, torch.zeros(1, 2, 3), yes, torch.tensor([[True, False]]))
     views = views_of(made, torch.ones(1, 1, *shape[1:]))
     cfg, needed = small(retrieval=2, exemplars=3, ripens=ripens), yes[:, 0]
-    found = put_together(cfg, made, aged, remembered, views, True, needed, None, album)
+    found = compose_frame(cfg, made, aged, remembered, views, True, needed, None, album)
     bank = aged.bank.latents[0, aged.bank.true_frames(0)].float()
     some = bank[torch.linspace(0, len(bank) - 1, 3).long()]
     true = [own[0, 0], *some, *album.frames[:3].float()]

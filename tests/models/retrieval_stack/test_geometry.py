@@ -1,13 +1,11 @@
 """Memory in space: what a picture shows is found again from elsewhere, and tells where one is."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.far.dynamics import FARDynamics
@@ -15,9 +13,7 @@ from models.memory.camera import project, unproject
 from models.memory.warp import warp
 from models.retrieval_stack.fusion import Fusion, Views
 from models.retrieval_stack.geometry import SEEN, Geometry, GeometryConfig, candidates
-from models.retrieval_stack.painter import Painter
 from models.retrieval_stack.train_geometry import GeometryTraining, train_geometry
-from models.retrieval_stack.train_painter import PainterTraining, train_painter
 from tests.support.far_networks import TURNS, awake, small
 from worldsim.data.latents import LatentCache
 
@@ -171,8 +167,7 @@ def dreamer():
     torch.manual_seed(0)
     codec = PatchAutoencoder(AutoencoderConfig(frame_size=32, channels=3, width=16, blocks=1))
     codec.fit_encoder((torch.rand(20, 32, 32, 3) * 255).to(torch.uint8))
-    geometry = Geometry(GeometryConfig(near=0.1, far=12, painter=16), codec, FOV)
-    nn.init.normal_(geometry.painter.outlet.weight, std=0.1)
+    geometry = Geometry(GeometryConfig(near=0.1, far=12), codec, FOV)
     dynamics = FARDynamics(small(retrieval=2, still=0.02), TURNS, codec.anywhere, geometry).eval()
     awake(dynamics.network)
     return dynamics
@@ -240,41 +235,6 @@ def walks():
         bounds=np.array([0, 14, 28, 42]),
     )
     return codec, cache, distances
-
-
-def test_a_painter_changes_nothing_at_first_and_colours_never():
-    torch.manual_seed(0)
-    made, fused, noise = torch.randn(3, 2, 12, 8, 8)
-    (newest, old), seen = torch.randn(2, 2, 12, 8, 8), torch.rand(2, 2, 1, 8, 8)
-    views = Views(newest, seen[0], old, seen[1], torch.rand(2))
-    painter = Painter(12, 16)
-    assert torch.equal(painter(made, fused, views, noise), fused)
-    nn.init.normal_(painter.outlet.weight)
-    painted = painter(made, fused, views, noise)
-    assert not torch.allclose(painted, painter(made, fused, views, noise.flip(1)), atol=1e-3)
-    assert torch.allclose(painted.mean(dim=(2, 3)), fused.mean(dim=(2, 3)), atol=1e-4)
-    alone = [part[1:] for part in (made, fused, noise)]
-    seen = Views(*(part[1:] for part in views))
-    assert torch.allclose(painted[1:], painter(*alone[:2], seen, alone[2]), atol=1e-5)
-
-
-def test_a_painter_learns_the_variety_of_true_frames(walks, tmp_path):
-    codec, cache, _ = walks
-    torch.manual_seed(0)
-    geometry = Geometry(GeometryConfig(near=0.3, far=20, width=32, painter=16), codec, FOV)
-    shape = small(latent_channels=24, latent_size=8, coarse_patch=(8, 4))
-    dynamics = FARDynamics(shape, TURNS, codec.anywhere, geometry).eval()
-    plan = PainterTraining(
-        steps=160, batch=8, every=80, together=2, frames=4, context=6, first=2, lr=3e-3, critic=1.0
-    )
-    arguments = (dynamics, cache, np.arange(3), plan, codec.mirror, tmp_path / "geometry.pt", 0)
-    short = train_painter(geometry, *arguments[:3], replace(plan, steps=20), *arguments[4:])
-    told = train_painter(geometry, *arguments)
-    assert told["spread"] > 1.3 * short["spread"]
-    again = Geometry(geometry.cfg, codec, FOV)
-    assert train_painter(again, *arguments) == told
-    for name, tensor in geometry.painter.state_dict().items():
-        assert torch.equal(again.painter.state_dict()[name], tensor)
 
 
 def test_distances_and_weights_are_learnt_from_walks(walks, tmp_path):

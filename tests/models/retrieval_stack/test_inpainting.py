@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.retrieval_stack.contrast import age
-from models.retrieval_stack.far_memory import Remembered, _restored, put_together
+from models.retrieval_stack.far_memory import Remembered, _restore_frame, compose_frame
 from models.retrieval_stack.inpainting import COLOURS, LEAST, going_on
 from tests.support.far_dreams import FORWARD, album_of, dreamt, views_of, walked
 from tests.support.far_networks import small
@@ -90,7 +90,7 @@ def restored(dream, made, seen, frame=0, **shape):
     none = torch.zeros(1, 1, dtype=torch.bool)
     remembered = Remembered(made[:, None], torch.zeros(1, 1, 3), none, none)
     views, needed = views_of(made, seen), torch.ones(1, dtype=torch.bool)
-    return put_together(cfg, made, nothing, remembered, views, True, needed, None)
+    return compose_frame(cfg, made, nothing, remembered, views, True, needed, None)
 
 
 def test_what_is_not_seen_is_that_frames_and_what_is_seen_stays(dream):
@@ -125,6 +125,6 @@ def test_an_old_dream_trusts_what_is_seen_and_a_young_one_the_prediction(dream):
     for ripens, expected in ((1e-3, shown), (1e6, made)):
         cfg = small(trust=1.0, ripens=ripens)
         views = views_of(shown, seen)
-        found, filled = _restored(cfg, aged, 0, made[0], views, age(cfg, aged, 0))
+        found, filled = _restore_frame(cfg, aged, 0, made[0], views, age(cfg, aged, 0))
         assert torch.allclose(found, expected[0], atol=1e-4)
         assert not len(filled)

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
-from models.retrieval_stack.retrieval import retrieved, retrieved_anywhere
+from models.retrieval_stack.retrieval import retrieve_anywhere, retrieve_cells
 from models.retrieval_stack.textures import TextureBook
 from tests.support.far_dreams import FORWARD, LEFT, RIGHT, STAND, dreamt, walked
 from tests.support.far_networks import changed, small
 
 
 def one_by_one(latents, keyframes, known, channels):
-    """The same as `retrieved`, cell by cell."""
+    """The same as `retrieve_cells`, cell by cell."""
     out = latents.clone()
     for b, f, y, x in torch.cartesian_prod(*(torch.arange(latents.shape[i]) for i in (0, 1, 3, 4))):
         cells = keyframes[b, known[b]].permute(0, 2, 3, 1).flatten(0, 2)
@@ -32,17 +32,17 @@ def frames():
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_every_cell_is_the_most_alike_of_the_known_ones(frames, channels):
-    assert torch.equal(retrieved(*frames, channels), one_by_one(*frames, channels))
+    assert torch.equal(retrieve_cells(*frames, channels), one_by_one(*frames, channels))
 
 
 def test_a_row_without_keyframes_stays_as_it_was(frames):
-    assert torch.equal(retrieved(*frames, 3)[1], frames[0][1])
+    assert torch.equal(retrieve_cells(*frames, 3)[1], frames[0][1])
 
 
 def test_each_row_is_what_it_is_alone(frames):
-    together = retrieved(*frames, 3)
+    together = retrieve_cells(*frames, 3)
     for row in range(3):
-        alone = retrieved(*(part[row : row + 1] for part in frames), 3)
+        alone = retrieve_cells(*(part[row : row + 1] for part in frames), 3)
         assert torch.equal(together[row : row + 1], alone)
 
 
@@ -113,7 +113,7 @@ def test_what_moved_by_half_a_cell_is_found_again(codec, grass):
     errors = []
     for moved in shown.split(1):
         wanted = codec.encode((moved + 1) * 127.5)
-        found = retrieved_anywhere(wanted, remembered, 12, codec.anywhere)
+        found = retrieve_anywhere(wanted, remembered, 12, codec.anywhere)
         errors.append(float((found - wanted)[..., 1:].square().mean()))  # the first column wraps
     assert max(errors[:2]) < 1e-6
     assert min(errors[2:]) > 1e-3
@@ -121,7 +121,7 @@ def test_what_moved_by_half_a_cell_is_found_again(codec, grass):
 
 def test_without_memories_a_frame_stays_as_it_was(codec):
     latents = torch.randn(1, 12, 8, 8)
-    assert torch.equal(retrieved_anywhere(latents, latents[:0], 4, codec.anywhere), latents)
+    assert torch.equal(retrieve_anywhere(latents, latents[:0], 4, codec.anywhere), latents)
 
 
 @pytest.fixture(scope="module")

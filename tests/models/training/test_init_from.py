@@ -5,7 +5,7 @@ import torch
 
 from models.far.config import FARConfig
 from models.far.dynamics import FARDynamics
-from models.training.init_from import dynamics_of, reordered
+from models.training.init_from import dynamics_of, reorder_actions
 from tests.support.far_networks import changed, far_config
 from worldsim.actions import load_actions
 from worldsim.config import from_dict
@@ -27,7 +27,7 @@ def test_an_action_of_another_number_is_the_same_action():
     maze, voxel = load_actions("dmlab"), load_actions("voxel")
     ours = network(maze)
     moved = network(voxel)
-    moved.load_state_dict(reordered(ours.state_dict(), maze, voxel))
+    moved.load_state_dict(reorder_actions(ours.state_dict(), maze, voxel))
     hidden = torch.randn(1, 1, 4, 32)
     for name in maze.names:
         a, b = maze.id(name), voxel.id(name)
@@ -65,4 +65,4 @@ def test_an_action_that_the_other_world_has_not_is_refused():
     theirs = load_actions("minecraft")
     weights = network(theirs).state_dict()
     with pytest.raises(ValueError, match="no action 'stand'"):
-        reordered(weights, theirs, load_actions("voxel"))
+        reorder_actions(weights, theirs, load_actions("voxel"))

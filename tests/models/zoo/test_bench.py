@@ -75,7 +75,7 @@ def test_a_difference_fails(bench, monkeypatch):
         (["--kind", "far-b"], "has no long-term frames"),
         (["--context", "16"], "--context must be > 16 (the window's frames), got 16"),
         (["--context", "many"], "must be numbers like 40,144"),
-        (["--ways", "fast"], "--ways knows ours, uncached"),
+        (["--ways", "fast"], "--ways must be among ours, uncached"),
         (["--precision", "int8"], "must be float32 or bfloat16, got 'int8'"),
     ],
 )

@@ -215,9 +215,9 @@ def test_no_network_is_one_sentence(hub):
 
 @pytest.mark.parametrize("kind", sorted(set(NETWORKS) - {"far-m"}))  # which was never released
 def test_every_released_kind_has_its_files_in_the_hub(kind):
-    from models.zoo.hub import released_names
+    from models.zoo.hub import find_released_names
 
-    assert all(name.endswith(".pth") for name in released_names(kind, None, None))
+    assert all(name.endswith(".pth") for name in find_released_names(kind, None, None))
 
 
 def test_plain_weights_and_settings_can_be_asked_for(released):

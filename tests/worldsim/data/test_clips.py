@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from worldsim.actions import load_actions
-from worldsim.data.clips import ClipSampler, mirrored_ids
+from worldsim.data.clips import ClipSampler, mirror_action_ids
 from worldsim.data.latents import LatentCache
 
 
@@ -76,7 +76,7 @@ def test_sampler_continues_where_it_stood():
 
 def test_mirroring_swaps_left_and_right():
     actions = load_actions("dmlab")
-    ids = mirrored_ids(actions)
+    ids = mirror_action_ids(actions)
     assert ids[actions.id("left")] == actions.id("right")
     assert ids[actions.id("forward")] == actions.id("forward")
 

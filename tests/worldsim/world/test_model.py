@@ -260,7 +260,7 @@ def test_bad_contexts_and_actions_are_refused(world):
         world.step(state, [17])
     with pytest.raises(ValueError, match=r"actions must be .*, one per dream"):
         world.step(state, [0, 1])
-    with pytest.raises(ValueError, match="steps is 3"):
+    with pytest.raises(ValueError, match="steps must be 1, 2, 4 or 8"):
         world.step(state, [0], steps=3)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from worldsim.data.npz import read_arrays
-from worldsim.data.published.formats import LABELS, Layout, led_classes, to_episode
+from worldsim.data.published.formats import LABELS, Layout, shift_to_led, to_episode
 from worldsim.data.video import read_video, video_length, video_rate
 from worldsim.reading import ReadError, parse_json, read_text, reading, short_path
 from worldsim.types import NULL_ACTION, Episode
@@ -122,7 +122,7 @@ class ClipFile:
             raise ValueError(f"{self.frames or self.latents} has no actions beside it.")
         stored = _arrays(path, "actions")["actions"].astype(np.int64)
         try:
-            return led_classes(layout, stored, length)
+            return shift_to_led(layout, stored, length)
         except ValueError as error:
             raise ValueError(f"{path}: {error}.") from error
 
@@ -286,15 +286,15 @@ def _json_lines(text: str) -> list[Any]:
 
 def _root_of(source: Path, rows: list[dict[str, Any]]) -> Path:
     first = next((row[k] for row in rows[:1] for k in _PATHS if isinstance(row.get(k), str)), "")
-    first = _slashed(_checked_path(source, 0, first))
+    first = _use_slashes(_check_path(source, 0, first))
     folders = [source.absolute().parent, *source.absolute().parent.parents]
     return next((f for f in folders[:4] if first and (f / first).is_file()), folders[0])
 
 
 def _inside(source: Path, number: int, root: Path, path: Any) -> Path:
-    there = root / _checked_path(source, number, path)
+    there = root / _check_path(source, number, path)
     if "\\" in path and not there.exists():
-        there = root / _slashed(path)
+        there = root / _use_slashes(path)
     if not there.resolve().is_relative_to(root.resolve()):
         raise ValueError(
             f"{source}: entry {number} leads to {path}, outside of {root}: give the folder that "
@@ -303,12 +303,12 @@ def _inside(source: Path, number: int, root: Path, path: Any) -> Path:
     return there
 
 
-def _slashed(path: str) -> str:
+def _use_slashes(path: str) -> str:
     """A path written on Windows."""
     return path.replace("\\", "/")
 
 
-def _checked_path(source: Path, number: int, path: Any) -> str:
+def _check_path(source: Path, number: int, path: Any) -> str:
     good = isinstance(path, str) and "\0" not in path and len(path) <= _MOST_PATH
     if not good or any(len(part.encode()) > _MOST_PART for part in path.split("/")):
         raise ReadError(f"{short_path(source)}: entry {number} must have a path, got {path!r:.60}.")

@@ -110,7 +110,7 @@ def layout_named(name: str) -> Layout:
     return LAYOUTS[name]
 
 
-def led_classes(layout: Layout, stored: np.ndarray, length: int) -> np.ndarray:
+def shift_to_led(layout: Layout, stored: np.ndarray, length: int) -> np.ndarray:
     """The class that led to each of `length` frames, and to the one after: int64 `[length+1]`.
 
     Args:
@@ -143,7 +143,7 @@ def _check_stored(layout: Layout, stored: np.ndarray, length: int) -> None:
         raise ValueError(f"its actions must be in [0, {len(layout.classes) - 1}]")
 
 
-def stored_actions(layout: Layout, led: np.ndarray) -> np.ndarray:
+def shift_to_stored(layout: Layout, led: np.ndarray) -> np.ndarray:
     """Inverse of led_classes: the actions `[T]` a file of T frames holds, of `led` `[T+1]`."""
     stored = led[1:] if layout.taken else led[:-1]
     assert stored.min() >= 0, "a frame without an action"

@@ -19,7 +19,7 @@ import numpy as np
 from worldsim.actions import load_actions
 from worldsim.data.npz import write_arrays
 from worldsim.data.published.clip_files import ClipFile, find_clips
-from worldsim.data.published.formats import LAYOUTS, Layout, episode_classes, stored_actions
+from worldsim.data.published.formats import LAYOUTS, Layout, episode_classes, shift_to_stored
 from worldsim.data.store import EpisodeStore
 from worldsim.data.video import write_video
 from worldsim.types import NULL_ACTION, Episode
@@ -116,7 +116,7 @@ def to_clips(
         if not layout.taken:
             piece[0] = led[0]  # only marks a clip's first frame
         if (piece[1:] if layout.taken else piece[:-1]).min() > NULL_ACTION:
-            actions = stored_actions(layout, piece)
+            actions = shift_to_stored(layout, piece)
             yield {"video": episode.frames[start : start + LENGTH], "actions": actions}
         elif stand == "refuse":
             names = load_actions(episode.meta.action_set).names

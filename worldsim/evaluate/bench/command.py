@@ -17,7 +17,7 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
-from worldsim.arguments import counted
+from worldsim.arguments import parse_count
 
 if TYPE_CHECKING:
     from worldsim.evaluate.bench.timing import Point
@@ -45,9 +45,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("world", help="a bundled world's name, or a world's folder")
     add = parser.add_argument
-    add("--frames", type=counted, default=1000, help="go this far at most (default: %(default)s)")
-    add("--batch", type=counted, default=1, help="dreams at once (default: %(default)s)")
-    add("--rounds", type=counted, default=20, help="frames a dream of --vector makes")
+    add(
+        "--frames",
+        type=parse_count,
+        default=1000,
+        help="go this far at most (default: %(default)s)",
+    )
+    add("--batch", type=parse_count, default=1, help="dreams at once (default: %(default)s)")
+    add("--rounds", type=parse_count, default=20, help="frames a dream of --vector makes")
     add("--steps", type=_numbers, default="1,2,4", help="sampler steps (default: %(default)s)")
     add(
         "--at",
@@ -64,7 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--window", action="store_true", help="also play it with a window")
     add("--record", action="store_true", help="also play it while recording")
-    add("--rewind", type=counted, default=0, metavar="N", help="go back N/10 after every N frames")
+    add(
+        "--rewind",
+        type=parse_count,
+        default=0,
+        metavar="N",
+        help="go back N/10 after every N frames",
+    )
     add("--device", default="cpu", help="where the network runs: cpu or cuda")
     add(
         LAYOUT,

@@ -117,7 +117,7 @@ def load_all(contestants: Sequence[Contestant]) -> "list[WorldModel]":
             )
     for one, world in zip(contestants, worlds, strict=True):
         if one.context_noise is not None:
-            world.checked_noise(one.context_noise)
+            world.check_noise(one.context_noise)
     return worlds
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from worldsim.actions import ActionSet, load_actions, renumbered
+from worldsim.actions import ActionSet, load_actions, renumber
 from worldsim.data.crop import square
 from worldsim.data.published.clip_files import ClipFile, find_clips
 from worldsim.data.published.formats import layout_named
@@ -67,7 +67,7 @@ def read_clip(setting: Setting, clip: ClipFile, size: int, actions: ActionSet) -
         episode = clip.read_episode(layout)
         _check_length(clip, len(episode.frames), count)
         taken = episode.actions[: count - 1]
-        ids = renumbered(taken, load_actions(episode.meta.action_set), actions)
+        ids = renumber(taken, load_actions(episode.meta.action_set), actions)
         return Clip(square(episode.frames[:count], size), ids, None)
     places = np.arange(count) * _interval(setting, clip, count)
     frames = square(clip.read_frames(places.tolist()), size)

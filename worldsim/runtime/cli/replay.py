@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worldsim.arguments import counted
+from worldsim.arguments import parse_count
 
 if TYPE_CHECKING:
     import gymnasium
@@ -50,7 +50,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--env", metavar="ID", help="to verify what was played in an environment of your own")
     add("--device", help="where the network runs; by default where it ran")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
-    add("--zoom", type=counted, metavar="N", help="screen pixels a pixel")
+    add("--zoom", type=parse_count, metavar="N", help="screen pixels a pixel")
     add("--keys", metavar="YAML", help="your own keys, as for playing")
     add("--headless", action="store_true", help="no window: read it through, print what it is")
     return parser.parse_args(argv)
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     from worldsim.runtime.recording.recording import read_recording
 
-    folder, all_of_them = _found(options.recording)
+    folder, all_of_them = _find_recordings(options.recording)
     if all_of_them and options.headless and not (options.verify or options.export):
         print("\n".join(describe(read_recording(path)) for path in all_of_them))
         return 0
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _found(folder: Path) -> tuple[Path, list[Path]]:
+def _find_recordings(folder: Path) -> tuple[Path, list[Path]]:
     """The recording that is meant, and all of them where a folder of recordings was given."""
     from worldsim.runtime.recording.recording import META, all_recordings
 
@@ -179,7 +179,7 @@ def _environment(recording: "Recording", own: str | None, kwargs: dict) -> "gymn
 def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> None:
     from worldsim.runtime.core.bindings import Bindings, read_bindings
     from worldsim.runtime.core.control import Latch
-    from worldsim.runtime.core.intents import FILM_INTENTS
+    from worldsim.runtime.core.intents import REPLAY_INTENTS
     from worldsim.runtime.panels.comparison import ComparisonPanel
     from worldsim.runtime.recording.recording_env import Projector, RecordingEnv
     from worldsim.runtime.session.command_queue import Keys
@@ -187,16 +187,16 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
     from worldsim.runtime.session.session import Session
     from worldsim.runtime.window.window import Window
 
-    bindings = Bindings(intents=FILM_INTENTS)
-    if options.keys:  # a film has no actions, so what was chosen for them does not matter
-        intents = read_bindings(options.keys, FILM_INTENTS).intents
+    bindings = Bindings(intents=REPLAY_INTENTS)
+    if options.keys:  # a recording has no actions, so what was chosen for them does not matter
+        intents = read_bindings(options.keys, REPLAY_INTENTS).intents
         bindings = Bindings(intents=intents, source=options.keys)
-    film = RecordingEnv(recording, folder)
+    recording_env = RecordingEnv(recording, folder)
     height, width, _ = recording.episode.frames.shape[1:]
     window = Window(recording.name, (width, height), zoom=options.zoom)
-    opening = LoadedWorld(film, bindings)
+    opening = LoadedWorld(recording_env, bindings)
     seed = recording.point.start.seed
-    session = Session(opening, Projector(film), seed=seed, fps=options.fps, sinks=[window])
-    session.takes = ComparisonPanel(recording, options.world, options.device)
+    session = Session(opening, Projector(recording_env), seed=seed, fps=options.fps, sinks=[window])
+    session.comparisons = ComparisonPanel(recording, options.world, options.device)
     with session.command_queue.stopping_on_signals():
         window.run(session.run, Keys(opening, Latch(), session.command_queue))

@@ -19,8 +19,8 @@ from worldsim.runtime.core.moves import Move
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.playthrough import Playthrough
 from worldsim.runtime.recording.recorder import Recorder
-from worldsim.runtime.recording.rollout_record import ROLLOUT, recorded_seeds
-from worldsim.tasks import named_function
+from worldsim.runtime.recording.rollout_record import ROLLOUT, read_recorded_seeds
+from worldsim.tasks import load_function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +90,13 @@ def controller(plan: Plan, actions: ActionSet, seed: int) -> Controller:
                 f"e.g. --actions {actions.names[0]}."
             )
         return Script(itertools.cycle([actions.id(name) for name in plan.script]))
-    return Calls(_named(plan.policy), seed)
+    return Calls(_load_policy(plan.policy), seed)
 
 
-def _named(policy: str) -> Callable:
+def _load_policy(policy: str) -> Callable:
     if ":" not in policy:
         raise ValueError(f"--policy must be random, script or module:function, got {policy!r}.")
-    return named_function(policy, "--policy")
+    return load_function(policy, "--policy")
 
 
 def roll_out(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[int]:
@@ -130,7 +130,7 @@ def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
     recorder = Recorder(plan.folder, on=True, capacity=plan.steps + 8)
     recorder.describe(place, place.fps, **{ROLLOUT: plan.as_json()})
     try:
-        done = recorded_seeds(plan.folder, plan.as_json(), place.identity, seeds)
+        done = read_recorded_seeds(plan.folder, plan.as_json(), place.identity, seeds)
         for seed in seeds:
             yield 0 if seed in done else _play(plan, place, recorder, seed)
             if recorder.trouble:
@@ -143,11 +143,11 @@ def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
 def _play(plan: Plan, place: PlayableEnv, recorder: Recorder, seed: int) -> int:
     driver = controller(plan, place.actions, seed)
     driver.meet(place.actions)
-    game = Playthrough(place, place.start(seed), [recorder], Clock())
-    while game.made < plan.steps and not game.ended:
-        choice = driver.choose(game.frame)
+    playthrough = Playthrough(place, place.start(seed), [recorder], Clock())
+    while playthrough.made < plan.steps and not playthrough.ended:
+        choice = driver.choose(playthrough.frame)
         if choice is None:
             break
-        game.make(Move(choice.action, place.steps, place.noise))
+        playthrough.make(Move(choice.action, place.steps, place.noise))
     recorder.close()  # the recording is on the disk when the episode counts as played
-    return game.made + 1
+    return playthrough.made + 1

@@ -12,14 +12,23 @@ stay where they are unless they are named. Knows no screen.
 
 import dataclasses
 import difflib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from worldsim.actions import ActionSet
-from worldsim.runtime.core.intents import FILM_INTENTS, INTENTS, PAD, PAD_MOVES, Intent, check_keys
+from worldsim.runtime.core.intents import (
+    INTENTS,
+    PAD,
+    PAD_MOVES,
+    REPLAY_INTENTS,
+    Intent,
+    check_keys,
+)
 from worldsim.runtime.core.key_press import normalise_key
+from worldsim.upgrades import RENAMED_INTENTS, upgrade_names
 from worldsim.yaml12 import load_yaml
 
 
@@ -67,7 +76,7 @@ class Bindings:
 
 
 def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bindings:
-    """The player's own keys, for playing or (FILM_INTENTS) for looking at recordings: one file may
+    """The player's own keys, for playing or (REPLAY_INTENTS) for recordings: one file may
     name the intents of both.
 
     Raises:
@@ -79,8 +88,9 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
         raise ValueError(f"{path} must have the keys intents and actions, and no others.")
     if bad := [name for name, part in table.items() if not isinstance(part, dict | None)]:
         raise ValueError(f"{path}: {bad[0]} must have names with their keys, one a line.")
-    names = list(dict.fromkeys(intent.name for intent in (*INTENTS, *FILM_INTENTS)))
-    chosen = {name: _keys(path, name, keys) for name, keys in (table.get("intents") or {}).items()}
+    names = list(dict.fromkeys(intent.name for intent in (*INTENTS, *REPLAY_INTENTS)))
+    intent_keys = upgrade_intents(path, table.get("intents") or {})
+    chosen = {name: _keys(path, name, keys) for name, keys in intent_keys.items()}
     if unknown := [name for name in chosen if name not in names]:
         raise ValueError(f"{path}: {_no('intent', unknown[0], names)}")
     intents = tuple(
@@ -98,6 +108,21 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
     given = (table.get("actions") or {}).items()
     changed = {name: _keys(path, name, keys, action=True) for name, keys in given}
     return Bindings(intents=intents, changed=changed, source=str(path))
+
+
+def upgrade_intents(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys by the names of intents of today, with a warning for every old one.
+
+    Raises:
+        ValueError: an intent is there under both names.
+    """
+    try:
+        upgraded, notes = upgrade_names(given, RENAMED_INTENTS)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    for note in notes:
+        warnings.warn(f"{path}: {note}", FutureWarning, stacklevel=3)
+    return upgraded
 
 
 def _keys(path: str | Path, name: str, keys: Any, action: bool = False) -> tuple[str, ...]:

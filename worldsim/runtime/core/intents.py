@@ -46,8 +46,8 @@ INTENTS = (
     Intent(name="run_on", keys=("t",), help="run on, or wait for a key", how="toggle"),
     Intent(name="slower", keys=("ctrl+-",), help="a slower pace"),
     Intent(name="faster", keys=("ctrl+=",), help="a faster pace"),
-    Intent(name="fan", keys=("b", "pad x"), help="imagine every action at once, to pick one"),
-    Intent(name="ghost", keys=("g", "pad y"), help="truth, dream and difference, side by side"),
+    Intent(name="action_preview", keys=("b", "pad x"), help="preview every action, to pick one"),
+    Intent(name="ground_truth", keys=("g", "pad y"), help="truth, dream, difference side by side"),
     Intent(name="ground", keys=("x",), help="put the dream back into the true frames"),
     Intent(name="driver", keys=("m",), help="who drives: you, policy, recording, chance"),
     Intent(name="save", keys=("f5", "pad lt"), help="quick save"),
@@ -71,7 +71,7 @@ INTENTS = (
     Intent(name="help", keys=("f1", "pad back"), help="this help", how="view"),
 )
 
-FILM_INTENTS = (
+REPLAY_INTENTS = (
     *(i for i in INTENTS if i.name in ("quit", "pause", "one_step", "rewind")),
     Intent(name="slower", keys=("-", "ctrl+-"), help="a slower pace"),
     Intent(name="faster", keys=("=", "ctrl+="), help="a faster pace"),
@@ -86,7 +86,7 @@ FILM_INTENTS = (
 
 HINTED = {
     "rewind": "back in time",
-    "ghost": "the truth",
+    "ground_truth": "the truth",
     "save": "save",
     "load": "load",
     "help": "all keys",
@@ -147,7 +147,7 @@ def hint(
     """What to tell a player who pressed a key that does nothing."""
     rows = _action_rows(actions, _Printed(layout, actions, intents))
     moves = "".join(f"{keys} {name}, " for keys, name in rows)
-    return f"{shown(key)} does nothing here: {moves}F1 shows all keys."
+    return f"{format_key(key)} does nothing here: {moves}F1 shows all keys."
 
 
 def help_rows(
@@ -169,7 +169,7 @@ def help_rows(
     names = _Printed(layout, actions, intents)
     rows = _action_rows(actions, names, pads)
     told = {i.name: f"{i.help} ({lacking[i.name]})" for i in intents if i.name in lacking}
-    return rows + [(printed(i, pads, names), told.get(i.name, i.help)) for i in intents]
+    return rows + [(format_keys(i, pads, names), told.get(i.name, i.help)) for i in intents]
 
 
 def key_hints(
@@ -179,7 +179,7 @@ def key_hints(
     names = _Printed(layout, actions, intents)
     known = {intent.name: intent for intent in intents}
     moves = [(keys.split(" ")[0], name) for keys, name in _action_rows(actions, names)]
-    rest = [(name, printed(known[name], names=names)) for name in HINTED if name in known]
+    rest = [(name, format_keys(known[name], names=names)) for name in HINTED if name in known]
     return moves + [(keys.split(" ")[0], HINTED[name]) for name, keys in rest]
 
 
@@ -192,29 +192,29 @@ class _Printed:
 
     def __call__(self, keys: Iterable[str]) -> list[str]:
         found = (print_key(key, self._layout, self._actions, self._commands) for key in keys)
-        return [shown(key) for key in found if key is not None]
+        return [format_key(key) for key in found if key is not None]
 
 
 def _plain(keys: Iterable[str]) -> list[str]:
-    return [shown(key) for key in keys]
+    return [format_key(key) for key in keys]
 
 
-def printed(
+def format_keys(
     intent: Intent, pads: bool = False, names: Callable[[Iterable[str]], list[str]] = _plain
 ) -> str:
     """An intent's keys as the help shows them; nine in a row as a range."""
-    keys = _listed(intent.keys, pads)
+    keys = _filter_keys(intent.keys, pads)
     if len(keys) == len(DIGITS):
         found = names(keys)
         return f"{found[0]}..{found[-1][-1]}" if found else ""
     return " ".join(dict.fromkeys(names(keys)))
 
 
-def _listed(keys: Iterable[str], pads: bool) -> list[str]:
+def _filter_keys(keys: Iterable[str], pads: bool) -> list[str]:
     return [key for key in keys if pads or not key.startswith(PAD)]
 
 
-def shown(key: str) -> str:
+def format_key(key: str) -> str:
     """A key's name as it is printed on the key."""
     if key.startswith(PAD):
         name = key.removeprefix(PAD)
@@ -232,7 +232,7 @@ def _action_rows(
     rows = []
     for name in actions.names:
         its = (key for key, action in actions.keys.items() if action == name)
-        keys = names(_listed(its, pads))
+        keys = names(_filter_keys(its, pads))
         if keys:
             rows.append((" ".join(keys), name))
     return rows

@@ -16,7 +16,7 @@ class Scrub:
     """One journey. While the key is down it only shows frames; the world follows afterwards.
 
     Args:
-        game: what is played.
+        playthrough: what is played.
         holds: the key that is held to go back.
         clock: where the time comes from.
 
@@ -27,12 +27,12 @@ class Scrub:
         wait: what is waited for, for the player.
     """
 
-    def __init__(self, game: Playthrough, holds: Latch, clock: Clock) -> None:
-        self.frame: np.ndarray = game.frame
-        self.cursor = game.track.number
+    def __init__(self, playthrough: Playthrough, holds: Latch, clock: Clock) -> None:
+        self.frame: np.ndarray = playthrough.frame
+        self.cursor = playthrough.track.number
         self.arrived = False
         self.wait: LoadingStage | None = None
-        self._game = game
+        self._game = playthrough
         self._holds = holds
         self._pacer = Pacer(REWIND_FPS, clock)
         self._journey: Iterator[int] | None = None

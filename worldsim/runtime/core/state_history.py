@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from worldsim.held_memory import Ledger, held_parts
+from worldsim.held_memory import Ledger, measure_storages
 
 SPARSE = 32
 DENSE = 4
@@ -112,7 +112,7 @@ class History:
             self._drop(later)
 
     def _hold(self, number: int, state: Any) -> None:
-        parts = held_parts(state) or {id(state): self._weigh(state)}
+        parts = measure_storages(state) or {id(state): self._weigh(state)}
         self._ledger.add(parts)
         if number in self._parts:
             self._ledger.remove(self._parts[number])

@@ -62,7 +62,7 @@ class WalkedWays:
 
 
 class ActionPreview:
-    """Tiles of the ways, shown in a loop while they are imagined and afterwards.
+    """Pictures of the outcomes, shown in a loop while they are imagined and afterwards.
 
     Args:
         place: where the moment is.

@@ -87,7 +87,7 @@ class TrueTake(Take):
             yield NOT_YET if count < self._before else frame
 
 
-class DreamtTake(Take):
+class DreamAgain(Take):
     """The same moves dreamt again, in the same world or in another.
 
     A dream's recording begins where it began; an engine's gives its first frames as the context,
@@ -220,7 +220,7 @@ class ComparisonPanel:
         return None if at == len(self._makers) else self._makers[at]()
 
     def _dreams(self, is_dream: bool) -> list[Callable[[], Beside]]:
-        return [self._dreamt] if is_dream or self._world is not None else []
+        return [self._dream_again] if is_dream or self._world is not None else []
 
     def _truth(self) -> Beside:
         options = self._recording.point.start.options
@@ -230,11 +230,11 @@ class ComparisonPanel:
         env = make_named(options["engine"], "the recording", {"size": size}).unwrapped
         return Beside(TrueTake(self._recording, env), env.close)
 
-    def _dreamt(self) -> Beside:
+    def _dream_again(self) -> Beside:
         identity = self._recording.identity
         environment = identity.environment if identity.world_hash else DREAM
         kwargs = dict(identity.kwargs) if identity.world_hash else {}
         chosen = {"world": self._world, "device": self._device}
         kwargs |= {name: value for name, value in chosen.items() if value is not None}
         env = make_named(environment, "the recording", kwargs)
-        return Beside(DreamtTake(self._recording, PlayableEnv(env, environment, kwargs)), env.close)
+        return Beside(DreamAgain(self._recording, PlayableEnv(env, environment, kwargs)), env.close)

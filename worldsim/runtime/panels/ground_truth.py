@@ -1,8 +1,8 @@
-"""The ghost: truth, dream and their difference side by side, and how they part, frame by frame.
+"""Ground truth: truth, dream and their difference side by side, and how they part, frame by frame.
 
-    ghost = Ghost(place)
-    ghost.follow(game.track)            # from now on it is a sink
-    ghost.panes(number, frame)
+    panel = GroundTruthPanel(place)
+    panel.follow(playthrough.track)            # from now on it is a sink
+    panel.panes(number, frame)
 
 The truth does what the dreamer does. Where it comes from is truth.py's business. A truth that has
 far to go, because it was asked for late, goes there in slices of time and holds nobody up.

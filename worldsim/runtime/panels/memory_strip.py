@@ -20,16 +20,16 @@ class Memory:
     """The strip of thumbnails of one game.
 
     Args:
-        game: what is played.
+        playthrough: what is played.
 
     Raises:
         ValueError: it is no dream, or one whose dynamics does not tell.
     """
 
-    def __init__(self, game: Playthrough) -> None:
-        self._game = game
+    def __init__(self, playthrough: Playthrough) -> None:
+        self._game = playthrough
         self._watch = None
-        if not levels_of(game):
+        if not levels_of(playthrough):
             raise ValueError("This world does not tell what it remembers.")
 
     def toggle_attention(self) -> bool:
@@ -68,17 +68,17 @@ class Memory:
         return history[number].frame if history.first <= number <= history.last else None
 
 
-def levels_of(game: Playthrough) -> list[Level]:
+def levels_of(playthrough: Playthrough) -> list[Level]:
     """What is remembered now, level by level; nothing where the dynamics does not tell."""
-    place = game.place
-    if not place.dreams or game.lost:
+    place = playthrough.place
+    if not place.dreams or playthrough.lost:
         return []
     return recollect(place.base.world, place.base.memory)
 
 
-def summary(game: Playthrough) -> str:
+def summary(playthrough: Playthrough) -> str:
     """How many frames are remembered, level by level, e.g. "window 4, recent_coarse 21"."""
-    counts = ((level.name, sum(f >= 0 for f in level.frames)) for level in levels_of(game))
+    counts = ((level.name, sum(f >= 0 for f in level.frames)) for level in levels_of(playthrough))
     return ", ".join(f"{name} {count}" for name, count in counts if count)
 
 

@@ -1,6 +1,6 @@
-"""Who else shows pictures beside the frame: the ghost, and the memory. A sink for both.
+"""Pictures beside the frame: ground truth, and the memory. A sink for both.
 
-Watching must not stop play: a ghost that fails is gone, and says why.
+Watching must not stop play: a panel that fails is closed, and says why.
 """
 
 import logging
@@ -24,59 +24,59 @@ CURVE = 240  # frames of the curve that are shown
 
 
 class Overlays(Sink):
-    """The ghost and the memory of a session, as far as they were asked for.
+    """Ground truth and memory of a session, where they are shown.
 
     Attributes:
-        ghost: None when nobody asked.
+        panel: None when nobody asked.
         memory: None when nobody asked.
         space: what is shown of a memory in space.
         trouble: why the ghost is gone; empty while all is well.
     """
 
     def __init__(self) -> None:
-        self.ghost: GroundTruthPanel | Beside | None = None
+        self.panel: GroundTruthPanel | Beside | None = None
         self.memory: Memory | None = None
         self.space = SpaceMemory()
         self.trouble = ""
 
     def begin(self, point: Point) -> None:
         """A line begins."""
-        if self.ghost is not None:
-            self._try(lambda ghost: ghost.begin(point))
+        if self.panel is not None:
+            self._try(lambda panel: panel.begin(point))
 
     def step(self, step: Step) -> None:
         """A move was made."""
-        if self.ghost is not None:
-            self._try(lambda ghost: ghost.step(step))
+        if self.panel is not None:
+            self._try(lambda panel: panel.step(step))
 
     def close(self) -> None:
-        """Let go of the ghost's engine."""
-        self.drop_ghost()
+        """Close the panel's engine."""
+        self.drop_panel()
 
-    def drop_ghost(self) -> None:
+    def drop_panel(self) -> None:
         """Show the frame alone."""
-        ghost, self.ghost = self.ghost, None
-        if ghost is not None:
-            ghost.close()
+        panel, self.panel = self.panel, None
+        if panel is not None:
+            panel.close()
 
     def _try(self, call: Callable[[Any], Any]) -> Any:
         try:
-            return call(self.ghost)
+            return call(self.panel)
         except Exception as error:
-            logger.error("The ghost failed.", exc_info=error)
-            self.drop_ghost()
+            logger.error("Ground truth failed.", exc_info=error)
+            self.drop_panel()
             self.trouble = f"The truth is lost: {error}"
             return None
 
     def panes(self, number: int, frame: np.ndarray | None) -> tuple[Pane, ...]:
-        """Truth, dream and difference at a frame's number; empty without a ghost."""
-        if self.ghost is None or frame is None:
+        """Truth, dream and difference at a frame's number; empty without a panel."""
+        if self.panel is None or frame is None:
             return ()
-        return self._try(lambda ghost: ghost.panes(number, frame)) or ()
+        return self._try(lambda panel: panel.panes(number, frame)) or ()
 
     def curve(self, number: int) -> tuple[float, ...]:
         """dB of the newest frames up to a number."""
-        return () if self.ghost is None else self.ghost.curve(number)[-CURVE:]
+        return () if self.panel is None else self.panel.curve(number)[-CURVE:]
 
     def strip(self) -> Strip:
         """What is remembered."""

@@ -37,7 +37,7 @@ def export(recording: Recording, path: Path, zoom: int | None = None) -> None:
     kinds: dict[str, Callable[[Recording, Path, int], None]] = {
         ".gif": _animation,
         ".webp": _animation,
-        ".mp4": _film,
+        ".mp4": _recording_env,
         ".png": _sheet,
         ".html": _page,
     }
@@ -54,14 +54,16 @@ def export(recording: Recording, path: Path, zoom: int | None = None) -> None:
         scratch.replace(path)
 
 
-def enlarged(frame: np.ndarray, zoom: int) -> np.ndarray:
+def enlarge_frames(frame: np.ndarray, zoom: int) -> np.ndarray:
     """A frame with every pixel as a square of `zoom` pixels."""
     return frame.repeat(zoom, axis=0).repeat(zoom, axis=1)
 
 
 def _animation(recording: Recording, path: Path, zoom: int) -> None:
     animation = cv2.Animation()
-    frames = [np.ascontiguousarray(enlarged(f, zoom)[..., ::-1]) for f in recording.episode.frames]
+    frames = [
+        np.ascontiguousarray(enlarge_frames(f, zoom)[..., ::-1]) for f in recording.episode.frames
+    ]
     animation.frames = frames
     animation.durations = [round(1000 / recording.fps)] * len(frames)
     options = LOSSLESS if path.suffix == ".webp" else []
@@ -71,7 +73,7 @@ def _animation(recording: Recording, path: Path, zoom: int) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _film(recording: Recording, path: Path, zoom: int) -> None:
+def _recording_env(recording: Recording, path: Path, zoom: int) -> None:
     try:
         import av
     except ImportError as error:
@@ -86,7 +88,7 @@ def _film(recording: Recording, path: Path, zoom: int) -> None:
         stream.width, stream.height = width * zoom // 2 * 2, height * zoom // 2 * 2
         stream.pix_fmt = "yuv420p"
         for frame in recording.episode.frames:
-            picture = enlarged(frame, zoom)[: stream.height, : stream.width]
+            picture = enlarge_frames(frame, zoom)[: stream.height, : stream.width]
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(image))
         container.mux(stream.encode())
@@ -105,7 +107,7 @@ def _sheet(recording: Recording, path: Path, zoom: int) -> None:
     sheet = np.full((rows * down + GAP, columns * across + GAP, 3), 255, np.uint8)
     for place, number in enumerate(chosen):
         top, left = GAP + place // columns * down, GAP + place % columns * across
-        sheet[top : top + height, left : left + width] = enlarged(frames[number], zoom)
+        sheet[top : top + height, left : left + width] = enlarge_frames(frames[number], zoom)
         below = left, top + height + CAPTION - 3
         cv2.putText(sheet, str(number), below, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1)
     path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))[1].tobytes())

@@ -23,7 +23,13 @@ from worldsim.runtime.core.moves import Moves, Point, Step, pack
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.recording.journal import Journal
-from worldsim.runtime.recording.recording import JOURNAL, finish, made_by, pack_step, recover
+from worldsim.runtime.recording.recording import (
+    JOURNAL,
+    describe_versions,
+    finish,
+    pack_step,
+    recover,
+)
 
 QUEUE = 256
 PART_BYTES = 64 << 20  # pixels of one recording at most; a longer one goes on in a next part
@@ -154,7 +160,7 @@ class Recorder(Sink):
         if items or not line.open:
             items.append(line.point())
         items.append(step)
-        if self._put(items):
+        if self._enqueue(items):
             line.steps = 1 if len(items) > 1 else line.steps + 1
             line.open, line.dropped = True, 0
         else:
@@ -165,7 +171,7 @@ class Recorder(Sink):
         """The line is over: its journal becomes a recording."""
         line = self._line
         if line is not None and line.open:
-            # `_put` kept a place for it
+            # `_enqueue` kept a place for it
             self._queue.put_nowait(_End(why, line.dropped, line.terminated))
         self._line = None
 
@@ -207,7 +213,7 @@ class Recorder(Sink):
     def _part_steps(self, frame: np.ndarray) -> int:
         return self._part or max(1, PART_BYTES // frame.nbytes)
 
-    def _put(self, items: list[Any]) -> bool:
+    def _enqueue(self, items: list[Any]) -> bool:
         if self._thread is None:
             # A daemon: a program that crashes must not hang on it, and the journal is on the disk.
             self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
@@ -243,7 +249,10 @@ class Recorder(Sink):
 
     def _new_journal(self, point: Point) -> Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
-        facts = self._facts | {"began": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "made_by": made_by()}
+        facts = self._facts | {
+            "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "made_by": describe_versions(),
+        }
         journal = self._free_journal()
         journal.append(pack(point, facts))
         return journal

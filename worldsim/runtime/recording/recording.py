@@ -390,7 +390,7 @@ def _nearby(folder: Path) -> str:
     return f"it must hold {EPISODE}, {START} and {META}."
 
 
-def made_by() -> dict[str, Any]:
+def describe_versions() -> dict[str, Any]:
     """What made the frames: the versions, and the threads, that can change a picture's bits."""
     found: dict[str, Any] = {"python": platform.python_version()}
     for name in ("worldsim", "torch", "numpy", "gymnasium", "mujoco"):

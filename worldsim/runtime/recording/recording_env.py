@@ -37,7 +37,7 @@ class RecordingEnv:
         self.fps = recording.fps
         self.identity = recording.identity
         self.position = 0
-        # No key moves a film; the names stay, to be shown.
+        # No key moves a recording; the names stay, to be shown.
         actions = load_actions(recording.episode.meta.action_set)
         self.actions = dataclasses.replace(actions, keys={}, idle=None)
         self.recording = recording
@@ -54,7 +54,7 @@ class RecordingEnv:
         return list(all_recordings(self._folder.resolve().parent))[::-1]
 
     def start(self, seed: int, spawn: int | None = None) -> Start:
-        """A film begins where it begins."""
+        """A recording has one start."""
         return self.recording.point.start
 
     def reset(self, start: Start) -> Outcome:
@@ -84,7 +84,7 @@ class RecordingEnv:
         return 0
 
     def save(self, path: Path) -> None:
-        """Never asked: a film has no state to save."""
+        """Never asked: a recording has no state to save."""
         raise AssertionError
 
     load = save
@@ -104,18 +104,18 @@ class RecordingEnv:
 
 
 class Projector(Controller):
-    """Drives a film: whatever was done, again.
+    """Repeats the actions of a recording.
 
     Args:
-        film: what is shown.
+        recording_env: what is shown.
     """
 
     name = "recording"
 
-    def __init__(self, film: RecordingEnv) -> None:
-        self._film = film
+    def __init__(self, recording_env: RecordingEnv) -> None:
+        self._recording_env = recording_env
 
     def choose(self, frame: np.ndarray) -> Choice | None:
         """The recorded action, or nothing at the end."""
-        move = self._film.next_move()
+        move = self._recording_env.next_move()
         return None if move is None else Choice(action=move.action)

@@ -22,7 +22,7 @@ ROLLOUT = "rollout"
 _WHOLE = "closed"  # how an episode's last recording ended
 
 
-def recorded_seeds(
+def read_recorded_seeds(
     folder: Path, rollout: dict[str, Any], identity: Identity, seeds: Iterable[int]
 ) -> set[int]:
     """The seeds of a rollout whose episodes are whole in a folder.
@@ -38,7 +38,8 @@ def recorded_seeds(
     """
     wanted, facts = set(seeds), identity.as_json() | {ROLLOUT: rollout}
     parts = {path: _part(path, facts) for path in sorted(folder.glob(f"[!.]*/{META}"))}
-    done = {seed for seed, ended in filter(None, parts.values()) if ended == _WHOLE} & wanted
+    found = set(parts.values())
+    done = {seed for seed in wanted if (seed, _WHOLE) in found}
     for path, part in parts.items():
         if part is not None and part[0] in wanted - done:
             shutil.rmtree(path.parent)

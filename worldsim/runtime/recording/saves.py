@@ -148,7 +148,7 @@ class Saves:
         return path_below(self._folder, *parts)
 
 
-def _numbered(home: Path) -> list[Path]:
+def _list_saves(home: Path) -> list[Path]:
     found = [path for path in home.glob("[0-9]*") if _is_number(path.name)]
     return sorted(found, key=lambda path: int(path.name))
 
@@ -159,11 +159,11 @@ def _is_number(name: str) -> bool:
 
 def _all(home: Path) -> list[Path]:
     """The saves, oldest first; what else has a number for a name is left alone."""
-    return [path for path in _numbered(home) if (path / LINE).is_file() and not path.is_symlink()]
+    return [path for path in _list_saves(home) if (path / LINE).is_file() and not path.is_symlink()]
 
 
 def _free_number(home: Path) -> int:
-    numbered = _numbered(home)
+    numbered = _list_saves(home)
     return int(numbered[-1].name) + 1 if numbered else 1
 
 

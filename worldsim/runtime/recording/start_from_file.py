@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from worldsim.actions import ActionSet, load_actions, renumbered
+from worldsim.actions import ActionSet, load_actions, renumber
 from worldsim.data.picture import MOST_PIXELS, read_picture
 from worldsim.data.video import open_capture
 from worldsim.evaluate.metrics import psnr
@@ -53,7 +53,7 @@ def start_from(path: Path, place: PlayableEnv, seed: int, fit: str = "crop") -> 
         raise ValueError(f"there is no {path} to start from.")
     size = place.base.world.card.frame_size
     name, kind = path.name, path.suffix.lower()
-    published = _published(path, place)
+    published = _read_published_clip(path, place)
     if published is not None or path.is_dir() or kind == ".npz":
         start, said = _from_episode(published or _episode(path), place, seed, fit), ""
     elif kind in PICTURES:
@@ -81,12 +81,12 @@ def fitted(picture: np.ndarray, size: int, fit: str = "crop") -> np.ndarray:
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         square = picture[top : top + side, left : left + side]
-        return _resized(square, size, size)
+        return _resize(square, size, size)
     scale = size / max(height, width)
     tall, wide = max(1, round(height * scale)), max(1, round(width * scale))
     framed = np.zeros((size, size, 3), np.uint8)
     top, left = (size - tall) // 2, (size - wide) // 2
-    framed[top : top + tall, left : left + wide] = _resized(picture, wide, tall)
+    framed[top : top + tall, left : left + wide] = _resize(picture, wide, tall)
     return framed
 
 
@@ -134,7 +134,7 @@ def _start(seed: int, name: str, frames: np.ndarray, actions: np.ndarray) -> Sta
 
 def _from_episode(episode: Episode, place: PlayableEnv, seed: int, fit: str) -> Start:
     """The first frames as context, the rest as the truth to come."""
-    meta, actions = episode.meta, _renumbered(episode, place.actions)
+    meta, actions = episode.meta, _renumber_actions(episode, place.actions)
     size = place.base.world.card.frame_size
     frames = np.stack([fitted(frame, size, fit) for frame in episode.frames])
     given = min(CONTEXT, (len(frames) + 1) // 2)
@@ -150,11 +150,11 @@ def _from_episode(episode: Episode, place: PlayableEnv, seed: int, fit: str) -> 
     )
 
 
-def _renumbered(episode: Episode, ours: ActionSet) -> np.ndarray:
+def _renumber_actions(episode: Episode, ours: ActionSet) -> np.ndarray:
     """An episode's actions as this world numbers them."""
     name = episode.meta.action_set
     try:
-        return renumbered(episode.actions, load_actions(name), ours)
+        return renumber(episode.actions, load_actions(name), ours)
     except ValueError as error:
         raise ValueError(
             f"the episode has the actions {name!r}, this world has {ours.name!r}: give an episode "
@@ -162,7 +162,7 @@ def _renumbered(episode: Episode, ours: ActionSet) -> np.ndarray:
         ) from error
 
 
-def _published(path: Path, place: PlayableEnv) -> Episode | None:
+def _read_published_clip(path: Path, place: PlayableEnv) -> Episode | None:
     """A clip of the published data set that has this world's actions; None where it is none."""
     from worldsim.data.published.formats import LAYOUTS
     from worldsim.data.published.teco import read_clip
@@ -220,7 +220,7 @@ def _read_clip(path: Path, size: int, fit: str, fps: float) -> np.ndarray:
     return np.stack(frames)
 
 
-def _resized(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+def _resize(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     smaller = picture.shape[0] > height
     way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     return cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=way)

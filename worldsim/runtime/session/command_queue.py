@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.control import Latch
-from worldsim.runtime.core.intents import FILM_INTENTS, INTENTS, Intent, hint, intent_of
+from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, Intent, hint, intent_of
 from worldsim.runtime.core.key_press import US, Layout, find_key, read_press
 from worldsim.runtime.session.loading import WorldLoader
 
@@ -23,7 +23,7 @@ class Command(NamedTuple):
     value: int | str = 0
 
 
-_HOW = {intent.name: intent.how for intent in (*INTENTS, *FILM_INTENTS)} | {"open": "press"}
+_HOW = {intent.name: intent.how for intent in (*INTENTS, *REPLAY_INTENTS)} | {"open": "press"}
 MODIFIERS = ("left ctrl", "right ctrl", "left shift", "right shift", "left alt", "right alt")
 
 

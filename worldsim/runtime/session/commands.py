@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 PACE = ("slower", "faster")
-TILES = ("gallery", "slots", "fan", "browse")
-KEEP_TILES = ("pick", "record", *TILES, *PACE)
+TILES = ("gallery", "slots", "action_preview", "browse")
+KEEP_PICKER = ("pick", "record", *TILES, *PACE)
 FAR_SCRUB = 10
 
 
@@ -46,8 +46,8 @@ class Commands:
             "run_on": self._run_on,
             "slower": lambda _: self._speed(-1),
             "faster": lambda _: self._speed(+1),
-            "fan": self._fan,
-            "ghost": self._ghost,
+            "action_preview": self._show_action_preview,
+            "ground_truth": self._show_ground_truth,
             "ground": self._ground,
             "driver": self._driver,
             "save": lambda _: session.save(),
@@ -80,42 +80,42 @@ class Commands:
             OSError: a file or a folder refused.
         """
         session = self._session
-        if session.tiles is not None and not self._keeps_tiles(command.name):
+        if session.picker is not None and not self._keeps_tiles(command.name):
             session.leave_tiles()
         self._table[command.name](command.value)
 
     def _keeps_tiles(self, name: str) -> bool:
         """Whether what can be picked stays: not beside what other pictures' key has to say."""
-        own = name not in TILES or name == self._session.tiles_name
-        return name in KEEP_TILES and own
+        own = name not in TILES or name == self._session.picker_name
+        return name in KEEP_PICKER and own
 
     # ---- pictures to pick from ----
 
     def _pick(self, key: int) -> None:
-        if self._session.tiles is not None:
-            self._session.tiles.pick(key + 1)
-        elif self._session.takes is not None:
+        if self._session.picker is not None:
+            self._session.picker.pick(key + 1)
+        elif self._session.comparisons is not None:
             raise ValueError("There is nothing to pick: B shows the other recordings.")
         else:
             self._session.load(key + 1)
 
     def _choose(self, name: str, make: Callable[[], Picker | ActionPreview]) -> None:
-        """Show some tiles; asked for again, their next page, and after the last one none."""
+        """Show pictures to choose from; again: their next page, and after the last one none."""
         session = self._session
-        if session.tiles is not None and session.tiles_name == name:
-            if not session.tiles.more():
+        if session.picker is not None and session.picker_name == name:
+            if not session.picker.more():
                 session.leave_tiles()
             return
         session.leave_tiles()
         session.choose_from(make(), name)
 
     def _gallery(self, _: Any) -> None:
-        session, spawns = self._session, self._session.game.place.spawns
+        session, spawns = self._session, self._session.playthrough.place.spawns
         if not spawns:
             raise ValueError("This world has no starts to choose from: Enter makes a new one.")
 
         def begin(index: int) -> None:
-            start = session.game.place.start(session.game.track.start.seed, index)
+            start = session.playthrough.place.start(session.playthrough.track.start.seed, index)
             session.begin(start, "another start")
 
         pictures = [(spawn.frames[-1], spawn.name) for spawn in spawns]
@@ -124,7 +124,7 @@ class Commands:
 
     def _slots(self, _: Any) -> None:
         session = self._session
-        found = session.saves.pictures(session.game.place)
+        found = session.saves.pictures(session.playthrough.place)
         if not found:
             raise ValueError("All slots are empty: Ctrl+1 saves in the first.")
         pictures = [(found.get(slot), "" if slot in found else "empty") for slot in SLOTS]
@@ -133,10 +133,10 @@ class Commands:
             "slots", lambda: Picker(title, pictures, lambda index: session.load(index + 1))
         )
 
-    def _fan(self, _: Any) -> None:
+    def _show_action_preview(self, _: Any) -> None:
         session = self._session
-        game = session.game
-        if game.lost or game.ended:
+        playthrough = session.playthrough
+        if playthrough.lost or playthrough.ended:
             raise ValueError(
                 "Action preview is unavailable: the episode has ended. Press Enter for a new start "
                 "or Backspace to rewind."
@@ -147,14 +147,16 @@ class Commands:
             session.go(actions)
 
         how = Move(0, session.steps, session.noise)
-        self._choose("fan", lambda: ActionPreview(game.place, how, session.clock, go))
+        self._choose(
+            "action_preview", lambda: ActionPreview(playthrough.place, how, session.clock, go)
+        )
 
     def _open(self, path: str) -> None:
         """Start from a picture, a clip or an episode."""
         from worldsim.runtime.recording.start_from_file import start_from
 
         session = self._session
-        place, seed = session.game.place, session.game.track.start.seed
+        place, seed = session.playthrough.place, session.playthrough.track.start.seed
         start, said = start_from(Path(path), place, seed, session.opening.fit)
         if session.begin(start, "another start"):
             session.presenter.notify(said)
@@ -163,7 +165,7 @@ class Commands:
 
     def _run_on(self, _: Any) -> None:
         session = self._session
-        if session.game.place.actions.idle is None:
+        if session.playthrough.place.actions.idle is None:
             session.presenter.notify("This world knows no standing still, so it waits for a key.")
             return
         session.runs_on = not session.runs_on
@@ -180,11 +182,11 @@ class Commands:
 
     def _steps(self, direction: int) -> None:
         session = self._session
-        if not session.game.place.samples:
+        if not session.playthrough.place.samples:
             session.presenter.notify("This world has no sampler.")
             return
         session.governor.on = False
-        own = session.game.place.own_steps
+        own = session.playthrough.place.own_steps
         session.steps = next_steps(session.steps, direction, own)
         session.presenter.notify(f"{session.steps} sampler steps a frame.")
 
@@ -197,7 +199,7 @@ class Commands:
 
     def _auto_steps(self, _: Any) -> None:
         session = self._session
-        if not session.game.place.samples:
+        if not session.playthrough.place.samples:
             raise ValueError("This world has no sampler.")
         session.governor.on = True
         session.presenter.notify("As many sampler steps as the pace allows.")
@@ -213,67 +215,67 @@ class Commands:
         if session.recorder.on:
             session.recorder.stop()
         else:
-            session.recorder.start(session.game.track.point())
+            session.recorder.start(session.playthrough.track.point())
 
     # ---- the truth, and the memory ----
 
-    def _ghost(self, _: Any) -> None:
+    def _show_ground_truth(self, _: Any) -> None:
         from worldsim.runtime.panels.ground_truth import GroundTruthPanel
 
-        session, views = self._session, self._session.views
-        views.trouble = ""
-        if views.ghost is not None:
-            views.drop_ghost()
+        session, overlays = self._session, self._session.overlays
+        overlays.trouble = ""
+        if overlays.panel is not None:
+            overlays.drop_panel()
             return
-        ghost = GroundTruthPanel(session.game.place)
-        if not ghost.knows(session.game.track.start):
+        panel = GroundTruthPanel(session.playthrough.place)
+        if not panel.knows(session.playthrough.track.start):
             session.presenter.notify("The truth of this start is unknown: a new start was made.")
-            session.begin(ghost.new_start(session.draw_seed()), "a start with its truth")
-        ghost.follow(session.game.track)
-        views.ghost = ghost
+            session.begin(panel.new_start(session.draw_seed()), "a start with its truth")
+        panel.follow(session.playthrough.track)
+        overlays.panel = panel
 
     def _ground(self, _: Any) -> None:
-        session, ghost = self._session, self._session.views.ghost
-        if ghost is None:
+        session, panel = self._session, self._session.overlays.panel
+        if panel is None:
             raise ValueError(
                 "Going back to the ground truth needs it on screen: press G to show it."
             )
-        if session.begin(ghost.grounded(session.number), "grounded"):
+        if session.begin(panel.grounded(session.number), "grounded"):
             session.presenter.notify("The dream stands in the true frames again.")
 
     def _memory(self, _: Any) -> None:
         from worldsim.runtime.panels.memory_strip import Memory
 
-        views = self._session.views
-        if views.memory is not None:
-            views.memory.close()
-            views.memory = None
+        overlays = self._session.overlays
+        if overlays.memory is not None:
+            overlays.memory.close()
+            overlays.memory = None
         else:
-            views.memory = Memory(self._session.game)
+            overlays.memory = Memory(self._session.playthrough)
 
     def _attention(self, _: Any) -> None:
-        if self._session.views.memory is None:
+        if self._session.overlays.memory is None:
             self._memory(0)
-        on = self._session.views.memory.toggle_attention()
+        on = self._session.overlays.memory.toggle_attention()
         self._session.presenter.notify("What the next frame looks at." if on else "")
 
     # ---- a memory in space ----
 
     def _tint(self, _: Any) -> None:
-        session, space = self._session, self._session.views.space
-        check_space(session.game.place)
+        session, space = self._session, self._session.overlays.space
+        check_space(session.playthrough.place)
         space.tints = not space.tints
         session.presenter.notify("What is coloured is invented." if space.tints else "")
 
     def _map(self, _: Any) -> None:
-        check_space(self._session.game.place)
-        space = self._session.views.space
+        check_space(self._session.playthrough.place)
+        space = self._session.overlays.space
         space.maps = not space.maps
 
     def _points(self, _: Any) -> None:
         session = self._session
-        check_space(session.game.place)
-        path = session.saves.save_points(session.game.place)
+        check_space(session.playthrough.place)
+        path = session.saves.save_points(session.playthrough.place)
         session.presenter.notify(f"What is remembered is in {path}.")
 
     # ---- a recording ----
@@ -281,32 +283,32 @@ class Commands:
     def _scrub(self, key: int) -> None:
         session = self._session
         session.state = State.PAUSED
-        frames = (-1, 1, -FAR_SCRUB, FAR_SCRUB, session.game.place.left, -1, 1)[key]
+        frames = (-1, 1, -FAR_SCRUB, FAR_SCRUB, session.playthrough.place.left, -1, 1)[key]
         if frames < 0:
             session.rewind(-frames)
         else:
             session.fast_forward(frames)
 
     def _take(self, _: Any) -> None:
-        views = self._session.views
-        views.trouble = ""
-        views.drop_ghost()
-        views.ghost = self._session.takes.turn()
+        overlays = self._session.overlays
+        overlays.trouble = ""
+        overlays.drop_panel()
+        overlays.panel = self._session.comparisons.turn()
 
     def _browse(self, _: Any) -> None:
         from worldsim.runtime.recording.recording import read_recording
 
-        session, film = self._session, self._session.game.place
-        found = film.neighbours()
+        session, recording_env = self._session, self._session.playthrough.place
+        found = recording_env.neighbours()
         if len(found) < 2:
             raise ValueError("There is no other recording in this folder.")
 
         def show(index: int) -> None:
             recording = read_recording(found[index])
-            session.views.drop_ghost()
-            film.show(recording)
-            session.takes = session.takes.of(recording)
-            session.begin(film.start(0), "another recording")
+            session.overlays.drop_panel()
+            recording_env.show(recording)
+            session.comparisons = session.comparisons.of(recording)
+            session.begin(recording_env.start(0), "another recording")
             session.set_speed(session.speed)
 
         def picture(path: Path) -> tuple[np.ndarray | None, str]:

@@ -51,8 +51,8 @@ class Presenter:
     def status(self, session: "Session") -> Status:
         """The figures of this moment."""
         figures, wait = session.meter.figures(), session.wait
-        # First, for a ghost that fails here is a trouble to tell.
-        position = {} if session.game is None else _describe_position(session)
+        # First, for a panel that fails here is a trouble to tell.
+        position = {} if session.playthrough is None else _describe_position(session)
         return Status(
             title=session.opening.title,
             state=session.state.value,
@@ -65,7 +65,7 @@ class Presenter:
             runs_on=bool(session.runs_on),
             recording=session.recorder.label,
             note=(self._note if self._clock.now() < self._note_until else "") or _title(session),
-            trouble=session.recorder.trouble or session.views.trouble,
+            trouble=session.recorder.trouble or session.overlays.trouble,
             automatic=session.governor.on and session.steps > 0,
             doing=wait.doing if wait else "",
             progress=wait.progress if wait else None,
@@ -74,19 +74,19 @@ class Presenter:
 
 
 def _describe_position(session: "Session") -> dict[str, Any]:
-    track, number = session.game.track, session.number
+    track, number = session.playthrough.track, session.number
     names = track.place.actions.names
     action = names[track.moves[number - 1].action] if 0 < number <= track.number else ""
-    views = session.views
+    overlays = session.overlays
     return {
         "number": number,
         "action": action,
         "seed": track.start.seed,
         "back": track.reach() if track.place.rewinds else "",
         "panes": panes(session),
-        "curve": views.curve(number),
-        "strip": views.strip(),
-        "context": summary(session.game),
+        "curve": overlays.curve(number),
+        "strip": overlays.strip(),
+        "context": summary(session.playthrough),
         "drift": _drift(session.frame, track.start),
         **_describe_space(session),
     }
@@ -94,33 +94,35 @@ def _describe_position(session: "Session") -> dict[str, Any]:
 
 def _describe_space(session: "Session") -> dict[str, Any]:
     """What is known of the newest frame only; while one goes back, another is shown."""
-    place = session.game.place
+    place = session.playthrough.place
     lacking = {} if place.dreams and place.remembers_space else dict.fromkeys(SPACE, NEEDS)
-    if session.game.lost or session.state is State.REWINDING or lacking:
+    if session.playthrough.lost or session.state is State.REWINDING or lacking:
         return {"lacking": lacking}
     seen = place.seen
     return {
         "seen_share": None if seen is None else float(seen.mean()),
-        "invented": session.views.space.invented(place),
+        "invented": session.overlays.space.invented(place),
     }
 
 
 def panes(session: "Session") -> tuple[Pane, ...]:
     """Pictures to show instead of the frame; empty for the frame."""
-    if session.tiles is not None:
-        return session.tiles.panes()
-    beside = session.views.panes(session.number, session.frame)
-    moving = session.state is State.REWINDING or session.game is None or session.game.lost
+    if session.picker is not None:
+        return session.picker.panes()
+    beside = session.overlays.panes(session.number, session.frame)
+    moving = (
+        session.state is State.REWINDING or session.playthrough is None or session.playthrough.lost
+    )
     if beside or moving or session.frame is None:
         return beside
-    return session.views.space.panes(session.game.place, session.frame)
+    return session.overlays.space.panes(session.playthrough.place, session.frame)
 
 
 def _title(session: "Session") -> str:
-    if session.tiles is not None:
-        return session.tiles.title
-    game = session.game
-    return game.place.ended if game is not None and game.ended else ""
+    if session.picker is not None:
+        return session.picker.title
+    playthrough = session.playthrough
+    return playthrough.place.ended if playthrough is not None and playthrough.ended else ""
 
 
 def _drift(frame: np.ndarray, start: Start) -> float | None:

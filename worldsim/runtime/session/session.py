@@ -68,17 +68,17 @@ class Session:
         sinks: who watches.
         ticks: what is done in each state; each says whether there was anything to do.
         pacer: says when the next frame is due.
-        game: what is played; None until the world is open.
+        playthrough: what is played; None until the world is open.
         frame: the frame to be seen now; None before the first.
         steps: sampler steps of the next frame; 0 where the world has none.
-        tiles: pictures to choose from; None when there is nothing to choose.
+        picker: pictures to choose from; None when there is nothing to choose.
         plan: actions that were picked and are yet to be made.
         presenter: tells the player and the sinks.
         noise: noise that frames are remembered with, in per cent; NO_NOISE where there is none.
         speed: the pace, as a multiple of the world's.
-        views: who else shows pictures: a ghost, the memory.
-        takes: what can be shown beside a recording; None where none is played.
-        tiles_name: which tiles there are to choose from.
+        overlays: pictures beside the frame: ground truth, the memory.
+        comparisons: what can be shown beside a recording; None where none is played.
+        picker_name: what there is to choose from.
     """
 
     def __init__(
@@ -105,14 +105,14 @@ class Session:
         self.governor = governor or StepGovernor(on=False)
         self.recorder, self.saves = recorder or NoRecorder(), saves or NoSaves()
         self.command_queue, self.presenter = CommandQueue(), Presenter(self.clock)
-        self.meter, self.views = Meter(clock=self.clock), Overlays()
-        self.sinks: list[Sink] = [self.meter, self.recorder, self.governor, self.views, *sinks]
-        self.game: Playthrough | None = None
+        self.meter, self.overlays = Meter(clock=self.clock), Overlays()
+        self.sinks: list[Sink] = [self.meter, self.recorder, self.governor, self.overlays, *sinks]
+        self.playthrough: Playthrough | None = None
         self.frame: np.ndarray | None = opening.preview
         self.steps, self.noise, self.speed, self.runs_on = 0, NO_NOISE, 1.0, runs_on
-        self.tiles: Picker | ActionPreview | None = None
-        self.tiles_name = ""
-        self.takes: ComparisonPanel | None = None
+        self.picker: Picker | ActionPreview | None = None
+        self.picker_name = ""
+        self.comparisons: ComparisonPanel | None = None
         self.plan: deque[int] = deque()
         self._endless, self._rewind_bytes = endless, rewind_bytes
         self._seed, self._seeds = seed, np.random.default_rng(seed)
@@ -192,12 +192,12 @@ class Session:
     @property
     def made(self) -> int:
         """How many frames were made in all."""
-        return self.game.made if self.game is not None else 0
+        return self.playthrough.made if self.playthrough is not None else 0
 
     @property
     def number(self) -> int:
         """The number of the frame to be seen now, counted from the start."""
-        return self.game.track.number if self._travel is None else self._travel.cursor
+        return self.playthrough.track.number if self._travel is None else self._travel.cursor
 
     @property
     def wait(self) -> LoadingStage | None:
@@ -207,17 +207,17 @@ class Session:
     @property
     def fps(self) -> float:
         """The pace that was asked for, without `speed`; 0 for as fast as possible."""
-        return self.game.place.fps if self._fps is None else self._fps
+        return self.playthrough.place.fps if self._fps is None else self._fps
 
     # ---- what a player may ask for ----
 
     def new_start(self) -> None:
         """Begin elsewhere."""
-        self.begin(self.game.place.start(self.draw_seed()), "new start")
+        self.begin(self.playthrough.place.start(self.draw_seed()), "new start")
 
     def same_start(self) -> None:
         """Begin here again."""
-        self.begin(self.game.track.start, "same start")
+        self.begin(self.playthrough.track.start, "same start")
 
     def begin(self, start: Start, why: str) -> bool:
         """Leave the line and begin another; what waited for the end of a rewind is void.
@@ -228,7 +228,7 @@ class Session:
         if self.state is State.REWINDING:
             self.command_queue.take()
         try:
-            self.game.begin(start, why)
+            self.playthrough.begin(start, why)
         except Exception as error:
             self._fail(error)
             return False
@@ -241,14 +241,14 @@ class Session:
         Raises:
             ValueError: the world failed and is not where it is seen.
         """
-        if self.game.lost:
+        if self.playthrough.lost:
             raise ValueError("The world failed: make a frame or go back before saving.")
-        self.presenter.notify(f"Saved as {self.saves.save(self.game.track, slot)}.")
+        self.presenter.notify(f"Saved as {self.saves.save(self.playthrough.track, slot)}.")
 
     def load(self, slot: int = 0) -> None:
         """Go to the newest quick save, or to a slot; the next ticks bring it there."""
-        way = self.saves.load(self.game.place, slot)
-        self._leave_for().follow(self.game.load(way))
+        way = self.saves.load(self.playthrough.place, slot)
+        self._leave_for().follow(self.playthrough.load(way))
         loaded = f"Slot {slot}" if slot else "The quick save"
         self.presenter.notify(f"{loaded} is loaded: going back begins here.")
 
@@ -264,8 +264,10 @@ class Session:
         except Exception as error:  # a policy of the player's own
             self._fail(error)
             return
-        if choice is None and self.game.track.number:
-            choice = Choice(action=self.game.track.moves[self.game.track.number - 1].action)
+        if choice is None and self.playthrough.track.number:
+            choice = Choice(
+                action=self.playthrough.track.moves[self.playthrough.track.number - 1].action
+            )
         if choice is None:
             self.presenter.notify("Hold the key of a move, and step.")
         else:
@@ -273,7 +275,7 @@ class Session:
 
     def rewind(self, frames: int) -> None:
         """Go back so many frames, or as far as is remembered; the next ticks bring it there."""
-        if self._set_off():
+        if self._start_journey():
             self._travel.back(frames)
             self._travel.follow()
 
@@ -285,20 +287,20 @@ class Session:
     def fast_forward(self, frames: int) -> None:
         """Make so many frames at once, as far as the controller goes."""
         for _ in range(frames):
-            choice = None if self.game.ended else self._choose(run_on=False)
+            choice = None if self.playthrough.ended else self._choose(run_on=False)
             if choice is not None:
                 self._make(choice)
 
-    def choose_from(self, tiles: Picker | ActionPreview, name: str) -> None:
+    def choose_from(self, picker: Picker | ActionPreview, name: str) -> None:
         """Show pictures to pick one of, until one is picked or they are left."""
         self._back_to = self._resting()
-        self.tiles, self.tiles_name, self.state = tiles, name, State.CHOOSING
+        self.picker, self.picker_name, self.state = picker, name, State.CHOOSING
         self.controller.forget()
 
     def leave_tiles(self) -> None:
         """Go on without picking."""
-        if self.tiles is not None:
-            self.tiles, self.state = None, self._back_to
+        if self.picker is not None:
+            self.picker, self.state = None, self._back_to
             self.controller.forget()
 
     def draw_seed(self) -> int:
@@ -326,7 +328,7 @@ class Session:
             place.budget = self._rewind_bytes
         start, said = self.opening.first_start(self._seed, self._spawn)
         self.presenter.notify(said)
-        self.game = Playthrough(place, start, self.sinks, self.clock)
+        self.playthrough = Playthrough(place, start, self.sinks, self.clock)
         self.recorder.describe(place, self.fps)
         self.set_speed(self.speed)
         self._loading_stage = None
@@ -336,11 +338,11 @@ class Session:
     def _tick_play(self) -> bool:
         if self.command_queue.holds.take():
             return self._start_scrub()
-        if self.game.ended and self._endless:
+        if self.playthrough.ended and self._endless:
             self.new_start()
         if self.pacer.remaining():
             return False
-        choice = None if self.game.ended else self._choose(run_on=self.runs_on)
+        choice = None if self.playthrough.ended else self._choose(run_on=self.runs_on)
         if choice is None:
             if self.state is State.RUNNING:
                 self.state = State.WAITING
@@ -373,9 +375,9 @@ class Session:
         choice = player.choose(self.frame)
         try:
             if choice is None or choice.pressed_at is None:  # a key held since before picks nothing
-                return self.tiles.tick()
-            if self.tiles.by_action:
-                self.tiles.pick(choice.action + 1)
+                return self.picker.tick()
+            if self.picker.by_action:
+                self.picker.pick(choice.action + 1)
             else:
                 self._steer(choice.action)
             return True
@@ -386,13 +388,13 @@ class Session:
 
     def _steer(self, action: int) -> None:
         """Among pictures, a turn goes to the next one, and any other move picks it."""
-        actions = self.game.place.actions
+        actions = self.playthrough.place.actions
         turn = actions.turns[action]
         if turn:
-            self.tiles.turn(-1 if turn > 0 else 1)
+            self.picker.turn(-1 if turn > 0 else 1)
         elif actions.names[action] != actions.idle:
             try:
-                self.tiles.pick_marked()
+                self.picker.pick_marked()
             except ValueError as error:  # an empty slot, and the others are still there
                 self.presenter.notify(sentence(error))
 
@@ -409,29 +411,29 @@ class Session:
         if self.plan:
             return Choice(action=self.plan.popleft())
         choice = self.controller.choose(self.frame)
-        actions = self.game.place.actions
+        actions = self.playthrough.place.actions
         if choice is None and run_on and actions.idle is not None:
             return Choice(action=actions.id(actions.idle))
         return choice
 
     def _make(self, choice: Choice) -> None:
-        if self.game.ended:
+        if self.playthrough.ended:
             return
-        if self.game.lost:
+        if self.playthrough.lost:
             self.rewind(0)
             return
         self.pacer.beat()
         try:
-            self.game.make(Move(choice.action, self.steps, self.noise), choice.pressed_at)
+            self.playthrough.make(Move(choice.action, self.steps, self.noise), choice.pressed_at)
         except Exception as error:
             self._fail(error)
             return
-        self.frame = self.game.frame
+        self.frame = self.playthrough.frame
         self.steps = self.governor.steps(self.steps, self.pacer.period)
 
     def _arrive(self, state: State) -> None:
-        self.state, self._travel, self.tiles = state, None, None
-        self.frame = self.game.frame
+        self.state, self._travel, self.picker = state, None, None
+        self.frame = self.playthrough.frame
         self.plan.clear()
         self.controller.forget()
 
@@ -443,23 +445,23 @@ class Session:
             return
         if not isinstance(error, ValueError):
             logger.error("The environment failed while it made a frame.", exc_info=error)
-        self.state, self._travel, self.tiles = State.PAUSED, None, None
+        self.state, self._travel, self.picker = State.PAUSED, None, None
         self.plan.clear()
-        self.frame = self.game.frame
+        self.frame = self.playthrough.frame
         self.presenter.notify(sentence(error))
 
     # ---- going through time ----
 
     def _start_scrub(self) -> bool:
         """Go a frame back, and on while the key is down."""
-        if not self._set_off():
+        if not self._start_journey():
             return False
         self._travel.back(1)
         return True
 
-    def _set_off(self) -> bool:
+    def _start_journey(self) -> bool:
         self.plan.clear()
-        if not self.game.place.rewinds:
+        if not self.playthrough.place.rewinds:
             self.presenter.notify("This world cannot go back in time.")
             return False
         self._leave_for()
@@ -468,7 +470,7 @@ class Session:
     def _leave_for(self) -> Scrub:
         """A journey that begins here; play goes on after it as it does now."""
         self._back_to = self._resting()
-        self._travel = Scrub(self.game, self.command_queue.holds, self.clock)
+        self._travel = Scrub(self.playthrough, self.command_queue.holds, self.clock)
         self.state = State.REWINDING
         return self._travel
 

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -92,7 +93,7 @@ class Screen:
         Where there are several screens there is one, and it chooses the screen.
         """
         self._handle = Window.from_display_module()  # kept: pygame's events point to it
-        before = self._handle.position
+        before = cast(tuple[int, int], self._handle.position)
         if len(pygame.display.get_desktop_sizes()) == 1:
             self._handle.position = at
         return before

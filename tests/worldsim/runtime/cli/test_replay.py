@@ -163,15 +163,17 @@ def test_meta_about_other_frames_is_refused(fake):
 
 def test_a_film_shows_the_recorded_frames_and_can_be_gone_through(fake):
     recording = read_recording(fake)
-    film, shown = RecordingEnv(recording), Seen()
-    session = Session(LoadedWorld(film), Projector(film), seed=4, fps=0, sinks=[shown])
+    recording_env, shown = RecordingEnv(recording), Seen()
+    session = Session(
+        LoadedWorld(recording_env), Projector(recording_env), seed=4, fps=0, sinks=[shown]
+    )
     for _ in range(20):
         session.tick()
     assert np.array_equal(shown.frames[:13], recording.episode.frames)
     assert np.array_equal(session.frame, recording.episode.frames[-1])
     session.command_queue.put("one_step")
     session.tick()
-    assert session.game.track.number == 12
+    assert session.playthrough.track.number == 12
     session.pause()
     session.pause()
     session.rewind(5)

@@ -165,10 +165,10 @@ def test_an_episode_that_its_task_ended_is_recorded_as_terminated(tiny_world, tm
         place = PlayableEnv(task, "FARDMLab-v0", {"world": str(tiny_world)})
         recorder = Recorder(tmp_path / str(number), on=True)
         recorder.describe(place, place.fps)
-        game = Playthrough(place, place.start(0), [recorder], Clock())
+        playthrough = Playthrough(place, place.start(0), [recorder], Clock())
         for _ in range(steps):
-            game.make(Move(0, place.steps))
-        assert game.ended == (steps == 3)
+            playthrough.make(Move(0, place.steps))
+        assert playthrough.ended == (steps == 3)
         recorder.close()
         task.close()
         (one,) = recordings(tmp_path / str(number))

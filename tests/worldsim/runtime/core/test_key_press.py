@@ -5,7 +5,7 @@ import pytest
 from worldsim.actions import load_actions
 from worldsim.runtime.core.bindings import read_bindings
 from worldsim.runtime.core.control import Latch
-from worldsim.runtime.core.intents import FILM_INTENTS, INTENTS, help_rows
+from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, help_rows
 from worldsim.runtime.core.key_press import PLACES, US, Press, find_key, normalise_key, print_key
 from worldsim.runtime.session.command_queue import CommandQueue, Keys
 
@@ -32,7 +32,7 @@ def test_actions_lie_under_the_same_fingers(layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-@pytest.mark.parametrize("intents", [INTENTS, FILM_INTENTS], ids=["play", "film"])
+@pytest.mark.parametrize("intents", [INTENTS, REPLAY_INTENTS], ids=["play", "replay"])
 def test_every_command_has_a_key_that_the_help_names(layout, intents):
     commands = {key for intent in intents for key in intent.keys}
     for intent in intents:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from envs.world_model import WorldModelEnv
-from worldsim.held_memory import held_bytes
+from worldsim.held_memory import measure_bytes
 from worldsim.paired import PairedState
 from worldsim.runtime.core.state_history import History, Moment, rebase_state
 from worldsim.world.model import load_world
@@ -38,7 +38,7 @@ def fill(env, history, steps, first=1):
 def test_what_is_kept_alive_is_weighed_and_stays_below_the_budget(env):
     """Dropped snapshots lived on as bases of kept ones, and nobody weighed them."""
     before, state = alive(), env.clone_state()
-    budget = 8 * held_bytes(state)
+    budget = 8 * measure_bytes(state)
     history = History(0, Moment(frame=state.frame), state, budget=budget)
     for start in range(1, 250, 50):
         fill(env, history, 50, start)
@@ -48,13 +48,13 @@ def test_what_is_kept_alive_is_weighed_and_stays_below_the_budget(env):
 
 def test_without_pressure_only_states_that_are_kept_are_alive(env):
     before, state = alive(), env.clone_state()
-    whole = held_bytes(state)
+    whole = measure_bytes(state)
     history = History(0, Moment(frame=state.frame), state)
     fill(env, history, 256)
     kept = len(history._states)
     assert kept == 256 // 32 + 32 // 4  # 0, 32 ... 224, and 228, 232 ... 256
     assert alive() - before <= history.bytes
-    chain = sum(held_bytes(one) for one in history._states.values())
+    chain = sum(measure_bytes(one) for one in history._states.values())
     assert history.bytes < chain / 2  # they share: each alone keeps much more alive
     assert history.bytes < kept * whole
 
@@ -87,7 +87,7 @@ def test_states_of_several_parts_are_weighed_and_rebased(env):
     """A pair of a dream and its engine weighed nothing."""
     states = [PairedState(env.clone_state(), ("engine", number)) for number in range(3)]
     history = History(0, Moment(frame=states[0].dream.frame), states[0])
-    assert history.bytes >= held_bytes(states[0]) > states[0].dream.memory.nbytes
+    assert history.bytes >= measure_bytes(states[0]) > states[0].dream.memory.nbytes
     moved = rebase_state(states[2], states[0])
     assert isinstance(moved, PairedState)
     assert moved.dream.memory.base is states[0].dream.memory

@@ -247,7 +247,7 @@ def test_whatever_is_played_every_recording_is_exact(make_fake_world, tmp_path_f
         else:
             go_on(session, [item])
         settle(session)
-    end = session.game.track.point()
+    end = session.playthrough.track.point()
     session.close()
     place = make_place(make_fake_world())
     for recording in read_all(folder):
@@ -566,5 +566,5 @@ def test_memory_is_flat_over_many_frames(world, tmp_path):
         rewind_bytes=1 << 19,
     )
     session.run(frames=3000)
-    assert len(session.game.track.history._moments) < 1200
-    assert len(session.game.track.history._states) < 60
+    assert len(session.playthrough.track.history._moments) < 1200
+    assert len(session.playthrough.track.history._states) < 60

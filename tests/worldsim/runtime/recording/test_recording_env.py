@@ -18,7 +18,7 @@ from worldsim.data.video import read_video
 from worldsim.runtime.cli import replay
 from worldsim.runtime.core.bindings import Bindings, read_bindings
 from worldsim.runtime.core.control import Latch, RandomWalk
-from worldsim.runtime.core.intents import FILM_INTENTS
+from worldsim.runtime.core.intents import REPLAY_INTENTS
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.panels import comparison
 from worldsim.runtime.panels.comparison import ComparisonPanel
@@ -48,10 +48,10 @@ class Showing:
     def __init__(self, folder, world=None):
         recording = read_recording(folder)
         self.frames = recording.episode.frames
-        film, self.shown = RecordingEnv(recording, folder), Seen()
-        opening = LoadedWorld(film, Bindings(intents=FILM_INTENTS))
-        self.session = Session(opening, Projector(film), seed=0, fps=0, sinks=[self.shown])
-        self.session.takes = ComparisonPanel(recording, world)
+        recording_env, self.shown = RecordingEnv(recording, folder), Seen()
+        opening = LoadedWorld(recording_env, Bindings(intents=REPLAY_INTENTS))
+        self.session = Session(opening, Projector(recording_env), seed=0, fps=0, sinks=[self.shown])
+        self.session.comparisons = ComparisonPanel(recording, world)
         self.keys = Keys(opening, Latch(), self.session.command_queue)
         self.session.tick()
         self.key("p")
@@ -96,7 +96,7 @@ def test_scrubbing_goes_where_it_is_asked(fake):
     assert showing.key("end").number == 24
     assert np.array_equal(showing.shown.frame, showing.frames[-1])
     assert showing.key("right").number == 24
-    assert showing.key("home").session.game.track.number >= 0
+    assert showing.key("home").session.playthrough.track.number >= 0
 
 
 def test_the_other_recordings_of_the_folder_are_browsed(fake, make_fake_world):
@@ -107,7 +107,7 @@ def test_the_other_recordings_of_the_folder_are_browsed(fake, make_fake_world):
     labels = [pane.label for pane in showing.shown.status.panes]
     assert len(labels) == 2
     showing.key(str(1 + next(n for n, label in enumerate(labels) if other.name in label)))
-    assert showing.session.game.place.recording.name == other.name
+    assert showing.session.playthrough.place.recording.name == other.name
     assert showing.key("end").number == 7
 
 
@@ -132,7 +132,7 @@ def test_a_dream_beside_its_truth_and_dreamt_again(tiny_world, engine, tmp_path,
     assert not apart.frame.any()
     assert showing.shown.status.curve == pytest.approx([58.92], abs=0.01)
     assert showing.key("tab").shown.status.panes == ()
-    assert ground_truth_source.find_truth(showing.session.game.track.start, None) is None
+    assert ground_truth_source.find_truth(showing.session.playthrough.track.start, None) is None
 
 
 def test_a_late_take_is_made_in_slices(tiny_world, tmp_path, monkeypatch):
@@ -165,7 +165,7 @@ def test_a_take_that_fails_is_gone_and_the_film_goes_on(tiny_world, tmp_path, mo
     def broken(self, number):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(comparison.DreamtTake, "frame", broken)
+    monkeypatch.setattr(comparison.DreamAgain, "frame", broken)
     showing.key("end")
     assert showing.number == 5
     assert showing.shown.status.panes == ()
@@ -238,8 +238,8 @@ def test_a_film_for_everyone(fake, tmp_path, zoom):
 
     recording, path = read_recording(fake), tmp_path / "a.mp4"
     export(recording, path, zoom=zoom)
-    with av.open(str(path)) as film:
-        (stream,) = film.streams
+    with av.open(str(path)) as recording_env:
+        (stream,) = recording_env.streams
         assert (stream.codec.name, stream.pix_fmt) == ("h264", "yuv420p")
         assert float(stream.average_rate) == recording.fps
     frames = read_video(path)
@@ -279,13 +279,13 @@ def test_the_command_exports_and_lists(fake, tmp_path, capsys):
 def test_own_keys_serve_films_too(tmp_path):
     """One file names keys of playing and of films; each takes what it knows."""
     path = tmp_path / "keys.yaml"
-    path.write_text("intents: {pause: [k], take: [y], ghost: [z]}\nactions: {forward: [i]}\n")
-    found = {intent.name: intent.keys for intent in read_bindings(path, FILM_INTENTS).intents}
+    path.write_text("intents: {pause: [k], take: [y], ground: [z]}\nactions: {forward: [i]}\n")
+    found = {intent.name: intent.keys for intent in read_bindings(path, REPLAY_INTENTS).intents}
     assert found["pause"][0] == "k"
     assert found["take"][0] == "y"
-    assert found["browse"] == next(i.keys for i in FILM_INTENTS if i.name == "browse")
-    assert "ghost" not in found
+    assert found["browse"] == next(i.keys for i in REPLAY_INTENTS if i.name == "browse")
+    assert "ground" not in found
     assert "take" not in {intent.name for intent in read_bindings(path).intents}
     path.write_text("intents: {browse: [u]}\n")
     with pytest.raises(ValueError, match="'u' means both 'same_start' and 'browse'"):
-        read_bindings(path, FILM_INTENTS)
+        read_bindings(path, REPLAY_INTENTS)

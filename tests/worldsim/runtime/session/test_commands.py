@@ -1,4 +1,4 @@
-"""What a player may ask a session for besides moving: slots, the fan, the ghost, other starts.
+"""Commands of a session besides moving: slots, action preview, ground truth, other starts.
 
 No screen: keys go in by name, and what a sink is shown comes out.
 """
@@ -19,20 +19,21 @@ from worldsim.runtime.cli.rollout import Calls
 from worldsim.runtime.core.bindings import Bindings, read_bindings
 from worldsim.runtime.core.control import Keyboard, RandomWalk
 from worldsim.runtime.core.drivers import Drivers, Follower
-from worldsim.runtime.core.intents import INTENTS, key_hints, printed
+from worldsim.runtime.core.intents import INTENTS, format_keys, key_hints
 from worldsim.runtime.core.key_press import US
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.pane_layout import Rect, along, beside, grid
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.step_governor import StepGovernor
-from worldsim.runtime.panels import ground_truth as ghosts
+from worldsim.runtime.panels import ground_truth as panels
 from worldsim.runtime.panels.ground_truth_source import EngineReplay
 from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.recording.start_from_file import fitted
 from worldsim.runtime.session.loading import LoadedWorld
 from worldsim.runtime.session.state import State
-from worldsim.tasks import named_function
+from worldsim.tasks import load_function
 from worldsim.types import Episode, EpisodeMeta
+from worldsim.upgrades import RENAMED_INTENTS
 
 LEFT, RIGHT, FORWARD, STAND = range(4)
 
@@ -128,18 +129,18 @@ def test_going_back_stays_within_its_memory_and_says_what_it_costs(world):
     """The oldest moments go, the newest stay exact."""
     played = Played(world, rewind_bytes=100_000)
     played.walk(*[2] * 300)
-    history = played.session.game.track.history
+    history = played.session.playthrough.track.history
     assert history.bytes <= 100_000
     assert 0 < history.first < 290
     seconds = (300 - history.first) / 7.5
     assert played.seen.status.back.startswith(f"{seconds:.0f} s, ")
     assert played.seen.status.back.endswith(" s/MB")
-    was = played.session.game.track.history[295].frame
+    was = played.session.playthrough.track.history[295].frame
     played.session.rewind(5)
     assert np.array_equal(played.settle().session.frame, was)
 
 
-# ---- the fan ----
+# ---- action preview ----
 
 
 def test_the_fan_is_what_would_come_and_leaves_no_trace(world, make_fake_world):
@@ -183,32 +184,32 @@ def test_a_fan_in_an_engine_brings_it_back(engine):
 
 
 def test_no_such_way_is_one_sentence(played):
-    assert "no number 7" in played.key("b", "7").note
+    assert "action must be in [1, 4], got 7" in played.key("b", "7").note
     assert played.session.state is State.CHOOSING
 
 
 def test_another_wish_leaves_the_fan(played):
     played.key("b", "p")
-    assert played.session.tiles is None
+    assert played.session.picker is None
     assert played.session.state is State.PAUSED
 
 
-# ---- the ghost ----
+# ---- ground truth ----
 
 
 @pytest.fixture
 def haunted(make_fake_world, engine, monkeypatch):
     """A dream of the maze that is only noise, beside the maze."""
-    monkeypatch.setattr(ghosts, "CONTEXT", 4)
+    monkeypatch.setattr(panels, "CONTEXT", 4)
     world = make_fake_world(size=64)
     world.card.engine = "Maze-v0"
     return Played(world)
 
 
-def test_the_ghost_does_what_the_dreamer_does(haunted):
+def test_the_ground_truth_does_what_the_dreamer_does(haunted):
     haunted.key("g")
-    assert "here is a new one" in haunted.note
-    start = haunted.session.game.track.start
+    assert "a new start was made" in haunted.note
+    start = haunted.session.playthrough.track.start
     assert [pane.label for pane in haunted.panes] == [
         "truth (Maze-v0)",
         "dream",
@@ -234,7 +235,7 @@ def test_the_ghost_does_what_the_dreamer_does(haunted):
     assert haunted.panes == ()
 
 
-def test_the_ghost_goes_back_too(haunted):
+def test_the_ground_truth_goes_back_too(haunted):
     haunted.key("g").walk(2, 2, 0)
     was, curve = haunted.panes[0].frame, haunted.seen.status.curve
     haunted.walk(2, 0, 0, 2)
@@ -244,9 +245,9 @@ def test_the_ghost_goes_back_too(haunted):
     assert haunted.seen.status.curve == curve
 
 
-def test_the_ghost_walks_among_blocks_too(make_fake_world, voxel_engine, monkeypatch):
+def test_the_ground_truth_walks_among_blocks_too(make_fake_world, voxel_engine, monkeypatch):
     """An engine that is a program of its own, and goes back by other means."""
-    monkeypatch.setattr(ghosts, "CONTEXT", 4)
+    monkeypatch.setattr(panels, "CONTEXT", 4)
     world = make_fake_world(size=128)
     world.card.engine, world.card.action_set = "Voxel-v0", "voxel"
     world.actions = load_actions("voxel")
@@ -266,7 +267,7 @@ def test_grounding_puts_the_dream_into_the_true_frames(haunted):
     haunted.key("g").walk(2, 0)
     true = haunted.panes[0].frame
     haunted.key("x")
-    start = haunted.session.game.track.start
+    start = haunted.session.playthrough.track.start
     assert np.array_equal(haunted.session.frame, true)
     assert np.array_equal(start.context_frames[-1], true)
     assert start.context_frames.shape == (5, 64, 64, 3)
@@ -281,7 +282,7 @@ def test_grounding_without_a_truth_is_one_sentence(played):
     assert "press G to show it" in played.key("x").note
 
 
-def test_a_ghost_without_an_engine_is_one_sentence(world):
+def test_a_ground_truth_without_an_engine_is_one_sentence(world):
     world.card.engine = "Nowhere-v0"
     played = Played(world).key("g")
     assert "won't start" in played.note
@@ -309,14 +310,14 @@ def test_the_gallery_shows_every_start(played, world):
     assert [pane.label for pane in played.panes] == ["1 spawn 0", "2 spawn 1", "3 spawn 2"]
     played.key("3")
     assert np.array_equal(played.session.frame, world.spawns[2].frames[-1])
-    assert played.session.game.track.start.options["spawn"] == 2
+    assert played.session.playthrough.track.start.options["spawn"] == 2
 
 
 def test_a_gallery_of_many_has_pages(make_fake_world):
     played = Played(make_fake_world(spawns=11)).key("tab", "tab")
     assert len(played.panes) == 2
     played.key("2")
-    assert played.session.game.track.start.options["spawn"] == 10
+    assert played.session.playthrough.track.start.options["spawn"] == 10
     played.key("tab", "tab", "tab")
     assert played.session.state is State.WAITING
 
@@ -361,7 +362,7 @@ def test_a_picture_is_turned_to_and_walked_into(world):
     played.key("a", "a")
     assert marks() == [False, False, True]
     played.key("w")
-    assert played.session.game.track.start.options["spawn"] == 2
+    assert played.session.playthrough.track.start.options["spawn"] == 2
     assert played.session.state is State.WAITING
 
 
@@ -393,7 +394,7 @@ def test_a_key_held_since_before_picks_nothing(world):
 
 
 def test_a_wish_that_fails_badly_is_a_sentence_and_play_goes_on(world, monkeypatch):
-    """Out of memory in the fan, a dead engine beside the ghost: no reason to lose an evening."""
+    """Out of memory in the preview, a dead engine behind the ground truth: play goes on."""
     played = Played(world).walk(2, 2)
 
     def broken(*args, **how):
@@ -422,14 +423,14 @@ def test_a_start_that_fails_is_not_told_as_one(world, tmp_path, monkeypatch):
 def test_grounding_late_asks_the_truth_for_few_frames(played, world, tmp_path, monkeypatch):
     frames, actions = open_clip(played, world, tmp_path)
     played.key("g", "m").ticks(12)
-    truth, asked = played.session.views.ghost._truth, []
+    truth, asked = played.session.overlays.panel._truth, []
     known = truth.frame
     monkeypatch.setattr(
         truth, "frame", lambda actions: asked.append(len(actions)) or known(actions)
     )
     played.key("x")
-    assert np.array_equal(played.session.game.track.start.context_frames, frames[-5:])
-    assert np.array_equal(played.session.game.track.start.context_actions, actions[-4:])
+    assert np.array_equal(played.session.playthrough.track.start.context_frames, frames[-5:])
+    assert np.array_equal(played.session.playthrough.track.start.context_actions, actions[-4:])
     assert min(asked[1:]) >= 5 - 4
 
 
@@ -455,7 +456,7 @@ def open_clip(played, world, folder):
 
 def test_an_episode_is_a_start_and_its_rest_the_truth(played, world, tmp_path):
     frames, actions = open_clip(played, world, tmp_path)
-    start = played.session.game.track.start
+    start = played.session.playthrough.track.start
     assert np.array_equal(start.context_frames, frames[:5])
     played.key("g", "m")
     assert played.seen.status.driver == "the recording"
@@ -469,8 +470,8 @@ def test_a_late_ghost_catches_up_in_slices(played, world, tmp_path, monkeypatch)
     """An engine that draws 20 frames a second needs a while for what was played without it."""
     open_clip(played, world, tmp_path)
     played.key("m").ticks(8)
-    monkeypatch.setattr(ghosts, "SLICE", -1)
-    monkeypatch.setattr(ghosts, "FEW", 0)
+    monkeypatch.setattr(panels, "SLICE", -1)
+    monkeypatch.setattr(panels, "FEW", 0)
     played.key("g")
     told = []
     while not told or "truth" not in told[-1]:
@@ -488,7 +489,7 @@ def test_taking_over_from_a_clip_ends_its_truth(played, world, tmp_path):
     played.key(other)
     assert played.seen.status.driver == "you"
     assert played.panes[0].frame is None
-    assert "has no ground truth" in played.key("x").note
+    assert "Ground truth is unavailable" in played.key("x").note
 
 
 @pytest.mark.parametrize("kind", ["dmlab", "minecraft"])
@@ -506,7 +507,7 @@ def test_a_published_clip_brings_its_actions_and_its_truth(make_fake_world, tmp_
     played.ticks(2).key("g", "m")
     assert played.seen.status.driver == "the recording"
     played.ticks(16)
-    start = played.session.game.track.start
+    start = played.session.playthrough.track.start
     taken = [*start.context_actions, *played.seen.actions]
     assert [world.actions.names[action] for action in taken] == names
     assert len(names) >= 12
@@ -524,7 +525,7 @@ def test_a_clip_without_actions_gets_the_worlds_own_guess(played, tmp_path):
     played.session.command_queue.put("open", path)
     played.ticks(2)
     assert "5 actions are guesses" in played.note
-    start = played.session.game.track.start
+    start = played.session.playthrough.track.start
     assert np.array_equal(start.context_frames, np.stack([fitted(f, 16) for f in frames]))
     assert start.context_actions.shape == (5,)
 
@@ -534,7 +535,7 @@ def test_a_clip_without_actions_gets_the_worlds_own_guess(played, tmp_path):
     [
         ("a.png", b"", "not a picture that can be read"),
         ("a.png", b"<html>not found</html>", "not a picture that can be read"),
-        ("a.mp4", b"\0" * 100, "not a clip that can be read"),
+        ("a.mp4", b"\0" * 100, "video that can be read"),
         ("a.txt", b"hello", "cannot be started from"),
         ("a.npz", b"PK", "a.npz"),
         (None, b"", "there is no"),
@@ -649,7 +650,7 @@ def driven(world, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "mine", raising=False)
 
     def drive(name):
-        policy = Calls(named_function(f"mine:{name}", "--policy"), seed=0)
+        policy = Calls(load_function(f"mine:{name}", "--policy"), seed=0)
         drivers = Drivers(Keyboard(), [policy, RandomWalk(0)])
         return Played(world, drivers=drivers)
 
@@ -695,12 +696,27 @@ def test_own_keys(world, tmp_path):
     assert [step.move.action for step in played.seen.steps] == [FORWARD]
 
 
+@pytest.mark.parametrize(("old", "new"), RENAMED_INTENTS.items())
+def test_an_old_name_of_an_intent_is_read_with_a_warning(tmp_path, old, new):
+    path = tmp_path / "keys.yaml"
+    path.write_text(f"intents: {{{old}: [z]}}")
+    with pytest.warns(FutureWarning, match=f"{old} is now called {new}"):
+        keys = {intent.name: intent.keys for intent in read_bindings(path).intents}
+    assert "z" in keys[new]
+    path.write_text(f"intents: {{{old}: [z], {new}: [k]}}")
+    with pytest.raises(ValueError, match="give one of them, not both"):
+        read_bindings(path)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("intents: {pauze: [x]}", "no intent 'pauze'; did you mean pause?"),
-        ("intents: {pause: [b]}", "Key 'b' means both 'pause' and 'fan'"),
-        ("actions: {forward: [b]}", "Key 'b' means both the action 'forward' and the intent 'fan'"),
+        ("intents: {pause: [b]}", "Key 'b' means both 'pause' and 'action_preview'"),
+        (
+            "actions: {forward: [b]}",
+            "means both the action 'forward' and the intent 'action_preview'",
+        ),
         ("actions: {forward: [a]}", "Key 'a' means both the action 'left' and the action"),
         ("actions: {jump: [j]}", "no action 'jump'"),
         ("keys: {}", "must have the keys intents and actions"),
@@ -722,7 +738,7 @@ def test_every_intent_of_the_table_can_be_fulfilled(played):
     """A name in the table that nobody answers would be a key that crashes the session."""
     wished = {intent.name for intent in INTENTS if intent.how not in ("view", "hold")} - {"quit"}
     assert wished <= set(played.session._commands._table)
-    assert printed(next(i for i in INTENTS if i.name == "save_slot")) == "Ctrl+1..9"
+    assert format_keys(next(i for i in INTENTS if i.name == "save_slot")) == "Ctrl+1..9"
     bound = Bindings().of(played.place.actions)
     assert Bindings().of(bound) == bound
     on_keys = {key: name for key, name in bound.keys.items() if not key.startswith("pad ")}
@@ -768,7 +784,7 @@ def test_what_is_remembered_is_shown_and_how_much_it_was_looked_at(tiny_world):
     groups = dict.fromkeys(pane.label for pane in strip.panes)
     assert "window" in groups
     assert "recent_coarse" in groups
-    context = played.session.game.track.start.context_frames
+    context = played.session.playthrough.track.start.context_frames
     seen = [*context, *(step.frame for step in played.seen.steps)]
     newest = [pane.frame for pane in strip.panes if pane.label == "window"]
     assert all(any(np.array_equal(frame, shown) for shown in seen) for frame in newest)

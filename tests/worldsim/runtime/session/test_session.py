@@ -403,7 +403,7 @@ def test_going_back_and_doing_the_same_gives_the_same_frames(world, back):
     played = scripted(world, actions)
     played.session.rewind(back)
     played.settle()
-    assert played.session.game.track.number == 100 - back
+    assert played.session.playthrough.track.number == 100 - back
     played.session.controller = Script(actions[100 - back :])
     played.ticks(back + 1)
     assert np.array_equal(frames(played)[100:], frames(played)[100 - back : 100])
@@ -433,7 +433,7 @@ def test_holding_the_key_shows_the_past_at_once_and_costs_no_network(world):
     played.keys.up("backspace")
     played.clock.sleep(1)
     played.settle()
-    assert played.session.game.track.number == 30
+    assert played.session.playthrough.track.number == 30
     assert len(world.steps_asked) - len(made) <= 3
 
 
@@ -444,7 +444,7 @@ def test_a_tap_goes_back_one_frame(world):
     played.ticks()
     played.clock.sleep(1)
     played.settle()
-    assert played.session.game.track.number == 2
+    assert played.session.playthrough.track.number == 2
 
 
 def test_going_back_while_paused_stays_paused(world):
@@ -459,7 +459,7 @@ def test_going_back_ends_at_the_start(world):
     played = scripted(world, [2] * 6)
     played.session.rewind(100)
     played.settle()
-    assert played.session.game.track.number == 0
+    assert played.session.playthrough.track.number == 0
 
 
 def test_a_new_start_cuts_a_journey_short(world):
@@ -468,7 +468,7 @@ def test_a_new_start_cuts_a_journey_short(world):
     played.session.command_queue.put("new_start")
     played.ticks()
     assert played.session.state is State.WAITING
-    assert played.session.game.track.number == 0
+    assert played.session.playthrough.track.number == 0
 
 
 def test_a_world_that_forgets_says_so(world):
@@ -566,7 +566,7 @@ def test_a_save_outlives_the_program_and_goes_on_exactly(world, make_fake_world,
     later.session.command_queue.put("load")
     later.ticks()
     later.settle()
-    assert later.session.game.track.number == 4
+    assert later.session.playthrough.track.number == 4
     later.session.controller = Script([1, 2])
     later.ticks(2)
     assert np.array_equal(frames(later)[-2:], frames(played)[-2:])
@@ -583,7 +583,7 @@ def test_a_saved_line_is_kept_without_the_state_of_the_world(world, tmp_path):
     played.session.load()
     played.settle()
     assert np.array_equal(played.session.frame, saved)
-    assert played.session.game.track.number == 3
+    assert played.session.playthrough.track.number == 3
 
 
 def test_going_back_after_a_load_stops_where_it_began(world, tmp_path):
@@ -593,7 +593,7 @@ def test_going_back_after_a_load_stops_where_it_began(world, tmp_path):
     played.settle()
     played.session.rewind(3)
     played.settle()
-    assert played.session.game.track.number == 5
+    assert played.session.playthrough.track.number == 5
 
 
 def test_the_newest_save_wins_and_older_ones_go(world, tmp_path):
@@ -605,7 +605,7 @@ def test_the_newest_save_wins_and_older_ones_go(world, tmp_path):
     assert len(list(tmp_path.glob("*/*"))) == 1
     played.session.load()
     played.settle()
-    assert played.session.game.track.number == 3
+    assert played.session.playthrough.track.number == 3
 
 
 def test_another_worlds_save_is_refused(world, make_fake_world, tmp_path):
@@ -628,7 +628,7 @@ def test_nothing_to_load_is_one_sentence(world, tmp_path):
 
 def test_a_damaged_save_is_one_sentence(world, tmp_path):
     played = scripted(world, [2], saves=Saves(tmp_path))
-    path = played.session.saves.save(played.session.game.track) / "line.npz"
+    path = played.session.saves.save(played.session.playthrough.track) / "line.npz"
     path.write_bytes(path.read_bytes()[:200])
     played.session.command_queue.put("load")
     played.ticks()

@@ -167,7 +167,7 @@ def test_own_keys_leave_the_gamepad_alone_unless_they_name_it(sdl, make_fake_wor
     keys = {intent.name: intent.keys for intent in handed.played.keys.intents}
     assert keys["rewind"] == ("r", "pad b")
     assert keys["pause"] == ("pad x",)
-    assert keys["fan"] == ("b",)
+    assert keys["action_preview"] == ("b",)
     pad = VirtualPad(sdl)
     handed.listen()
     pad.button(A, 1)

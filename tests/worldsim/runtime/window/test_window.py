@@ -101,14 +101,14 @@ def session(make_fake_world):
 
 def test_the_frame_is_shown_exactly_and_keys_move(window, session):
     def play(driven):
-        until(lambda: session.game and driven.shows(session.frame))
+        until(lambda: session.playthrough and driven.shows(session.frame))
         first = session.frame
         driven.key("key", "w")
         # At least once: how long xdotool holds a key is not ours to say.
         until(lambda: session.made and session.state is State.WAITING)
         until(lambda: driven.shows(session.frame))
         assert not np.array_equal(session.frame, first)
-        assert session.game.track.moves[0].action == 2
+        assert session.playthrough.track.moves[0].action == 2
         driven.key("keydown", "Left")
         until(lambda: session.made > 20)
         driven.key("keyup", "Left")
@@ -118,7 +118,7 @@ def test_the_frame_is_shown_exactly_and_keys_move(window, session):
         until(lambda: session.state is State.REWINDING and session.number < made - 3)
         driven.key("keyup", "BackSpace")
         until(lambda: session.state is State.WAITING)
-        assert session.game.track.number < made - 2
+        assert session.playthrough.track.number < made - 2
         until(lambda: driven.shows(session.frame))
 
     Driven(window, session, hud=False).run(play)
@@ -126,7 +126,7 @@ def test_the_frame_is_shown_exactly_and_keys_move(window, session):
 
 def test_figures_and_help_come_and_go(window, session):
     def play(driven):
-        until(lambda: session.game and driven.shows(session.frame))
+        until(lambda: session.playthrough and driven.shows(session.frame))
         foot = driven.picture()[16 * ZOOM :]
         assert foot.any()
         driven.key("key", "h")
@@ -153,7 +153,7 @@ def test_the_whole_screen_begins_at_its_corner(window, session):
         return told[1:5]  # X, Y, WIDTH, HEIGHT
 
     def play(driven):
-        until(lambda: session.game)
+        until(lambda: session.playthrough)
         xdotool("windowmove", driven.number, 300, 200)
         until(lambda: "X=300" in place(driven))
         before = place(driven)
@@ -167,7 +167,7 @@ def test_the_whole_screen_begins_at_its_corner(window, session):
 
 def test_escape_ends_within_a_moment(window, session):
     def play(driven):
-        until(lambda: session.game)
+        until(lambda: session.playthrough)
         driven.key("key", "Escape")
         until(lambda: session.state is State.CLOSED)
 
@@ -176,7 +176,7 @@ def test_escape_ends_within_a_moment(window, session):
 
 def test_closing_the_window_closes_the_session(window, session):
     def play(driven):
-        until(lambda: session.game)
+        until(lambda: session.playthrough)
         window.pygame.event.post(window.pygame.event.Event(window.pygame.QUIT))
         until(lambda: session.state is State.CLOSED)
 
@@ -185,7 +185,7 @@ def test_closing_the_window_closes_the_session(window, session):
 
 def test_a_resized_window_shows_whole_pixels_in_the_middle(window, session):
     def play(driven):
-        until(lambda: session.game and driven.shows(session.frame))
+        until(lambda: session.playthrough and driven.shows(session.frame))
         xdotool("windowsize", "--sync", driven.number, 100, 70)
 
         def is_shown():
@@ -223,7 +223,7 @@ def test_the_window_lives_while_the_world_is_slow(window, make_fake_world):
         assert driven.shows(preview)
         assert session.state is State.WARMUP
         gate.set()
-        until(lambda: session.game and driven.shows(session.frame))
+        until(lambda: session.playthrough and driven.shows(session.frame))
 
     Driven(window, session, hud=False).run(play)
 
@@ -268,7 +268,7 @@ def test_a_key_that_is_down_when_another_window_takes_over_is_let_go(window, ses
     """Its release goes to the other window: the player would walk for ever."""
 
     def play(driven):
-        until(lambda: session.game)
+        until(lambda: session.playthrough)
         driven.key("keydown", "w")
         until(lambda: session.made > 2)
         xdotool("windowunmap", "--sync", driven.number)
@@ -286,7 +286,7 @@ def test_a_file_dropped_on_the_window_is_a_start(window, session, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1])
 
     def play(driven):
-        until(lambda: session.game)
+        until(lambda: session.playthrough)
         event = window.pygame.event.Event(window.pygame.DROPFILE, file=str(tmp_path / "a.png"))
         window.pygame.event.post(event)
         until(lambda: driven.shows(picture))

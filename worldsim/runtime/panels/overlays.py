@@ -30,7 +30,7 @@ class Overlays(Sink):
         panel: None when nobody asked.
         memory: None when nobody asked.
         space: what is shown of a memory in space.
-        trouble: why the ghost is gone; empty while all is well.
+        trouble: why the panel was closed; empty while all is well.
     """
 
     def __init__(self) -> None:

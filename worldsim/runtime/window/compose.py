@@ -107,8 +107,9 @@ def _picture(screen: Screen, frame: np.ndarray | None, status: Status, room: Rec
         cells, told = beside(len(status.panes), _size(status), room)
         screen.panes(status.panes, cells)
     else:
-        is_tinted = frame is not None and status.invented is not None
-        screen.picture(tint(frame, status.invented) if is_tinted else frame, room)
+        if frame is not None and status.invented is not None:
+            frame = tint(frame, status.invented)
+        screen.picture(frame, room)
     if status.curve:
         told, below = told.halves()
         screen.curve(status.curve, below.less(*[MARGIN] * 4))

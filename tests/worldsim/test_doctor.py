@@ -24,7 +24,7 @@ def test_all_well_is_ready(table):
     status, shown = table(Check("thing", lambda: Finding("1.0"), needed=True))
     assert status == 0
     assert shown.splitlines()[0] == "ok       thing         1.0"
-    assert "python play.py" in shown
+    assert "worldsim play" in shown
 
 
 def test_what_playing_needs_blocks_and_what_it_does_not_does_not(table):

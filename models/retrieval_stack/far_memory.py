@@ -16,7 +16,7 @@ from models.retrieval_stack.album import Album
 from models.retrieval_stack.contrast import age, with_contrast
 from models.retrieval_stack.fusion import Views
 from models.retrieval_stack.geometry import Geometry, candidates
-from models.retrieval_stack.inpainting import going_on
+from models.retrieval_stack.inpainting import find_continuation
 from models.retrieval_stack.retrieval import cells_of, find_same_pose, retrieve_anywhere
 
 NOVEL = 0.1
@@ -161,7 +161,7 @@ def _restore_frame(
         if album is not None:
             unseen = unseen.clamp(min=album.emptiness(made, old, _from_truth(carry, row)))
         if cfg.sampler.inpaint:
-            filled = going_on(carry, row, made, unseen, old, album, luck)
+            filled = find_continuation(carry, row, made, unseen, old, album, luck)
         if len(filled):
             share = cfg.sampler.inpaint + (cfg.sampler.inpaint_old - cfg.sampler.inpaint) * old
             made = made.lerp(filled[0], share * unseen)

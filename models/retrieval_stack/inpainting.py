@@ -20,7 +20,7 @@ VARIED = 0.6  # by how much luck changes the likeness of a frame, where all of i
 LEAST = 0.05  # what is expected in a gap counts at least so much; all of a frame may be one
 
 
-def going_on(
+def find_continuation(
     carry: FARCarry,
     row: int,
     made: Tensor,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from models.codec.dcae import DCAECodec, empty_autoencoder
-from models.zoo.import_weights import autoencoder_shapes, fitting
+from models.zoo.import_weights import autoencoder_shapes, select_fitting
 from worldsim.config import load_yaml
 from worldsim.data.crop import square
 from worldsim.data.published.clip_files import ClipFile, find_clips
@@ -60,7 +60,7 @@ def open_encoder(
         model = empty_autoencoder(config)
     key = "untrained " + hashlib.sha256(repr(sorted(config.items())).encode()).hexdigest()[:12]
     if weights is not None:
-        model.load_state_dict(fitting(weights, autoencoder_shapes(config), plain=False))
+        model.load_state_dict(select_fitting(weights, autoencoder_shapes(config), plain=False))
         key = sha256(weights)
     model = model.requires_grad_(False).eval().to(device)
     return Encoder(config, DCAECodec(model, latent_size), key)

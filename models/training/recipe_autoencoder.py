@@ -23,7 +23,7 @@ from models.codec.dcae import empty_autoencoder
 from models.codec.patch_discriminator import balance, hinge_loss, patch_discriminator
 from models.training.data_published import shrunk
 from models.training.ema import make_ema
-from models.zoo.import_weights import autoencoder_shapes, fitting
+from models.zoo.import_weights import autoencoder_shapes, select_fitting
 from worldsim.atomic import atomic_write
 from worldsim.config import load_config, load_yaml
 from worldsim.data.store import EpisodeStore
@@ -170,7 +170,7 @@ class AutoencoderRun:
         torch.manual_seed(cfg.seed)
         self.model = empty_autoencoder(shape)
         if cfg.start:
-            weights = fitting(Path(cfg.start), autoencoder_shapes(shape), plain=False)
+            weights = select_fitting(Path(cfg.start), autoencoder_shapes(shape), plain=False)
             self.model.load_state_dict(weights)
         self.model.to(device).train()
         self.average = make_ema(self.model)

@@ -76,7 +76,9 @@ class SpatialLoss:
             t, jumps, noisy, target = self._shortcuts(average, inputs, t, noisy, noise)
         predicted = network(noisy, t, jumps.long(), inputs.frame, context, inputs.mask)
         error = (predicted - (inputs.clean if target is None else target)).square().mean(dim=1)
-        loss = balanced(error / t.clamp(min=self.cfg.least).square()[:, None, None], inputs.frame)
+        loss = balance_errors(
+            error / t.clamp(min=self.cfg.least).square()[:, None, None], inputs.frame
+        )
         self._keep((predicted - inputs.clean).detach())
         return 0.3 * loss, self._measures(error.detach(), t, inputs.frame)
 
@@ -184,7 +186,7 @@ class SpatialLoss:
         return torch.randn(shape, generator=self.generator).to(self.device)
 
 
-def balanced(error: Tensor, frame: FrameCondition) -> Tensor:
+def balance_errors(error: Tensor, frame: FrameCondition) -> Tensor:
     """Half the mean error of seen cells plus half that of the others; error `[B,h,w]`."""
     seen = (frame.seen[:, 0] > SEEN).float()
     known = (error * seen).sum() / (seen.sum() + 1)

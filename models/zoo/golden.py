@@ -27,7 +27,7 @@ from models.nn.noise_schedule import published_sigmas
 from models.zoo.presets import far_config
 from models.zoo.tensor_names import from_published
 from worldsim.reading import parse_json, reading
-from worldsim.world.allocation import CALLS_A_TENSOR, GROWTH, SLACK, allocating_at_most
+from worldsim.world.allocation import CALLS_A_TENSOR, GROWTH, SLACK, limit_allocation
 from worldsim.world.card import check_sizes
 from worldsim.world.tensor_files import read_safetensors
 
@@ -114,7 +114,7 @@ def _limit_allocation(golden: Golden) -> AbstractContextManager[None]:
     """A network may take what the weights can fill; the file claims its sizes."""
     check_sizes(golden.meta["config"], "config")
     size = sum(tensor.numel() * tensor.element_size() for tensor in golden.tensors.values())
-    return allocating_at_most(SLACK + GROWTH * size, CALLS_A_TENSOR * (len(golden.tensors) + 100))
+    return limit_allocation(SLACK + GROWTH * size, CALLS_A_TENSOR * (len(golden.tensors) + 100))
 
 
 def autoencoder_outputs(golden: Golden) -> Iterator[Output]:

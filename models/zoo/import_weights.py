@@ -78,8 +78,8 @@ def import_world(
     config = autoencoder_config(kind, entry)
     card = card_of(to_name(out.resolve().name, kind), kind, entry, config)
     starts = check_spawns(files.spawns, card)
-    network = fitting(files.far, network_shapes(entry.network), plain)
-    codec = fitting(files.autoencoder, autoencoder_shapes(config), plain)
+    network = select_fitting(files.far, network_shapes(entry.network), plain)
+    codec = select_fitting(files.autoencoder, autoencoder_shapes(config), plain)
     weights = {f"codec.{name}": tensor for name, tensor in codec.items()}
     converted = from_published(network, entry.network)
     weights |= {f"dynamics.{name}": tensor for name, tensor in converted.items()}
@@ -156,7 +156,7 @@ def compare(got: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> Comp
     return Comparison(missing, [name for name in got if name not in wanted], misshapen)
 
 
-def fitting(path: Path, wanted: Mapping[str, torch.Size], plain: bool) -> dict[str, Tensor]:
+def select_fitting(path: Path, wanted: Mapping[str, torch.Size], plain: bool) -> dict[str, Tensor]:
     """The wanted tensors of a checkpoint in float32, after printing how they compare.
 
     Raises:

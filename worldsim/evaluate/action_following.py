@@ -10,10 +10,10 @@ import numpy as np
 
 from worldsim.actions import ActionSet
 from worldsim.data.collect import SEED_RANGES
-from worldsim.evaluate.fidelity import reconstructed
+from worldsim.evaluate.fidelity import reconstruct_frames
 from worldsim.evaluate.inverse_dynamics import (
     Probe,
-    augmented,
+    augment_pairs,
     decidable,
     guess,
     pairs_of,
@@ -35,7 +35,7 @@ def measure(world: WorldModel, env: Any, made: list[Start], protocol: Protocol) 
     if made[0].episodes[0].poses is None:
         return {"skipped": NO_POSES}
     probe = _probe(world, env, protocol)
-    parts = [_followed(world, start, protocol) for start in made]
+    parts = [_follow_actions(world, start, protocol) for start in made]
     dreamt, real, poses, actions = (np.concatenate(part) for part in zip(*parts, strict=True))
     counted = decidable(poses, actions, world.actions)
     figures = {"transitions": int(counted.sum())}
@@ -51,7 +51,7 @@ def measure(world: WorldModel, env: Any, made: list[Start], protocol: Protocol) 
 
 def _probe(world: WorldModel, env: Any, protocol: Protocol) -> Probe:
     pairs = pairs_of(*_random_runs(world, env, protocol), world.actions)
-    seen = augmented(pairs, world.actions, lambda frames: reconstructed(world, frames))
+    seen = augment_pairs(pairs, world.actions, lambda frames: reconstruct_frames(world, frames))
     return train_probe(seen, len(world.actions), protocol.probe_epochs)
 
 
@@ -66,7 +66,7 @@ def _random_runs(world: WorldModel, env: Any, protocol: Protocol) -> tuple[np.nd
     return *map(np.stack, zip(*ran, strict=True)), np.stack(keys)
 
 
-def _followed(world: WorldModel, start: Start, protocol: Protocol) -> tuple:
+def _follow_actions(world: WorldModel, start: Start, protocol: Protocol) -> tuple:
     """Dreamt and true frames `[B,T+1,H,W,3]`, true poses `[B,T+1,3]` and actions `[B,T]`."""
     rows = [row for row in range(len(start.episodes)) for _ in range(protocol.forks)]
     rng = np.random.default_rng([SEED, *(episode.meta.seed for episode in start.episodes)])

@@ -28,14 +28,14 @@ def contact_sheet(rows: Sequence[np.ndarray], group: int = 1, zoom: int = 0) -> 
     lines, zoom = [], zoom or max(WIDE // rows[0].shape[2], 1)
     for number, frames in enumerate(rows):
         large = frames.repeat(zoom, axis=1).repeat(zoom, axis=2)
-        line = np.concatenate([_framed(frame) for frame in large], axis=1)
+        line = np.concatenate([_add_border(frame) for frame in large], axis=1)
         if number and number % group == 0:
             lines.append(np.full((GROUP_GAP, line.shape[1], 3), PAPER, np.uint8))
         lines.append(line)
     return np.concatenate(lines)
 
 
-def _framed(frame: np.ndarray) -> np.ndarray:
+def _add_border(frame: np.ndarray) -> np.ndarray:
     return np.pad(frame, ((0, GAP), (0, GAP), (0, 0)), constant_values=PAPER)
 
 

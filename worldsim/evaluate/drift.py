@@ -108,11 +108,11 @@ def _figures(ours: dict, theirs: dict, protocol: Protocol) -> dict[str, Any]:
         those = slice(number * protocol.long_rows, (number + 1) * protocol.long_rows)
         true = _moments(theirs, slice(None), those)
         blocks = [slice(at, at + protocol.block) for at in range(0, made, protocol.block)]
-        late = _compared(_moments(ours, slice(made // 2, None), those), true)
+        late = _compare_figures(_moments(ours, slice(made // 2, None), those), true)
         figures[kind] = late | {
             "good": all(low <= late[name] <= high for name, (low, high) in BOUNDS.items()),
             "series": [
-                {"frame": block.start} | _compared(_moments(ours, block, those), true)
+                {"frame": block.start} | _compare_figures(_moments(ours, block, those), true)
                 for block in blocks
             ],
         }
@@ -129,7 +129,7 @@ def _moments(features: dict, when: slice, those: slice) -> dict[str, Any]:
     return moments
 
 
-def _compared(ours: dict, theirs: dict) -> dict[str, Any]:
+def _compare_figures(ours: dict, theirs: dict) -> dict[str, Any]:
     ratios = [name for name in BOUNDS if name != "latent mean"]
     compared = {name: float(ours[name] / max(theirs[name], 1e-6)) for name in ratios}
     shift = (ours["latent mean"] - theirs["latent mean"]) / theirs["latent std"]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from worldsim.evaluate.bootstrap import intervals
-from worldsim.evaluate.lpips import lpips, named_lpips
+from worldsim.evaluate.lpips import load_lpips, lpips
 from worldsim.evaluate.metrics import nearest, psnr, sharpness, ssim
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
@@ -56,9 +56,9 @@ def measure(world: WorldModel, made: list[Start], protocol: Protocol) -> Fidelit
             protocol.steps,
             after=lambda state, poses=poses: poses.append(state.poses),
         )
-        dreamt = np.stack(list(_timed(frames, times)), axis=1)
+        dreamt = np.stack(list(_time_frames(frames, times)), axis=1)
         for name, pictures in _contestants(world, start, truth, dreamt):
-            figures.setdefault(name, []).append(_scored(pictures, truth, protocol.lpips))
+            figures.setdefault(name, []).append(_score_pictures(pictures, truth, protocol.lpips))
         if poses[0] is not None and start.episodes[0].poses is not None:
             figures["dream"][-1]["off place"] = _off_place(start, np.stack(poses, axis=1))
         rows += _sheet_rows(start, truth, dreamt, protocol)
@@ -69,7 +69,7 @@ def measure(world: WorldModel, made: list[Start], protocol: Protocol) -> Fidelit
     return Fidelity(told, rows, films[:FILMS])
 
 
-def _timed(frames: Iterator[np.ndarray], times: list[float]) -> Iterator[np.ndarray]:
+def _time_frames(frames: Iterator[np.ndarray], times: list[float]) -> Iterator[np.ndarray]:
     """The same, and to `times` the milliseconds each took, for one dream of the batch."""
     began = time.perf_counter()
     for frame in frames:
@@ -85,9 +85,11 @@ def _by_age(name: str, parts: list[dict[str, np.ndarray]]) -> Iterator[dict[str,
         yield {"name": name, "metric": metric, "mean": mean, "low": low, "high": high}
 
 
-def _scored(pictures: np.ndarray, truth: np.ndarray, backbone: str | None) -> dict[str, np.ndarray]:
+def _score_pictures(
+    pictures: np.ndarray, truth: np.ndarray, backbone: str | None
+) -> dict[str, np.ndarray]:
     perceptual = (
-        {"lpips": lpips(named_lpips(backbone), np.array(pictures), truth)} if backbone else {}
+        {"lpips": lpips(load_lpips(backbone), np.array(pictures), truth)} if backbone else {}
     )
     return perceptual | {
         "psnr": psnr(pictures, truth),
@@ -118,7 +120,7 @@ def _contestants(world: WorldModel, start: Start, truth: np.ndarray, dreamt: np.
     yield "dream", dreamt
     yield "repeat last frame", np.broadcast_to(start.last_frames()[:, None], truth.shape)
     yield "best of context", best_of_context(start, truth)
-    yield "codec", reconstructed(world, truth)
+    yield "codec", reconstruct_frames(world, truth)
 
 
 def best_of_context(start: Start, truth: np.ndarray) -> np.ndarray:
@@ -128,7 +130,7 @@ def best_of_context(start: Start, truth: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def reconstructed(world: WorldModel, frames: np.ndarray) -> np.ndarray:
+def reconstruct_frames(world: WorldModel, frames: np.ndarray) -> np.ndarray:
     """Frames `[...,H,W,3]` through the world's codec and back."""
     flat = frames.reshape(-1, *frames.shape[-3:])
     parts = []

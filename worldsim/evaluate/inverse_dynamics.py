@@ -95,20 +95,20 @@ def pairs_of(frames: np.ndarray, poses: np.ndarray, chosen: np.ndarray, table: A
     return Pairs(frames[:, :-1][good], frames[:, 1:][good], chosen[good])
 
 
-def augmented(
+def augment_pairs(
     pairs: Pairs, actions: ActionSet, codec: Callable[[np.ndarray], np.ndarray]
 ) -> list[Pairs]:
     """The pairs, half of them as the codec shows them, half blurred, and all of it mirrored."""
     one, other = (Pairs(*(part[first::2] for part in pairs)) for first in (0, 1))
-    seen = [pairs, Pairs(codec(one.before), codec(one.after), one.actions), softened(other)]
-    exchanged = [_mirrored(actions, number) for number in range(len(actions))]
+    seen = [pairs, Pairs(codec(one.before), codec(one.after), one.actions), blur_pairs(other)]
+    exchanged = [_mirror_action(actions, number) for number in range(len(actions))]
     if None in exchanged:
         return seen
     swap = np.array(exchanged)
     return seen + [Pairs(p.before[:, :, ::-1], p.after[:, :, ::-1], swap[p.actions]) for p in seen]
 
 
-def softened(pairs: Pairs, seed: int = 0) -> Pairs:
+def blur_pairs(pairs: Pairs, seed: int = 0) -> Pairs:
     """The pairs blurred, each by another amount; of every third one only the frame after.
 
     That is what a dream's first frame is like: soft, after a true one.
@@ -123,7 +123,7 @@ def softened(pairs: Pairs, seed: int = 0) -> Pairs:
     return Pairs(np.stack(before), np.stack(after), pairs.actions)
 
 
-def _mirrored(actions: ActionSet, number: int) -> int | None:
+def _mirror_action(actions: ActionSet, number: int) -> int | None:
     """The action that turns the other way; itself where it does not turn."""
     turn = actions.turns[number]
     if not turn:

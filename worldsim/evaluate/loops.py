@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from worldsim.evaluate.scripted_actions import forward_of, in_circle, is_full, turning
+from worldsim.evaluate.scripted_actions import find_turn, forward_of, in_circle, is_full
 
 Back = Callable[[], tuple[np.ndarray, dict[str, Any]]]
 
@@ -27,14 +27,14 @@ def plan_loop(env: Any, back: Back, full: float, moves: int) -> np.ndarray | Non
     circle = in_circle(env.actions)
     if not hasattr(env, "restore_state") or not full or moves < circle:
         return None
-    best: tuple[int, list[int], list[int]] = (0, [], [turning(env.actions, +1)] * circle)
+    best: tuple[int, list[int], list[int]] = (0, [], [find_turn(env.actions, +1)] * circle)
     for heading in _headings(env, circle):
-        info = _walked(env, heading, full, back()[1])
+        info = _walk_actions(env, heading, full, back()[1])
         assert info is not None  # turns touch nothing
         for lap in _laps(env, full, info, moves - circle - 2 * len(heading), best[0]):
             best = max(best, (len(lap), heading, lap), key=lambda found: found[0])
     _, heading, lap = best
-    away = _mirrored(env, heading)
+    away = _mirror_turns(env, heading)
     laps = (moves - 2 * len(heading)) // len(lap)
     return np.array([*heading, *lap * laps, *away], np.int64)
 
@@ -44,11 +44,11 @@ def _headings(env: Any, circle: int) -> Iterator[list[int]]:
     for turns in range(circle):
         left = turns <= circle // 2
         side, count = (+1, turns) if left else (-1, circle - turns)
-        yield [turning(env.actions, side)] * count
+        yield [find_turn(env.actions, side)] * count
 
 
-def _mirrored(env: Any, turns: list[int]) -> list[int]:
-    left, right = turning(env.actions, +1), turning(env.actions, -1)
+def _mirror_turns(env: Any, turns: list[int]) -> list[int]:
+    left, right = find_turn(env.actions, +1), find_turn(env.actions, -1)
     return [right if turn == left else left for turn in turns]
 
 
@@ -57,7 +57,7 @@ def _laps(
 ) -> Iterator[list[int]]:
     """Parallelograms from where the engine stands whose steps are all free and at most `space`."""
     here, circle = env.clone_state(), in_circle(env.actions)
-    left, ahead = turning(env.actions, +1), forward_of(env.actions)
+    left, ahead = find_turn(env.actions, +1), forward_of(env.actions)
     corners = [left] * (circle // 4), [left] * (circle // 2 - circle // 4)
     longest = _free(env, full, info, space // 2 - 1)
     for side in _halves(longest):
@@ -66,12 +66,12 @@ def _laps(
             continue
         first = [ahead] * side + corners[0]
         env.restore_state(here)
-        there = _walked(env, first, full, info)
+        there = _walk_actions(env, first, full, info)
         corner = env.clone_state()
         for second in _halves(_free(env, full, there or info, other)):
             rest = [ahead] * second + corners[1]
             env.restore_state(corner)
-            if _walked(env, rest + first + rest, full, there or info) is not None:
+            if _walk_actions(env, rest + first + rest, full, there or info) is not None:
                 yield first + rest + first + rest
                 break
 
@@ -94,7 +94,7 @@ def _free(env: Any, full: float, info: dict[str, Any], most: int) -> int:
     return count
 
 
-def _walked(
+def _walk_actions(
     env: Any, actions: list[int], full: float, info: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Go a way: the info at its end, None where a step touched something."""

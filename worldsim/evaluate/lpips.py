@@ -226,7 +226,7 @@ def read_lpips(backbone: Path) -> Perceptual:
 
 
 @functools.lru_cache(maxsize=1)
-def named_lpips(path: str) -> Perceptual:
+def load_lpips(path: str) -> Perceptual:
     """The same, read once."""
     return read_lpips(Path(path))
 

@@ -59,7 +59,7 @@ def starts(world: WorldModel, played: Sequence[Played], context: int, batch: int
     made = []
     for at in range(0, len(played), batch):
         rows, truths = map(list, zip(*played[at : at + batch], strict=True))
-        state = _seen(world, rows, context, [episode.meta.seed for episode in rows])
+        state = _show_context(world, rows, context, [episode.meta.seed for episode in rows])
         made.append(Start(rows, truths, context, state))
     return made
 
@@ -71,12 +71,12 @@ def recorded_starts(
     made = []
     for at in range(0, len(recorded), batch):
         rows = list(recorded[at : at + batch])
-        state = _seen(world, rows, context, range(at, at + len(rows)))
+        state = _show_context(world, rows, context, range(at, at + len(rows)))
         made.append(Start(rows, [], context, state))
     return made
 
 
-def _seen(
+def _show_context(
     world: WorldModel, rows: Sequence[Episode], context: int, seeds: Sequence[int]
 ) -> WorldState:
     frames = np.stack([episode.frames[:context] for episode in rows])

@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     from worldsim.evaluate.card_figures import write_figures
     from worldsim.evaluate.contact_sheet import write_picture
-    from worldsim.evaluate.lpips import named_lpips
+    from worldsim.evaluate.lpips import load_lpips
     from worldsim.evaluate.protocol import Protocol, quick
     from worldsim.evaluate.report_page import write_page
     from worldsim.evaluate.table import lines
@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     chosen["split"] = "tuning" if args.tuning else "heldout"
     protocol = dataclasses.replace(protocol, **{k: n for k, n in chosen.items() if n is not None})
     if args.lpips_backbone:
-        named_lpips(args.lpips_backbone)  # a wrong file is told before anything is dreamt
+        load_lpips(args.lpips_backbone)  # a wrong file is told before anything is dreamt
         protocol = dataclasses.replace(protocol, lpips=args.lpips_backbone)
     if not args.quick:
         revisits = tuple(frames for frames in REVISITS if frames <= args.revisit)

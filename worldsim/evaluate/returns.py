@@ -14,7 +14,7 @@ import numpy as np
 from worldsim.evaluate.masked import masked_psnr
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
-from worldsim.evaluate.rollouts import judged
+from worldsim.evaluate.rollouts import judge_steps
 from worldsim.evaluate.scripted_actions import full_step, full_turn, there_and_back
 from worldsim.ground_truth import EngineReplay
 from worldsim.world.model import WorldModel, WorldState
@@ -67,7 +67,7 @@ def _around(
 ) -> dict[str, dict[str, float]]:
     turn = full_turn(world.actions)
     steps = list(place.truth.walk(turn.tolist()))[1:]
-    seen = judged(judge, place.row, steps)[1]
+    seen = judge_steps(judge, place.row, steps)[1]
     rng = np.random.default_rng([place.row, 5])
     ways = {
         str(moves): there_and_back(env, place.truth.start, full, moves, rng)
@@ -98,7 +98,9 @@ def compare_rounds(
     figures = {}
     for name, way in ways.items():
         again, after = _look_round(world, state.fork(), np.concatenate((way, turn)), protocol)
-        figures[name] = _compared(first, again[-len(turn) :], seen) | _moved(state, after)
+        figures[name] = _compare_rounds(first, again[-len(turn) :], seen) | _measure_offset(
+            state, after
+        )
     return figures
 
 
@@ -111,7 +113,7 @@ def _look_round(
     return np.concatenate(list(frames)), latest[-1]
 
 
-def _compared(first: np.ndarray, again: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+def _compare_rounds(first: np.ndarray, again: np.ndarray, seen: np.ndarray) -> dict[str, float]:
     """PSNR of the second round against the first, and of the first against its opposite views."""
     opposite = np.roll(first, len(first) // 2, axis=0)
     everywhere = np.ones_like(seen)
@@ -123,7 +125,7 @@ def _compared(first: np.ndarray, again: np.ndarray, seen: np.ndarray) -> dict[st
     }
 
 
-def _moved(before: WorldState, after: WorldState) -> dict[str, float]:
+def _measure_offset(before: WorldState, after: WorldState) -> dict[str, float]:
     """How far from where it was the dreamer believes to be, where it keeps count."""
     if before.poses is None:
         return {}

@@ -165,13 +165,13 @@ def roll_late(
         before = start.episodes[row].actions[start.context - 1 : last - 1]
         walked = start.truths[row].walk(np.concatenate((before, keys[row])))
         steps = list(itertools.islice(walked, protocol.predicted + kept + 1, None))
-        parts.append((np.stack([frame for frame, _ in steps]), *judged(judge, row, steps)))
+        parts.append((np.stack([frame for frame, _ in steps]), *judge_steps(judge, row, steps)))
     truth, warped, seen = map(np.stack, zip(*parts, strict=True))
     frames, told = taken.stacked()
     return Rollout(frames, truth, warped, seen, told)
 
 
-def judged(
+def judge_steps(
     judge: Any, row: int, steps: Sequence[tuple[np.ndarray, dict[str, Any]]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the context of an episode shows of an engine's steps: warped frames, which pixels."""

@@ -21,10 +21,10 @@ def full_turn(actions: ActionSet) -> np.ndarray:
     Raises:
         ValueError: no action of the table turns left.
     """
-    return np.repeat(turning(actions, +1), in_circle(actions))
+    return np.repeat(find_turn(actions, +1), in_circle(actions))
 
 
-def turning(actions: ActionSet, way: int) -> int:
+def find_turn(actions: ActionSet, way: int) -> int:
     """The first action that turns to the left (+1) or to the right (-1).
 
     Raises:
@@ -38,7 +38,7 @@ def turning(actions: ActionSet, way: int) -> int:
 
 def in_circle(actions: ActionSet) -> int:
     """How many turns make a full one."""
-    return round(math.tau / actions.turns[turning(actions, +1)])
+    return round(math.tau / actions.turns[find_turn(actions, +1)])
 
 
 def full_step(episodes: Sequence[Episode]) -> float:
@@ -71,14 +71,14 @@ def out_and_back(
     """
     if not hasattr(env, "restore_state") or not full:
         return None
-    left, right = turning(env.actions, +1), turning(env.actions, -1)
+    left, right = find_turn(env.actions, +1), find_turn(env.actions, -1)
     half = np.repeat(left, in_circle(env.actions) // 2)
     home = back()[1]["pose"]
     out = np.array(_way_out(env, home, full, length // 2 - len(half)), np.int64)
-    return np.concatenate((out, half, _undone(out, left, right), half))
+    return np.concatenate((out, half, _undo_moves(out, left, right), half))
 
 
-def _undone(out: np.ndarray, left: int, right: int) -> np.ndarray:
+def _undo_moves(out: np.ndarray, left: int, right: int) -> np.ndarray:
     """The inverses of moves in reverse, for one who faces the other way."""
     undone = out[::-1].copy()
     undone[out[::-1] == left], undone[out[::-1] == right] = right, left
@@ -106,7 +106,7 @@ def there_and_back(
     """
     if not hasattr(env, "restore_state") or not full:
         return None
-    left, right = turning(env.actions, +1), turning(env.actions, -1)
+    left, right = find_turn(env.actions, +1), find_turn(env.actions, -1)
     half = np.repeat(left, in_circle(env.actions) // 2)
     info = back()[1]
     out, side = [], left
@@ -121,7 +121,7 @@ def there_and_back(
         out.append(forward_of(env.actions) if free else side)
         info = there if free else env.step(side)[-1]
     moved = np.array(out, np.int64)
-    return np.concatenate((moved, half, _undone(moved, left, right), half))
+    return np.concatenate((moved, half, _undo_moves(moved, left, right), half))
 
 
 def _way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:
@@ -133,7 +133,7 @@ def _way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:
         gain, leg = max(_legs(env, home, full, length - len(way), far), default=(0.0, []))
         env.restore_state(here)
         if gain <= far:
-            return way + [turning(env.actions, +1)] * (length - len(way))
+            return way + [find_turn(env.actions, +1)] * (length - len(way))
         far = gain
         for action in leg:
             env.step(action)
@@ -146,7 +146,7 @@ def _legs(
     """How far from home straight legs of at most so many steps lead that touch and fall off
     nothing; headings are left out where no leg could lead farther than `far`, or than another did.
     """
-    left, right = turning(env.actions, +1), turning(env.actions, -1)
+    left, right = find_turn(env.actions, +1), find_turn(env.actions, -1)
     forward, circle = forward_of(env.actions), in_circle(env.actions)
     state, aside = env.clone_state(), 0
     info = env.restore_state(state)[1]

@@ -12,8 +12,8 @@ import numpy as np
 from worldsim.evaluate import realism, returns
 from worldsim.evaluate.efficientnet_lite import NO_FEATURES, features, has_features
 from worldsim.evaluate.feature_distance import NETWORK, blind_spots, distances
-from worldsim.evaluate.fidelity import best_of_context, reconstructed
-from worldsim.evaluate.lpips import lpips_maps, named_lpips
+from worldsim.evaluate.fidelity import best_of_context, reconstruct_frames
+from worldsim.evaluate.lpips import load_lpips, lpips_maps
 from worldsim.evaluate.masked import masked_mean, masked_psnr, masked_sharpness, masked_spread
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
@@ -79,11 +79,11 @@ def measure(
         "seen": _by_contestant(world, dreams, protocol, seen=True),
         "unseen": _by_contestant(world, dreams, protocol, seen=False),
         "share": _shares(near, protocol),
-        "invented": _invented(dreams, others, protocol),
+        "invented": _measure_invented(dreams, others, protocol),
         "features": _blind_spots(near, others),
         "real or dreamt": _real_or_dreamt(world, dreams, others, protocol),
         "two seeds": _two_seeds(dreams),
-        "return": _returned([one for part in dreams for one in part.returned]),
+        "return": _average_returns([one for part in dreams for one in part.returned]),
         "speed": {"ms a frame": float(np.mean([one.milliseconds for one in near]))},
     }
     return figures, sheet_rows(dreams, protocol)
@@ -133,7 +133,7 @@ def _by_contestant(
             found = scores.setdefault(name, {})
             found.setdefault("psnr", []).append(masked_psnr(frames, near.truth, mask))
             if protocol.lpips:
-                maps = lpips_maps(named_lpips(protocol.lpips), frames, near.truth)
+                maps = lpips_maps(load_lpips(protocol.lpips), frames, near.truth)
                 found.setdefault("lpips", []).append(masked_mean(maps, mask))
     return {
         name: {metric: _at_horizons(np.concatenate(rows), protocol) for metric, rows in f.items()}
@@ -145,7 +145,7 @@ def _contestants(world: WorldModel, start: Start, near: Rollout, seen: bool):
     yield "dream", near.dream
     if seen:
         yield "bare warp", near.warped
-    yield "codec", reconstructed(world, near.truth)
+    yield "codec", reconstruct_frames(world, near.truth)
     yield "repeat last frame", np.repeat(start.last_frames()[:, None], near.truth.shape[1], axis=1)
     yield "best of context", best_of_context(start, near.truth)
 
@@ -172,7 +172,9 @@ def _shares(near: list[Rollout], protocol: Protocol) -> dict[str, Any]:
 # ---- how well it is invented ----
 
 
-def _invented(dreams: list[Dreams], others: np.ndarray, protocol: Protocol) -> dict[str, Any]:
+def _measure_invented(
+    dreams: list[Dreams], others: np.ndarray, protocol: Protocol
+) -> dict[str, Any]:
     """Frames that are mostly invented: their invented pixels relative to the truth's there, and
     their distance to true frames elsewhere.
     """
@@ -231,7 +233,7 @@ def _two_seeds(dreams: list[Dreams]) -> dict[str, Any]:
     return {name: mean(np.concatenate(rows)) for name, rows in found.items()}
 
 
-def _returned(found: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
+def _average_returns(found: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     """Means over the places, by way."""
     told = {}
     for way, figures in (found[0] if found else {}).items():
@@ -256,7 +258,7 @@ def _real_or_dreamt(
     ours = {protocol.long: late} if late else {}
     pairs = {
         "dream": (dreamt, ours),
-        "codec": (reconstructed(world, true), {}),
+        "codec": (reconstruct_frames(world, true), {}),
         "true against true": (others, {}),
     }
     told = {

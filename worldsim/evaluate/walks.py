@@ -13,7 +13,7 @@ from worldsim.evaluate.loops import plan_loop
 from worldsim.evaluate.open_loop import Start
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.returns import Place, compare_rounds
-from worldsim.evaluate.rollouts import judged, make_judge
+from worldsim.evaluate.rollouts import judge_steps, make_judge
 from worldsim.evaluate.scripted_actions import full_step, full_turn, in_circle, there_and_back
 from worldsim.evaluate.visibility import can_judge, mean
 from worldsim.ground_truth import telling_depth
@@ -31,7 +31,7 @@ def measure(
     for start, row in _places(made, protocol.places):
         place = Place(start.memory.select([row]), start.truths[row], row)
         ways = plan_ways(env, start, place, protocol)
-        seen = _seen(env, start, place, full_turn(world.actions))
+        seen = _mark_seen(env, start, place, full_turn(world.actions))
         for name, figures in compare_rounds(world, place, ways, seen, protocol).items():
             found.setdefault(name, []).append(figures | {"moves": float(len(ways[name]))})
     if not found:
@@ -74,10 +74,10 @@ def _closes(place: Place, way: np.ndarray) -> bool:
     return bool(np.hypot(*apart[:2]) < _CLOSE and abs(turned) < _CLOSE)
 
 
-def _seen(env: Any, start: Start, place: Place, turn: np.ndarray) -> np.ndarray:
+def _mark_seen(env: Any, start: Start, place: Place, turn: np.ndarray) -> np.ndarray:
     """Which pixels of the look round the context shows, bool `[T,H,W]`; all, where nobody knows."""
     with telling_depth(env):  # which is slow, and not wanted while ways are planned
         steps = list(place.truth.walk(turn.tolist()))[1:]
     if not can_judge(env, start):
         return np.ones((len(turn), *steps[0][0].shape[:2]), bool)
-    return judged(make_judge(env, start), place.row, steps)[1]
+    return judge_steps(make_judge(env, start), place.row, steps)[1]

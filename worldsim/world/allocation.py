@@ -16,7 +16,7 @@ _MAKERS = ("empty", "zeros", "ones", "full", "arange", "linspace", "rand", "eye"
 
 
 @contextmanager
-def allocating_at_most(most: int, calls: int) -> Iterator[None]:
+def limit_allocation(most: int, calls: int) -> Iterator[None]:
     """Inside, tensors may be made of `most` bytes in all, and at most `calls` of them.
 
     Raises:

@@ -83,6 +83,6 @@ def row_by_row(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     return torch.cat([function(row) for row in rows.split(1)])
 
 
-def decoded(codec: "Codec", latents: Tensor) -> np.ndarray:
+def decode_rows(codec: "Codec", latents: Tensor) -> np.ndarray:
     """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`, fresh; on a CPU each as it is alone."""
     return row_by_row(codec.decode, latents.contiguous()).cpu().numpy().copy()

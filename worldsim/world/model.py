@@ -22,8 +22,8 @@ from worldsim.actions import ActionSet, load_actions
 from worldsim.paths import asset
 from worldsim.reading import reading
 from worldsim.types import NULL_ACTION
-from worldsim.world.allocation import CALLS_A_TENSOR, GROWTH, SLACK, allocating_at_most
-from worldsim.world.batch_invariant import decoded, make_batch_invariant, row_by_row
+from worldsim.world.allocation import CALLS_A_TENSOR, GROWTH, SLACK, limit_allocation
+from worldsim.world.batch_invariant import decode_rows, make_batch_invariant, row_by_row
 from worldsim.world.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn
 from worldsim.world.checkpoint import (
     CARD,
@@ -159,7 +159,7 @@ class WorldModel:
         """Frames uint8 `[B,H,W,3]` that were just generated, fresh."""
         if getattr(self.dynamics, "takes_frames", False):
             return self.dynamics.newest_frames(carry).cpu().numpy().copy()
-        return decoded(self.codec, latents)
+        return decode_rows(self.codec, latents)
 
     def load_state(self, path: str | Path) -> WorldState:
         """Read a state saved by `WorldState.save`.
@@ -278,7 +278,7 @@ def _build(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:
     module, function = BUILDERS[card.builder].split(":")
     build = getattr(importlib.import_module(module), function)
     size = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
-    with allocating_at_most(SLACK + size * GROWTH, CALLS_A_TENSOR * (len(weights) + 100)):
+    with limit_allocation(SLACK + size * GROWTH, CALLS_A_TENSOR * (len(weights) + 100)):
         parts = build(card, weights, device)
         parts.dynamics.initial(1)  # a memory that is too large shows now, and not while playing
     return parts

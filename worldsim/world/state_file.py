@@ -40,7 +40,7 @@ def read_state_file(world: "WorldModel", path: str | Path) -> "WorldState":
         seeds, counts = (_numbers(meta, name) for name in ("seeds", "counts"))
         if len(seeds) != len(counts):
             raise ValueError(f"{len(seeds)} seeds, {len(counts)} counts")
-        _check_tensors(tensors, *_expected(world, len(seeds)))
+        _check_tensors(tensors, *_expect_shapes(world, len(seeds)))
         state = world.state_of(tensors, seeds, counts)
         world.step(state.fork(), [0] * len(seeds))
         return state
@@ -54,7 +54,7 @@ def _numbers(meta: dict[str, str], name: str) -> list[int]:
     return [check_number(number, name, least, most, whole=True) for number in numbers]
 
 
-def _expected(
+def _expect_shapes(
     world: "WorldModel", dreams: int
 ) -> tuple[dict[str, torch.dtype], dict[str, list[int]]]:
     """The types and shapes of the memory of so many dreams, none of it made: they follow from

@@ -8,7 +8,7 @@ import torch
 
 from models.retrieval_stack.contrast import age
 from models.retrieval_stack.far_memory import Remembered, _restore_frame, compose_frame
-from models.retrieval_stack.inpainting import COLOURS, LEAST, going_on
+from models.retrieval_stack.inpainting import COLOURS, LEAST, find_continuation
 from tests.support.far_dreams import FORWARD, album_of, dreamt, views_of, walked
 from tests.support.far_networks import small
 
@@ -22,7 +22,7 @@ def dream():
 
 
 def by_hand(carry, made, unseen, old, album):
-    """The same as `going_on`, number by number."""
+    """The same as `find_continuation`, number by number."""
     places = [i for i in range(256) if carry.bank.ids[0, i] >= 0 and carry.bank.true[0, i]]
     frames = [carry.bank.latents[0, i].float() for i in places]
     sure = LEAST * old + 1 - old
@@ -52,7 +52,7 @@ def test_it_agrees_with_its_slow_twin(dream, seed, old, dull):
     album = dull
     if dull is not None:
         album = album_of(torch.randn(3, *made.shape, generator=generator), dull)
-    found = going_on(dream, 0, made, unseen, old, album)
+    found = find_continuation(dream, 0, made, unseen, old, album)
     assert torch.equal(found[0], by_hand(dream, made, unseen, old, album))
 
 
@@ -66,8 +66,8 @@ def test_luck_varies_what_fills_whole_pictures_and_little_else(dream):
     for seed in range(6):
         luck = torch.randn(made.shape, generator=torch.Generator().manual_seed(seed))
         for name, gap in (("whole", whole), ("small", small_gap)):
-            filled = going_on(dream, 0, made, gap, 0.0, album, luck)
-            assert torch.equal(filled, going_on(dream, 0, made, gap, 0.0, album, luck))
+            filled = find_continuation(dream, 0, made, gap, 0.0, album, luck)
+            assert torch.equal(filled, find_continuation(dream, 0, made, gap, 0.0, album, luck))
             found[name].append(filled[0])
     assert len(torch.stack(found["whole"]).unique(dim=0)) > 2
     assert len(torch.stack(found["small"]).unique(dim=0)) == 1
@@ -76,12 +76,12 @@ def test_luck_varies_what_fills_whole_pictures_and_little_else(dream):
 def test_where_no_gap_is_or_no_truth_is_remembered_nothing_goes_on(dream):
     made = torch.randn(dream.newest.shape[1:])
     gap = torch.ones(1, *made.shape[1:])
-    assert len(going_on(dream, 0, made, gap, 0.0, None)) == 1
-    assert len(going_on(dream, 0, made, 0 * gap, 0.0, None)) == 0
+    assert len(find_continuation(dream, 0, made, gap, 0.0, None)) == 1
+    assert len(find_continuation(dream, 0, made, 0 * gap, 0.0, None)) == 0
     dream.bank.true.fill_(False)
-    assert len(going_on(dream, 0, made, gap, 0.0, None)) == 0
+    assert len(find_continuation(dream, 0, made, gap, 0.0, None)) == 0
     album = album_of(torch.randn(2, *made.shape))
-    assert going_on(dream, 0, made, gap, 0.0, album)[0] in album.frames
+    assert find_continuation(dream, 0, made, gap, 0.0, album)[0] in album.frames
 
 
 def restored(dream, made, seen, frame=0, **shape):
@@ -97,7 +97,7 @@ def test_what_is_not_seen_is_that_frames_and_what_is_seen_stays(dream):
     made = torch.randn(1, *dream.newest.shape[1:])
     seen = torch.ones(1, 1, *made.shape[2:])
     seen[..., :2] = 0
-    filled = going_on(dream, 0, made[0], 1 - seen[0], 0.0, None)[0]
+    filled = find_continuation(dream, 0, made[0], 1 - seen[0], 0.0, None)[0]
     found = restored(dream, made, seen, inpaint=1.0)[0]
     assert torch.equal(found[..., :2], filled[..., :2])
     assert torch.equal(found[..., 2:], made[0, ..., 2:])
@@ -110,7 +110,7 @@ def test_a_gap_is_filled_by_the_share_that_is_asked_for(dream, shape):
     """Cells are those of what is remembered: the nearest to the mean of both."""
     made = torch.randn(1, *dream.newest.shape[1:])
     seen = torch.zeros(1, 1, *made.shape[2:])
-    filled = going_on(dream, 0, made[0], 1 - seen[0], 0.0, None)[0]
+    filled = find_continuation(dream, 0, made[0], 1 - seen[0], 0.0, None)[0]
     found = restored(dream, made, seen, **shape)[0]
     shown = [filled, *dream.newest] if "frame" in shape else [filled]
     cells = torch.cat([frame.flatten(1).T for frame in shown])

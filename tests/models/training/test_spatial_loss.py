@@ -6,7 +6,7 @@ import torch
 from models.nn.flow_matching import euler_step, interpolate
 from models.spatial.network import JUMPS, SHORTEST, FrameCondition
 from models.training.spatial_config import SpatialLossConfig
-from models.training.spatial_loss import SpatialLoss, balanced, encode_context, token_mask
+from models.training.spatial_loss import SpatialLoss, balance_errors, encode_context, token_mask
 from models.training.spatial_samples import SampleConfig, SampleDrawer
 from tests.support.room_walks import walk_room
 from tests.support.spatial_worlds import SIZE, small_models, small_settings
@@ -42,10 +42,10 @@ def test_seen_and_unseen_cells_are_averaged_apart_by_hand():
     mask[:, :, 1, 1] = 0
     mask[:, :6, 0, 0] = 0  # 58 of 64 pixels: more than nine tenths, so still seen
     error = torch.tensor([[[2.0, 2.0], [2.0, 8.0]]])
-    assert balanced(error, condition(mask)).item() == pytest.approx(0.5 * 6 / 4 + 0.5 * 8 / 2)
+    assert balance_errors(error, condition(mask)).item() == pytest.approx(0.5 * 6 / 4 + 0.5 * 8 / 2)
     mask[:, :7, 0, 0] = 0  # 57 of 64: less
     expected = 0.5 * 4 / 3 + 0.5 * 10 / 3
-    assert balanced(error, condition(mask)).item() == pytest.approx(expected)
+    assert balance_errors(error, condition(mask)).item() == pytest.approx(expected)
 
 
 def test_a_frame_sees_itself_and_the_context_that_there_is(samples):

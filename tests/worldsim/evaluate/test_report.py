@@ -436,7 +436,7 @@ def test_the_probe_learns_and_is_the_same_every_time():
 
 def test_a_mirrored_pair_has_the_other_turn():
     pairs = moved_pairs(8, np.random.default_rng(0))
-    seen = inverse_dynamics.augmented(pairs, ACTIONS, lambda frames: frames // 2)
+    seen = inverse_dynamics.augment_pairs(pairs, ACTIONS, lambda frames: frames // 2)
     plain, coded, soft, mirrored = seen[:4]
     assert len(seen) == 6
     assert (plain.actions == pairs.actions).all()

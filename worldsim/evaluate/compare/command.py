@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worldsim.evaluate.compare.contestants import Contestant, named_apart, parse_contestant
+from worldsim.evaluate.compare.contestants import Contestant, number_names, parse_contestant
 from worldsim.evaluate.progress import Progress, say
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ValueError: worlds that cannot be compared, or an argument out of range.
     """
     args = _parser().parse_args(argv)
-    contestants = named_apart([parse_contestant(text) for text in args.worlds])
+    contestants = number_names([parse_contestant(text) for text in args.worlds])
     if len(contestants) < 2:
         raise ValueError(f"worlds to compare must be >= 2, got {len(contestants)}")
     if args.films < 0:
@@ -310,7 +310,7 @@ class Comparison:
 
         dreams, beside, _ = self.scores()
         head, rows = table_rows(report)
-        scenes, sheets = self._shown(count)
+        scenes, sheets = self._collect_pictures(count)
         protocol, card = self.protocol, self.worlds[0].card
         lead = (
             f"{protocol.episodes} {'recorded' if self.data else protocol.split} episodes, "
@@ -323,7 +323,7 @@ class Comparison:
             parts |= {"Films": films(scenes, card.fps), "Sheets": sheets}
         write_page(path, " against ".join(dreams), lead, parts)
 
-    def _shown(self, count: int) -> tuple[list[Any], str]:
+    def _collect_pictures(self, count: int) -> tuple[list[Any], str]:
         """Films and sheets of the first episodes: the truth, and every contestant."""
         from worldsim.evaluate.contact_sheet import contact_sheet
         from worldsim.evaluate.page.document import Film, Scene, picture

@@ -58,7 +58,7 @@ def _value(text: str, name: str, value: str) -> Any:
     return converted
 
 
-def named_apart(contestants: list[Contestant]) -> list[Contestant]:
+def number_names(contestants: list[Contestant]) -> list[Contestant]:
     """The same with names of their own: a text that is given twice is numbered, so that a world can
     be held against itself.
     """

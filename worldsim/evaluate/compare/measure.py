@@ -11,7 +11,7 @@ import numpy as np
 
 from worldsim.atomic import atomic_write
 from worldsim.evaluate.compare.contestants import Contestant
-from worldsim.evaluate.fidelity import best_of_context, reconstructed
+from worldsim.evaluate.fidelity import best_of_context, reconstruct_frames
 from worldsim.evaluate.lpips import Perceptual, lpips
 from worldsim.evaluate.masked import masked_psnr
 from worldsim.evaluate.metrics import psnr, sharpness, ssim
@@ -80,7 +80,7 @@ def beside(
     last = np.repeat(start.last_frames()[:, None], truth.frames.shape[1], axis=1)
     yield "repeat last frame", scores(last, truth, perceptual)
     yield "best of context", scores(best_of_context(start, truth.frames), truth, perceptual)
-    yield "codec", scores(reconstructed(world, truth.frames), truth, perceptual)
+    yield "codec", scores(reconstruct_frames(world, truth.frames), truth, perceptual)
     if truth.seen is not None and truth.warped is not None:
         yield "bare warp", {"seen psnr": masked_psnr(truth.warped, truth.frames, truth.seen)}
 

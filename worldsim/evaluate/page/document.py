@@ -50,7 +50,7 @@ def _cell(value: Any) -> str:
 
 def picture(title: str, image: np.ndarray) -> str:
     """A picture uint8 `[H,W,3]` with a title."""
-    data = _encoded(image, ".png", [])
+    data = _encode_image(image, ".png", [])
     return (
         f"<figure><figcaption>{escape(title)}</figcaption>"
         f'<img src="data:image/png;base64,{data}" alt="{escape(title)}"></figure>'
@@ -79,11 +79,11 @@ def _film(film: Film) -> dict[str, Any]:
         "count": count,
         "columns": columns,
         "size": [wide, tall],
-        "data": _encoded(whole, ".webp", [cv2.IMWRITE_WEBP_QUALITY, QUALITY]),
+        "data": _encode_image(whole, ".webp", [cv2.IMWRITE_WEBP_QUALITY, QUALITY]),
     }
 
 
-def _encoded(image: np.ndarray, kind: str, options: Sequence[int]) -> str:
+def _encode_image(image: np.ndarray, kind: str, options: Sequence[int]) -> str:
     good, data = cv2.imencode(kind, np.ascontiguousarray(image[..., ::-1]), list(options))
     if not good:
         raise OSError(f"a picture of {image.shape} could not be encoded as {kind}")

@@ -22,13 +22,13 @@ def through_film(
         ValueError: PyAV is not installed.
     """
     ours, theirs = np.concatenate((before, dream)), np.concatenate((context, truth))
-    film = filmed(np.concatenate((ours, theirs), axis=2))
+    film = film_frames(np.concatenate((ours, theirs), axis=2))
     wide, given = ours.shape[2], len(context)
     left, right = film[:, :, :wide], film[:, :, wide:]
     return left[:given], right[:given], left[given:], right[given:]
 
 
-def filmed(frames: np.ndarray) -> np.ndarray:
+def film_frames(frames: np.ndarray) -> np.ndarray:
     """Frames uint8 `[T,H,W,3]` of even sides, written as H.264 and read again."""
     try:
         import av

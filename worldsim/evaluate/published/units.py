@@ -16,7 +16,7 @@ import numpy as np
 
 from worldsim.atomic import atomic_write
 from worldsim.data.published.clip_files import ClipFile
-from worldsim.evaluate.fidelity import reconstructed
+from worldsim.evaluate.fidelity import reconstruct_frames
 from worldsim.evaluate.fvd import Detector
 from worldsim.evaluate.lpips import Perceptual, lpips, read_lpips
 from worldsim.evaluate.metrics import nearest, psnr, ssim
@@ -158,7 +158,9 @@ def _dreamt(
             [_many(world, run, one, unit) for one, unit in zip(clips, units, strict=True)]
         )
     for unit, clip, dreams in zip(units, clips, frames, strict=True):
-        yield _judged(world, run, judges, clip, dreams) | _shown(run, unit, clip, dreams[0])
+        yield _judge_dreams(world, run, judges, clip, dreams) | _draw_clip(
+            run, unit, clip, dreams[0]
+        )
 
 
 def _many(world: WorldModel, run: Run, clip: Clip, unit: Unit) -> np.ndarray:
@@ -171,7 +173,7 @@ def _many(world: WorldModel, run: Run, clip: Clip, unit: Unit) -> np.ndarray:
     )
 
 
-def _shown(run: Run, unit: Unit, clip: Clip, dream: np.ndarray) -> dict[str, np.ndarray]:
+def _draw_clip(run: Run, unit: Unit, clip: Clip, dream: np.ndarray) -> dict[str, np.ndarray]:
     if unit.clip >= SHOWN or unit.seed != run.setting.seeds[0]:
         return {}
     ages = np.unique(np.geomspace(1, len(dream), KEPT).round().astype(int)) - 1
@@ -185,13 +187,13 @@ def _beside(
     """Floors and ceilings of each clip, every array once for each of them."""
     for clip in clips:
         truth, context = _parts(run.setting, clip)
-        rows = {"codec": reconstructed(world, truth)}
+        rows = {"codec": reconstruct_frames(world, truth)}
         if run.setting.paired:
             rows["repeat last frame"] = np.broadcast_to(context[-1:], truth.shape)
             rows["best of context"] = context[nearest(truth, context)]
         found = {}
         for name, frames in rows.items():
-            arrays = _judged(world, run, judges, clip, np.ascontiguousarray(frames)[None])
+            arrays = _judge_dreams(world, run, judges, clip, np.ascontiguousarray(frames)[None])
             found |= {f"{name}/{key}": value for key, value in arrays.items()}
         yield found
 
@@ -202,7 +204,7 @@ def _parts(setting: Setting, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
     return clip.frames[setting.given : end], clip.frames[: setting.given]
 
 
-def _judged(
+def _judge_dreams(
     world: WorldModel, run: Run, judges: Judges, clip: Clip, dreams: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Figures of dreams `[N,P,H,W,3]` of one clip: `[N,P]` for each metric of frames, and features
@@ -212,7 +214,7 @@ def _judged(
     before = context
     if run.as_published:
         if len(context):
-            before = reconstructed(world, context)
+            before = reconstruct_frames(world, context)
         pairs = [through_film(before, context, frames, truth) for frames in dreams]
         before, context, dreams, truths = map(np.stack, zip(*pairs, strict=True))
     else:

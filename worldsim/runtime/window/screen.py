@@ -108,7 +108,7 @@ class Screen:
         return self._foot_of(self._surface.get_size())
 
     def _foot_of(self, size: tuple[int, int]) -> int:
-        return 2 * (self._sized(letter_pixels(size)).get_linesize() + MARGIN)
+        return 2 * (self._size_font(letter_pixels(size)).get_linesize() + MARGIN)
 
     @property
     def line(self) -> int:
@@ -152,7 +152,7 @@ class Screen:
                 before, row = pane.label, cell.y
                 top = cell.y - self.line - heated * int(HEATED * cell.height)
                 pygame.draw.line(self._surface, TEXT, (cell.x, top), (cell.x, cell.y + cell.height))
-                label = self._fitting(pane.label, groups[at] - MARGIN)
+                label = self._fit_label(pane.label, groups[at] - MARGIN)
                 self._surface.blit(label, (cell.x + 3, top))
         return (
             room.y + room.height - (cells[0].y - self.line - heated * int(HEATED * cells[0].height))
@@ -164,10 +164,10 @@ class Screen:
         mark = self._font.render("?", True, GRID)
         self._surface.blit(mark, mark.get_rect(center=pygame.Rect(cell).center))
 
-    def _fitting(self, text: str, width: int) -> "pygame.Surface":
+    def _fit_label(self, text: str, width: int) -> "pygame.Surface":
         """A label in letters that fit into a width; cut where the smallest do not."""
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):
-            label = self._sized(pixels).render(plain(text), True, TEXT)
+            label = self._size_font(pixels).render(plain(text), True, TEXT)
             if label.get_width() <= width:
                 return label
         shown = pygame.Rect(0, 0, max(1, min(width, label.get_width())), label.get_height())
@@ -203,8 +203,10 @@ class Screen:
         """
         font, lines = self._font, [plain(line) for line in lines]
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):  # so that all of it fits
-            font = self._sized(pixels)
-            rows = [row for line in lines for row in _wrapped(font, line, room.width - 3 * MARGIN)]
+            font = self._size_font(pixels)
+            rows = [
+                row for line in lines for row in _wrap_line(font, line, room.width - 3 * MARGIN)
+            ]
             if font.get_linesize() * len(rows) + MARGIN <= room.height:
                 break
         cells = [[font.render(cell, True, colour) for cell in row.split("\t")] for row in rows]
@@ -249,7 +251,7 @@ class Screen:
 
     def words(self, text: str, room: Rect) -> None:
         """Write one line into a room, in letters that fit."""
-        label = self._fitting(text, room.width - 2 * MARGIN)
+        label = self._fit_label(text, room.width - 2 * MARGIN)
         middle = room.y + (room.height - label.get_height()) // 2
         self._surface.blit(label, (room.x + MARGIN, middle))
 
@@ -267,7 +269,7 @@ class Screen:
         self._surface.blit(last, (room.x + room.width - last.get_width() - MARGIN, room.y))
 
     def _keycap(self, key: str, meaning: str) -> "pygame.Surface":
-        font = self._sized(max(SMALLEST_FONT, self._font_pixels() - 2))
+        font = self._size_font(max(SMALLEST_FONT, self._font_pixels() - 2))
         name, told = font.render(plain(key), True, TEXT), font.render(plain(meaning), True, TOLD)
         cap = pygame.Rect(0, 2, name.get_width() + MARGIN, self.line + 2)
         image = pygame.Surface((cap.width + told.get_width() + MARGIN // 2, self.line + MARGIN))
@@ -306,12 +308,12 @@ class Screen:
 
     @property
     def _font(self) -> pygame.font.Font:
-        return self._sized(self._font_pixels())
+        return self._size_font(self._font_pixels())
 
     def _font_pixels(self) -> int:
         return letter_pixels(self._surface.get_size())
 
-    def _sized(self, pixels: int) -> pygame.font.Font:
+    def _size_font(self, pixels: int) -> pygame.font.Font:
         if pixels not in self._fonts:
             self._fonts[pixels] = pygame.font.Font(str(asset("fonts", "DejaVuSans.ttf")), pixels)
         return self._fonts[pixels]
@@ -343,7 +345,7 @@ def plain(text: str) -> str:
     return found if len(found) <= MOST_LETTERS else f"{found[: MOST_LETTERS - 3]}..."
 
 
-def _wrapped(font: pygame.font.Font, line: str, width: int) -> list[str]:
+def _wrap_line(font: pygame.font.Font, line: str, width: int) -> list[str]:
     rows = [""]
     for word in line.split(" "):
         longer = f"{rows[-1]} {word}" if rows[-1] else word

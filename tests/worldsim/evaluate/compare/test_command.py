@@ -9,7 +9,7 @@ from tests.support.commands import refused
 from worldsim.cli import main as cli
 from worldsim.data.store import EpisodeStore
 from worldsim.evaluate.compare import command, figures
-from worldsim.evaluate.compare.contestants import Contestant, named_apart, parse_contestant
+from worldsim.evaluate.compare.contestants import Contestant, number_names, parse_contestant
 from worldsim.types import Episode, EpisodeMeta
 
 
@@ -96,7 +96,7 @@ def test_what_cannot_be_compared_gets_one_sentence(tiny_world, make_fake_world, 
 def test_contestants_are_read_and_named_apart():
     one = parse_contestant("runs/a@steps=2,context_noise=0.3")
     assert one == Contestant("runs/a@steps=2,context_noise=0.3", "runs/a", 2, 0.3)
-    assert [c.name for c in named_apart([Contestant("a", "a")] * 2)] == ["a (1)", "a (2)"]
+    assert [c.name for c in number_names([Contestant("a", "a")] * 2)] == ["a (1)", "a (2)"]
 
 
 def test_differences_are_paired_and_sure_ones_marked():

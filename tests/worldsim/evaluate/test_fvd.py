@@ -48,7 +48,7 @@ def test_other_files_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"there is no file.*StyleGAN-V"):
         Detector(tmp_path / "none.pt")
     (tmp_path / "page.pt").write_text("<html>")
-    with pytest.raises(ValueError, match="no detector for FVD"):
+    with pytest.raises(ValueError, match="not a detector for FVD"):
         Detector(tmp_path / "page.pt")
     narrow = write_detector(tmp_path / "narrow.pt", features=10)
     with pytest.raises(ValueError, match=r"features must be \[1, 400\].*got \[1, 10\]"):

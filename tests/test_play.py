@@ -18,6 +18,7 @@ from worldsim.runtime.cli import replay
 from worldsim.runtime.recording.recording import META, all_recordings, read_recording
 
 ZOOM = 8
+TINY_ZOOM = 24  # of pictures so small that text would take most of them
 
 
 @pytest.fixture
@@ -29,11 +30,11 @@ def player(display, tmp_path, monkeypatch):
     monkeypatch.setenv("DISPLAY", display)
     started = []
 
-    def start(*arguments, program=None):
+    def start(*arguments, program=None, zoom=ZOOM):
         folder = tmp_path / "recordings"
         kept = ["--record", folder, "--saves", tmp_path / "saves"]
         program = program or ["play.py", "--seed", "3", "--no-hud", *kept]
-        started.append(Program(*program, *arguments, zoom=ZOOM))
+        started.append(Program(*program, *arguments, zoom=zoom))
         started[-1].folder = folder
         return started[-1]
 
@@ -84,7 +85,7 @@ def still(playing):
 
 
 def test_playing_a_dream_in_a_window(player, tiny_world, capsys):
-    playing = player("--world", tiny_world, "--spawn", "1", "--steps", "2")
+    playing = player("--world", tiny_world, "--spawn", "1", "--steps", "2", zoom=TINY_ZOOM)
     context = np.load(sorted((tiny_world / "spawns").glob("*.npz"))[1])["frames"]
     until(lambda: is_one_of(playing.small(), context[-1:]))
     until(lambda: recorded_bytes(playing.folder) > 0)
@@ -123,8 +124,7 @@ def test_a_recording_is_shown_in_the_same_window(player, tiny_world, tmp_path):
     assert done.returncode == 0, done.stderr
     (folder,) = all_recordings(tmp_path / "recordings")
     frames = read_recording(folder).episode.frames
-    replaying = player(folder, program=["-m", "worldsim", "replay"])
-    replaying.keys("h")  # the figures would hide so small a picture
+    replaying = player(folder, program=["-m", "worldsim", "replay"], zoom=TINY_ZOOM)
     until(lambda: is_one_of(replaying.small(), frames[-1:]))
     replaying.down("BackSpace")
     until(lambda: is_one_of(replaying.small(), frames[:1]))

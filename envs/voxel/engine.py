@@ -19,7 +19,7 @@ import numpy as np
 from envs.engine import EngineEnv
 from envs.voxel.pool import borrow, give_back
 from envs.voxel.process import Engine
-from envs.voxel.server_dir import BIOMES, VIEW
+from envs.voxel.server_dir import BIOMES, FIELD_OF_VIEW, VIEW
 from envs.voxel.walker import PublishedWalker, Walker, draw_kind, make_walker
 
 FPS = 20
@@ -65,6 +65,7 @@ class VoxelEnv(EngineEnv[VoxelState]):
     metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": FPS}
     noun, state_type = "the land of blocks", VoxelState
     far = float(VIEW)
+    field_of_view = float(FIELD_OF_VIEW)
     published_walker = PublishedWalker.kind
 
     def __init__(

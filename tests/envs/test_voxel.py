@@ -31,9 +31,11 @@ from envs.voxel.walker import (
     draw_kind,
     make_walker,
 )
+from models.memory.visibility import VisibilityJudge
 from worldsim.actions import load_actions
 from worldsim.data.collect import main as collect
 from worldsim.data.store import EpisodeStore
+from worldsim.evaluate.masked import masked_psnr
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND, FORWARD, LEFT, RIGHT = range(4)
@@ -462,3 +464,22 @@ def test_episodes_get_both_walkers_and_some_rest():
     assert kinds == [draw_kind(np.random.default_rng(seed)) for seed in range(60)]
     resting = Wanderer(ACTIONS, np.random.default_rng(0), rests=True)
     assert set(played(resting, 2000)[0]) == {STAND, FORWARD, LEFT, RIGHT}
+
+
+def test_what_is_seen_is_judged_by_its_own_depth_and_angle(engine):
+    """After a turn the overlap of two pictures agrees where the first one's depth puts it."""
+    env = VoxelEnv(size=64, depth=True)
+    try:
+        frame, info = env.reset(seed=5)
+        turned, _, _, _, later = env.step(2)
+        poses = [np.array([*one["pose"], one["height"]]) for one in (info, later)]
+        assert poses[0][2] != poses[1][2]
+        view = (env.field_of_view, env.far)
+        judge = VisibilityJudge(
+            frame[None, None], info["depth"][None, None], poses[0][None, None], view
+        )
+        seen = judge.view(poses[1][None], later["depth"][None], [0])
+    finally:
+        env.close()
+    assert seen.seen[0].mean() > 0.6
+    assert masked_psnr(seen.warped[0], turned, seen.seen[0]) > 22

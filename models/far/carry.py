@@ -10,10 +10,11 @@ from torch import Tensor
 from models.far.config import FARConfig
 from models.far.kv_cache import MultiLevelKVCache
 from models.far.latent_bank import LatentBank
+from models.nn.grouped_carry import GroupedCarry
 
 
 @dataclass
-class FARCarry:
+class FARCarry(GroupedCarry):
     """Memory of B dreams.
 
     cache: keys and values of context frames; bank: frames by where they were seen; frame `[B]`:
@@ -35,32 +36,12 @@ class FARCarry:
     PLAIN = ("frame", "poses", "motions", "late_latents", "late_poses", "late_conditions")
     GROUPS = ("cache", "bank")
 
-    def map(self, function) -> "FARCarry":
-        """A new carry of `function(tensor, batch dimension)` of every tensor."""
-        plain = {name: function(getattr(self, name), 0) for name in self.PLAIN}
-        return FARCarry(self.cache.map(function), self.bank.map(function), **plain)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by a name that tells where it belongs."""
-        found = {name: getattr(self, name) for name in self.PLAIN}
-        for group in self.GROUPS:
-            parts = getattr(self, group).tensors()
-            found |= {f"{group}.{name}": tensor for name, tensor in parts.items()}
-        return found
-
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], cfg: FARConfig) -> "FARCarry":
         """Inverse of tensors."""
-        cache, bank = (
-            {
-                name.removeprefix(f"{group}."): tensor
-                for name, tensor in tensors.items()
-                if name.startswith(f"{group}.")
-            }
-            for group in cls.GROUPS
-        )
-        plain = {name: tensors[name] for name in cls.PLAIN}
-        return cls(MultiLevelKVCache(**cache, cfg=cfg), LatentBank(**bank), **plain)
+        groups, plain = cls.split_tensors(tensors)
+        cache = MultiLevelKVCache(**groups["cache"], cfg=cfg)
+        return cls(cache, LatentBank(**groups["bank"]), **plain)
 
     @classmethod
     def empty(

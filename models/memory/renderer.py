@@ -31,10 +31,10 @@ DOUBTFUL = 10.0  # cost that puts doubtful look-ups behind all others
 
 class MemoryView(NamedTuple):
     """A view of memory: rgb float `[B,3,H,W]` in -1..1 (0 where nothing is known); mask bool
-    `[B,H,W]` seen;
-    inverse_depth `[B,n,n]`, 0 where nothing is known; first_hand bool `[B,H,W]`, the pixels that a
-    frame made here would be the first, or the much nearer, to show; doubtful bool `[B,H,W]`, pixels
-    that are not seen and have a colour that may be theirs.
+    `[B,H,W]`, the pixels that are seen; inverse_depth `[B,n,n]`, 0 where nothing is known;
+    first_hand bool `[B,H,W]`, the pixels that a frame made here would be the first, or the much
+    nearer, to show; doubtful bool `[B,H,W]`, pixels that are not seen and have a colour that may be
+    theirs.
     """
 
     rgb: Tensor
@@ -49,9 +49,14 @@ class MemoryView(NamedTuple):
         return self.mask.float().mean(dim=(1, 2))
 
     @property
+    def known(self) -> Tensor:
+        """The pixels of which memory has a colour, doubtful or not, bool `[B,H,W]`."""
+        return self.mask | self.doubtful
+
+    @property
     def known_share(self) -> Tensor:
-        """Share of the view of which memory has a colour, doubtful or not, `[B]`."""
-        return (self.mask | self.doubtful).float().mean(dim=(1, 2))
+        """Share of the view of which memory has a colour, `[B]`."""
+        return self.known.float().mean(dim=(1, 2))
 
     @property
     def known_depth(self) -> Tensor:
@@ -78,7 +83,7 @@ def render(sources: FrameBank, target: Tensor, field_of_view: float, far: float)
     size = sources.rgba.shape[2]
     dense, inside = upsample(inverse, known, size, nearness)
     points = unproject(1 / dense, target, field_of_view)
-    safe = shifts(sources, depth, target, field_of_view) <= MOST_SHIFT
+    safe = measure_shifts(sources, depth, target, field_of_view) <= MOST_SHIFT
     surfaces = Surfaces(points, 1 / dense, inside)
     found = look_up(sources, depth, safe, surfaces, field_of_view, far)
     rgb, mask, doubtful, at_source = close_pixel_holes(*gather_pixels(sources, found))
@@ -86,7 +91,9 @@ def render(sources: FrameBank, target: Tensor, field_of_view: float, far: float)
     return MemoryView(rgb, mask, inverse, first_hand, doubtful)
 
 
-def shifts(sources: FrameBank, depth: Tensor, target: Tensor, field_of_view: float) -> Tensor:
+def measure_shifts(
+    sources: FrameBank, depth: Tensor, target: Tensor, field_of_view: float
+) -> Tensor:
     """By how many pixels of the view the uncertain depth of each place may move it, `[B,S,n,n]`.
 
     Inverse depth is linear on a plane, so its second difference is 0 there and the step between two

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from models.memory.frame_bank import FrameBank
+from models.nn.grouped_carry import GroupedCarry
 from models.spatial.context_cache import ContextCache
 
 
 @dataclass
-class SpatialCarry:
+class SpatialCarry(GroupedCarry):
     """Memory of B dreams.
 
     bank: frames with depth; cache: keys and values of context frames; frame int64 `[B]` number of
@@ -31,31 +32,10 @@ class SpatialCarry:
     PLAIN = ("frame", "pose", "newest", "seen", "latents", "inverse_depth")
     GROUPS = ("bank", "cache")
 
-    def map(self, function) -> "SpatialCarry":
-        """A new carry of `function(tensor, batch dimension)` of every tensor."""
-        plain = {name: function(getattr(self, name), 0) for name in self.PLAIN}
-        return SpatialCarry(bank=self.bank.map(function), cache=self.cache.map(function), **plain)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by a name that tells where it belongs."""
-        found = {name: getattr(self, name) for name in self.PLAIN}
-        for group in self.GROUPS:
-            parts = getattr(self, group).tensors()
-            found |= {f"{group}.{name}": tensor for name, tensor in parts.items()}
-        return found
-
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> "SpatialCarry":
         """Inverse of tensors."""
-        groups = {
-            group: {
-                name.removeprefix(f"{group}."): tensor
-                for name, tensor in tensors.items()
-                if name.startswith(f"{group}.")
-            }
-            for group in cls.GROUPS
-        }
-        plain = {name: tensors[name] for name in cls.PLAIN}
+        groups, plain = cls.split_tensors(tensors)
         return cls(FrameBank(**groups["bank"]), ContextCache(**groups["cache"]), **plain)
 
     @property

@@ -40,7 +40,7 @@ def encode_view(codec: PictureCodec, view: MemoryView) -> ViewFeatures:
     share = F.avg_pool2d(seen, side)
     mean = F.avg_pool2d(view.rgb * seen, side) / share.clamp(min=1e-3)
     spread = mean.repeat_interleave(side, 2).repeat_interleave(side, 3)
-    known = (view.mask | view.doubtful).unsqueeze(1)
+    known = view.known.unsqueeze(1)
     pictures = torch.where(known, view.rgb, spread)
     in_training = torch.is_grad_enabled()  # which needs no rows that don't mind company
     encode = codec.encode_pictures

@@ -115,7 +115,7 @@ class SpatialLoss:
         old = self._old(len(view.rgb))
         pictures = self.codec.linear_decode(old) - self.codec.linear_decode(torch.zeros_like(old))
         chosen = self._chance(self.cfg.residuals, len(old)).view(-1, 1, 1, 1)
-        rgb = view.rgb + pictures * chosen * (view.mask | view.doubtful).unsqueeze(1)
+        rgb = view.rgb + pictures * chosen * view.known.unsqueeze(1)
         return view._replace(rgb=rgb)
 
     def _add_old(self, latents: Tensor) -> Tensor:

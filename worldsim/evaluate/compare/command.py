@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from worldsim.evaluate.protocol import Protocol
     from worldsim.world.model import WorldModel
 
-RUN = "run.json"
 SHEET_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 100, 156)
 
 
@@ -147,8 +146,7 @@ class Comparison:
         Raises:
             ValueError: it is of another comparison.
         """
-        from worldsim.atomic import atomic_write
-        from worldsim.reading import read_json, short_path
+        from worldsim.evaluate.run_record import keep_record
 
         ours: dict[str, Any] = {
             "contestants": [dataclasses.asdict(one) for one in self.contestants],
@@ -157,18 +155,7 @@ class Comparison:
             "data": str(self.data) if self.data else None,
             "lpips": self.perceptual is not None,
         }
-        path = self.folder / RUN
-        if not path.is_file():
-            text = json.dumps(ours, indent=1)
-            atomic_write(path, lambda scratch: scratch.write_text(text))
-            return
-        theirs = read_json(path, "record of a run", "delete its folder")
-        if theirs != ours:
-            other = [name for name in ours if theirs.get(name) != ours[name]]
-            raise ValueError(
-                f"{short_path(self.folder)} holds a comparison with other {', '.join(other)}: give "
-                f"another --out, or delete it"
-            )
+        keep_record(self.folder, ours, "a comparison with other")
 
     # ---- dreaming ----
 

@@ -10,7 +10,6 @@ stopped.
 import argparse
 import dataclasses
 import functools
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 LAYOUTS = ("dmlab", "minecraft", "ucf101", "bair")
 OF_ACTIONS = {"dmlab": "dmlab", "dmlab-published": "dmlab", "minecraft": "minecraft"}
 OF_ACTIONS |= {"voxel": "minecraft", "watch": "ucf101"}
-RUN, PATIENCE = "run.json", 2.0
+PATIENCE = 2.0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,22 +130,10 @@ def _check_folder(run: "Run", world: "WorldModel", clips: Sequence[Any]) -> None
     Raises:
         ValueError: it holds units of something else.
     """
-    from worldsim.atomic import atomic_write
     from worldsim.evaluate.published.units import identity
-    from worldsim.reading import read_json, short_path
+    from worldsim.evaluate.run_record import keep_record
 
-    path, ours = run.folder / RUN, identity(run, world.hash, clips)
-    if path.is_file():
-        theirs = read_json(path, "record of a run", "delete its folder")
-        if theirs != ours:
-            other = [name for name in ours if theirs.get(name) != ours[name]]
-            raise ValueError(
-                f"{short_path(run.folder)} holds a run with another {', '.join(other)}: give "
-                f"another --out, or delete it"
-            )
-        return
-    text = json.dumps(ours, indent=1)
-    atomic_write(path, lambda scratch: scratch.write_text(text))
+    keep_record(run.folder, identity(run, world.hash, clips), "a run with another")
 
 
 class Units:

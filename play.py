@@ -1,6 +1,7 @@
 """Open a window on a world and play it.
 
-    python play.py                        the bundled dream of a maze
+    python play.py                        choose a world and a start by their pictures
+    python play.py --world dmlab          the bundled dream of a maze
     python play.py --env Maze-v0          the engine it was learnt from, in the same window
     python play.py --env Voxel-v0         a land of blocks
     python play.py --headless 100         no window: make 100 frames, print how fast
@@ -32,7 +33,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "--seed", type=natural, metavar="N", help="of the first start; drawn and shown if not given"
     )
     add(
+        "--start",
         "--spawn",
+        dest="spawn",
         type=spawn,
         metavar="INDEX_OR_FILE",
         help="where to start: one of the world's contexts, or a picture, a clip, an episode",
@@ -104,6 +107,8 @@ def main(argv: list[str] | None = None) -> int:
     from worldsim.import_check import check_names
 
     check_names()
+    if wants_choice(options) and not choose_start(options):
+        return 0
     session = build(options)
     recorder = session.recorder
     if recorder.on:
@@ -126,6 +131,32 @@ def main(argv: list[str] | None = None) -> int:
         print(recorder.trouble, file=sys.stderr)
         return 1
     return SIGNALLED + session.command_queue.signal if session.command_queue.signal else 0
+
+
+def wants_choice(options: argparse.Namespace) -> bool:
+    """Whether the window opens on a choice of starts: nothing says where to begin."""
+    said = (options.world, options.env, options.spawn, options.seed, options.headless)
+    return all(option is None for option in said)
+
+
+def choose_start(options: argparse.Namespace) -> bool:
+    """Let the player choose a world and a start, into the options; False when none was chosen."""
+    from worldsim.runtime.core.user_folder import read_last_start, write_last_start
+    from worldsim.runtime.window.start_choice import StartChoice
+    from worldsim.world.starts import list_worlds
+
+    worlds = list_worlds(Path())
+    if not worlds:
+        return True  # the loader says what is missing
+    last = read_last_start()
+    choice = StartChoice(worlds, last, zoom=options.zoom, fullscreen=options.fullscreen)
+    chosen = choice.run()
+    if chosen is None:
+        return False
+    options.world, options.spawn = chosen
+    options.fullscreen = choice.fullscreen
+    write_last_start(*chosen)
+    return True
 
 
 def build(options: argparse.Namespace):

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,10 @@ from worldsim.actions import load_actions
 
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+# A player's own settings change no test, and no test changes them.
+os.environ["WORLDSIM_CONFIG"] = os.path.join(
+    tempfile.gettempdir(), f"worldsim-config-{os.getpid()}"
+)
 # The machine may be busy: no example fails for being slow, and CI tries the same ones every time.
 settings.register_profile("worldsim", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("worldsim")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from models.build.starts import SPAWN_FRAMES, rank_starts
 from models.codec.patch_autoencoder import PatchAutoencoder
 from models.far.dynamics import FARDynamics
 from models.far.network import FARNetwork
@@ -25,7 +26,7 @@ from worldsim.world.model import WorldModel
 from worldsim.world.protocols import Parts
 
 SPAWNS = 8
-SPAWN_FRAMES = 65
+MOST_CANDIDATES = 64  # walks that are looked at for starts
 
 
 def in_memory(
@@ -59,8 +60,8 @@ def export_world(
 
 
 def write_spawns(store: EpisodeStore, folder: Path) -> None:
-    """The first frames of held-out episodes, walked by the goal-directed walker where that is
-    known.
+    """The first frames of held-out episodes, those with the best views (starts.py) of walkers that
+    go somewhere.
     """
     write_heads(_choose_walks(store), folder)
 
@@ -71,15 +72,17 @@ def write_heads(episodes: Iterable[Episode], folder: Path) -> None:
     for number, episode in enumerate(episodes):
         name = f"spawn{number}"
         if name not in spawns:
-            spawns.append(_head(episode, SPAWN_FRAMES), name)
+            spawns.append(head_of(episode, SPAWN_FRAMES), name)
 
 
 def _choose_walks(store: EpisodeStore) -> list[Episode]:
     chosen = [i for i in range(len(store)) if store.meta(i).extra.get("walker") != "random"]
-    return [store[i] for i in chosen[:SPAWNS]]
+    walks = [head_of(store[i], SPAWN_FRAMES) for i in chosen[:MOST_CANDIDATES]]
+    return [walks[i] for i in rank_starts(walks)[:SPAWNS]]
 
 
-def _head(episode: Episode, frames: int) -> Episode:
+def head_of(episode: Episode, frames: int) -> Episode:
+    """The first frames of an episode."""
     by_frame, by_action = ("frames", "poses", "depths", "heights"), ("actions", "rewards")
     lengths = dict.fromkeys(by_frame, frames) | dict.fromkeys(by_action, frames - 1)
     parts = {name: getattr(episode, name) for name in lengths}

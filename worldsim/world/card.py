@@ -1,8 +1,8 @@
 """What a world says of itself: its card, and the starts that come with it. Knows no network."""
 
 import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ BUILDERS = {
 FORMAT = 1
 FPS = (0.1, 1000.0)
 MOST_BYTES, MOST_TEXT, MOST_NESTED, MOST_ITEMS = 4 << 20, 500, 8, 1000
+MOST_START_NAME = 60  # letters
 MOST_SIZE, MOST_LAYERS = 2**16, 256
 LAYERS = ("layers", "blocks", "depth")
 EVERYTHING = ("window", "memory", "parameters")  # may say "all", which is 2**31
@@ -41,7 +42,7 @@ class Spawn(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class WorldCard:
     """What a world is. `fps` frames a second; `steps` sampler steps a frame unless told otherwise;
-    `builder` a key of BUILDERS.
+    `builder` a key of BUILDERS; `starts` names of starts by their files, without `.npz`.
     """
 
     name: str
@@ -57,6 +58,7 @@ class WorldCard:
     training: dict[str, Any]
     figures: dict[str, Any]
     format: int = FORMAT
+    starts: dict[str, str] = field(default_factory=dict)
 
 
 def read_card(path: Path) -> WorldCard:
@@ -103,6 +105,15 @@ def _check_card(card: WorldCard) -> None:
         if not isinstance(getattr(card, name), dict):
             raise ValueError(f"{name} must be named values, got {getattr(card, name)!r:.40}")
     check_sizes(card.settings)
+    if not isinstance(card.starts, dict) or len(card.starts) > MOST_ITEMS:
+        raise ValueError(f"starts must be names by file, got {card.starts!r:.40}")
+    for stem, name in card.starts.items():
+        check_text(name, f"starts.{stem!s:.40}", MOST_START_NAME)
+
+
+def start_names(card: WorldCard, paths: Sequence[Path]) -> list[str]:
+    """What starts are called: as the card says, otherwise by their place, from "Start 1"."""
+    return [card.starts.get(path.stem, f"Start {n}") for n, path in enumerate(paths, 1)]
 
 
 def check_sizes(settings: Any, name: str = "settings", depth: int = 0) -> None:
@@ -124,12 +135,12 @@ def check_sizes(settings: Any, name: str = "settings", depth: int = 0) -> None:
         check_sizes(value, f"{name}.{key!s:.40}", depth + 1)
 
 
-def read_spawn(path: Path) -> Spawn:
-    """Read a start from an episode's file."""
+def read_spawn(path: Path, name: str) -> Spawn:
+    """Read a start, which is called `name`, from an episode's file."""
     from worldsim.data.store import read_episode
 
     episode: Episode = read_episode(path)
     meta = episode.meta
     known = meta.seed is not None and meta.world is None
     origin = {"engine": meta.source, "engine_seed": meta.seed} if known else None
-    return Spawn(np.asarray(episode.frames), np.asarray(episode.actions), path.stem, origin)
+    return Spawn(np.asarray(episode.frames), np.asarray(episode.actions), name, origin)

@@ -24,7 +24,7 @@ from worldsim.reading import reading
 from worldsim.types import NULL_ACTION
 from worldsim.world.allocation import CALLS_A_TENSOR, GROWTH, SLACK, limit_allocation
 from worldsim.world.batch_invariant import decode_rows, make_batch_invariant, row_by_row
-from worldsim.world.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn
+from worldsim.world.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn, start_names
 from worldsim.world.checkpoint import (
     CARD,
     SPAWNS,
@@ -63,7 +63,9 @@ class WorldModel:
     def spawns(self) -> list[Spawn]:
         """The starts that came with the world."""
         if self._spawns is None:
-            self._spawns = [read_spawn(path) for path in self._spawn_paths]
+            names = start_names(self.card, self._spawn_paths)
+            named = zip(self._spawn_paths, names, strict=True)
+            self._spawns = [read_spawn(path, name) for path, name in named]
         return self._spawns
 
     @property

@@ -5,9 +5,7 @@ runs. Where SDL knows a gamepad, its letters and directions are those that are p
 another joystick's buttons are counted. Knows pygame's events and no window.
 """
 
-from pygame._sdl2 import controller  # after it, for what it sets before pygame is loaded
-
-from worldsim.runtime.window.screen import pygame
+from worldsim.runtime.window.screen import controller, pygame
 
 BUTTONS = {
     pygame.CONTROLLER_BUTTON_A: "pad a",

@@ -20,8 +20,10 @@ os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
 # Windows would enlarge a window by itself, and blur it.
 os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")
 import pygame
+from pygame._sdl2 import controller  # gamepad.py takes it from here, after what is set above
 from pygame._sdl2.video import Window
 
+__all__ = ["NoDisplay", "Screen", "controller", "pygame"]
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 INVISIBLE = ("dummy", "offscreen")
 WINDOW_PIXELS = 640  # the default zoom makes the window about this large, larger on a fine screen
@@ -32,6 +34,7 @@ GRID = (110, 110, 110)
 FOOT, CAP, TOLD = (24, 24, 28), (60, 60, 68), (200, 200, 205)
 CURVE_RANGE = (5.0, 35.0)  # dB
 SMALLEST_FONT, LARGEST_FONT, MARGIN = 12, 60, 8
+MARKED = 3  # pixels of a frame around what is marked
 MOST_LETTERS = 1000  # of a line; SDL refuses pictures that are too wide
 FONT_SHARE = 42  # letters are this part of the window, so that they can be read on any screen
 
@@ -131,6 +134,23 @@ class Screen:
             if pane.marked:
                 pygame.draw.rect(self._surface, MARK, shown, 2)
             self._label(pane.label, shown)
+
+    def thumbnail(
+        self, frame: np.ndarray | None, name: str, cell: Rect, marked: bool = False
+    ) -> None:
+        """Draw a frame that fills a cell, its name in a line below where all of it fits; marked,
+        with a frame around.
+        """
+        if frame is None:
+            self._missing(cell)
+        else:
+            self._place(frame, cell, whole=False)
+        if marked:
+            around = pygame.Rect(cell).inflate(2 * MARKED, 2 * MARKED)
+            pygame.draw.rect(self._surface, MARK, around, MARKED)
+        if self._size_font(SMALLEST_FONT).size(plain(name))[0] <= cell.width:
+            label = self._fit_label(name, cell.width)
+            self._surface.blit(label, (cell.x, cell.y + cell.height + MARKED))
 
     def strip(self, strip: Strip, room: Rect) -> int:
         """Draw thumbnails along a room's lower edge, heat above them; the pixels they take."""

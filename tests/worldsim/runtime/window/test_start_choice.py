@@ -1,0 +1,85 @@
+"""The first screen, on a display with nobody in front of it."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from tests.support.players import screenshot, tool, until, windows_of
+from worldsim.world.starts import WorldStarts
+
+MARK = (86, 180, 233)
+
+
+@pytest.fixture
+def worlds(tiny_world):
+    paths = tuple(sorted((tiny_world / "spawns").glob("*.npz")))
+    one = WorldStarts(world="a", title="One", fps=7.5, names=("x", "y", "z"), paths=paths)
+    return [one, WorldStarts(world="b", title="Two", fps=7.5, names=("p",), paths=paths[:1])]
+
+
+def choose(worlds, display, monkeypatch, test, last=None):
+    """What the player chose; `test` is given the window's number, on another thread."""
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+    from worldsim.runtime.window import start_choice
+
+    screen, failures = start_choice.StartChoice(worlds, last), []
+
+    def drive():
+        try:
+            window = until(lambda: windows_of(os.getpid()))[-1]
+            tool("xdotool", "windowfocus", "--sync", window)
+            test(window)
+        except BaseException as failure:
+            failures.append(failure)
+            start_choice.pygame.event.post(start_choice.pygame.event.Event(256))
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    chosen = screen.run()
+    thread.join()
+    start_choice.pygame.display.quit()
+    assert not failures, failures
+    return chosen
+
+
+def test_enter_plays_the_last_one_at_once(worlds, display, monkeypatch):
+    def play(window):
+        tool("xdotool", "key", "Return")
+
+    assert choose(worlds, display, monkeypatch, play, last=("a", 2)) == ("a", 2)
+
+
+def test_arrows_and_letters_choose(worlds, display, monkeypatch):
+    def play(window):
+        tool("xdotool", "key", "Right", "d", "Left", "Down")
+        tool("xdotool", "key", "Return")
+
+    assert choose(worlds, display, monkeypatch, play, last=("gone", 1)) == ("b", 0)
+
+
+def test_escape_chooses_nothing_and_the_mark_is_seen(worlds, display, monkeypatch):
+    def play(window):
+        until(lambda: (screenshot(window)[0] == MARK).all(axis=2).sum() > 500)
+        before = np.argwhere((screenshot(window)[0] == MARK).all(axis=2)).mean(axis=0)
+        tool("xdotool", "key", "Right")
+        until(lambda: _right_of(window, before[1]))
+        tool("xdotool", "key", "Escape")
+
+    assert choose(worlds, display, monkeypatch, play) is None
+
+
+def _right_of(window, column):
+    marked = np.argwhere((screenshot(window)[0] == MARK).all(axis=2))
+    return len(marked) and marked.mean(axis=0)[1] > column + 50
+
+
+def test_a_loop_holds_its_last_frame(display):
+    from worldsim.runtime.window.start_choice import frame_at
+
+    shown = [frame_at(at / 100, 10, 10.0) for at in range(180)]
+    assert shown[:100] == [n // 10 for n in range(100)]
+    assert set(shown[100:]) == {9}
+    assert frame_at(1.8, 10, 10.0) == 0

@@ -1,0 +1,188 @@
+"""The window's first screen: worlds and their starts as moving thumbnails, one to be played.
+
+Thumbnails are the last seconds of each start's context. They are read, and the library of networks
+is loaded, on a thread beside the screen, so that playing begins the sooner.
+"""
+
+import importlib
+import threading
+from typing import NamedTuple
+
+import numpy as np
+
+from worldsim.runtime.core.clock import Clock
+from worldsim.runtime.core.pane_layout import Rect
+from worldsim.runtime.core.start_layout import (
+    DIRECTIONS,
+    GAP,
+    StartLayout,
+    cell_at,
+    lay_out_starts,
+    step_to,
+)
+from worldsim.runtime.window.gamepad import Gamepads
+from worldsim.runtime.window.keyboard import Keyboard
+from worldsim.runtime.window.screen import Screen, pygame
+from worldsim.world.starts import WorldStarts, read_clip
+
+TITLE = "Where do you want to begin?"
+HINTS = (("Arrows", "choose"), ("Enter", "play"), ("F11", "whole screen"), ("Esc", "quit"))
+LETTERS = {"a": "left", "d": "right", "w": "up", "s": "down"}  # by their place
+PADS = {f"pad {name}": name for name in DIRECTIONS} | {"pad a": "return", "pad b": "escape"}
+PLAY, QUIT = ("return", "enter", "space"), ("escape",)
+HOLD_SECONDS = 0.8  # the last picture of a thumbnail, from where play begins, stays so long
+FRAME_SECONDS = 0.04
+WARM = ("worldsim.world.model",)  # takes seconds to import
+SIZE = (64, 64)
+
+
+class Chosen(NamedTuple):
+    """What was chosen: a world and the number of its start."""
+
+    world: str
+    start: int
+
+
+class StartChoice:
+    """The screen.
+
+    Args:
+        worlds: to choose from, at least one.
+        last: what was chosen last; marked at first where it is still there.
+        zoom: screen pixels a pixel of the window that follows; None for a comfortable size.
+        fullscreen: whether it takes the whole screen at first.
+        clock: where the time comes from.
+
+    Attributes:
+        fullscreen: whether it takes the whole screen.
+
+    Raises:
+        NoDisplay: there is no display.
+    """
+
+    def __init__(
+        self,
+        worlds: list[WorldStarts],
+        last: tuple[str, int] | None = None,
+        *,
+        zoom: int | None = None,
+        fullscreen: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        self._screen = Screen("worldsim", SIZE, zoom, footed=True)
+        self._worlds, self._clock = worlds, clock or Clock()
+        self.fullscreen = False
+        if fullscreen:
+            self._toggle_fullscreen()
+        self._starts = [(w, n) for w, one in enumerate(worlds) for n in range(len(one.paths))]
+        keys = [(worlds[w].world, n) for w, n in self._starts]
+        self._last = keys.index(last) if last in keys else None
+        self._at = self._last or 0
+        self._clips: list[np.ndarray | None] = [None] * len(self._starts)
+        self._keyboard, self._pads = Keyboard(), Gamepads()
+        self._done, self._picked = False, False
+        self._left = threading.Event()
+
+    def run(self) -> Chosen | None:
+        """Show it until a start is chosen; None when the player wants to leave."""
+        loader = threading.Thread(target=self._load, name="load thumbnails")
+        loader.start()
+        while not self._done:
+            for event in pygame.event.get():
+                self._listen(event)
+            self._draw()
+            self._clock.sleep(FRAME_SECONDS)
+        self._left.set()
+        self._draw()  # what follows takes a moment
+        if not self._picked:
+            self._screen.close()
+            return None
+        world, start = self._starts[self._at]
+        return Chosen(self._worlds[world].world, start)
+
+    def _load(self) -> None:
+        """Read the clips, the marked one's world first, then import what playing needs."""
+        order = sorted(range(len(self._starts)), key=lambda n: n != self._at)
+        for number in order:
+            if self._left.is_set():
+                return
+            world, start = self._starts[number]
+            self._clips[number] = read_clip(
+                self._worlds[world].paths[start], self._worlds[world].fps
+            )
+        for name in WARM:
+            importlib.import_module(name)
+
+    # ---- keys ----
+
+    def _listen(self, event: "pygame.event.Event") -> None:
+        if event.type == pygame.QUIT:
+            self._done = True
+        elif event.type == pygame.KEYDOWN:
+            letter, place = self._keyboard.name(event)
+            self._press(LETTERS.get(place, letter))
+        elif event.type == pygame.MOUSEMOTION:
+            self._point(event.pos)
+        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1 and self._point(event.pos):
+            self._press("return")
+        else:
+            for key, is_down in self._pads.keys(event):
+                if is_down:
+                    self._press(PADS.get(key, key))
+
+    def _press(self, key: str) -> None:
+        if key in DIRECTIONS:
+            self._at = step_to(self._lay_out().cells, self._at, key)
+        elif key in PLAY or key in QUIT:
+            self._done, self._picked = True, key in PLAY
+        elif key == "f11":
+            self._toggle_fullscreen()
+
+    def _point(self, position: tuple[int, int]) -> bool:
+        """Mark the thumbnail below the mouse; whether there is one."""
+        found = cell_at(self._lay_out().cells, *position)
+        self._at = self._at if found is None else found
+        return found is not None
+
+    def _toggle_fullscreen(self) -> None:
+        self._screen.fullscreen()
+        self.fullscreen = not self.fullscreen
+
+    # ---- pictures ----
+
+    def _lay_out(self) -> StartLayout:
+        room = self._screen.room()
+        inside = room.less(GAP, self._screen.line + 2 * GAP, GAP, self._screen.foot)
+        return lay_out_starts([len(one.paths) for one in self._worlds], inside, self._screen.line)
+
+    def _draw(self) -> None:
+        screen, room, layout = self._screen, self._screen.room(), self._lay_out()
+        screen.fill(room)
+        screen.words(TITLE, Rect(room.x, room.y + GAP // 2, room.width, screen.line + GAP))
+        for one, heading in zip(self._worlds, layout.headings, strict=True):
+            screen.words(one.title, heading)
+        for number, cell in enumerate(layout.cells):
+            self._draw_start(number, cell)
+        foot = room.less(top=room.height - screen.foot)
+        screen.keycaps(HINTS, foot.less(bottom=foot.height // 2))
+        screen.words(self._describe(), foot.less(top=foot.height // 2))
+        screen.flip()
+
+    def _draw_start(self, number: int, cell: Rect) -> None:
+        world, start = self._starts[number]
+        clip, fps = self._clips[number], self._worlds[world].fps
+        frame = None if clip is None else clip[frame_at(self._clock.now(), len(clip), fps)]
+        name = self._worlds[world].names[start]
+        self._screen.thumbnail(frame, name, cell, marked=number == self._at)
+
+    def _describe(self) -> str:
+        world, start = self._starts[self._at]
+        told = f"{self._worlds[world].title}: {self._worlds[world].names[start]}"
+        if self._picked:
+            return f"Opening {told} ..."
+        return f"{told}, as last time" if self._at == self._last else told
+
+
+def frame_at(now: float, count: int, fps: float) -> int:
+    """Which of `count` frames a loop shows at a time; the last one stays for HOLD_SECONDS."""
+    return min(int(now % (count / fps + HOLD_SECONDS) * fps), count - 1)

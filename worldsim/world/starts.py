@@ -1,0 +1,64 @@
+"""The starts that world folders carry, to be looked at before a network is loaded. Knows none."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from worldsim.paths import asset, asset_names
+from worldsim.world.card import read_card, start_names
+from worldsim.world.error import WorldError
+
+TRAINED = "runs/*/world"  # where trainings that were started here leave their worlds
+CLIP_SECONDS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldStarts:
+    """A world and its starts.
+
+    Attributes:
+        world: what `play.py --world` takes: the name of a bundled world, or a folder.
+        title: what a player calls it.
+        fps: frames a second.
+        names: of the starts.
+        paths: their files.
+    """
+
+    world: str
+    title: str
+    fps: float
+    names: tuple[str, ...]
+    paths: tuple[Path, ...]
+
+
+def list_worlds(here: Path) -> list[WorldStarts]:
+    """The bundled worlds, and those of trainings below `here`, that have starts; those whose card
+    cannot be read are left out.
+    """
+    trained = sorted(path for path in here.glob(TRAINED) if (path / "card.json").is_file())
+    folders = {name: asset("worlds", name) for name in asset_names("worlds")}
+    folders |= {str(path): path for path in trained}
+    found = (_read_starts(world, folder) for world, folder in folders.items())
+    return [one for one in found if one is not None and one.paths]
+
+
+def _read_starts(world: str, folder: Path) -> WorldStarts | None:
+    try:
+        card = read_card(folder / "card.json")
+    except (WorldError, OSError):
+        return None
+    paths = tuple(sorted((folder / "spawns").glob("[!.]*.npz")))
+    names = tuple(start_names(card, paths))
+    return WorldStarts(world=world, title=card.title, fps=card.fps, names=names, paths=paths)
+
+
+def read_clip(path: Path, fps: float) -> np.ndarray | None:
+    """The last seconds of a start's context, uint8 `[T,H,W,3]`; None where the file is damaged."""
+    from worldsim.data.store import read_episode
+
+    try:
+        frames = read_episode(path).frames
+    except (OSError, ValueError):
+        return None
+    return frames[-max(1, round(CLIP_SECONDS * fps)) :].copy()

@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
         recorder.check_folder()
     recorder.recover()
     try:
-        with session.command_queue.stopping_on_signals():
+        with session.command_queue.stop_on_signals():
             if options.headless is not None:
                 run_headless(session, options.headless)
             else:

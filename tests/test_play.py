@@ -15,7 +15,7 @@ import pytest
 import play
 from tests.support.players import ROOT, SECONDS, TOOLS, Program, recorded_bytes, tool, until
 from worldsim.runtime.cli import replay
-from worldsim.runtime.recording.recording import META, all_recordings, read_recording
+from worldsim.runtime.recording.recording import META, list_recordings, read_recording
 
 ZOOM = 8
 TINY_ZOOM = 24  # of pictures so small that text would take most of them
@@ -62,11 +62,11 @@ def test_playing_the_engine_in_a_window(player, capsys):
     until(lambda: (one := playing.small()) is not None and np.array_equal(one, still(playing)))
     paused = playing.small()
     playing.keys("v")
-    until(lambda: list(all_recordings(playing.folder)))
+    until(lambda: list(list_recordings(playing.folder)))
     playing.keys("Escape")
     out = playing.leave()
 
-    (folder,) = all_recordings(playing.folder)
+    (folder,) = list_recordings(playing.folder)
     assert f"recorded: {folder}" in out
     recording = read_recording(folder)
     assert set(recording.episode.actions) == {0, 3}
@@ -94,14 +94,14 @@ def test_playing_a_dream_in_a_window(player, tiny_world, capsys):
     playing.up("w")
     shot = playing.small()
     playing.down("BackSpace")
-    until(lambda: list(all_recordings(playing.folder)) or playing.up("BackSpace"))
+    until(lambda: list(list_recordings(playing.folder)) or playing.up("BackSpace"))
     playing.process.send_signal(signal.SIGTERM)
     playing.leave(status=143)  # 128 and SIGTERM's number
-    parts = [read_recording(folder) for folder in all_recordings(playing.folder)]
+    parts = [read_recording(folder) for folder in list_recordings(playing.folder)]
     assert any(is_one_of(shot, part.episode.frames) for part in parts)
     assert 2 in parts[0].episode.actions
     assert set(parts[0].steps) == {2}
-    for folder in all_recordings(playing.folder):
+    for folder in list_recordings(playing.folder):
         assert replay.main([str(folder), "--verify"]) == 0
 
 
@@ -113,7 +113,7 @@ def test_losing_the_display_loses_no_frame(player, tiny_world):
     _, error = playing.process.communicate(timeout=SECONDS)
     assert playing.process.returncode == 1
     assert error.splitlines()[-1] == "The display is gone. What was recorded is kept."
-    (folder,) = all_recordings(playing.folder)
+    (folder,) = list_recordings(playing.folder)
     assert list(playing.folder.glob("*.journal")) == []
     assert len(read_recording(folder).episode) > 5
     assert replay.main([str(folder), "--verify"]) == 0
@@ -122,7 +122,7 @@ def test_losing_the_display_loses_no_frame(player, tiny_world):
 def test_a_recording_is_shown_in_the_same_window(player, tiny_world, tmp_path):
     done = run("--world", tiny_world, "--headless", 8, "--record", tmp_path / "recordings")
     assert done.returncode == 0, done.stderr
-    (folder,) = all_recordings(tmp_path / "recordings")
+    (folder,) = list_recordings(tmp_path / "recordings")
     frames = read_recording(folder).episode.frames
     replaying = player(folder, program=["-m", "worldsim", "replay"], zoom=TINY_ZOOM)
     until(lambda: is_one_of(replaying.small(), frames[-1:]))
@@ -163,7 +163,7 @@ def test_headless_makes_frames_and_says_how_fast(tiny_world, tmp_path):
     assert done.returncode == 0, done.stderr
     line = r"20 frames, [\d.]+ fps, p50 [\d.]+ ms, p99 [\d.]+ ms\n"
     assert re.match(line, done.stdout)
-    (folder,) = all_recordings(tmp_path / "recordings")
+    (folder,) = list_recordings(tmp_path / "recordings")
     assert len(read_recording(folder).episode) == 20
 
 

@@ -46,12 +46,12 @@ def test_its_commands_exist(page):
 
 def test_the_options_of_its_collecting_are_real():
     """A renamed option must not leave the README behind."""
-    from worldsim.data.collect import _parser
+    from worldsim.data.collect import _build_parser
 
     collecting = [words for words in commands("README.md") if words[:2] == ["worldsim", "collect"]]
     assert collecting
     for words in collecting:
-        _parser().parse_args(words[2:])
+        _build_parser().parse_args(words[2:])
 
 
 def test_it_lists_every_key_of_the_window():

@@ -35,7 +35,7 @@ RENAMED = {
 REMOVED = {"geometry": {"painter": 0}}
 """Section -> setting that is gone -> the value that does what is done now."""
 
-RENAMED_INTENTS = {"fan": "action_preview", "ghost": "ground_truth"}
+RENAMED_INTENTS = {"fan": "action_preview", "ghost": "ground_truth", "take": "comparison"}
 """Name of an intent in a file of keys once -> its name now."""
 
 RENAMED_TENSORS = {f"bank_{name}": f"bank.{name}" for name in ("latents", "poses", "ids", "true")}

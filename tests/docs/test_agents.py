@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worldsim.runtime.cli.rollout_command import _parser
+from worldsim.runtime.cli.rollout_command import _build_parser
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "agents.md"
 
@@ -27,4 +27,4 @@ def test_its_rollouts_are_real():
     for line in block.splitlines():
         words = shlex.split(line)
         assert words[:2] == ["worldsim", "rollout"]
-        _parser().parse_args(words[2:])
+        _build_parser().parse_args(words[2:])

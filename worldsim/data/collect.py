@@ -213,7 +213,7 @@ def _make(plan: Plan) -> Any:
         raise ValueError(f"--env {plan.env}: {error}") from error
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="worldsim collect",
         description="Play an engine and store the episodes; goes on where it was stopped.",
@@ -233,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit status: 0 done, 2 bad arguments, 130 interrupted."""
-    parser = _parser()
+    parser = _build_parser()
     args = parser.parse_args(argv)
     if args.steps < 1 or args.workers < 1:
         parser.error("--steps and --workers must be >= 1.")

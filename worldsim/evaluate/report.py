@@ -35,7 +35,7 @@ SHEET_ROWS = 30
 SHEET_SIDE = 128  # pixels a side of a frame that is shown, about
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="worldsim evaluate",
         description="Measure a world against the engine it was learnt from, on unseen seeds.",
@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
         from worldsim.evaluate.published.command import main as measure_as_published
 
         return measure_as_published(given)
-    parser = _parser()
+    parser = _build_parser()
     args = parser.parse_args(given)
     if args.protocol:
         parser.error("--protocol is to be written out.")

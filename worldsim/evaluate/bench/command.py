@@ -38,7 +38,7 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="worldsim bench",
         description="Measure how fast a world runs here; the last line is JSON.",
@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     if LAYOUT in given:
         given.remove(LAYOUT)
         return importlib.import_module(LAYOUT_BENCH).main(given)
-    args = _parser().parse_args(given)
+    args = _build_parser().parse_args(given)
     from worldsim.types import STEPS
     from worldsim.world.model import load_world
 

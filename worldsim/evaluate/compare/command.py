@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SHEET_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 100, 156)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="worldsim compare",
         description="Measure worlds, settings or ways of running them on the same episodes.",
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         ValueError: worlds that cannot be compared, or an argument out of range.
     """
-    args = _parser().parse_args(argv)
+    args = _build_parser().parse_args(argv)
     contestants = number_names([parse_contestant(text) for text in args.worlds])
     if len(contestants) < 2:
         raise ValueError(f"worlds to compare must be >= 2, got {len(contestants)}")

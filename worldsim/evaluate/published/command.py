@@ -29,7 +29,7 @@ OF_ACTIONS |= {"voxel": "minecraft", "watch": "ucf101"}
 PATIENCE = 2.0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="worldsim evaluate", description="Measure a world by a published protocol."
     )
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         ValueError: an argument out of range, no such world, clips or weights.
     """
-    args = _parser().parse_args(argv)
+    args = _build_parser().parse_args(argv)
     for name in ("clips", "trajectories", "steps", "batch", "workers"):
         value = getattr(args, name)
         if value is not None and value < 1:

@@ -92,11 +92,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _find_recordings(folder: Path) -> tuple[Path, list[Path]]:
     """The recording that is meant, and all of them where a folder of recordings was given."""
-    from worldsim.runtime.recording.recording import META, all_recordings
+    from worldsim.runtime.recording.recording import META, list_recordings
 
     if not folder.is_dir() or (folder / META).is_file():
         return folder, []
-    found = list(all_recordings(folder))
+    found = list(list_recordings(folder))
     return (found[-1] if found else folder), found
 
 
@@ -111,7 +111,7 @@ def describe(recording: "Recording") -> str:
     )
 
 
-def first_difference(recording: "Recording", place: "PlayableEnv") -> int | None:
+def find_first_difference(recording: "Recording", place: "PlayableEnv") -> int | None:
     """Make a recording again in a place.
 
     Returns:
@@ -121,9 +121,9 @@ def first_difference(recording: "Recording", place: "PlayableEnv") -> int | None
         ValueError: it is another world.
     """
     from worldsim.runtime.core.moves import Moves
-    from worldsim.runtime.recording.recording import frame_hash
+    from worldsim.runtime.recording.recording import hash_frame
 
-    if not place.identity.same_world(recording.identity):
+    if not place.identity.is_same_world(recording.identity):
         raise ValueError(f"this was recorded in {recording.identity}, and not in {place.identity}.")
     frames, hashes = recording.episode.frames, recording.hashes
     frame = place.reset(recording.point.start).frame
@@ -132,7 +132,7 @@ def first_difference(recording: "Recording", place: "PlayableEnv") -> int | None
     for number, (kept, digest) in enumerate(zip(frames, hashes, strict=True)):
         if number:
             frame = place.step(recording.moves[number - 1]).frame
-        if not (frame == kept).all() or frame_hash(kept) != digest:
+        if not (frame == kept).all() or hash_frame(kept) != digest:
             return number
     return None
 
@@ -145,11 +145,11 @@ def _verify(recording: "Recording", options: argparse.Namespace) -> int:
     kwargs |= {
         name: getattr(options, name) for name in ("world", "device") if getattr(options, name)
     }
-    env = _environment(recording, options.env, kwargs)
+    env = _make_environment(recording, options.env, kwargs)
     if recording.threads and "torch" in sys.modules:  # sums depend on who adds what first
         sys.modules["torch"].set_num_threads(recording.threads)
     try:
-        different = first_difference(
+        different = find_first_difference(
             recording, PlayableEnv(env, identity.environment, identity.kwargs)
         )
     finally:
@@ -159,7 +159,7 @@ def _verify(recording: "Recording", options: argparse.Namespace) -> int:
     return 0 if different is None else 1
 
 
-def _environment(recording: "Recording", own: str | None, kwargs: dict) -> "gymnasium.Env":
+def _make_environment(recording: "Recording", own: str | None, kwargs: dict) -> "gymnasium.Env":
     """What it was recorded in. Only who sits here may choose another package's environment."""
     from worldsim.registration import make_named
 
@@ -198,5 +198,5 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
     seed = recording.point.start.seed
     session = Session(opening, Projector(recording_env), seed=seed, fps=options.fps, sinks=[window])
     session.comparisons = ComparisonPanel(recording, options.world, options.device)
-    with session.command_queue.stopping_on_signals():
+    with session.command_queue.stop_on_signals():
         window.run(session.run, Keys(opening, Latch(), session.command_queue))

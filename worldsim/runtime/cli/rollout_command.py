@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="worldsim rollout",
         description="Play episodes without a window and record them.",
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         ValueError, OSError, RuntimeError: as roll_out.
     """
-    parser = _parser()
+    parser = _build_parser()
     args = parser.parse_args(argv)
     if min(args.episodes, args.steps, args.workers) < 1 or args.seed < 0:
         parser.error("--episodes, --steps and --workers must be >= 1, --seed >= 0.")

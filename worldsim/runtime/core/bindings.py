@@ -53,7 +53,9 @@ class Bindings:
             ValueError: an action is not the world's, or a key means two things.
         """
         if unknown := [name for name in self.changed if name not in actions.names]:
-            raise ValueError(f"{self.source}: {_no('action', unknown[0], actions.names)}")
+            raise ValueError(
+                f"{self.source}: {_describe_unknown('action', unknown[0], actions.names)}"
+            )
         keys = {key: name for key, name in actions.keys.items() if name not in self.changed}
         taken = {key for found in self.changed.values() for key in found}
         taken |= {key for intent in self.intents for key in intent.keys}
@@ -90,11 +92,11 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
         raise ValueError(f"{path}: {bad[0]} must have names with their keys, one a line.")
     names = list(dict.fromkeys(intent.name for intent in (*INTENTS, *REPLAY_INTENTS)))
     intent_keys = upgrade_intents(path, table.get("intents") or {})
-    chosen = {name: _keys(path, name, keys) for name, keys in intent_keys.items()}
+    chosen = {name: _check_keys(path, name, keys) for name, keys in intent_keys.items()}
     if unknown := [name for name in chosen if name not in names]:
-        raise ValueError(f"{path}: {_no('intent', unknown[0], names)}")
+        raise ValueError(f"{path}: {_describe_unknown('intent', unknown[0], names)}")
     intents = tuple(
-        dataclasses.replace(intent, keys=_with_pads(intent, chosen)) for intent in intents
+        dataclasses.replace(intent, keys=_add_pads(intent, chosen)) for intent in intents
     )
     seen: dict[str, str] = {}
     for intent in intents:
@@ -106,7 +108,7 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
                 )
             seen[key] = intent.name
     given = (table.get("actions") or {}).items()
-    changed = {name: _keys(path, name, keys, action=True) for name, keys in given}
+    changed = {name: _check_keys(path, name, keys, action=True) for name, keys in given}
     return Bindings(intents=intents, changed=changed, source=str(path))
 
 
@@ -125,7 +127,7 @@ def upgrade_intents(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any
     return upgraded
 
 
-def _keys(path: str | Path, name: str, keys: Any, action: bool = False) -> tuple[str, ...]:
+def _check_keys(path: str | Path, name: str, keys: Any, action: bool = False) -> tuple[str, ...]:
     keys = [keys] if isinstance(keys, str | int) else keys
     if not isinstance(keys, list) or not keys or not all(isinstance(k, str | int) for k in keys):
         raise ValueError(f"{path}: {name} must have a list of keys, e.g. [w, up], got {keys!r}.")
@@ -144,7 +146,7 @@ def _keys(path: str | Path, name: str, keys: Any, action: bool = False) -> tuple
     return found
 
 
-def _with_pads(intent: Intent, chosen: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _add_pads(intent: Intent, chosen: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """An intent's keys; those on a gamepad stay, unless they were given away."""
     wanted = {key for keys in chosen.values() for key in keys}
     kept = tuple(key for key in intent.keys if key.startswith(PAD) and key not in wanted)
@@ -154,7 +156,7 @@ def _with_pads(intent: Intent, chosen: Mapping[str, tuple[str, ...]]) -> tuple[s
     return mine if any(key.startswith(PAD) for key in mine) else mine + kept
 
 
-def _no(kind: str, name: str, names: Any) -> str:
+def _describe_unknown(kind: str, name: str, names: Any) -> str:
     close = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.4)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}."
     return f"no {kind} {name!r}; {hint}"

@@ -117,7 +117,7 @@ class Keyboard(Controller):
                 action = actions.id(actions.keys[key])
                 held.pop(action, None)
                 held[action] = pressed_at
-        for one, other in opposites(actions):
+        for one, other in find_opposites(actions):
             if one in held and other in held:
                 del held[one], held[other]
         if not held:
@@ -130,7 +130,7 @@ class Keyboard(Controller):
         self.latch.forget_taps()
 
 
-def opposites(actions: ActionSet) -> list[tuple[int, int]]:
+def find_opposites(actions: ActionSet) -> list[tuple[int, int]]:
     """Pairs of action ids that undo each other."""
     known = [pair for pair in OPPOSITES if set(pair) <= set(actions.names)]
     pairs = {(actions.id(one), actions.id(other)) for one, other in known}

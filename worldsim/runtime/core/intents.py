@@ -1,7 +1,7 @@
 """The table of every key that is not an action of the world.
 
 One table serves the window, the session, the hints and the help overlay, so they cannot disagree.
-The world's own keys come from its ActionSet; `conflicts` is checked before a world is played.
+The world's own keys come from its ActionSet; `find_conflicts` is checked before a world is played.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from worldsim.actions import ActionSet
-from worldsim.runtime.core.key_press import DIGITS, US, Layout, collisions, print_key
+from worldsim.runtime.core.key_press import DIGITS, US, Layout, find_collisions, print_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ REPLAY_INTENTS = (
     Intent(name="faster", keys=("=", "ctrl+="), help="a faster pace"),
     Intent(name="same_start", keys=("u", "home"), help="from the beginning"),
     Intent(name="scrub", keys=SCRUBS, help="back, on; with Ctrl ten frames; to the end"),
-    Intent(name="take", keys=("tab", "g", "pad y"), help="beside it the truth, or dreamt again"),
+    Intent(name="comparison", keys=("tab", "g", "pad y"), help="beside it a rerun: truth or dream"),
     Intent(name="browse", keys=("b", "pad x"), help="the other recordings of this folder"),
     Intent(name="pick", keys=DIGITS, help="pick a recording where there are many"),
     *(i for i in INTENTS if i.name in ("hud", "fullscreen", "help")),
@@ -97,17 +97,17 @@ NOTHING_LACKS: Mapping[str, str] = MappingProxyType({})
 SHOWN = {"escape": "Esc", "return": "Enter", "page up": "PgUp", "page down": "PgDn"}
 
 
-def intent_of(key: str, intents: tuple[Intent, ...] = INTENTS) -> Intent | None:
+def find_intent(key: str, intents: tuple[Intent, ...] = INTENTS) -> Intent | None:
     """The intent a key asks for, or None."""
     return next((intent for intent in intents if key in intent.keys), None)
 
 
-def conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[str]:
+def find_conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[str]:
     """One sentence for each key that means two things; empty when the tables agree."""
     seen = {
         same: f"the action {action!r}"
         for key, action in actions.keys.items()
-        for same in collisions(key, action=True)
+        for same in find_collisions(key, action=True)
     }
     found = []
     for intent in intents:
@@ -115,7 +115,7 @@ def conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list
             meaning = f"the intent {intent.name!r}"
             if key in seen:
                 found.append(f"Key {key!r} means both {seen[key]} and {meaning}.")
-            seen |= dict.fromkeys(collisions(key, action=False), meaning)
+            seen |= dict.fromkeys(find_collisions(key, action=False), meaning)
     return found
 
 
@@ -134,7 +134,7 @@ def check_keys(
     Raises:
         ValueError: names every colliding key and what to change.
     """
-    found = conflicts(actions, intents)
+    found = find_conflicts(actions, intents)
     if found:
         raise ValueError(
             f"{' '.join(found)} Change assets/actions/{actions.name}.yaml, or {change}."
@@ -145,12 +145,12 @@ def hint(
     key: str, actions: ActionSet, layout: Layout = US, intents: tuple[Intent, ...] = INTENTS
 ) -> str:
     """What to tell a player who pressed a key that does nothing."""
-    rows = _action_rows(actions, _Printed(layout, actions, intents))
+    rows = _build_action_rows(actions, _Printed(layout, actions, intents))
     moves = "".join(f"{keys} {name}, " for keys, name in rows)
     return f"{format_key(key)} does nothing here: {moves}F1 shows all keys."
 
 
-def help_rows(
+def build_help_rows(
     actions: ActionSet,
     intents: tuple[Intent, ...] = INTENTS,
     pads: bool = False,
@@ -167,18 +167,18 @@ def help_rows(
         lacking: by the name of an intent that cannot be had here, what it needs.
     """
     names = _Printed(layout, actions, intents)
-    rows = _action_rows(actions, names, pads)
+    rows = _build_action_rows(actions, names, pads)
     told = {i.name: f"{i.help} ({lacking[i.name]})" for i in intents if i.name in lacking}
     return rows + [(format_keys(i, pads, names), told.get(i.name, i.help)) for i in intents]
 
 
-def key_hints(
+def build_key_hints(
     actions: ActionSet, intents: tuple[Intent, ...] = INTENTS, layout: Layout = US
 ) -> list[tuple[str, str]]:
     """What a player needs in the first minute: one (key, meaning) an action, then of HINTED."""
     names = _Printed(layout, actions, intents)
     known = {intent.name: intent for intent in intents}
-    moves = [(keys.split(" ")[0], name) for keys, name in _action_rows(actions, names)]
+    moves = [(keys.split(" ")[0], name) for keys, name in _build_action_rows(actions, names)]
     rest = [(name, format_keys(known[name], names=names)) for name in HINTED if name in known]
     return moves + [(keys.split(" ")[0], HINTED[name]) for name, keys in rest]
 
@@ -195,12 +195,12 @@ class _Printed:
         return [format_key(key) for key in found if key is not None]
 
 
-def _plain(keys: Iterable[str]) -> list[str]:
+def _format_plain(keys: Iterable[str]) -> list[str]:
     return [format_key(key) for key in keys]
 
 
 def format_keys(
-    intent: Intent, pads: bool = False, names: Callable[[Iterable[str]], list[str]] = _plain
+    intent: Intent, pads: bool = False, names: Callable[[Iterable[str]], list[str]] = _format_plain
 ) -> str:
     """An intent's keys as the help shows them; nine in a row as a range."""
     keys = _filter_keys(intent.keys, pads)
@@ -226,7 +226,7 @@ def format_key(key: str) -> str:
     return f"{modifier.capitalize()}{plus}{plain}"
 
 
-def _action_rows(
+def _build_action_rows(
     actions: ActionSet, names: Callable[[Iterable[str]], list[str]], pads: bool = False
 ) -> list[tuple[str, str]]:
     rows = []

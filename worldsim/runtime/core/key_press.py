@@ -96,7 +96,7 @@ def normalise_key(key: str, action: bool) -> str:
     return plain if action else key
 
 
-def collisions(key: str, action: bool) -> tuple[str, ...]:
+def find_collisions(key: str, action: bool) -> tuple[str, ...]:
     """The keys of other tables that would mean the same press."""
     if key.startswith(LETTER):
         return key, key.removeprefix(LETTER)

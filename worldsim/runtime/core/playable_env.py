@@ -53,9 +53,9 @@ class Identity:
     world: str | None = None
     world_hash: str | None = None
 
-    def same_world(self, other: "Identity") -> bool:
+    def is_same_world(self, other: "Identity") -> bool:
         """Whether frames of one can be made by the other."""
-        mine, theirs = self._essence(), other._essence()
+        mine, theirs = self._read_essence(), other._read_essence()
         return mine == theirs
 
     def as_json(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Identity:
             check_name(identity.world, "a world's name")
         return identity
 
-    def _essence(self) -> tuple:
+    def _read_essence(self) -> tuple:
         return (self.world_hash,) if self.world_hash else (self.environment, repr(self.kwargs))
 
     def __str__(self) -> str:
@@ -205,7 +205,7 @@ class PlayableEnv:
         count = len(self.spawns)
         if spawn is None and not count:
             return Start(seed=seed)
-        spawn = spawn_of(seed, count) if spawn is None else spawn
+        spawn = choose_spawn(seed, count) if spawn is None else spawn
         if not 0 <= spawn < count:
             there = f"has {count}, from 0 to {count - 1}" if count else "has no spawns"
             raise ValueError(f"there is no spawn {spawn}: {self.identity} {there}.")
@@ -284,6 +284,6 @@ class PlayableEnv:
         self.env.close()
 
 
-def spawn_of(seed: int, count: int) -> int:
+def choose_spawn(seed: int, count: int) -> int:
     """Which of `count` spawns a seed chooses."""
     return int(np.random.default_rng(seed).integers(count))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from worldsim.actions import ActionSet
-from worldsim.runtime.core.intents import INTENTS, NOTHING_LACKS, Intent, help_rows
+from worldsim.runtime.core.intents import INTENTS, NOTHING_LACKS, Intent, build_help_rows
 from worldsim.runtime.core.key_press import US, Layout
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.pane_layout import NO_STRIP, Pane, Strip
@@ -87,7 +87,7 @@ class Status:
 STATES = {"running": "playing", "waiting": "waiting for a key", "choosing": "pick a picture"}
 
 
-def plain_words(status: Status) -> str:
+def describe_plainly(status: Status) -> str:
     """What anybody wants to know, in plain words."""
     state = STATES.get(status.state, status.state)
     pace = f"{status.fps:.1f} frames a second" if status.fps else ""
@@ -95,7 +95,7 @@ def plain_words(status: Status) -> str:
     return "   ".join(filter(None, (status.title, state, pace, recorded)))
 
 
-def hud_lines(status: Status) -> list[str]:
+def format_hud(status: Status) -> list[str]:
     """The figures as short lines, top to bottom."""
     if status.seed is None:
         return [f"{status.title}  {status.state}"]
@@ -133,7 +133,7 @@ def banner(status: Status, now: float) -> str:
     return f"{status.doing} {'.' * (1 + int(2 * now) % 3)}"
 
 
-def help_lines(
+def format_help(
     actions: ActionSet,
     intents: tuple[Intent, ...] = INTENTS,
     pads: bool = False,
@@ -149,5 +149,5 @@ def help_lines(
         layout: what is printed on the player's keys.
         lacking: by the name of an intent that cannot be had here, what it needs.
     """
-    rows = help_rows(actions, intents, pads, layout, lacking)
+    rows = build_help_rows(actions, intents, pads, layout, lacking)
     return [f"{keys}\t{meaning}" for keys, meaning in rows]

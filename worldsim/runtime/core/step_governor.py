@@ -69,18 +69,18 @@ class StepGovernor(Sink):
         return steps
 
 
-def next_steps(now: int, direction: int, own: int) -> int:
+def find_next_steps(now: int, direction: int, own: int) -> int:
     """The next higher (+1) or lower (-1) number of sampler steps, or the same at the end; `own` is
     the world's, which may be any.
     """
-    return _next((*STEPS, own), now, direction)
+    return _find_next((*STEPS, own), now, direction)
 
 
-def next_noise(now: int, direction: int) -> int:
+def find_next_noise(now: int, direction: int) -> int:
     """The next higher (+1) or lower (-1) context noise in per cent, or the same at the end."""
-    return _next(NOISE, now, direction)
+    return _find_next(NOISE, now, direction)
 
 
-def _next(known: Iterable[int], now: int, direction: int) -> int:
+def _find_next(known: Iterable[int], now: int, direction: int) -> int:
     wanted = [k for k in known if (k - now) * direction > 0]
     return min(wanted, key=lambda k: abs(k - now), default=now)

@@ -27,7 +27,7 @@ class Track:
         self.moves = Moves() if moves is None else moves
         moment = Moment(frame=outcome.frame, pose=outcome.pose)
         self.history = History(
-            len(self.moves), moment, self._state(), budget=place.budget, weigh=place.weigh
+            len(self.moves), moment, self._clone_state(), budget=place.budget, weigh=place.weigh
         )
 
     @property
@@ -43,7 +43,7 @@ class Track:
     def add(self, move: Move, outcome: Outcome) -> None:
         """A move was made, and this came of it."""
         self.moves.append(move)
-        state = self._state() if self.history.wants_state(self.number) else None
+        state = self._clone_state() if self.history.wants_state(self.number) else None
         moment = Moment(frame=outcome.frame, pose=outcome.pose)
         self.history.add(self.number, moment, state)
 
@@ -85,5 +85,5 @@ class Track:
         self.history.cut(number)
         self.moves.cut(number)
 
-    def _state(self) -> object:
+    def _clone_state(self) -> object:
         return self.place.clone() if self.place.rewinds else None

@@ -1,7 +1,7 @@
-"""A recording beside another take of the same: the truth, or dreamt again.
+"""A recording beside a rerun of it: the truth, or dreamt again.
 
-A take gives the frame of a number; it is made when it is first asked for, and kept. Frames are made
-in slices of time, so that a take which begins late in a long recording holds nobody up.
+A rerun gives the frame of a number; it is made when it is first asked for, and kept. Frames are
+made in slices of time, so that a rerun which begins late in a long recording holds nobody up.
 """
 
 import time
@@ -21,10 +21,10 @@ from worldsim.runtime.recording.recording import Recording
 
 CONTEXT = 64  # true frames an engine's recording gives a dream, at most
 SLICE = 0.05  # seconds that making frames may hold up the window's figures
-NOT_YET = np.zeros(0, np.uint8)  # stands for no frame while a take goes to the recording's first
+NOT_YET = np.zeros(0, np.uint8)  # stands for no frame while a rerun goes to the recording's first
 
 
-class Take:
+class Rerun:
     """Other frames of the same moves.
 
     Attributes:
@@ -58,7 +58,7 @@ class Take:
         return None if self.behind else self._frames[number]
 
 
-class TrueTake(Take):
+class EngineRerun(Rerun):
     """What the engine shows where a dream was recorded.
 
     Args:
@@ -87,7 +87,7 @@ class TrueTake(Take):
             yield NOT_YET if count < self._before else frame
 
 
-class DreamAgain(Take):
+class DreamRerun(Rerun):
     """The same moves dreamt again, in the same world or in another.
 
     A dream's recording begins where it began; an engine's gives its first frames as the context,
@@ -105,7 +105,7 @@ class DreamAgain(Take):
 
     def __init__(self, recording: Recording, place: PlayableEnv) -> None:
         episode = recording.episode
-        if list(place.actions.names) != _names(recording):
+        if list(place.actions.names) != _name_actions(recording):
             raise ValueError(f"{place.identity} has other actions than this recording.")
         size = place.base.world.card.frame_size
         if episode.frames.shape[1:] != (size, size, 3):
@@ -139,41 +139,41 @@ class DreamAgain(Take):
             yield place.step(Move(move.action, steps, noise)).frame
 
 
-def _names(recording: Recording) -> list[str]:
+def _name_actions(recording: Recording) -> list[str]:
     from worldsim.actions import load_actions
 
     return list(load_actions(recording.episode.meta.action_set).names)
 
 
-class Beside:
-    """The recording, a take, and their difference, as a sink that shows three panes.
+class RerunPanel:
+    """The recording, a rerun, and their difference, as a sink that shows three panes.
 
     Args:
-        take: what is beside the recording.
-        close: lets go of what the take needs.
+        rerun: what is beside the recording.
+        close: lets go of what the rerun needs.
     """
 
-    def __init__(self, take: Take, close: Callable[[], None]) -> None:
-        self._take, self._close = take, close
+    def __init__(self, rerun: Rerun, close: Callable[[], None]) -> None:
+        self._rerun, self._close = rerun, close
         self._decibels: dict[int, float] = {}
 
     def begin(self, point: Point) -> None:
-        """Nothing: a take is asked by number."""
+        """Nothing: a rerun is asked by number."""
 
     def step(self, step: Step) -> None:
         """Nothing: frames that were leapt over are not made."""
 
     def panes(self, number: int, frame: np.ndarray) -> tuple[Pane, ...]:
-        """The recording, the take and their difference."""
-        other = self._take.frame(number)
+        """The recording, the rerun and their difference."""
+        other = self._rerun.frame(number)
         if other is None:
-            behind = self._take.behind
+            behind = self._rerun.behind
             why = f"{behind} frames to go" if behind else "unknown"
-            return Pane(frame, "recording", marked=True), Pane(None, f"{self._take.name}: {why}")
+            return Pane(frame, "recording", marked=True), Pane(None, f"{self._rerun.name}: {why}")
         decibels = self._decibels.setdefault(number, float(psnr(other, frame)))
         return (
             Pane(frame, "recording", marked=True),
-            Pane(other, self._take.name),
+            Pane(other, self._rerun.name),
             Pane(difference(other, frame), f"difference, {decibels:.1f} dB"),
         )
 
@@ -187,7 +187,7 @@ class Beside:
 
 
 class ComparisonPanel:
-    """The takes of one recording, one after another: none, the truth, dreamt again.
+    """The reruns of one recording, one after another: none, the truth, dreamt again.
 
     Args:
         recording: what is shown.
@@ -200,15 +200,15 @@ class ComparisonPanel:
     ) -> None:
         self._recording, self._world, self._device = recording, world, device
         is_dream = recording.identity.world_hash is not None
-        self._makers = [*([self._truth] if is_dream else []), *self._dreams(is_dream)]
-        self._next = 0
+        self._makers = [*([self._open_truth] if is_dream else []), *self._list_dreams(is_dream)]
+        self._next_index = 0
 
     def of(self, recording: Recording) -> "ComparisonPanel":
         """Those of another recording."""
         return ComparisonPanel(recording, self._world, self._device)
 
-    def turn(self) -> Beside | None:
-        """The next take; None for the recording alone.
+    def turn(self) -> RerunPanel | None:
+        """The next rerun; None for the recording alone.
 
         Raises:
             ValueError: it cannot be had; the one after it comes next.
@@ -216,25 +216,27 @@ class ComparisonPanel:
         """
         if not self._makers:
             raise ValueError("There is nothing to show beside it: --world dreams it again.")
-        at, self._next = self._next, (self._next + 1) % (len(self._makers) + 1)
+        at, self._next_index = self._next_index, (self._next_index + 1) % (len(self._makers) + 1)
         return None if at == len(self._makers) else self._makers[at]()
 
-    def _dreams(self, is_dream: bool) -> list[Callable[[], Beside]]:
+    def _list_dreams(self, is_dream: bool) -> list[Callable[[], RerunPanel]]:
         return [self._dream_again] if is_dream or self._world is not None else []
 
-    def _truth(self) -> Beside:
+    def _open_truth(self) -> RerunPanel:
         options = self._recording.point.start.options
         if "engine" not in options:
             raise ValueError("This recording has no ground truth: it did not start in an engine.")
         size = self._recording.episode.frames.shape[1]
         env = make_named(options["engine"], "the recording", {"size": size}).unwrapped
-        return Beside(TrueTake(self._recording, env), env.close)
+        return RerunPanel(EngineRerun(self._recording, env), env.close)
 
-    def _dream_again(self) -> Beside:
+    def _dream_again(self) -> RerunPanel:
         identity = self._recording.identity
         environment = identity.environment if identity.world_hash else DREAM
         kwargs = dict(identity.kwargs) if identity.world_hash else {}
         chosen = {"world": self._world, "device": self._device}
         kwargs |= {name: value for name, value in chosen.items() if value is not None}
         env = make_named(environment, "the recording", kwargs)
-        return Beside(DreamAgain(self._recording, PlayableEnv(env, environment, kwargs)), env.close)
+        return RerunPanel(
+            DreamRerun(self._recording, PlayableEnv(env, environment, kwargs)), env.close
+        )

@@ -21,7 +21,7 @@ from worldsim.runtime.core.moves import Point, Start, Step
 from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.track import Track
-from worldsim.runtime.panels.ground_truth_source import Truth, engine_options, find_truth
+from worldsim.runtime.panels.ground_truth_source import Truth, find_truth, make_engine_options
 
 GAIN = 2  # of the difference, so that small ones are seen
 CONTEXT = 64  # true frames of a new start
@@ -59,7 +59,7 @@ class GroundTruthPanel:
         """Whether the truth of a start can be had; opens the engine where it needs one."""
         if start is not self._start:
             self._start = start
-            self._truth = find_truth(start, self._engine_of(start))
+            self._truth = find_truth(start, self._find_engine(start))
             self._actions, self._reached = [], 0
             self._dreamt, self._true, self._decibels = {}, {}, {}
         return self._truth is not None
@@ -72,10 +72,10 @@ class GroundTruthPanel:
         """
         heldout = SEED_RANGES["heldout"]
         chosen = heldout[seed % len(heldout)]
-        episode = play(self._engine(), chosen, CONTEXT, "heldout").episode
+        episode = play(self._open_engine(), chosen, CONTEXT, "heldout").episode
         return Start(
             seed=seed,
-            options=engine_options(self._place.base.world.card.engine, chosen, []),
+            options=make_engine_options(self._place.base.world.card.engine, chosen, []),
             context_frames=episode.frames,
             context_actions=episode.actions,
         )
@@ -123,7 +123,7 @@ class GroundTruthPanel:
         """PSNR in dB of the frames from the start up to a number, as far as they are known."""
         return tuple(self._decibels[at] for at in sorted(self._decibels) if at <= number)
 
-    def grounded(self, number: int) -> Start:
+    def make_grounded_start(self, number: int) -> Start:
         """A start in the true frames up to a number, as many as the last start had.
 
         Raises:
@@ -163,18 +163,18 @@ class GroundTruthPanel:
             self._env.close()
             self._env = None
 
-    def _engine_of(self, start: Start) -> Any:
+    def _find_engine(self, start: Start) -> Any:
         """The engine a start is from; None where there is none here, and a clip will do."""
         if "engine" not in start.options:
             return None
         try:
-            return self._engine()
+            return self._open_engine()
         except (ValueError, ImportError):
             if start.future is None:
                 raise
             return None
 
-    def _engine(self) -> Any:
+    def _open_engine(self) -> Any:
         if self._env is None:
             self._env = open_engine(self._place.base.world.card)
         return self._env

@@ -42,7 +42,7 @@ class ClipTruth:
         return self._frames[number] if actions == self._actions[:number] else None
 
 
-def engine_options(engine: str, seed: int, before: list[int]) -> dict[str, Any]:
+def make_engine_options(engine: str, seed: int, before: list[int]) -> dict[str, Any]:
     """What a start has to keep so that its truth is found again.
 
     Args:

@@ -53,11 +53,11 @@ class Memory:
         for at, level in enumerate(levels):
             heat = heats[at] if heats else [None] * len(level.frames)
             held = [(f, h) for f, h in zip(level.frames, heat, strict=True) if f >= 0]
-            for frame, warmth in _few(sorted(held, key=lambda item: item[0]), level.name):
-                panes.append(Pane(self._picture(frame), level.name, warmth))
+            for frame, warmth in _thin_level(sorted(held, key=lambda item: item[0]), level.name):
+                panes.append(Pane(self._find_picture(frame), level.name, warmth))
         return Strip(tuple(panes))
 
-    def _picture(self, frame: int) -> np.ndarray | None:
+    def _find_picture(self, frame: int) -> np.ndarray | None:
         """The picture of a frame, by its number since the first context frame."""
         track = self._game.track
         context = track.start.context_frames
@@ -76,13 +76,13 @@ def levels_of(playthrough: Playthrough) -> list[Level]:
     return recollect(place.base.world, place.base.memory)
 
 
-def summary(playthrough: Playthrough) -> str:
+def summarise_levels(playthrough: Playthrough) -> str:
     """How many frames are remembered, level by level, e.g. "window 4, recent_coarse 21"."""
     counts = ((level.name, sum(f >= 0 for f in level.frames)) for level in levels_of(playthrough))
     return ", ".join(f"{name} {count}" for name, count in counts if count)
 
 
-def _few(held: list, name: str) -> list:
+def _thin_level(held: list, name: str) -> list:
     """The level's frames, thinned evenly where they are many; the newest is among them."""
     most = MOST.get(name, next(iter(MOST.values())))
     if len(held) <= most:

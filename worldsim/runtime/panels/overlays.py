@@ -15,7 +15,7 @@ from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.panels.space_memory import SpaceMemory
 
 if TYPE_CHECKING:
-    from worldsim.runtime.panels.comparison import Beside
+    from worldsim.runtime.panels.comparison import RerunPanel
     from worldsim.runtime.panels.ground_truth import GroundTruthPanel
     from worldsim.runtime.panels.memory_strip import Memory
 
@@ -34,7 +34,7 @@ class Overlays(Sink):
     """
 
     def __init__(self) -> None:
-        self.panel: GroundTruthPanel | Beside | None = None
+        self.panel: GroundTruthPanel | RerunPanel | None = None
         self.memory: Memory | None = None
         self.space = SpaceMemory()
         self.trouble = ""

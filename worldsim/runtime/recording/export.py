@@ -35,11 +35,11 @@ def export(recording: Recording, path: Path, zoom: int | None = None) -> None:
         OSError: it cannot be written.
     """
     kinds: dict[str, Callable[[Recording, Path, int], None]] = {
-        ".gif": _animation,
-        ".webp": _animation,
-        ".mp4": _recording_env,
-        ".png": _sheet,
-        ".html": _page,
+        ".gif": _write_animation,
+        ".webp": _write_animation,
+        ".mp4": _write_video,
+        ".png": _write_sheet,
+        ".html": _write_page,
     }
     write = kinds.get(path.suffix.lower())
     if write is None:
@@ -59,7 +59,7 @@ def enlarge_frames(frame: np.ndarray, zoom: int) -> np.ndarray:
     return frame.repeat(zoom, axis=0).repeat(zoom, axis=1)
 
 
-def _animation(recording: Recording, path: Path, zoom: int) -> None:
+def _write_animation(recording: Recording, path: Path, zoom: int) -> None:
     animation = cv2.Animation()
     frames = [
         np.ascontiguousarray(enlarge_frames(f, zoom)[..., ::-1]) for f in recording.episode.frames
@@ -73,7 +73,7 @@ def _animation(recording: Recording, path: Path, zoom: int) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _recording_env(recording: Recording, path: Path, zoom: int) -> None:
+def _write_video(recording: Recording, path: Path, zoom: int) -> None:
     try:
         import av
     except ImportError as error:
@@ -94,7 +94,7 @@ def _recording_env(recording: Recording, path: Path, zoom: int) -> None:
         container.mux(stream.encode())
 
 
-def _sheet(recording: Recording, path: Path, zoom: int) -> None:
+def _write_sheet(recording: Recording, path: Path, zoom: int) -> None:
     """Frames evenly through the recording, the number under each."""
     frames = recording.episode.frames
     zoom = max(1, zoom // 3)  # many pictures share the page
@@ -113,7 +113,7 @@ def _sheet(recording: Recording, path: Path, zoom: int) -> None:
     path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))[1].tobytes())
 
 
-def _page(recording: Recording, path: Path, zoom: int) -> None:
+def _write_page(recording: Recording, path: Path, zoom: int) -> None:
     """One file with everything in it: pictures, actions, and a few lines that play them."""
     from worldsim.actions import load_actions
 

@@ -91,7 +91,7 @@ def is_journal(path: Path) -> bool:
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[bool]:
+def claim_journal(path: Path) -> Iterator[bool]:
     """Lock a left-over journal while it is dealt with.
 
     Yields:

@@ -155,7 +155,7 @@ class Recorder(Sink):
         items: list[Any] = []
         if line.open and line.dropped:
             items.append(_End("dropped", line.dropped))
-        elif line.open and line.steps >= self._part_steps(step.frame):
+        elif line.open and line.steps >= self._count_part_steps(step.frame):
             items.append(_End("continued"))
         if items or not line.open:
             items.append(line.point())
@@ -200,7 +200,7 @@ class Recorder(Sink):
 
     def recover(self) -> None:
         """Finish what earlier programs left over, beside play."""
-        self._beside(self._recover)
+        self._run_beside(self._recover)
 
     @property
     def label(self) -> str:
@@ -210,7 +210,7 @@ class Recorder(Sink):
         dropped = f" ({self._line.dropped} dropped)" if self._line.dropped else ""
         return f"REC {self._line.steps}{dropped}"
 
-    def _part_steps(self, frame: np.ndarray) -> int:
+    def _count_part_steps(self, frame: np.ndarray) -> int:
         return self._part or max(1, PART_BYTES // frame.nbytes)
 
     def _enqueue(self, items: list[Any]) -> bool:
@@ -276,9 +276,9 @@ class Recorder(Sink):
 
     def _finish_beside(self, journal: Journal, end: _End) -> None:
         """Finish a journal while the next part is written already."""
-        self._beside(lambda: self._finish(journal, end))
+        self._run_beside(lambda: self._finish(journal, end))
 
-    def _beside(self, work: Callable[[], None]) -> None:
+    def _run_beside(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, name="recorder finish")
         self._finishing.append(thread)
         thread.start()

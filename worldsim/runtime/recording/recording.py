@@ -48,7 +48,7 @@ from worldsim.reading import (
 )
 from worldsim.runtime.core.moves import MOST_BYTES, NO_NOISE, Move, Point, Step, unpack
 from worldsim.runtime.core.playable_env import Identity
-from worldsim.runtime.recording.journal import MAGIC, claimed, is_journal, read_journal
+from worldsim.runtime.recording.journal import MAGIC, claim_journal, is_journal, read_journal
 from worldsim.types import Episode, EpisodeMeta
 
 EPISODE, START, META, JOURNAL = "episode.npz", "start.zip", "meta.json", ".journal"
@@ -94,7 +94,7 @@ class Recording:
         return [Move(*row) for row in np.stack(columns, axis=1).tolist()]
 
 
-def frame_hash(frame: np.ndarray) -> str:
+def hash_frame(frame: np.ndarray) -> str:
     """The sha256 of a frame's pixels."""
     return hashlib.sha256(np.ascontiguousarray(frame).data).hexdigest()
 
@@ -160,7 +160,7 @@ def finish(journal: Path, facts: dict[str, Any]) -> Path | None:
         _check_header(header)
         rows = _unpack_steps(records, point.frame.shape)
         header |= facts
-        episode = _episode(point, header, rows) if rows else None
+        episode = _build_episode(point, header, rows) if rows else None
     if episode is not None:
         _write_folder(folder, first, episode, rows, header)
     journal.unlink(missing_ok=True)
@@ -185,7 +185,7 @@ def _check_header(header: dict[str, Any]) -> None:
     Identity.from_json(header)
 
 
-def _episode(point: Point, header: dict[str, Any], rows: list[_Row]) -> Episode:
+def _build_episode(point: Point, header: dict[str, Any], rows: list[_Row]) -> Episode:
     poses = [point.pose, *(row.pose for row in rows)]
     known = all(pose is not None for pose in poses)
     return Episode(
@@ -212,7 +212,7 @@ def _write_folder(
         "frames": len(episode.frames),
         "steps": [row.move.steps for row in rows],
         "context_noise": [row.move.noise for row in rows],
-        "sha256": [frame_hash(frame) for frame in episode.frames],
+        "sha256": [hash_frame(frame) for frame in episode.frames],
     }
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -269,7 +269,7 @@ def recover(folder: Path) -> Recovered:
     with suppress(OSError):
         _clear_scratch(folder)
     for journal in sorted(folder.glob(f"*{JOURNAL}")):
-        with suppress(OSError), claimed(journal) as ours:
+        with suppress(OSError), claim_journal(journal) as ours:
             if ours and is_journal(journal):
                 _recover_one(journal, found)
     return found
@@ -286,7 +286,7 @@ def _clear_scratch(folder: Path) -> None:
             continue
         if not _only_ours(scratch):
             continue
-        with claimed(journal) as ours:
+        with claim_journal(journal) as ours:
             if ours or not journal.exists():
                 shutil.rmtree(scratch, ignore_errors=True)
 
@@ -331,7 +331,7 @@ def read_recording(folder: Path) -> Recording:
     if folder.name.endswith((JOURNAL, JOURNAL + BAD)):
         folder = _finish_left_over(folder)
     if not (folder / META).is_file():
-        raise ValueError(f"{folder} is not a recording: {_nearby(folder)}")
+        raise ValueError(f"{folder} is not a recording: {_describe_expected(folder)}")
     try:
         meta = read_json(folder / META, "meta of a recording")
         start = read_bytes(folder / START, MOST_BYTES)
@@ -347,7 +347,7 @@ def read_recording(folder: Path) -> Recording:
             identity=Identity.from_json(meta),
             hashes=tuple(meta["sha256"]),
             fps=float(meta["fps"]),
-            threads=_threads(meta["made_by"].get("threads")),
+            threads=_check_threads(meta["made_by"].get("threads")),
             name=folder.name,
         )
     except Exception as error:
@@ -361,7 +361,7 @@ def read_recording(folder: Path) -> Recording:
     return recording
 
 
-def _threads(told: object) -> int | None:
+def _check_threads(told: object) -> int | None:
     """A number of threads that may be asked for: libgomp ends the process over a huge one."""
     return None if told is None else check_number(told, "threads", 1, MOST_THREADS, whole=True)
 
@@ -369,7 +369,7 @@ def _threads(told: object) -> int | None:
 def _finish_left_over(journal: Path) -> Path:
     if not journal.is_file():
         raise ValueError(f"there is no journal {journal}.")
-    with claimed(journal) as ours:
+    with claim_journal(journal) as ours:
         if not ours:
             raise ValueError(f"{journal} is being recorded at this moment.")
         folder = finish(journal, _CUT_SHORT)
@@ -378,7 +378,7 @@ def _finish_left_over(journal: Path) -> Path:
     return folder
 
 
-def _nearby(folder: Path) -> str:
+def _describe_expected(folder: Path) -> str:
     found = sorted(path.parent.name for path in folder.glob(f"*/{META}"))
     if found:
         return f"it holds {len(found)}, e.g. {folder / found[-1]}."
@@ -401,7 +401,7 @@ def describe_versions() -> dict[str, Any]:
     return found
 
 
-def all_recordings(folder: Path) -> Iterator[Path]:
+def list_recordings(folder: Path) -> Iterator[Path]:
     """The recordings in a folder, oldest first: by the time in their names, which copies keep."""
 
     def made(path: Path) -> tuple[str, int, str]:

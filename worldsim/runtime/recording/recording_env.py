@@ -9,7 +9,7 @@ from worldsim.actions import load_actions
 from worldsim.runtime.core.control import Choice, Controller
 from worldsim.runtime.core.moves import NO_NOISE, Move, Start
 from worldsim.runtime.core.playable_env import Outcome
-from worldsim.runtime.recording.recording import Recording, all_recordings
+from worldsim.runtime.recording.recording import Recording, list_recordings
 
 
 class RecordingEnv:
@@ -47,11 +47,11 @@ class RecordingEnv:
         """How many frames are still to come."""
         return len(self.recording.episode.actions) - self.position
 
-    def neighbours(self) -> list[Path]:
+    def list_neighbours(self) -> list[Path]:
         """The recordings beside this one, newest first, itself included."""
         if self._folder is None:
             return []
-        return list(all_recordings(self._folder.resolve().parent))[::-1]
+        return list(list_recordings(self._folder.resolve().parent))[::-1]
 
     def start(self, seed: int, spawn: int | None = None) -> Start:
         """A recording has one start."""
@@ -59,13 +59,13 @@ class RecordingEnv:
 
     def reset(self, start: Start) -> Outcome:
         """Go to the first frame."""
-        return self._at(0)
+        return self._build_outcome(0)
 
     def step(self, move: Move) -> Outcome:
         """Go to the next frame."""
-        return self._at(self.position + 1)
+        return self._build_outcome(self.position + 1)
 
-    def next_move(self) -> Move | None:
+    def find_next_move(self) -> Move | None:
         """The move that led to the next frame; None at the end."""
         if self.position + 1 >= len(self.recording.episode.frames):
             return None
@@ -92,7 +92,7 @@ class RecordingEnv:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _at(self, position: int) -> Outcome:
+    def _build_outcome(self, position: int) -> Outcome:
         self.position = position
         episode = self.recording.episode
         return Outcome(
@@ -117,5 +117,5 @@ class Projector(Controller):
 
     def choose(self, frame: np.ndarray) -> Choice | None:
         """The recorded action, or nothing at the end."""
-        move = self._recording_env.next_move()
+        move = self._recording_env.find_next_move()
         return None if move is None else Choice(action=move.action)

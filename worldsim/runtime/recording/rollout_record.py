@@ -15,7 +15,7 @@ from worldsim.data.store import read_meta
 from worldsim.reading import read_json
 from worldsim.runtime.core.moves import unpack
 from worldsim.runtime.core.playable_env import Identity
-from worldsim.runtime.recording.journal import claimed, is_journal, read_journal
+from worldsim.runtime.recording.journal import claim_journal, is_journal, read_journal
 from worldsim.runtime.recording.recording import EPISODE, JOURNAL, META
 
 ROLLOUT = "rollout"
@@ -37,7 +37,7 @@ def read_recorded_seeds(
         seeds: which episodes are looked for.
     """
     wanted, facts = set(seeds), identity.as_json() | {ROLLOUT: rollout}
-    parts = {path: _part(path, facts) for path in sorted(folder.glob(f"[!.]*/{META}"))}
+    parts = {path: _read_part(path, facts) for path in sorted(folder.glob(f"[!.]*/{META}"))}
     found = set(parts.values())
     done = {seed for seed in wanted if (seed, _WHOLE) in found}
     for path, part in parts.items():
@@ -48,22 +48,22 @@ def read_recorded_seeds(
     return done
 
 
-def _part(path: Path, facts: dict[str, Any]) -> tuple[int | None, str] | None:
+def _read_part(path: Path, facts: dict[str, Any]) -> tuple[int | None, str] | None:
     """The seed of a recording of this rollout and how it ended; None where it is of another."""
     with suppress(ValueError, OSError):
         meta = read_json(path, "meta of a recording")
-        if _says(meta, facts):
+        if _matches(meta, facts):
             return read_meta(path.with_name(EPISODE)).seed, meta["ended"]
     return None
 
 
 def _drop_journal(journal: Path, facts: dict[str, Any], wanted: set[int]) -> None:
-    with suppress(ValueError, OSError), claimed(journal) as ours:
+    with suppress(ValueError, OSError), claim_journal(journal) as ours:
         if ours and is_journal(journal):
             point, header = unpack(next(read_journal(journal), b""), str(journal))
-            if point.start.seed in wanted and _says(header, facts):
+            if point.start.seed in wanted and _matches(header, facts):
                 journal.unlink()
 
 
-def _says(meta: Any, facts: dict[str, Any]) -> bool:
+def _matches(meta: Any, facts: dict[str, Any]) -> bool:
     return isinstance(meta, dict) and all(meta.get(name) == facts[name] for name in facts)

@@ -76,13 +76,13 @@ class Saves:
             OSError: the disk is full or the folder cannot be written.
         """
         place = track.place
-        home = self._home(place, slot)
+        home = self._find_home(place, slot)
         home.mkdir(parents=True, exist_ok=True)
-        older, number = _all(home), _free_number(home)
+        older, number = _list_complete(home), _find_free_number(home)
         temporary = Path(tempfile.mkdtemp(prefix=".save-", dir=home))
         try:
             (temporary / LINE).write_bytes(pack(track.point(), place.identity.as_json()))
-            (temporary / PICTURE).write_bytes(_png(track.frame))
+            (temporary / PICTURE).write_bytes(_encode_png(track.frame))
             if place.saves_state:
                 place.save(temporary / STATE)
             _sync(temporary)
@@ -109,7 +109,7 @@ class Saves:
         Raises:
             ValueError: there is none, it is another world's, or it is damaged.
         """
-        found = _all(self._home(place, slot))
+        found = _list_complete(self._find_home(place, slot))
         if not found and slot:
             raise ValueError(f"Slot {slot} is empty: Ctrl+{slot} saves in it.")
         if not found:
@@ -126,7 +126,7 @@ class Saves:
             ValueError: the world has no memory in space.
             OSError: the disk is full or the folder cannot be written.
         """
-        home = self._home(place, 0)
+        home = self._find_home(place, 0)
         home.mkdir(parents=True, exist_ok=True)
         number = 1
         while (path := home / f"points-{number}.ply").exists():
@@ -136,11 +136,11 @@ class Saves:
 
     def pictures(self, place: PlayableEnv) -> dict[int, np.ndarray]:
         """What was to be seen in each slot that is not empty: uint8 `[H,W,3]` by slot."""
-        newest = {slot: _all(self._home(place, slot))[-1:] for slot in SLOTS}
-        found = {slot: _picture(way[0] / PICTURE) for slot, way in newest.items() if way}
+        newest = {slot: _list_complete(self._find_home(place, slot))[-1:] for slot in SLOTS}
+        found = {slot: _read_picture(way[0] / PICTURE) for slot, way in newest.items() if way}
         return {slot: image for slot, image in found.items() if image is not None}
 
-    def _home(self, place: PlayableEnv, slot: int) -> Path:
+    def _find_home(self, place: PlayableEnv, slot: int) -> Path:
         assert slot == 0 or slot in SLOTS
         identity = place.identity
         name = check_name(identity.world, "a world's name") if identity.world else ""
@@ -157,12 +157,12 @@ def _is_number(name: str) -> bool:
     return name.isascii() and name.isdigit() and len(name) <= MOST_DIGITS
 
 
-def _all(home: Path) -> list[Path]:
+def _list_complete(home: Path) -> list[Path]:
     """The saves, oldest first; what else has a number for a name is left alone."""
     return [path for path in _list_saves(home) if (path / LINE).is_file() and not path.is_symlink()]
 
 
-def _free_number(home: Path) -> int:
+def _find_free_number(home: Path) -> int:
     numbered = _list_saves(home)
     return int(numbered[-1].name) + 1 if numbered else 1
 
@@ -175,13 +175,13 @@ def _remove(folder: Path) -> None:
         folder.rmdir()
 
 
-def _picture(path: Path) -> np.ndarray | None:
+def _read_picture(path: Path) -> np.ndarray | None:
     with suppress(OSError, ValueError):  # ours are small
         return read_picture(path)
     return None
 
 
-def _png(frame: np.ndarray) -> bytes:
+def _encode_png(frame: np.ndarray) -> bytes:
     return cv2.imencode(".png", np.ascontiguousarray(frame[..., ::-1]))[1].tobytes()
 
 
@@ -190,7 +190,7 @@ def open_save(folder: Path, place: PlayableEnv) -> Generator[int, None, Track]:
     with reading(folder, "save that can be loaded"):
         point, header = unpack(read_bytes(folder / LINE, MOST_BYTES), str(folder / LINE))
         saved = Identity.from_json(header)
-    if not saved.same_world(place.identity):
+    if not saved.is_same_world(place.identity):
         raise ValueError(f"{folder} is a save of {saved}, and this is {place.identity}.")
     return _go(folder, place, point)
 

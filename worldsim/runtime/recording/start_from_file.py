@@ -55,24 +55,27 @@ def start_from(path: Path, place: PlayableEnv, seed: int, fit: str = "crop") -> 
     name, kind = path.name, path.suffix.lower()
     published = _read_published_clip(path, place)
     if published is not None or path.is_dir() or kind == ".npz":
-        start, said = _from_episode(published or _episode(path), place, seed, fit), ""
+        start, said = _start_from_episode(published or _read_episode(path), place, seed, fit), ""
     elif kind in PICTURES:
-        frames = fitted(_picture(path), size, fit)[None]
-        start = _start(seed, name, frames, np.zeros(0, np.int64))
+        frames = fit_picture(_read_picture(path), size, fit)[None]
+        start = _make_start(seed, name, frames, np.zeros(0, np.int64))
         said = ""
     elif kind in CLIPS:
         frames = _read_clip(path, size, fit, place.fps)
-        start = _start(seed, name, frames, guess_actions(place, frames))
+        start = _make_start(seed, name, frames, guess_actions(place, frames))
         said = f" Its {len(frames) - 1} actions are guesses."
     else:
         raise ValueError(
             f"{path} cannot be started from: give a picture ({' '.join(PICTURES)}), a clip "
             f"({' '.join(CLIPS)}), an episode (.npz) or a recording's folder."
         )
-    return start, f"Started from {name}.{said}{strangeness(place, start.context_frames[-1])}"
+    return (
+        start,
+        f"Started from {name}.{said}{describe_strangeness(place, start.context_frames[-1])}",
+    )
 
 
-def fitted(picture: np.ndarray, size: int, fit: str = "crop") -> np.ndarray:
+def fit_picture(picture: np.ndarray, size: int, fit: str = "crop") -> np.ndarray:
     """A picture uint8 `[H,W,3]` as a square of `size` pixels."""
     height, width = picture.shape[:2]
     if (height, width) == (size, size):
@@ -90,7 +93,7 @@ def fitted(picture: np.ndarray, size: int, fit: str = "crop") -> np.ndarray:
     return framed
 
 
-def strangeness(place: PlayableEnv, frame: np.ndarray) -> str:
+def describe_strangeness(place: PlayableEnv, frame: np.ndarray) -> str:
     """A sentence where a frame is far from what the world has seen; empty where it is not.
 
     The codec says so: what it never learnt, it cannot show.
@@ -99,7 +102,7 @@ def strangeness(place: PlayableEnv, frame: np.ndarray) -> str:
     if not hasattr(world, "codec"):
         return ""
     known = [spawn.frames[-1] for spawn in world.spawns]
-    decibels = _reconstruction(world, np.stack([frame, *known]))
+    decibels = _measure_reconstruction(world, np.stack([frame, *known]))
     usual = float(np.median(decibels[1:])) if known else None
     if usual is None or decibels[0] > usual - FAR:
         return ""
@@ -128,15 +131,15 @@ def guess_actions(place: PlayableEnv, frames: np.ndarray) -> np.ndarray:
     return np.array(guessed, np.int64)
 
 
-def _start(seed: int, name: str, frames: np.ndarray, actions: np.ndarray) -> Start:
+def _make_start(seed: int, name: str, frames: np.ndarray, actions: np.ndarray) -> Start:
     return Start(seed=seed, options={"from": name}, context_frames=frames, context_actions=actions)
 
 
-def _from_episode(episode: Episode, place: PlayableEnv, seed: int, fit: str) -> Start:
+def _start_from_episode(episode: Episode, place: PlayableEnv, seed: int, fit: str) -> Start:
     """The first frames as context, the rest as the truth to come."""
     meta, actions = episode.meta, _renumber_actions(episode, place.actions)
     size = place.base.world.card.frame_size
-    frames = np.stack([fitted(frame, size, fit) for frame in episode.frames])
+    frames = np.stack([fit_picture(frame, size, fit) for frame in episode.frames])
     given = min(CONTEXT, (len(frames) + 1) // 2)
     options = {"from": meta.source}
     if meta.world is None and meta.seed is not None:
@@ -185,14 +188,14 @@ def _has_array(path: Path, name: str) -> bool:
         return False
 
 
-def _episode(path: Path) -> Episode:
+def _read_episode(path: Path) -> Episode:
     from worldsim.data.store import read_episode
     from worldsim.runtime.recording.recording import read_recording
 
     return read_recording(path).episode if path.is_dir() else read_episode(path)
 
 
-def _picture(path: Path) -> np.ndarray:
+def _read_picture(path: Path) -> np.ndarray:
     image = read_picture(path)
     if image is None:
         raise ValueError(f"{path} is not a picture that can be read.")
@@ -214,7 +217,7 @@ def _read_clip(path: Path, size: int, fit: str, fps: float) -> np.ndarray:
             if not read or len(frames) == CLIP_FRAMES:
                 break
             if image is not None:
-                frames.append(fitted(image[..., ::-1], size, fit))
+                frames.append(fit_picture(image[..., ::-1], size, fit))
     if not frames:
         raise ValueError(f"{path} is not a clip that can be read.")
     return np.stack(frames)
@@ -226,7 +229,7 @@ def _resize(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=way)
 
 
-def _reconstruction(world, frames: np.ndarray) -> np.ndarray:
+def _measure_reconstruction(world, frames: np.ndarray) -> np.ndarray:
     import torch
 
     with torch.no_grad():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.control import Latch
-from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, Intent, hint, intent_of
+from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, Intent, find_intent, hint
 from worldsim.runtime.core.key_press import US, Layout, find_key, read_press
 from worldsim.runtime.session.loading import WorldLoader
 
@@ -71,7 +71,7 @@ class CommandQueue:
         self._stop = True
 
     @contextmanager
-    def stopping_on_signals(self) -> Iterator[None]:
+    def stop_on_signals(self) -> Iterator[None]:
         """While in this context a signal to end asks to quit, so that everything is written.
 
         A second Ctrl-C interrupts at once.
@@ -142,7 +142,7 @@ class Keys:
                 return None
             return hint(key if press.letter else place, self.actions, self.layout, self.intents)
         self._down[place or press.letter] = meant
-        intent = intent_of(meant, self.intents)
+        intent = find_intent(meant, self.intents)
         if intent is not None and intent.how == "view":
             return intent
         if intent is not None and intent.how == "hold":
@@ -157,7 +157,7 @@ class Keys:
         """A key came up, whatever it was pressed with."""
         for name in (key, f"ctrl+{key}", self._down.pop(place or key, key)):
             self._latch.release(name)
-            intent = intent_of(name, self.intents)
+            intent = find_intent(name, self.intents)
             if intent is not None and intent.how == "hold":
                 self.command_queue.holds.release(intent.name)
 

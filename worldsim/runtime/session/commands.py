@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worldsim.runtime.core.moves import NO_NOISE, Move
-from worldsim.runtime.core.step_governor import next_noise, next_steps
+from worldsim.runtime.core.step_governor import find_next_noise, find_next_steps
 from worldsim.runtime.panels.action_preview import ActionPreview
 from worldsim.runtime.panels.picker import Picker
 from worldsim.runtime.panels.space_memory import check_space
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 PACE = ("slower", "faster")
-TILES = ("gallery", "slots", "action_preview", "browse")
-KEEP_PICKER = ("pick", "record", *TILES, *PACE)
+PICKERS = ("gallery", "slots", "action_preview", "browse")
+KEEP_PICKER = ("pick", "record", *PICKERS, *PACE)
 FAR_SCRUB = 10
 
 
@@ -40,34 +40,34 @@ class Commands:
         self._table: dict[str, Callable[[Any], None]] = {
             "new_start": lambda _: session.new_start(),
             "same_start": lambda _: session.same_start(),
-            "gallery": self._gallery,
+            "gallery": self._show_gallery,
             "pause": lambda _: session.pause(),
             "one_step": lambda _: session.one_step(),
             "run_on": self._run_on,
-            "slower": lambda _: self._speed(-1),
-            "faster": lambda _: self._speed(+1),
+            "slower": lambda _: self._change_speed(-1),
+            "faster": lambda _: self._change_speed(+1),
             "action_preview": self._show_action_preview,
             "ground_truth": self._show_ground_truth,
-            "ground": self._ground,
-            "driver": self._driver,
+            "ground": self._ground_dream,
+            "driver": self._change_driver,
             "save": lambda _: session.save(),
             "load": lambda _: session.load(),
             "save_slot": lambda key: session.save(key + 1),
             "pick": self._pick,
-            "slots": self._slots,
-            "record": self._record,
-            "fewer_steps": lambda _: self._steps(-1),
-            "more_steps": lambda _: self._steps(+1),
-            "auto_steps": self._auto_steps,
-            "less_noise": lambda _: self._noise(-1),
-            "more_noise": lambda _: self._noise(+1),
-            "memory": self._memory,
-            "attention": self._attention,
-            "tint": self._tint,
-            "map": self._map,
-            "points": self._points,
+            "slots": self._show_slots,
+            "record": self._toggle_recording,
+            "fewer_steps": lambda _: self._change_steps(-1),
+            "more_steps": lambda _: self._change_steps(+1),
+            "auto_steps": self._automate_steps,
+            "less_noise": lambda _: self._change_noise(-1),
+            "more_noise": lambda _: self._change_noise(+1),
+            "memory": self._toggle_memory,
+            "attention": self._toggle_attention,
+            "tint": self._toggle_tint,
+            "map": self._toggle_map,
+            "points": self._save_points,
             "scrub": self._scrub,
-            "take": self._take,
+            "comparison": self._compare_next,
             "browse": self._browse,
             "open": self._open,
         }
@@ -80,13 +80,13 @@ class Commands:
             OSError: a file or a folder refused.
         """
         session = self._session
-        if session.picker is not None and not self._keeps_tiles(command.name):
-            session.leave_tiles()
+        if session.picker is not None and not self._keeps_picker(command.name):
+            session.leave_picker()
         self._table[command.name](command.value)
 
-    def _keeps_tiles(self, name: str) -> bool:
+    def _keeps_picker(self, name: str) -> bool:
         """Whether what can be picked stays: not beside what other pictures' key has to say."""
-        own = name not in TILES or name == self._session.picker_name
+        own = name not in PICKERS or name == self._session.picker_name
         return name in KEEP_PICKER and own
 
     # ---- pictures to pick from ----
@@ -104,12 +104,12 @@ class Commands:
         session = self._session
         if session.picker is not None and session.picker_name == name:
             if not session.picker.more():
-                session.leave_tiles()
+                session.leave_picker()
             return
-        session.leave_tiles()
+        session.leave_picker()
         session.choose_from(make(), name)
 
-    def _gallery(self, _: Any) -> None:
+    def _show_gallery(self, _: Any) -> None:
         session, spawns = self._session, self._session.playthrough.place.spawns
         if not spawns:
             raise ValueError("This world has no starts to choose from: Enter makes a new one.")
@@ -122,7 +122,7 @@ class Commands:
         title = "Pick a start: its number, or turn to it and walk. Tab turns the page."
         self._choose("gallery", lambda: Picker(title, pictures, begin))
 
-    def _slots(self, _: Any) -> None:
+    def _show_slots(self, _: Any) -> None:
         session = self._session
         found = session.saves.pictures(session.playthrough.place)
         if not found:
@@ -143,7 +143,7 @@ class Commands:
             )
 
         def go(actions: list[int]) -> None:
-            session.leave_tiles()
+            session.leave_picker()
             session.go(actions)
 
         how = Move(0, session.steps, session.noise)
@@ -172,7 +172,7 @@ class Commands:
         waits = "The world runs on." if session.runs_on else "The world waits for a key."
         session.presenter.notify(waits)
 
-    def _speed(self, direction: int) -> None:
+    def _change_speed(self, direction: int) -> None:
         session = self._session
         if not session.fps:
             raise ValueError("It goes as fast as it can already.")
@@ -180,37 +180,37 @@ class Commands:
         session.set_speed(SPEEDS[min(max(at, 0), len(SPEEDS) - 1)])
         session.presenter.notify(f"{session.fps * session.speed:g} frames a second.")
 
-    def _steps(self, direction: int) -> None:
+    def _change_steps(self, direction: int) -> None:
         session = self._session
         if not session.playthrough.place.samples:
             session.presenter.notify("This world has no sampler.")
             return
         session.governor.on = False
         own = session.playthrough.place.own_steps
-        session.steps = next_steps(session.steps, direction, own)
+        session.steps = find_next_steps(session.steps, direction, own)
         session.presenter.notify(f"{session.steps} sampler steps a frame.")
 
-    def _noise(self, direction: int) -> None:
+    def _change_noise(self, direction: int) -> None:
         session = self._session
         if session.noise == NO_NOISE:
             raise ValueError("This world remembers its frames as they are, without noise.")
-        session.noise = next_noise(session.noise, direction)
+        session.noise = find_next_noise(session.noise, direction)
         session.presenter.notify(f"Frames are remembered with {session.noise} % noise.")
 
-    def _auto_steps(self, _: Any) -> None:
+    def _automate_steps(self, _: Any) -> None:
         session = self._session
         if not session.playthrough.place.samples:
             raise ValueError("This world has no sampler.")
         session.governor.on = True
         session.presenter.notify("As many sampler steps as the pace allows.")
 
-    def _driver(self, _: Any) -> None:
+    def _change_driver(self, _: Any) -> None:
         session = self._session
         if not hasattr(session.controller, "turn"):
             raise ValueError(f"Only {session.controller.name} can drive here.")
         session.presenter.notify(f"{session.controller.turn()} drives.")
 
-    def _record(self, _: Any) -> None:
+    def _toggle_recording(self, _: Any) -> None:
         session = self._session
         if session.recorder.on:
             session.recorder.stop()
@@ -234,16 +234,16 @@ class Commands:
         panel.follow(session.playthrough.track)
         overlays.panel = panel
 
-    def _ground(self, _: Any) -> None:
+    def _ground_dream(self, _: Any) -> None:
         session, panel = self._session, self._session.overlays.panel
         if panel is None:
             raise ValueError(
                 "Going back to the ground truth needs it on screen: press G to show it."
             )
-        if session.begin(panel.grounded(session.number), "grounded"):
+        if session.begin(panel.make_grounded_start(session.number), "grounded"):
             session.presenter.notify("The dream stands in the true frames again.")
 
-    def _memory(self, _: Any) -> None:
+    def _toggle_memory(self, _: Any) -> None:
         from worldsim.runtime.panels.memory_strip import Memory
 
         overlays = self._session.overlays
@@ -253,26 +253,26 @@ class Commands:
         else:
             overlays.memory = Memory(self._session.playthrough)
 
-    def _attention(self, _: Any) -> None:
+    def _toggle_attention(self, _: Any) -> None:
         if self._session.overlays.memory is None:
-            self._memory(0)
+            self._toggle_memory(0)
         on = self._session.overlays.memory.toggle_attention()
         self._session.presenter.notify("What the next frame looks at." if on else "")
 
     # ---- a memory in space ----
 
-    def _tint(self, _: Any) -> None:
+    def _toggle_tint(self, _: Any) -> None:
         session, space = self._session, self._session.overlays.space
         check_space(session.playthrough.place)
         space.tints = not space.tints
         session.presenter.notify("What is coloured is invented." if space.tints else "")
 
-    def _map(self, _: Any) -> None:
+    def _toggle_map(self, _: Any) -> None:
         check_space(self._session.playthrough.place)
         space = self._session.overlays.space
         space.maps = not space.maps
 
-    def _points(self, _: Any) -> None:
+    def _save_points(self, _: Any) -> None:
         session = self._session
         check_space(session.playthrough.place)
         path = session.saves.save_points(session.playthrough.place)
@@ -289,7 +289,7 @@ class Commands:
         else:
             session.fast_forward(frames)
 
-    def _take(self, _: Any) -> None:
+    def _compare_next(self, _: Any) -> None:
         overlays = self._session.overlays
         overlays.trouble = ""
         overlays.drop_panel()
@@ -299,7 +299,7 @@ class Commands:
         from worldsim.runtime.recording.recording import read_recording
 
         session, recording_env = self._session, self._session.playthrough.place
-        found = recording_env.neighbours()
+        found = recording_env.list_neighbours()
         if len(found) < 2:
             raise ValueError("There is no other recording in this folder.")
 

@@ -17,7 +17,7 @@ from worldsim.registration import DREAM
 from worldsim.runtime.core.bindings import Bindings
 from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.moves import Move, Start
-from worldsim.runtime.core.playable_env import PlayableEnv, spawn_of
+from worldsim.runtime.core.playable_env import PlayableEnv, choose_spawn
 from worldsim.world.card import read_card
 
 TORCH = ("worldsim.world.model",)
@@ -168,7 +168,7 @@ def open_world(
         card = read_card(folder / "card.json")
         actions, title = load_actions(card.action_set), card.title
         spawns = sorted((folder / "spawns").glob("[!.]*.npz"))
-        number = spawn_of(seed, len(spawns)) if spawn is None else spawn
+        number = choose_spawn(seed, len(spawns)) if spawn is None else spawn
         preview = read_episode(spawns[number]).frames[-1]
     except (OSError, ValueError, IndexError):
         # What is wrong with it is said by the loader, which looks at all of it.

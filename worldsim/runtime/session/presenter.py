@@ -9,7 +9,7 @@ from worldsim.runtime.core.clock import Clock
 from worldsim.runtime.core.moves import Start
 from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.status import Status
-from worldsim.runtime.panels.memory_strip import summary
+from worldsim.runtime.panels.memory_strip import summarise_levels
 from worldsim.runtime.panels.space_memory import NEEDS
 from worldsim.runtime.session.state import State
 
@@ -64,7 +64,8 @@ class Presenter:
             noise=session.noise,
             runs_on=bool(session.runs_on),
             recording=session.recorder.label,
-            note=(self._note if self._clock.now() < self._note_until else "") or _title(session),
+            note=(self._note if self._clock.now() < self._note_until else "")
+            or _choose_title(session),
             trouble=session.recorder.trouble or session.overlays.trouble,
             automatic=session.governor.on and session.steps > 0,
             doing=wait.doing if wait else "",
@@ -86,8 +87,8 @@ def _describe_position(session: "Session") -> dict[str, Any]:
         "panes": panes(session),
         "curve": overlays.curve(number),
         "strip": overlays.strip(),
-        "context": summary(session.playthrough),
-        "drift": _drift(session.frame, track.start),
+        "context": summarise_levels(session.playthrough),
+        "drift": _measure_drift(session.frame, track.start),
         **_describe_space(session),
     }
 
@@ -118,14 +119,14 @@ def panes(session: "Session") -> tuple[Pane, ...]:
     return session.overlays.space.panes(session.playthrough.place, session.frame)
 
 
-def _title(session: "Session") -> str:
+def _choose_title(session: "Session") -> str:
     if session.picker is not None:
         return session.picker.title
     playthrough = session.playthrough
     return playthrough.place.ended if playthrough is not None and playthrough.ended else ""
 
 
-def _drift(frame: np.ndarray, start: Start) -> float | None:
+def _measure_drift(frame: np.ndarray, start: Start) -> float | None:
     """Sharpness of a dreamt frame relative to the true frame it began with."""
     if start.context_frames is None:
         return None

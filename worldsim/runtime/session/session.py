@@ -293,11 +293,11 @@ class Session:
 
     def choose_from(self, picker: Picker | ActionPreview, name: str) -> None:
         """Show pictures to pick one of, until one is picked or they are left."""
-        self._back_to = self._resting()
+        self._back_to = self._choose_rest_state()
         self.picker, self.picker_name, self.state = picker, name, State.CHOOSING
         self.controller.forget()
 
-    def leave_tiles(self) -> None:
+    def leave_picker(self) -> None:
         """Go on without picking."""
         if self.picker is not None:
             self.picker, self.state = None, self._back_to
@@ -369,7 +369,7 @@ class Session:
     def _tick_choosing(self) -> bool:
         if self.command_queue.holds.take():
             self.command_queue.holds.clear()  # still down, it would go back in time
-            self.leave_tiles()
+            self.leave_picker()
             return True
         player = getattr(self.controller, "keyboard", self.controller)  # no policy picks a picture
         choice = player.choose(self.frame)
@@ -382,7 +382,7 @@ class Session:
                 self._steer(choice.action)
             return True
         except Exception as error:
-            self.leave_tiles()
+            self.leave_picker()
             self._fail(error)
             return True
 
@@ -469,10 +469,10 @@ class Session:
 
     def _leave_for(self) -> Scrub:
         """A journey that begins here; play goes on after it as it does now."""
-        self._back_to = self._resting()
+        self._back_to = self._choose_rest_state()
         self._travel = Scrub(self.playthrough, self.command_queue.holds, self.clock)
         self.state = State.REWINDING
         return self._travel
 
-    def _resting(self) -> State:
+    def _choose_rest_state(self) -> State:
         return State.PAUSED if self.state is State.PAUSED else State.WAITING

@@ -257,7 +257,7 @@ class Screen:
     def _place(self, frame: np.ndarray, cell: Rect, whole: bool = True) -> Rect:
         """Draw a frame in the middle of a cell; where it went."""
         height, width, _ = frame.shape
-        size = fitted((width, height), cell[2:]) if whole else (cell.width, cell.height)
+        size = fit_size((width, height), cell[2:]) if whole else (cell.width, cell.height)
         image = pygame.image.frombuffer(np.ascontiguousarray(frame), (width, height), "RGB")
         at = cell.x + (cell.width - size[0]) // 2, cell.y + (cell.height - size[1]) // 2
         self._surface.blit(pygame.transform.scale(image, size), at)
@@ -407,7 +407,7 @@ def comfortable(desktops: list[tuple[int, int]]) -> int:
     return max(WINDOW_PIXELS, *(min(desktop) // 2 for desktop in desktops[:1]), 1)
 
 
-def fitted(size: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
+def fit_size(size: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
     """The size at which a picture fits: enlarged by a whole number, or shrunk to the room."""
     zoom = min(room[0] / size[0], room[1] / size[1])
     zoom = int(zoom) if zoom >= 1 else zoom

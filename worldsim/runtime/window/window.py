@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from worldsim.runtime.core.clock import Clock
-from worldsim.runtime.core.intents import Intent, key_hints
+from worldsim.runtime.core.intents import Intent, build_key_hints
 from worldsim.runtime.core.moves import Step
 from worldsim.runtime.core.sinks import Sink
-from worldsim.runtime.core.status import Status, help_lines, hud_lines, plain_words
+from worldsim.runtime.core.status import Status, describe_plainly, format_help, format_hud
 from worldsim.runtime.session.command_queue import Keys
 from worldsim.runtime.window.compose import Around, compose
 from worldsim.runtime.window.display_loss import on_display_loss
@@ -25,13 +25,13 @@ from worldsim.runtime.window.keyboard import Keyboard
 from worldsim.runtime.window.screen import (
     NoDisplay,
     Screen,
-    fitted,
+    fit_size,
     pygame,
     video_driver,
 )
 
 ADVICE = 'Set SDL_VIDEODRIVER=dummy, or make the environment with render_mode="rgb_array".'
-__all__ = ["NoDisplay", "Viewer", "Window", "fitted", "video_driver"]
+__all__ = ["NoDisplay", "Viewer", "Window", "fit_size", "video_driver"]
 POLL_SECONDS = 0.004
 REDRAW_SECONDS = 0.1  # at least so often, so that waiting is seen to go on
 PATIENCE_SECONDS = 5.0  # for a network that does not come back when the player wants to leave
@@ -240,7 +240,7 @@ class Window(Sink):
         helped = []
         if self._help and keys.actions is not None:
             keys.layout = self._keyboard.layout()
-            helped = help_lines(
+            helped = format_help(
                 keys.actions, keys.intents, self._pads.any, keys.layout, status.lacking
             )
         compose(self._screen, shot.frame, status, self._around(status, keys, now, helped), now)
@@ -268,9 +268,9 @@ class Window(Sink):
         hints = self._hints(status, keys, now)
         figures, trends = [], []
         if self._hud == FIGURES and not helped:
-            figures = hud_lines(status)
+            figures = format_hud(status)
             trends = [(name, tuple(kept)) for name, kept in self._trends.items() if kept]
-        return Around(plain_words(status), hints, figures, trends, helped)
+        return Around(describe_plainly(status), hints, figures, trends, helped)
 
     def _hints(self, status: Status, keys: Keys, now: float) -> list[tuple[str, str]]:
         """The keys, at first, when nothing is pressed for a while, and after one without a use."""
@@ -281,7 +281,7 @@ class Window(Sink):
         if not (idle or now < self._met_at + FIRST_SECONDS or now < self._hint_until):
             return []
         keys.layout = self._keyboard.layout()
-        return key_hints(keys.actions, keys.intents, keys.layout)
+        return build_key_hints(keys.actions, keys.intents, keys.layout)
 
     def _count(self, shot: Shot) -> None:
         """Take the time of what has just become visible."""

@@ -110,7 +110,7 @@ def test_a_recording_can_drive_its_world_again(fake, make_fake_world):
 def test_another_world_is_refused(fake, make_fake_world):
     other = PlayableEnv(WorldModelEnv(make_fake_world(name="other")), "FARDMLab-v0", {})
     with pytest.raises(ValueError, match=r"recorded in fake .* and not in other"):
-        replay.first_difference(read_recording(fake), other)
+        replay.find_first_difference(read_recording(fake), other)
 
 
 def test_headless_says_what_it_is(maze, capsys):

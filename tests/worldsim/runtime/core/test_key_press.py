@@ -5,7 +5,7 @@ import pytest
 from worldsim.actions import load_actions
 from worldsim.runtime.core.bindings import read_bindings
 from worldsim.runtime.core.control import Latch
-from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, help_rows
+from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, build_help_rows
 from worldsim.runtime.core.key_press import PLACES, US, Press, find_key, normalise_key, print_key
 from worldsim.runtime.session.command_queue import CommandQueue, Keys
 
@@ -59,19 +59,19 @@ def test_digits_go_by_place_and_so_do_slots():
     assert [find(layout, n) for n in "169"] == ["1", "6", "9"]
     assert find(layout, "6", ctrl=True) == "ctrl+6"
     assert print_key("-", layout, ACTIONS.keys, COMMANDS) == ")"
-    rows = {meaning: keys for keys, meaning in help_rows(ACTIONS, layout=layout)}
+    rows = {meaning: keys for keys, meaning in build_help_rows(ACTIONS, layout=layout)}
     assert rows["save in a slot"] == "Ctrl+1..9"
 
 
 def test_the_help_names_what_is_printed():
-    rows = {meaning: keys for keys, meaning in help_rows(ACTIONS, layout=FRENCH)}
+    rows = {meaning: keys for keys, meaning in build_help_rows(ACTIONS, layout=FRENCH)}
     assert rows["forward"] == "Z Up"
     assert rows["left"] == "Q Left"
     assert rows["who drives: you, policy, recording, chance"] == "M"
-    rows = {meaning: keys for keys, meaning in help_rows(ACTIONS, layout=RUSSIAN)}
+    rows = {meaning: keys for keys, meaning in build_help_rows(ACTIONS, layout=RUSSIAN)}
     assert rows["forward"] == "Ц Up"
     assert rows["what the dream remembers"] == "Ш"
-    rows = {meaning: keys for keys, meaning in help_rows(ACTIONS, layout=GERMAN)}
+    rows = {meaning: keys for keys, meaning in build_help_rows(ACTIONS, layout=GERMAN)}
     assert "SS" not in "".join(rows.values())
 
 

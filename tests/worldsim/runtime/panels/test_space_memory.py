@@ -8,7 +8,7 @@ from envs.world_model import WorldModelEnv
 from tests.support.players import Played
 from worldsim.runtime.core.control import Keyboard
 from worldsim.runtime.core.playable_env import PlayableEnv
-from worldsim.runtime.core.status import help_lines
+from worldsim.runtime.core.status import format_help
 from worldsim.runtime.panels.space_memory import tint
 from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.session.loading import LoadedWorld
@@ -74,7 +74,7 @@ def test_points_are_written_and_never_over_others(played, tmp_path):
 
 def test_a_world_without_it_says_so_before_and_after_the_key(make_fake_world, tmp_path):
     played = play(make_fake_world(), tmp_path).ticks(2)
-    lines = help_lines(played.place.actions, lacking=played.seen.status.lacking)
+    lines = format_help(played.place.actions, lacking=played.seen.status.lacking)
     assert sum("needs a world with a memory in space" in line for line in lines) == len(KEYS)
     for key in KEYS:
         played.tap(key)

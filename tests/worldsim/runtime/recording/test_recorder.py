@@ -21,16 +21,16 @@ from hypothesis import strategies as st
 from envs.world_model import WorldModelEnv
 from tests.support.players import ROOT, SECONDS, recorded_bytes, until
 from worldsim.data.store import EpisodeStore
-from worldsim.runtime.cli.replay import first_difference
+from worldsim.runtime.cli.replay import find_first_difference
 from worldsim.runtime.core.control import RandomWalk, Script
 from worldsim.runtime.core.moves import Moves
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.recording import journal as journals
 from worldsim.runtime.recording import recorder as recorders
 from worldsim.runtime.recording import recording as recordings
-from worldsim.runtime.recording.journal import Journal, read_journal
+from worldsim.runtime.recording.journal import Journal, is_journal, read_journal
 from worldsim.runtime.recording.recorder import Recorder
-from worldsim.runtime.recording.recording import META, all_recordings, read_recording, recover
+from worldsim.runtime.recording.recording import META, list_recordings, read_recording, recover
 from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.session.loading import LoadedWorld
 from worldsim.runtime.session.session import Session
@@ -68,7 +68,7 @@ def go_on(session, actions):
 
 
 def read_all(folder):
-    return [read_recording(path) for path in all_recordings(folder)]
+    return [read_recording(path) for path in list_recordings(folder)]
 
 
 def lengths(folder):
@@ -76,8 +76,9 @@ def lengths(folder):
 
 
 def written(folder):
-    """How many steps are in the journal that is open."""
-    return sum(len(list(read_journal(path))) - 1 for path in folder.glob("*.journal"))
+    """How many steps are in the journal that is open; none while it has not even a beginning."""
+    journals = [path for path in folder.glob("*.journal") if is_journal(path)]
+    return sum(max(0, len(list(read_journal(path))) - 1) for path in journals)
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_a_recording_is_lossless_and_can_be_made_again(world, make_fake_world, t
     assert recording.episode.actions.tolist() == actions
     assert recording.episode.poses.shape == (7, 3)
     assert np.array_equal(recording.point.start.context_frames[-1], shown[0])
-    assert first_difference(recording, make_place(make_fake_world())) is None
+    assert find_first_difference(recording, make_place(make_fake_world())) is None
 
 
 def test_a_recording_does_not_need_the_worlds_spawns(world, make_fake_world, tmp_path):
@@ -110,7 +111,7 @@ def test_a_recording_does_not_need_the_worlds_spawns(world, make_fake_world, tmp
     (recording,) = read_all(tmp_path)
     moved = make_fake_world(spawns=1)
     moved.spawns[0].frames[:] = 0
-    assert first_difference(recording, make_place(moved)) is None
+    assert find_first_difference(recording, make_place(moved)) is None
 
 
 def test_the_meta_says_how_it_was_made(world, tmp_path):
@@ -119,7 +120,7 @@ def test_the_meta_says_how_it_was_made(world, tmp_path):
     session.command_queue.put("less_noise")
     go_on(session, [0])
     session.close()
-    (folder,) = all_recordings(tmp_path)
+    (folder,) = list_recordings(tmp_path)
     meta = json.loads((folder / META).read_text())
     assert meta["seed"] == 3
     assert (meta["world"], meta["world_hash"]) == ("fake", world.hash)
@@ -134,7 +135,7 @@ def test_the_meta_says_how_it_was_made(world, tmp_path):
 
 def test_a_recording_is_training_data_as_it_is(world, tmp_path):
     play(world, tmp_path, [2, 0, 1]).close()
-    (folder,) = all_recordings(tmp_path)
+    (folder,) = list_recordings(tmp_path)
     (episode,) = EpisodeStore(folder)
     assert len(episode) == 3
     assert episode.meta.action_set == "dmlab"
@@ -143,7 +144,7 @@ def test_a_recording_is_training_data_as_it_is(world, tmp_path):
 
 def test_a_recording_has_a_preview_to_look_at(world, tmp_path):
     play(world, tmp_path, [2, 0] * 150).close()
-    (folder,) = all_recordings(tmp_path)
+    (folder,) = list_recordings(tmp_path)
     read, preview = cv2.imreadanimation(str(folder / "preview.webp"))
     assert read
     assert len(preview.frames) == 151  # every other one of 301
@@ -162,7 +163,7 @@ def test_recording_from_the_middle_can_be_made_again(world, make_fake_world, tmp
     (recording,) = read_all(tmp_path)
     assert len(recording.episode) == 3
     assert recording.point.lead_in[:, 0].tolist() == [2, 0, 2, 2]
-    assert first_difference(recording, make_place(make_fake_world())) is None
+    assert find_first_difference(recording, make_place(make_fake_world())) is None
 
 
 def test_leaving_the_line_begins_another_part(world, make_fake_world, tmp_path):
@@ -183,7 +184,7 @@ def test_leaving_the_line_begins_another_part(world, make_fake_world, tmp_path):
         (0, 3), (0, 5), (2, 2), (5, 1),
     ]  # fmt: skip
     for recording in found:
-        assert first_difference(recording, make_place(make_fake_world())) is None
+        assert find_first_difference(recording, make_place(make_fake_world())) is None
 
 
 def test_a_line_without_a_step_leaves_nothing(world, tmp_path):
@@ -219,7 +220,7 @@ def test_a_long_recording_is_split_into_parts(world, make_fake_world, tmp_path):
     parts = sorted(read_all(tmp_path), key=lambda part: len(part.point.lead_in))
     assert np.array_equal(parts[0].episode.frames[-1], parts[1].episode.frames[0])
     for part in parts:
-        assert first_difference(part, make_place(make_fake_world())) is None
+        assert find_first_difference(part, make_place(make_fake_world())) is None
 
 
 def test_two_recorders_at_once_never_collide(world, make_fake_world, tmp_path):
@@ -251,7 +252,7 @@ def test_whatever_is_played_every_recording_is_exact(make_fake_world, tmp_path_f
     session.close()
     place = make_place(make_fake_world())
     for recording in read_all(folder):
-        assert first_difference(recording, place) is None
+        assert find_first_difference(recording, place) is None
     frame = place.reset(end.start).frame
     for move in Moves(end.lead_in):
         frame = place.step(move).frame
@@ -317,7 +318,7 @@ def test_a_left_over_journal_is_recovered_at_the_next_start(world, make_fake_wor
     assert not torn.exists()
     recording = read_recording(tmp_path / "torn")
     assert len(recording.episode) == 3
-    assert first_difference(recording, make_place(make_fake_world())) is None
+    assert find_first_difference(recording, make_place(make_fake_world())) is None
     session.close()
     assert lengths(tmp_path) == [3, 4]
 
@@ -444,7 +445,7 @@ def test_a_disk_that_refuses_stops_the_recording_and_play_goes_on(world, tmp_pat
     recover(tmp_path)
     (recording,) = read_all(tmp_path)
     assert 0 < len(recording.episode) < 60
-    assert first_difference(recording, make_place(world)) is None
+    assert find_first_difference(recording, make_place(world)) is None
 
 
 def test_a_folder_that_cannot_be_made_is_told_and_play_goes_on(world, tmp_path):
@@ -489,7 +490,7 @@ def test_steps_that_do_not_fit_are_counted_and_the_rest_is_exact(
     kept = sum(len(part.episode) for part in parts)
     assert sum(meta["dropped"] for meta in metas) == 23 - kept > 0
     for part in parts:
-        assert first_difference(part, make_place(make_fake_world())) is None
+        assert find_first_difference(part, make_place(make_fake_world())) is None
 
 
 def start_play(folder, *arguments):
@@ -540,7 +541,7 @@ def test_kill_nine_loses_nothing_that_was_written(tmp_path):
     import worldsim  # noqa: F401  registers the ids
 
     place = PlayableEnv(gymnasium.make("Maze-v0"), "Maze-v0", {})
-    assert first_difference(recording, place) is None
+    assert find_first_difference(recording, place) is None
 
 
 @pytest.mark.usefixtures("engine")

@@ -165,7 +165,7 @@ def test_a_take_that_fails_is_gone_and_the_film_goes_on(tiny_world, tmp_path, mo
     def broken(self, number):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(comparison.DreamAgain, "frame", broken)
+    monkeypatch.setattr(comparison.DreamRerun, "frame", broken)
     showing.key("end")
     assert showing.number == 5
     assert showing.shown.status.panes == ()
@@ -279,13 +279,15 @@ def test_the_command_exports_and_lists(fake, tmp_path, capsys):
 def test_own_keys_serve_films_too(tmp_path):
     """One file names keys of playing and of films; each takes what it knows."""
     path = tmp_path / "keys.yaml"
-    path.write_text("intents: {pause: [k], take: [y], ground: [z]}\nactions: {forward: [i]}\n")
+    path.write_text(
+        "intents: {pause: [k], comparison: [y], ground: [z]}\nactions: {forward: [i]}\n"
+    )
     found = {intent.name: intent.keys for intent in read_bindings(path, REPLAY_INTENTS).intents}
     assert found["pause"][0] == "k"
-    assert found["take"][0] == "y"
+    assert found["comparison"][0] == "y"
     assert found["browse"] == next(i.keys for i in REPLAY_INTENTS if i.name == "browse")
     assert "ground" not in found
-    assert "take" not in {intent.name for intent in read_bindings(path).intents}
+    assert "comparison" not in {intent.name for intent in read_bindings(path).intents}
     path.write_text("intents: {browse: [u]}\n")
     with pytest.raises(ValueError, match="'u' means both 'same_start' and 'browse'"):
         read_bindings(path, REPLAY_INTENTS)

@@ -19,7 +19,7 @@ from worldsim.runtime.cli.rollout import Calls
 from worldsim.runtime.core.bindings import Bindings, read_bindings
 from worldsim.runtime.core.control import Keyboard, RandomWalk
 from worldsim.runtime.core.drivers import Drivers, Follower
-from worldsim.runtime.core.intents import INTENTS, format_keys, key_hints
+from worldsim.runtime.core.intents import INTENTS, build_key_hints, format_keys
 from worldsim.runtime.core.key_press import US
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.pane_layout import Rect, along, beside, grid
@@ -28,7 +28,7 @@ from worldsim.runtime.core.step_governor import StepGovernor
 from worldsim.runtime.panels import ground_truth as panels
 from worldsim.runtime.panels.ground_truth_source import EngineReplay
 from worldsim.runtime.recording.saves import Saves
-from worldsim.runtime.recording.start_from_file import fitted
+from worldsim.runtime.recording.start_from_file import fit_picture
 from worldsim.runtime.session.loading import LoadedWorld
 from worldsim.runtime.session.state import State
 from worldsim.tasks import load_function
@@ -328,7 +328,7 @@ def test_a_dropped_picture_is_a_start(played, tmp_path):
     played.keys.drop(str(tmp_path / "a.png"))
     played.ticks(2)
     assert "Started from a.png" in played.note
-    assert np.array_equal(played.session.frame, fitted(picture, 16))
+    assert np.array_equal(played.session.frame, fit_picture(picture, 16))
     played.walk(2)
     assert played.number == 1
 
@@ -345,7 +345,7 @@ def test_a_dropped_picture_is_fitted_as_the_command_said(played, tmp_path):
 @pytest.mark.parametrize("shape", [(40, 90), (90, 40), (16, 16), (5, 3)])
 def test_a_picture_of_any_shape_fits(shape):
     picture = np.full((*shape, 3), 200, np.uint8)
-    cropped, boxed = fitted(picture, 16, "crop"), fitted(picture, 16, "letterbox")
+    cropped, boxed = fit_picture(picture, 16, "crop"), fit_picture(picture, 16, "letterbox")
     assert cropped.shape == boxed.shape == (16, 16, 3)
     assert (cropped == 200).all()
     share = min(shape) / max(shape)
@@ -526,7 +526,7 @@ def test_a_clip_without_actions_gets_the_worlds_own_guess(played, tmp_path):
     played.ticks(2)
     assert "5 actions are guesses" in played.note
     start = played.session.playthrough.track.start
-    assert np.array_equal(start.context_frames, np.stack([fitted(f, 16) for f in frames]))
+    assert np.array_equal(start.context_frames, np.stack([fit_picture(f, 16) for f in frames]))
     assert start.context_actions.shape == (5,)
 
 
@@ -819,9 +819,9 @@ def test_watching_attention_changes_nothing_and_adds_up(tiny_world):
 
 def test_the_keys_of_the_first_minute_are_named():
     """Nothing named the keys that move until a wrong one was pressed."""
-    hints = dict(key_hints(load_actions("dmlab")))
+    hints = dict(build_key_hints(load_actions("dmlab")))
     assert {"left", "right", "forward", "back in time", "save", "the truth"} <= set(hints.values())
     assert list(hints)[-1] == "F1"
-    french = key_hints(load_actions("dmlab"), layout={**US, "w": "z", "a": "q"})
+    french = build_key_hints(load_actions("dmlab"), layout={**US, "w": "z", "a": "q"})
     assert ("Z", "forward") in french
     assert ("Q", "left") in french

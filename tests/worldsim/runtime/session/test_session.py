@@ -17,11 +17,11 @@ from worldsim import runtime
 from worldsim.actions import load_actions, parse_actions
 from worldsim.runtime.core.clock import Pacer
 from worldsim.runtime.core.control import Keyboard, Latch, RandomWalk, Script
-from worldsim.runtime.core.intents import INTENTS, Intent, check_keys, help_rows
+from worldsim.runtime.core.intents import INTENTS, Intent, build_help_rows, check_keys
 from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.state_history import History, Moment
-from worldsim.runtime.core.status import Status, hud_lines
+from worldsim.runtime.core.status import Status, format_hud
 from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.session.loading import LoadedWorld, WorldLoader
 from worldsim.runtime.session.session import Session
@@ -169,7 +169,7 @@ def test_an_environment_without_actions_is_refused(world):
 
 def test_the_tables_of_keys_agree():
     check_keys(load_actions("dmlab"))
-    rows = dict(help_rows(load_actions("dmlab")))
+    rows = dict(build_help_rows(load_actions("dmlab")))
     assert rows["W Up"] == "forward"
     assert {intent.help for intent in INTENTS} <= set(rows.values())
 
@@ -766,7 +766,7 @@ def test_hud_lines_have_all_figures():
         fps=7.4, fps_shown=7.3, p50_ms=80, p99_ms=120, photon_ms=95, steps=2, seed=5,
         recording="REC 9",
     )  # fmt: skip
-    text = " ".join(hud_lines(status))
+    text = " ".join(format_hud(status))
     for part in ("A maze", "running", "frame 12", "seed 5", "K 2", "7.4", "7.3", "80", "120",
                  "95", "left", "REC 9"):  # fmt: skip
         assert part in text

@@ -12,7 +12,7 @@ from worldsim.actions import load_actions
 from worldsim.runtime.core.bindings import Bindings, read_bindings
 from worldsim.runtime.core.control import Keyboard
 from worldsim.runtime.core.playable_env import PlayableEnv
-from worldsim.runtime.core.status import help_lines
+from worldsim.runtime.core.status import format_help
 from worldsim.runtime.session.loading import LoadedWorld
 from worldsim.runtime.session.state import State
 
@@ -180,7 +180,7 @@ def test_own_keys_leave_the_gamepad_alone_unless_they_name_it(sdl, make_fake_wor
 
 def test_help_lists_a_gamepad_when_there_is_one():
     actions = Bindings().of(load_actions("dmlab"))
-    assert "Pad" not in "".join(help_lines(actions))
-    rows = dict(line.split("\t")[::-1] for line in help_lines(actions, pads=True))
+    assert "Pad" not in "".join(format_help(actions))
+    rows = dict(line.split("\t")[::-1] for line in format_help(actions, pads=True))
     assert rows["forward"] == "W Up Pad-Up Pad-A"
     assert rows["hold to go back in time"] == "Backspace Pad-B"

@@ -71,10 +71,10 @@ def test_the_picture_has_its_room_to_itself():
     """Seven lines of figures covered a quarter of it."""
     drawn("""
 from worldsim.actions import load_actions
-from worldsim.runtime.core.intents import key_hints
+from worldsim.runtime.core.intents import build_key_hints
 pygame.display.quit()
 screen = Screen("a", (16, 16), 40, footed=True)
-hints = key_hints(load_actions("dmlab"))
+hints = build_key_hints(load_actions("dmlab"))
 compose(screen, white, Status(title="A maze"), Around("A maze", hints), 0.0)
 assert (pixels()[:640] == 255).all()
 assert pixels()[640:].shape[0] == screen.foot

@@ -335,7 +335,7 @@ def test_the_viewer_of_an_environment(window, make_fake_world):
     [((640, 640), (640, 640)), ((100, 70), (64, 64)), ((8, 100), (8, 8)), ((0, 0), (1, 1))],
 )
 def test_pictures_fit(window, room, size):
-    assert window.fitted((16, 16), room) == size
+    assert window.fit_size((16, 16), room) == size
 
 
 @pytest.mark.parametrize("dead_display", [None, ":987"])

@@ -9,7 +9,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from types import SimpleNamespace
+
+# Several workers share the cores. Set here, since numpy and torch look when they are imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest
@@ -26,6 +31,22 @@ os.environ["WORLDSIM_CONFIG"] = os.path.join(
 # The machine may be busy: no example fails for being slow, and CI tries the same ones every time.
 settings.register_profile("worldsim", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("worldsim")
+
+MOST_WORKERS = 8  # each loads torch, and may start a display and an engine of its own
+
+
+@pytest.hookimpl(optionalhook=True)  # `-p no:xdist` may leave it out
+def pytest_xdist_auto_num_workers(config):
+    """One worker a core for the whole suite; none for chosen files, which start sooner without."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return min(cores, MOST_WORKERS) if is_whole and cores > 1 else 0
+
+
+def pytest_collection_modifyitems(items):
+    """Files with the most slow tests come first, so that no worker ends with a long one alone."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def _lacking(what: str) -> None:
@@ -124,43 +145,10 @@ def bundled_world():
 @pytest.fixture(scope="session")
 def tiny_world(tmp_path_factory):
     """The folder of a real world, of the smallest network, that was never trained."""
-    import torch
+    from tests.support.far_worlds import write_far_world
 
-    from models.build.networks import far_settings, far_weights
-    from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
-    from models.far.network import FARNetwork
-    from tests.support.far_networks import far_config
-    from worldsim.data.store import EpisodeStore
-    from worldsim.types import Episode, EpisodeMeta
-    from worldsim.world.checkpoint import save_world
-
-    folder, rng = tmp_path_factory.mktemp("worlds") / "tiny", np.random.default_rng(0)
-    meta = EpisodeMeta(source="noise", action_set="dmlab", fps=7.5)
-    for _ in range(3):
-        frames = rng.integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
-        episode = Episode(
-            frames=frames, actions=rng.integers(0, 3, 3), rewards=np.zeros(3, np.float32), meta=meta
-        )
-        EpisodeStore(folder / "spawns").append(episode)
-    sizes = AutoencoderConfig(frame_size=16, patch=4, channels=8, width=16, blocks=1)
-    shape = far_config(
-        actions=4,
-        latent_channels=8,
-        latent_size=4,
-        coarse_patch=(4, 4),
-        width=64,
-        head_size=32,
-        layers=2,
-        context_noise=0.3,
-    )
-    codec, network = PatchAutoencoder(sizes), FARNetwork(shape)
-    generator = torch.Generator().manual_seed(0)
-    for weight in [codec.basis, *codec.parameters(), *network.parameters()]:
-        torch.nn.init.normal_(weight, std=0.1, generator=generator)
-    card = {"name": "tiny", "title": "A tiny dream", "fps": 7.5, "frame_size": 16}
-    card |= {"action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT", "builder": "far"}
-    card |= {"steps": 1, "settings": far_settings(sizes, shape), "training": {}, "figures": {}}
-    save_world(folder, card, far_weights(codec, network))
+    folder = tmp_path_factory.mktemp("worlds") / "tiny"
+    write_far_world(folder)
     return folder
 
 

@@ -1,20 +1,25 @@
 """The card of a world that was trained here."""
 
-from models.build.networks import far_settings
-from models.heads.reward import OutcomeHead
-from models.retrieval_stack.geometry import Geometry
-from models.training.config import TrainConfig
+from typing import Any
+
+from models.training.base_config import WorldConfig
 from worldsim.config import to_dict
 from worldsim.world.card import WorldCard
 
+FOLDERS = ("train", "heldout", "cache")
 
-def card_of(
-    cfg: TrainConfig,
-    trained: dict,
-    head: OutcomeHead | None = None,
-    geometry: Geometry | None = None,
+
+def make_card(
+    cfg: WorldConfig, builder: str, settings: dict[str, Any], trained: dict[str, Any]
 ) -> WorldCard:
-    """What the training knows about its world."""
+    """What a training knows about its world.
+
+    Args:
+        cfg: all settings of the training.
+        builder: who makes the networks, a key of `BUILDERS`.
+        settings: theirs.
+        trained: what the training measured of itself.
+    """
     return WorldCard(
         name=cfg.name,
         title=cfg.title,
@@ -23,17 +28,15 @@ def card_of(
         action_set=cfg.action_set,
         engine=cfg.engine,
         licence=cfg.licence,
-        builder="far",
+        builder=builder,
         steps=cfg.steps,
-        settings=far_settings(cfg.codec, cfg.dynamics, head, geometry),
-        training=trained | {"config": _without_folders(cfg)},
+        settings=settings,
+        training=trained | {"config": _drop_folders(to_dict(cfg))},
         figures={},
     )
 
 
-def _without_folders(cfg: TrainConfig) -> dict:
-    """The configuration without the folders, which are nobody else's business."""
-    settings = to_dict(cfg)
-    for folder in ("train", "heldout", "cache"):
-        del settings["data"][folder]
-    return settings
+def _drop_folders(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without the folders, which are nobody else's business."""
+    data = {name: value for name, value in settings.pop("data").items() if name not in FOLDERS}
+    return settings | ({"data": data} if data else {})

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from models.codec.patch_autoencoder import PatchAutoencoder, decoder_loss
-from models.training.config import TrainConfig
+from models.training.base_config import WorldConfig
 from worldsim.config import to_dict
 from worldsim.data.latents import load_or_encode_latents
 from worldsim.data.store import EpisodeStore
@@ -24,14 +24,14 @@ from worldsim.world.checkpoint import (
 from worldsim.world.model import world_folder
 
 
-def prepare(cfg: TrainConfig, out: Path, device: torch.device):
+def prepare(cfg: WorldConfig, out: Path, device: torch.device):
     """Codec and latents; made once, then read."""
     store = open_store(cfg, "--episodes 1200")
     codec = train_codec(cfg, store, out, device)
     return codec, load_or_encode_latents(store, codec, codec.encoder_hash(), Path(cfg.data.cache))
 
 
-def open_store(cfg: TrainConfig, how: str) -> EpisodeStore:
+def open_store(cfg: WorldConfig, how: str) -> EpisodeStore:
     """The episodes to learn from.
 
     Args:
@@ -63,7 +63,7 @@ def open_store(cfg: TrainConfig, how: str) -> EpisodeStore:
 
 
 def train_codec(
-    cfg: TrainConfig, store: EpisodeStore, out: Path, device: torch.device
+    cfg: WorldConfig, store: EpisodeStore, out: Path, device: torch.device
 ) -> PatchAutoencoder:
     """Find the encoder, teach the decoder, fill its book of textures; resumes and saves in
     `out/codec.pt`.
@@ -123,7 +123,7 @@ def some_frames(
     return torch.from_numpy(np.concatenate(parts)[:count])
 
 
-def take_codec(cfg: TrainConfig, world: str, out: Path) -> None:
+def take_codec(cfg: WorldConfig, world: str, out: Path) -> None:
     """The codec of another world, if it is shaped as asked for: its latents are what that world's
     dynamics knows. Else the training finds its own, and the dynamics learns a new alphabet.
     """

@@ -1,29 +1,34 @@
-"""Optimisers and learning rates of a sliding-layout dynamics."""
+"""Optimisers and learning rates of a dynamics."""
 
 import torch
 from torch import nn
 
-from models.training.config import DynamicsTraining
+from models.training.base_config import MainTraining
 from models.training.muon import Muon
 
+BLOCKS = ("blocks.", "before.", "after.")
+CONDITIONING = ("adaln", "modulation")
 
-def optimisers(network: nn.Module, cfg: DynamicsTraining) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices of the blocks, AdamW for everything else."""
+
+def make_optimisers(network: nn.Module, plan: MainTraining) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices of all blocks, AdamW for everything else."""
     hidden = [
-        p
-        for name, p in network.named_parameters()
-        if name.startswith("blocks.") and p.ndim == 2 and "adaln" not in name
+        part
+        for name, part in network.named_parameters()
+        if name.startswith(BLOCKS)
+        and part.ndim == 2
+        and not any(word in name for word in CONDITIONING)
     ]
-    chosen = {id(p) for p in hidden}
-    rest = [p for p in network.parameters() if id(p) not in chosen]
+    chosen = {id(part) for part in hidden}
+    rest = [part for part in network.parameters() if id(part) not in chosen]
     return [
-        Muon(hidden, lr=cfg.muon_lr, weight_decay=cfg.weight_decay),
-        torch.optim.AdamW(rest, lr=cfg.lr, betas=(0.9, 0.98), weight_decay=cfg.weight_decay),
+        Muon(hidden, lr=plan.muon_lr, weight_decay=plan.weight_decay),
+        torch.optim.AdamW(rest, lr=plan.lr, betas=(0.9, 0.98), weight_decay=plan.weight_decay),
     ]
 
 
-def set_rate(opts: list[torch.optim.Optimizer], cfg: DynamicsTraining, step: int) -> None:
+def set_rate(opts: list[torch.optim.Optimizer], plan: MainTraining, step: int) -> None:
     """Apply the schedule."""
-    for opt, base in zip(opts, (cfg.muon_lr, cfg.lr), strict=True):
+    for opt, base in zip(opts, (plan.muon_lr, plan.lr), strict=True):
         for group in opt.param_groups:
-            group["lr"] = base * cfg.rate(step)
+            group["lr"] = base * plan.rate(step)

@@ -11,16 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.build.networks import empty_album, far_weights
+from models.build.networks import empty_album, far_settings, far_weights
 from models.build.world_folder import export_world, in_memory, preview, world_size
 from models.codec.patch_autoencoder import PatchAutoencoder
 from models.far.dynamics import FARDynamics
 from models.far.loss import FARLoss
+from models.heads.reward import OutcomeHead
 from models.retrieval_stack.album import Album
 from models.retrieval_stack.geometry import Geometry
 from models.retrieval_stack.train_geometry import train_geometry, with_poses
 from models.training import distributed
-from models.training.card import card_of
+from models.training.card import make_card
 from models.training.codec import prepare, take_codec
 from models.training.config import TrainConfig
 from models.training.config_published import is_published
@@ -28,7 +29,7 @@ from models.training.ema import warm_up_ema
 from models.training.init_from import dynamics_of
 from models.training.loop import Run, start_folder
 from models.training.needs import check_needs
-from models.training.optim import optimisers, set_rate
+from models.training.optim import make_optimisers, set_rate
 from models.training.recipe_published import train_published
 from models.training.reward import steps_of, train_outcome
 from models.training.smoke import collect_some, with_data_in
@@ -36,6 +37,7 @@ from worldsim.actions import load_actions
 from worldsim.config import load_config, to_dict
 from worldsim.data.clips import Clip, ClipSampler
 from worldsim.data.store import EpisodeStore
+from worldsim.world.card import WorldCard
 
 SMOKE = (
     "codec.channels=16",
@@ -103,7 +105,7 @@ class SlidingRecipe:
         self.actions = load_actions(cfg.action_set)
         torch.manual_seed(cfg.seed)
         self.network = FARDynamics(cfg.dynamics, self.actions.turns).network.to(device)
-        self.opts = optimisers(self.network, self.plan)
+        self.opts = make_optimisers(self.network, self.plan)
         self.far_loss = FARLoss(cfg.dynamics, cfg.loss)
         seed = cfg.seed + 1000 * distributed.rank()
         self.rng = torch.Generator(device).manual_seed(seed)
@@ -155,7 +157,7 @@ class SlidingRecipe:
 
     def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
         """Dreams from held-out episodes."""
-        world = in_memory(card_of(self.cfg, {}), self.codec, average)
+        world = in_memory(make_far_card(self.cfg, {}), self.codec, average)
         return preview(world, EpisodeStore(self.cfg.data.heldout), path)
 
     def export(self, average: nn.Module, folder: Path, step: int) -> str:
@@ -170,7 +172,7 @@ class SlidingRecipe:
         told = {name: number for name, number in told.items() if math.isfinite(number)}
         trained |= {"geometry": told} if geometry else {}
         weights = far_weights(self.codec, average, head, geometry, self._album())
-        card = card_of(self.cfg, trained, head, geometry)
+        card = make_far_card(self.cfg, trained, head, geometry)
         world_hash = export_world(card, weights, EpisodeStore(self.cfg.data.heldout), folder)
         return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
 
@@ -193,7 +195,7 @@ class SlidingRecipe:
         geometry = Geometry(cfg.geometry, self.codec, cfg.dynamics.memory.field_of_view).to(
             self.device
         )
-        dynamics = in_memory(card_of(cfg, {}), self.codec, average, geometry).dynamics
+        dynamics = in_memory(make_far_card(cfg, {}), self.codec, average, geometry).dynamics
         told = train_geometry(
             geometry,
             dynamics,
@@ -213,3 +215,13 @@ class DynamicsRun(Run):
         self, cfg: TrainConfig, codec: PatchAutoencoder, cache, out: Path, device: torch.device
     ):
         super().__init__(SlidingRecipe(cfg, codec, cache, device), out, device)
+
+
+def make_far_card(
+    cfg: TrainConfig,
+    trained: dict[str, Any],
+    head: OutcomeHead | None = None,
+    geometry: Geometry | None = None,
+) -> WorldCard:
+    """What a training knows about its world."""
+    return make_card(cfg, "far", far_settings(cfg.codec, cfg.dynamics, head, geometry), trained)

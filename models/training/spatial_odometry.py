@@ -14,13 +14,12 @@ from torch import Tensor
 from models.memory.frame_bank import EMPTY, FrameBank
 from models.memory.odometry import Odometry
 from models.memory.pinhole import unproject
+from models.training.part import PartTraining
 from models.training.spatial_cache import SpatialEpisode
 from models.training.spatial_samples import mirror_actions, motion_into, relative_poses
 from worldsim.actions import ActionSet
-from worldsim.world.checkpoint import load_into, load_training, save_training
 
 CELLS = 64  # coarse points of a frame
-SAVED = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ class Situations:
         self.rng = np.random.default_rng([seed, 9])
         self.generator = torch.Generator().manual_seed(seed)
         self.moves = [
-            np.flatnonzero(np.isin(e.actions, walking_actions(actions))) for e in episodes
+            np.flatnonzero(np.isin(e.actions, find_walking_actions(actions))) for e in episodes
         ]
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -64,7 +63,7 @@ class Situations:
         points, known, newest, poses, actions, motions = (
             torch.stack(part) for part in zip(*rows, strict=True)
         )
-        bank = bank_of_points(points, known)
+        bank = make_point_bank(points, known)
         scans = self.odometry.scan(bank, poses, newest)
         flip = torch.rand(len(rows), generator=self.generator) < 0.5
         scans = torch.where(flip[:, None, None], scans.flip(1), scans)
@@ -111,14 +110,14 @@ class Situations:
         return (1 + self.plan.scaled * torch.randn(count, generator=self.generator)).clamp(0.7, 1.4)
 
 
-def bank_of_points(points: Tensor, known: Tensor) -> FrameBank:
+def make_point_bank(points: Tensor, known: Tensor) -> FrameBank:
     """A bank `[B,M]` that holds points alone."""
     nothing = torch.zeros(*known.shape, 0)
     ids = torch.where(known, 0, EMPTY)
     return FrameBank(nothing, nothing, nothing, points, nothing, ids, known)
 
 
-def walking_actions(actions: ActionSet) -> np.ndarray:
+def find_walking_actions(actions: ActionSet) -> np.ndarray:
     """Ids of the actions that carry: those that turn nothing and are not the idle one."""
     idle = actions.idle
     return np.array(
@@ -145,29 +144,13 @@ def train_odometry(
         motion, on situations not learnt from.
     """
     apart = max(len(episodes) // 20, 1)
-    optimiser = torch.optim.AdamW(odometry.parameters(), lr=plan.lr, weight_decay=0.01)
-    done = 0
-    if path.exists():
-        state = load_training(path)
-        load_into(odometry, state["odometry"], path)
-        done = state["step"]
-        if done < plan.steps and "optimiser" in state:
-            optimiser.load_state_dict(state["optimiser"])
+    training = PartTraining("odometry", "odometry", odometry, plan, path)
     # a run that resumes draws situations that it has not drawn before
-    learnt = Situations(odometry, episodes[apart:] or episodes, actions, plan, seed + done)
-    if not path.exists():
+    seen = episodes[apart:] or episodes
+    learnt = Situations(odometry, seen, actions, plan, seed + training.step)
+    if training.is_new:
         odometry.motions.copy_(find_prototypes(learnt, len(odometry.motions), seed))
-    for step in range(done, plan.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = plan.lr * min(1, (step + 1) / 100, 1.5 * (1 - step / plan.steps))
-        loss = odometry_loss(odometry, *learnt.draw())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        if (step + 1) % SAVED == 0 or step + 1 == plan.steps:
-            print(f"odometry {step + 1}/{plan.steps}  loss {loss.item():.4f}", flush=True)
-            state = {"odometry": odometry.state_dict(), "step": step + 1}
-            save_training(path, state | {"optimiser": optimiser.state_dict()})
+    training.run(lambda: odometry_loss(odometry, *learnt.draw()), steepness=1.5)
     odometry.requires_grad_(False).eval()
     return measure_odometry(Situations(odometry, episodes[:apart], actions, plan, seed + 1))
 

@@ -21,12 +21,12 @@ from models.memory.odometry import Odometry
 from models.spatial.dynamics import SpatialDynamics, SpatialModels
 from models.spatial.network import SpatialNetwork
 from models.training import distributed
+from models.training.card import make_card
 from models.training.codec import open_store, train_codec
 from models.training.ema import warm_up_ema
 from models.training.loop import Run, start_folder
-from models.training.muon import Muon
 from models.training.needs import check_needs
-from models.training.optim import set_rate
+from models.training.optim import make_optimisers, set_rate
 from models.training.prefetch import Prefetcher
 from models.training.smoke import collect_some, with_data_in
 from models.training.spatial_cache import SpatialEpisode, cached_episodes
@@ -209,7 +209,10 @@ class SpatialRecipe:
         """The world as it stands, without a folder."""
         models, _ = self._models(average)
         parts = Parts(models.codec, SpatialDynamics(models, self.cfg.memory, self.cfg.sampler))
-        return WorldModel(make_card(self.cfg, {}), parts, "unsaved", device=str(self.device))
+        return WorldModel(self._make_card({}), parts, "unsaved", device=str(self.device))
+
+    def _make_card(self, trained: dict[str, Any]) -> WorldCard:
+        return make_card(self.cfg, "far-spatial", settings_to_dict(self.cfg.settings), trained)
 
     def _models(self, average: nn.Module) -> tuple[SpatialModels, dict[str, float]]:
         """All networks; teaches odometry where it has not learnt yet. Copies: play changes them."""
@@ -225,45 +228,7 @@ class SpatialRecipe:
         """Write the world folder."""
         models, told = self._models(average)
         trained = {"steps": step, "frames": step * self.plan.batch, "episodes": len(self.episodes)}
-        card = make_card(self.cfg, trained | {"odometry": told})
+        card = self._make_card(trained | {"odometry": told})
         write_spawns(EpisodeStore(self.cfg.data.heldout), folder / "spawns")
         save_world(folder, json.loads(json.dumps(vars(card))), weights_of(models))
         return f"{folder}: {world_size(folder):.1f} MB, {check_world(folder)[:12]}"
-
-
-def make_card(cfg: SpatialConfig, trained: dict) -> WorldCard:
-    """What a training knows about its world; folders are nobody else's business."""
-    settings = to_dict(cfg)
-    del settings["data"]
-    return WorldCard(
-        name=cfg.name,
-        title=cfg.title,
-        fps=cfg.fps,
-        frame_size=cfg.codec.frame_size,
-        action_set=cfg.action_set,
-        engine=cfg.engine,
-        licence=cfg.licence,
-        builder="far-spatial",
-        steps=cfg.steps,
-        settings=settings_to_dict(cfg.settings),
-        training=trained | {"config": settings},
-        figures={},
-    )
-
-
-def make_optimisers(network: nn.Module, plan) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices of all blocks, AdamW for everything else."""
-    hidden = [
-        part
-        for name, part in network.named_parameters()
-        if name.startswith(("blocks.", "before.", "after."))
-        and part.ndim == 2
-        and "adaln" not in name
-        and "modulation" not in name
-    ]
-    chosen = {id(part) for part in hidden}
-    rest = [part for part in network.parameters() if id(part) not in chosen]
-    return [
-        Muon(hidden, lr=plan.muon_lr, weight_decay=plan.weight_decay),
-        torch.optim.AdamW(rest, lr=plan.lr, betas=(0.9, 0.98), weight_decay=plan.weight_decay),
-    ]

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 
 from envs.vector import DreamVectorEnv
 from envs.world_model import WorldModelEnv
-from worldsim.data.store import EpisodeStore
-from worldsim.types import Episode, EpisodeMeta
+from models.retrieval_stack.geometry import GeometryConfig
+from tests.support.far_worlds import write_far_world
 from worldsim.world import batch_invariant
 from worldsim.world.batch_invariant import RowLinear, make_batch_invariant
 from worldsim.world.batching import concat, insert, observe
@@ -64,46 +64,10 @@ def seeing_world(tmp_path_factory):
     """A tiny world whose dreams remember views, and stand still: then they need none, and the rows
     of a batch have views or not in every combination.
     """
-    from models.build.networks import far_settings, far_weights
-    from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
-    from models.far.network import FARNetwork
-    from models.retrieval_stack.geometry import Geometry, GeometryConfig
-    from tests.support.far_networks import far_config
-    from worldsim.world.checkpoint import save_world
-
-    folder, rng = tmp_path_factory.mktemp("worlds") / "seeing", np.random.default_rng(0)
-    meta = EpisodeMeta(source="noise", action_set="dmlab", fps=7.5)
-    for length in (1, 9, 5):
-        frames = rng.integers(0, 256, (length, 16, 16, 3)).astype(np.uint8)
-        told = {"rewards": np.zeros(length - 1, np.float32), "meta": meta}
-        episode = Episode(frames=frames, actions=rng.integers(0, 3, length - 1), **told)
-        EpisodeStore(folder / "spawns").append(episode)
-    sizes = AutoencoderConfig(frame_size=16, patch=4, channels=16, width=16, blocks=1)
+    folder = tmp_path_factory.mktemp("worlds") / "seeing"
     memory = {"retrieval": 6, "kept": 2, "stride": 0.38, "still": 0.02, "inpaint": 0.6}
-    shape = far_config(
-        actions=4,
-        latent_channels=16,
-        latent_size=4,
-        coarse_patch=(4, 4),
-        width=64,
-        head_size=32,
-        layers=2,
-        context_noise=0.3,
-        contrast=0.4,
-        **memory,
-    )
-    codec, network = PatchAutoencoder(sizes), FARNetwork(shape)
-    geometry = Geometry(GeometryConfig(near=0.1, far=12.0), codec, shape.memory.field_of_view)
-    generator = torch.Generator().manual_seed(0)
-    for part in (codec, network, geometry):
-        for weight in part.parameters():
-            torch.nn.init.normal_(weight, std=0.1, generator=generator)
-    torch.nn.init.normal_(codec.basis, std=0.1, generator=generator)
-    card = {"name": "seeing", "title": "A tiny dream", "fps": 7.5, "frame_size": 16}
-    card |= {"action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT", "builder": "far"}
-    card |= {"steps": 1, "settings": far_settings(sizes, shape, geometry=geometry)}
-    card |= {"training": {}, "figures": {}}
-    save_world(folder, card, far_weights(codec, network, geometry=geometry))
+    geometry = GeometryConfig(near=0.1, far=12.0)
+    write_far_world(folder, 16, (1, 9, 5), geometry, contrast=0.4, **memory)
     return load_world(folder)
 
 

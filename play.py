@@ -10,6 +10,7 @@ F1 in the window shows the keys. This file parses, builds and runs; the work is 
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument_group("what is kept").add_argument
     add("--record", nargs="?", const="recordings", metavar="DIR", help="record from the start")
+    add("--shares", default="shares", metavar="DIR", help="where clips and screenshots go")
     add("--saves", default="saves", metavar="DIR", help="where quick saves and slots go")
     add(
         "--rewind-mb",
@@ -124,6 +126,8 @@ def main(argv: list[str] | None = None) -> int:
         session.close()
         for folder in recorder.made + recorder.recovered:
             print(f"recorded: {folder}", flush=True)
+        for folder in session.sharer.made:
+            print(f"shared: {folder}; worldsim replay {shlex.quote(str(folder))}", flush=True)
         for journal in recorder.aside:
             advice = f"worldsim replay '{journal}' --headless tries again"
             print(f"set aside, it could not be finished: {journal}; {advice}", file=sys.stderr)
@@ -168,6 +172,7 @@ def build(options: argparse.Namespace):
     from worldsim.runtime.core.step_governor import StepGovernor
     from worldsim.runtime.recording.recorder import Recorder
     from worldsim.runtime.recording.saves import Saves
+    from worldsim.runtime.recording.share import Sharer
     from worldsim.runtime.session.loading import open_engine, open_world
     from worldsim.runtime.session.session import Session
     from worldsim.tasks import load_function
@@ -206,6 +211,7 @@ def build(options: argparse.Namespace):
         endless=alone,
         recorder=Recorder(options.record or "recordings", on=options.record is not None),
         saves=Saves(options.saves),
+        sharer=Sharer(options.shares),
         sinks=[follower],
         governor=StepGovernor(on=options.steps is None and not alone),
         rewind_bytes=options.rewind_mb << 20,
@@ -246,6 +252,7 @@ def run_window(session, options: argparse.Namespace) -> None:
         zoom=options.zoom,
         hud=not options.no_hud,
         fullscreen=options.fullscreen,
+        shares=options.shares,
     )
     session.sinks.append(window)
     window.run(session.run, Keys(session.opening, session.controller.latch, session.command_queue))

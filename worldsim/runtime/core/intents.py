@@ -66,6 +66,8 @@ INTENTS = (
     Intent(name="tint", keys=("f2",), help="colour what is invented, not remembered", how="toggle"),
     Intent(name="map", keys=("f3",), help="what is remembered, from above", how="toggle"),
     Intent(name="points", keys=("f4",), help="write what is remembered as points, a .ply file"),
+    Intent(name="share", keys=("f8",), help="a clip of the last ten seconds, to share"),
+    Intent(name="screenshot", keys=("f12",), help="keep what is shown as a picture", how="view"),
     Intent(name="hud", keys=("h",), help="figures: a bar, all of them, none", how="view"),
     Intent(name="fullscreen", keys=("f11",), help="the whole screen, or a window", how="view"),
     Intent(name="help", keys=("f1", "pad back"), help="this help", how="view"),
@@ -80,7 +82,7 @@ REPLAY_INTENTS = (
     Intent(name="comparison", keys=("tab", "g", "pad y"), help="beside it a rerun: truth or dream"),
     Intent(name="browse", keys=("b", "pad x"), help="the other recordings of this folder"),
     Intent(name="pick", keys=DIGITS, help="pick a recording where there are many"),
-    *(i for i in INTENTS if i.name in ("hud", "fullscreen", "help")),
+    *(i for i in INTENTS if i.name in ("screenshot", "hud", "fullscreen", "help")),
 )
 """What a recording can be asked for."""
 

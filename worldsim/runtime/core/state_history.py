@@ -25,10 +25,11 @@ BUDGET = 256 << 20  # bytes
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """A frame that was shown, and the pose in it (None where unknown)."""
+    """A frame that was shown, the pose in it (None where unknown), and the reward it came with."""
 
     frame: np.ndarray
     pose: np.ndarray | None = None
+    reward: float = 0.0
 
 
 class History:

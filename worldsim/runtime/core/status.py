@@ -50,6 +50,7 @@ class Status:
         seen_share: 0 to 1, how much of the newest frame memory showed; None where nobody knows.
         invented: bool `[H,W]`, which pixels to colour as invented; None when nobody asked.
         lacking: by the name of an intent that cannot be had here, what it needs.
+        copied: what the clipboard is to hold; empty for what it held before.
     """
 
     title: str = ""
@@ -82,6 +83,7 @@ class Status:
     seen_share: float | None = None
     invented: np.ndarray | None = None
     lacking: Mapping[str, str] = field(default_factory=dict)
+    copied: str = ""
 
 
 STATES = {"running": "playing", "waiting": "waiting for a key", "choosing": "pick a picture"}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from worldsim.runtime.core.moves import Move, Moves, Point, Start
+from worldsim.runtime.core.moves import Move, Moves, Point, Start, Step
 from worldsim.runtime.core.playable_env import Outcome, PlayableEnv
 from worldsim.runtime.core.state_history import History, Moment
 
@@ -44,7 +44,7 @@ class Track:
         """A move was made, and this came of it."""
         self.moves.append(move)
         state = self._clone_state() if self.history.wants_state(self.number) else None
-        moment = Moment(frame=outcome.frame, pose=outcome.pose)
+        moment = Moment(frame=outcome.frame, pose=outcome.pose, reward=outcome.reward)
         self.history.add(self.number, moment, state)
 
     def reach(self) -> str:
@@ -53,12 +53,22 @@ class Track:
         megabytes = self.history.bytes / 2**20
         return f"{seconds:.0f} s, {seconds / max(megabytes, 1e-6):.1f} s/MB" if seconds else ""
 
-    def point(self) -> Point:
-        """Where the track is now, for somebody who keeps what follows."""
-        moment = self.history[self.number]
-        return Point(
-            start=self.start, lead_in=self.moves.array(), frame=moment.frame, pose=moment.pose
-        )
+    def point(self, number: int | None = None) -> Point:
+        """Where the track was at a number that is still known, or is now, for somebody who keeps
+        what follows.
+        """
+        number = self.number if number is None else number
+        moment, lead_in = self.history[number], self.moves.array()[:number]
+        return Point(start=self.start, lead_in=lead_in, frame=moment.frame, pose=moment.pose)
+
+    def steps_after(self, number: int) -> list[Step]:
+        """The moves after a number that is still known, with what each of them made."""
+        steps = []
+        for index in range(number, self.number):
+            moment, move = self.history[index + 1], self.moves[index]
+            made = {"frame": moment.frame, "pose": moment.pose, "reward": moment.reward}
+            steps.append(Step(number=index + 1, move=move, seconds=0.0, **made))
+        return steps
 
     def go_back(self, number: int) -> Iterator[int]:
         """Bring the place back to an earlier number; what came after is forgotten.

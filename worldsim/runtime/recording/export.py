@@ -8,7 +8,7 @@ import base64
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -60,17 +60,26 @@ def enlarge_frames(frame: np.ndarray, zoom: int) -> np.ndarray:
 
 
 def _write_animation(recording: Recording, path: Path, zoom: int) -> None:
-    animation = cv2.Animation()
-    frames = [
-        np.ascontiguousarray(enlarge_frames(f, zoom)[..., ::-1]) for f in recording.episode.frames
-    ]
-    animation.frames = frames
-    animation.durations = [round(1000 / recording.fps)] * len(frames)
     options = LOSSLESS if path.suffix == ".webp" else []
-    good, data = cv2.imencodeanimation(path.suffix, animation, options)
+    frames = [enlarge_frames(frame, zoom) for frame in recording.episode.frames]
+    path.write_bytes(encode_animation(frames, recording.fps, path.suffix, options))
+
+
+def encode_animation(
+    frames: Sequence[np.ndarray], fps: float, suffix: str, options: Sequence[int]
+) -> bytes:
+    """Frames uint8 `[H,W,3]` as the bytes of a .gif or .webp; `options` are OpenCV's.
+
+    Raises:
+        OSError: OpenCV could not.
+    """
+    animation = cv2.Animation()
+    animation.frames = [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
+    animation.durations = [round(1000 / fps)] * len(frames)
+    good, data = cv2.imencodeanimation(suffix, animation, options)
     if not good:
-        raise OSError(f"{path.name} could not be encoded.")
-    path.write_bytes(data.tobytes())
+        raise OSError(f"an animation {suffix} could not be encoded.")
+    return data.tobytes()
 
 
 def _write_video(recording: Recording, path: Path, zoom: int) -> None:

@@ -66,6 +66,7 @@ class Commands:
             "tint": self._toggle_tint,
             "map": self._toggle_map,
             "points": self._save_points,
+            "share": self._share_clip,
             "scrub": self._scrub,
             "comparison": self._compare_next,
             "browse": self._browse,
@@ -277,6 +278,12 @@ class Commands:
         check_space(session.playthrough.place)
         path = session.saves.save_points(session.playthrough.place)
         session.presenter.notify(f"What is remembered is in {path}.")
+
+    def _share_clip(self, _: Any) -> None:
+        session = self._session
+        track, fps = session.playthrough.track, session.fps or session.playthrough.place.fps
+        session.presenter.notify("Writing the last ten seconds ...")
+        session.sharer.share(track, fps, session.presenter.notify)
 
     # ---- a recording ----
 

@@ -67,6 +67,7 @@ class Presenter:
             note=(self._note if self._clock.now() < self._note_until else "")
             or _choose_title(session),
             trouble=session.recorder.trouble or session.overlays.trouble,
+            copied=session.sharer.command,
             automatic=session.governor.on and session.steps > 0,
             doing=wait.doing if wait else "",
             progress=wait.progress if wait else None,

@@ -31,6 +31,7 @@ from worldsim.runtime.panels.overlays import Overlays
 from worldsim.runtime.panels.picker import Picker
 from worldsim.runtime.recording.recorder import NoRecorder, Recorder
 from worldsim.runtime.recording.saves import NoSaves, Saves
+from worldsim.runtime.recording.share import Sharer
 from worldsim.runtime.session.command_queue import Command, CommandQueue
 from worldsim.runtime.session.commands import Commands
 from worldsim.runtime.session.loading import WorldLoader
@@ -57,6 +58,7 @@ class Session:
         endless: nobody is there to answer: faults raise, and a new start follows every end.
         recorder: keeps what happens.
         saves: where quick saves go.
+        sharer: writes clips to show around; None for none.
         sinks: who else watches.
         clock: where the time comes from.
         governor: chooses the sampler steps; None leaves them as they are.
@@ -93,6 +95,7 @@ class Session:
         endless: bool = False,
         recorder: Recorder | NoRecorder | None = None,
         saves: Saves | NoSaves | None = None,
+        sharer: Sharer | None = None,
         sinks: Sequence[Sink] = (),
         clock: Clock | None = None,
         governor: StepGovernor | None = None,
@@ -106,7 +109,9 @@ class Session:
         self.recorder, self.saves = recorder or NoRecorder(), saves or NoSaves()
         self.command_queue, self.presenter = CommandQueue(), Presenter(self.clock)
         self.meter, self.overlays = Meter(clock=self.clock), Overlays()
-        self.sinks: list[Sink] = [self.meter, self.recorder, self.governor, self.overlays, *sinks]
+        self.sharer = sharer or Sharer(None)
+        own = [self.meter, self.recorder, self.governor, self.overlays, self.sharer]
+        self.sinks: list[Sink] = [*own, *sinks]
         self.playthrough: Playthrough | None = None
         self.frame: np.ndarray | None = opening.preview
         self.steps, self.noise, self.speed, self.runs_on = 0, NO_NOISE, 1.0, runs_on

@@ -13,6 +13,7 @@ from worldsim.runtime.panels.space_memory import tint
 from worldsim.runtime.session.state import State
 from worldsim.runtime.window.screen import ALARM, MARGIN, TEXT, Screen
 
+Colour = tuple[int, int, int]
 CHOOSING = State.CHOOSING.value
 SIDE = 3  # the side panel takes this part of the width
 
@@ -48,14 +49,15 @@ def compose(
         now: the clock's time, for what moves while one waits.
     """
     screen.clear()
-    room = screen.room()
+    room, message = screen.room(), banner(status, now)
     if around.words or around.hints:
-        room = _foot(screen, around, room)
+        toast = "" if status.state == CHOOSING or around.helped else message
+        message = "" if toast else message
+        room = _foot(screen, around, room, toast, _colour(status, toast))
     if around.figures and status.state != CHOOSING:
         room = _side(screen, around, room)
     if status.strip:
         room = room.less(bottom=screen.strip(status.strip, room))
-    message = banner(status, now)
     if status.state == CHOOSING:
         _choice(screen, status, message, room)
     else:
@@ -71,13 +73,19 @@ def compose(
         screen.bar(status.progress, room)
 
 
-def _foot(screen: Screen, around: Around, room: Rect) -> Rect:
-    """Draw the foot; the room that is left."""
+def _foot(screen: Screen, around: Around, room: Rect, toast: str, colour: Colour) -> Rect:
+    """Draw the foot, in which a toast takes the place of the words, and of the hints where it is
+    long; the room that is left.
+    """
     foot = room.less(top=room.height - screen.foot)
     screen.fill(foot)
+    below = foot.less(top=foot.height // 2)
+    if toast and not screen.fits(toast, foot.width):
+        screen.text([toast], foot, colour=colour)
+        return room.less(bottom=screen.foot)
     if around.hints:
         screen.keycaps(around.hints, foot.less(bottom=foot.height // 2))
-    screen.words(around.words, foot.less(top=foot.height // 2))
+    screen.words(toast or around.words, below, colour if toast else TEXT)
     return room.less(bottom=screen.foot)
 
 
@@ -121,5 +129,5 @@ def _size(status: Status) -> tuple[int, int]:
     return next(sizes, (1, 1))
 
 
-def _colour(status: Status, message: str) -> tuple[int, int, int]:
+def _colour(status: Status, message: str) -> Colour:
     return ALARM if message == status.trouble else TEXT

@@ -8,7 +8,7 @@ pressed.
 import ctypes
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,7 +29,8 @@ class Keyboard:
     """What is printed on the player's keys; where nobody knows, what a US keyboard has there."""
 
     def __init__(self) -> None:
-        self._ask = _find_sdl()
+        sdl = find_sdl()
+        self._ask = None if sdl is None else sdl.SDL_GetKeyFromScancode
         self._learnt: dict[str, str] = {}
 
     def name(self, event: pygame.event.Event) -> tuple[str, str]:
@@ -53,15 +54,22 @@ def _letter(code: int) -> str:
     return pygame.key.name(code)
 
 
-def _find_sdl() -> Callable[[int], int] | None:
-    """`SDL_GetKeyFromScancode` of the very library that pygame's window is made with."""
+def copy_text(text: str) -> bool:
+    """Put text on the clipboard; whether there is one."""
+    sdl = find_sdl()
+    return sdl is not None and sdl.SDL_SetClipboardText(text.encode()) == 0
+
+
+def find_sdl() -> ctypes.CDLL | None:
+    """The very library that pygame's window is made with; None where it cannot be found."""
     for path in _libraries():
         with suppress(OSError, AttributeError):
             sdl = ctypes.CDLL(path)
             if sdl.SDL_WasInit(_VIDEO):
                 sdl.SDL_GetKeyFromScancode.argtypes = [ctypes.c_int]
                 sdl.SDL_GetKeyFromScancode.restype = ctypes.c_int32
-                return sdl.SDL_GetKeyFromScancode
+                sdl.SDL_SetClipboardText.argtypes = [ctypes.c_char_p]
+                return sdl
     return None
 
 

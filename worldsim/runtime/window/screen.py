@@ -2,14 +2,17 @@
 pygame. Listens to nothing.
 """
 
+import io
 import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 
+from worldsim.atomic import atomic_write
 from worldsim.paths import asset
 from worldsim.runtime.core.pane_layout import HEATED, Pane, Rect, Strip, along
 
@@ -184,10 +187,10 @@ class Screen:
         mark = self._font.render("?", True, GRID)
         self._surface.blit(mark, mark.get_rect(center=pygame.Rect(cell).center))
 
-    def _fit_label(self, text: str, width: int) -> "pygame.Surface":
+    def _fit_label(self, text: str, width: int, colour: tuple = TEXT) -> "pygame.Surface":
         """A label in letters that fit into a width; cut where the smallest do not."""
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):
-            label = self._size_font(pixels).render(plain(text), True, TEXT)
+            label = self._size_font(pixels).render(plain(text), True, colour)
             if label.get_width() <= width:
                 return label
         shown = pygame.Rect(0, 0, max(1, min(width, label.get_width())), label.get_height())
@@ -269,9 +272,9 @@ class Screen:
         self._surface.fill((60, 60, 60), (room.x, top, room.width, MARGIN))
         self._surface.fill(BAR, (room.x, top, round(room.width * done), MARGIN))
 
-    def words(self, text: str, room: Rect) -> None:
+    def words(self, text: str, room: Rect, colour: tuple = TEXT) -> None:
         """Write one line into a room, in letters that fit."""
-        label = self._fit_label(text, room.width - 2 * MARGIN)
+        label = self._fit_label(text, room.width - 2 * MARGIN, colour)
         middle = room.y + (room.height - label.get_height()) // 2
         self._surface.blit(label, (room.x + MARGIN, middle))
 
@@ -317,6 +320,20 @@ class Screen:
         ]
         if len(points) > 1:
             pygame.draw.lines(self._surface, MARK, False, points, 2)
+
+    def fits(self, text: str, width: int) -> bool:
+        """Whether a line fits into a width, at least in the smallest letters."""
+        return self._size_font(SMALLEST_FONT).size(plain(text))[0] <= width - 2 * MARGIN
+
+    def save(self, path: Path) -> None:
+        """Write what was drawn as a PNG.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        data = io.BytesIO()
+        pygame.image.save(self._surface, data, "screen.png")
+        atomic_write(path, lambda scratch: scratch.write_bytes(data.getvalue()))
 
     def flip(self) -> None:
         """Bring what was drawn to the screen."""

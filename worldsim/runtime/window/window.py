@@ -4,10 +4,13 @@ pygame stays on the main thread, the session runs on another, so the window is a
 network thinks. There is one place for the newest frame and no queue: a slow screen skips frames.
 """
 
+import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +24,7 @@ from worldsim.runtime.session.command_queue import Keys
 from worldsim.runtime.window.compose import Around, compose
 from worldsim.runtime.window.display_loss import on_display_loss
 from worldsim.runtime.window.gamepad import Gamepads
-from worldsim.runtime.window.keyboard import Keyboard
+from worldsim.runtime.window.keyboard import Keyboard, copy_text
 from worldsim.runtime.window.screen import (
     NoDisplay,
     Screen,
@@ -89,6 +92,7 @@ class Window(Sink):
         zoom: screen pixels a pixel; None for a window of a comfortable size.
         hud: whether there is a line of words and hints below the picture at first.
         fullscreen: whether it takes the whole screen at first.
+        shares: folder of screenshots.
         clock: must be the session's.
         redraw: seconds after which a picture that did not change is drawn again.
 
@@ -107,10 +111,11 @@ class Window(Sink):
         zoom: int | None = None,
         hud: bool = True,
         fullscreen: bool = False,
+        shares: str | Path = "shares",
         clock: Clock | None = None,
         redraw: float = REDRAW_SECONDS,
     ) -> None:
-        self._redraw = redraw
+        self._redraw, self._shares, self._copied = redraw, Path(shares), ""
         self.beats: deque[float] = deque(maxlen=4096)
         self._clock = clock or Clock()
         self._screen = Screen(title, size, zoom, footed=hud)
@@ -223,17 +228,41 @@ class Window(Sink):
         if answer is None:
             return
         if isinstance(answer, str):
-            self._hint, self._hint_until = answer, self._clock.now() + HINT_SECONDS
+            self._say(answer)
         elif answer.name == "hud":
             self._hud = (self._hud + 1) % (FIGURES + 1)
         elif answer.name == "help":
             self._help = not self._help
         elif answer.name == "fullscreen":
             self._screen.fullscreen()
+        elif answer.name == "screenshot":
+            self._say(self._keep_picture())
         self._drawn = None
+
+    def _say(self, hint: str) -> None:
+        self._hint, self._hint_until = hint, self._clock.now() + HINT_SECONDS
+
+    def _keep_picture(self) -> str:
+        """Write what is shown without a word around it as a PNG; what there is to say."""
+        shot, now = self._shot, self._clock.now()
+        bare = replace(shot.status, note="", trouble="", recording="", progress=None)
+        compose(self._screen, shot.frame, bare, Around(), now)
+        path = free_path(self._shares, f"picture-{time.strftime('%Y%m%d-%H%M%S')}", ".png")
+        try:
+            self._screen.save(path)
+        except OSError as error:
+            return f"The picture could not be written: {error}"
+        return f"The picture is in {path}."
+
+    def _copy(self, text: str) -> None:
+        """Put a text on the clipboard, once."""
+        if text != self._copied:
+            self._copied = text
+            copy_text(text)
 
     def _draw(self, keys: Keys) -> None:
         shot, now = self._shot, self._clock.now()
+        self._copy(shot.status.copied)
         if shot is self._drawn and now < self._drawn_at + self._redraw:
             return
         status = self._complete(shot.status, keys, now)
@@ -295,6 +324,12 @@ class Window(Sink):
     def _fps_shown(self) -> float:
         flips = [at for at in self._flips if at > self._clock.now() - 2.0]
         return (len(flips) - 1) / (flips[-1] - flips[0]) if len(flips) > 1 else 0.0
+
+
+def free_path(folder: Path, stem: str, suffix: str) -> Path:
+    """A path in a folder that nothing has yet."""
+    names = (f"{stem}{suffix}" if n == 1 else f"{stem}-{n}{suffix}" for n in itertools.count(1))
+    return next(path for name in names if not (path := folder / name).exists())
 
 
 def _with_ctrl(name: str, event: pygame.event.Event) -> str:

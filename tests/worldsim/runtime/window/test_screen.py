@@ -94,3 +94,32 @@ picture = shown[:, : 640 - 640 // 3]
 assert picture.any(0).sum() == picture.any(1)[: 640 - screen.foot].sum() == 416
 assert (pixels() == (86, 180, 233)).all(-1).sum() > 20
 """)
+
+
+def test_a_toast_stands_below_the_picture():
+    """A line over the picture hid what it was about."""
+    drawn("""
+pygame.display.quit()
+screen = Screen("a", (16, 16), 40, footed=True)
+for note in ("Saved.", "A very long sentence about what was saved. " * 4):
+    compose(screen, white, Status(title="A maze", note=note), Around("A maze"), 0.0)
+    assert (pixels()[:640] == 255).all(), note
+    assert (pixels()[640:] == 255).all(-1).any(), note
+""")
+
+
+def test_a_screenshot_is_what_was_drawn(tmp_path):
+    drawn(f"""
+import cv2
+from pathlib import Path
+path = Path({str(tmp_path)!r}) / "new" / "a.png"
+compose(screen, white // 2, Status(), Around(), 0.0)
+screen.save(path)
+assert (cv2.imread(str(path))[..., ::-1] == pixels()).all()
+try:
+    screen.save(Path("/proc/no/a.png"))
+except OSError:
+    pass
+else:
+    raise AssertionError
+""")

@@ -75,10 +75,10 @@ def out_and_back(
     half = np.repeat(left, in_circle(env.actions) // 2)
     home = back()[1]["pose"]
     out = np.array(_way_out(env, home, full, length // 2 - len(half)), np.int64)
-    return np.concatenate((out, half, _undo_moves(out, left, right), half))
+    return np.concatenate((out, half, undo_moves(out, left, right), half))
 
 
-def _undo_moves(out: np.ndarray, left: int, right: int) -> np.ndarray:
+def undo_moves(out: np.ndarray, left: int, right: int) -> np.ndarray:
     """The inverses of moves in reverse, for one who faces the other way."""
     undone = out[::-1].copy()
     undone[out[::-1] == left], undone[out[::-1] == right] = right, left
@@ -121,7 +121,7 @@ def there_and_back(
         out.append(forward_of(env.actions) if free else side)
         info = there if free else env.step(side)[-1]
     moved = np.array(out, np.int64)
-    return np.concatenate((moved, half, _undo_moves(moved, left, right), half))
+    return np.concatenate((moved, half, undo_moves(moved, left, right), half))
 
 
 def _way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:

@@ -66,6 +66,8 @@ INTENTS = (
     Intent(name="tint", keys=("f2",), help="colour what is invented, not remembered", how="toggle"),
     Intent(name="map", keys=("f3",), help="what is remembered, from above", how="toggle"),
     Intent(name="points", keys=("f4",), help="write what is remembered as points, a .ply file"),
+    Intent(name="resample", keys=("f7",), help="sample the invented part of this picture again"),
+    Intent(name="walk_back", keys=("f10",), help="walk the last moves back, and say how far off"),
     Intent(name="share", keys=("f8",), help="a clip of the last ten seconds, to share"),
     Intent(name="screenshot", keys=("f12",), help="keep what is shown as a picture", how="view"),
     Intent(name="hud", keys=("h",), help="figures: a bar, all of them, none", how="view"),

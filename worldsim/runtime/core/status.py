@@ -86,6 +86,10 @@ class Status:
     copied: str = ""
 
 
+class Dimmed(str):
+    """A line about something that cannot be had, to be written in grey."""
+
+
 STATES = {"running": "playing", "waiting": "waiting for a key", "choosing": "pick a picture"}
 
 
@@ -152,4 +156,7 @@ def format_help(
         lacking: by the name of an intent that cannot be had here, what it needs.
     """
     rows = build_help_rows(actions, intents, pads, layout, lacking)
-    return [f"{keys}\t{meaning}" for keys, meaning in rows]
+    lacks = tuple(f"({what})" for what in lacking.values())
+    return [
+        (Dimmed if meaning.endswith(lacks) else str)(f"{keys}\t{meaning}") for keys, meaning in rows
+    ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 PACE = ("slower", "faster")
-PICKERS = ("gallery", "slots", "action_preview", "browse")
+PICKERS = ("gallery", "slots", "action_preview", "resample", "browse")
 KEEP_PICKER = ("pick", "record", *PICKERS, *PACE)
 FAR_SCRUB = 10
 
@@ -66,6 +66,8 @@ class Commands:
             "tint": self._toggle_tint,
             "map": self._toggle_map,
             "points": self._save_points,
+            "resample": self._show_samples,
+            "walk_back": self._walk_back,
             "share": self._share_clip,
             "scrub": self._scrub,
             "comparison": self._compare_next,
@@ -278,6 +280,26 @@ class Commands:
         check_space(session.playthrough.place)
         path = session.saves.save_points(session.playthrough.place)
         session.presenter.notify(f"What is remembered is in {path}.")
+
+    def _show_samples(self, _: Any) -> None:
+        from worldsim.runtime.panels.resampling import compare_samples
+
+        session = self._session
+        check_space(session.playthrough.place)
+        if session.playthrough.lost:
+            raise ValueError("The world failed: make a frame or go back before sampling again.")
+        track = session.playthrough.track
+        self._choose("resample", lambda: compare_samples(track, session.leave_picker))
+
+    def _walk_back(self, _: Any) -> None:
+        from worldsim.runtime.panels.return_walk import ReturnWalk
+
+        session = self._session
+        if session.plan:
+            raise ValueError("One moment: moves are being made already.")
+        walk = ReturnWalk(session.playthrough.track)
+        session.go(walk.moves, then=lambda: walk.describe_error(session.playthrough.track))
+        session.presenter.notify(f"Walking {walk.count} moves back ...")
 
     def _share_clip(self, _: Any) -> None:
         session = self._session

@@ -9,14 +9,13 @@ from worldsim.runtime.core.clock import Clock
 from worldsim.runtime.core.moves import Start
 from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.status import Status
+from worldsim.runtime.panels.lacking import find_lacking
 from worldsim.runtime.panels.memory_strip import summarise_levels
-from worldsim.runtime.panels.space_memory import NEEDS
 from worldsim.runtime.session.state import State
 
 if TYPE_CHECKING:
     from worldsim.runtime.session.session import Session
 
-SPACE = ("tint", "map", "points")  # what needs a memory in space
 NOTE_SECONDS = 4.0
 HEARTBEAT = 0.1  # figures are shown this often when nothing happens
 
@@ -97,11 +96,12 @@ def _describe_position(session: "Session") -> dict[str, Any]:
 def _describe_space(session: "Session") -> dict[str, Any]:
     """What is known of the newest frame only; while one goes back, another is shown."""
     place = session.playthrough.place
-    lacking = {} if place.dreams and place.remembers_space else dict.fromkeys(SPACE, NEEDS)
-    if session.playthrough.lost or session.state is State.REWINDING or lacking:
+    lacking = find_lacking(place)
+    if session.playthrough.lost or session.state is State.REWINDING or "tint" in lacking:
         return {"lacking": lacking}
     seen = place.seen
     return {
+        "lacking": lacking,
         "seen_share": None if seen is None else float(seen.mean()),
         "invented": session.overlays.space.invented(place),
     }

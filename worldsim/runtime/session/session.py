@@ -119,6 +119,7 @@ class Session:
         self.picker_name = ""
         self.comparisons: ComparisonPanel | None = None
         self.plan: deque[int] = deque()
+        self._then: Callable[[], str] | None = None
         self._endless, self._rewind_bytes = endless, rewind_bytes
         self._seed, self._seeds = seed, np.random.default_rng(seed)
         self._spawn, self._fps = spawn, fps
@@ -284,10 +285,11 @@ class Session:
             self._travel.back(frames)
             self._travel.follow()
 
-    def go(self, actions: Sequence[int]) -> None:
-        """Make these moves next, whoever drives."""
+    def go(self, actions: Sequence[int], then: Callable[[], str] | None = None) -> None:
+        """Make these moves next, whoever drives; what `then` says after the last is shown."""
         self.state = State.WAITING
         self.plan.extend(actions)
+        self._then = then
 
     def fast_forward(self, frames: int) -> None:
         """Make so many frames at once, as far as the controller goes."""
@@ -434,12 +436,23 @@ class Session:
             self._fail(error)
             return
         self.frame = self.playthrough.frame
+        self._end_plan()
         self.steps = self.governor.steps(self.steps, self.pacer.period)
+
+    def _end_plan(self) -> None:
+        """After the last move of a plan, say what came of it."""
+        if self._then is not None and not self.plan:
+            self.presenter.notify(self._then())
+            self._then = None
+
+    def _drop_plan(self) -> None:
+        self.plan.clear()
+        self._then = None
 
     def _arrive(self, state: State) -> None:
         self.state, self._travel, self.picker = state, None, None
         self.frame = self.playthrough.frame
-        self.plan.clear()
+        self._drop_plan()
         self.controller.forget()
 
     def _fail(self, error: Exception) -> None:
@@ -451,7 +464,7 @@ class Session:
         if not isinstance(error, ValueError):
             logger.error("The environment failed while it made a frame.", exc_info=error)
         self.state, self._travel, self.picker = State.PAUSED, None, None
-        self.plan.clear()
+        self._drop_plan()
         self.frame = self.playthrough.frame
         self.presenter.notify(sentence(error))
 
@@ -465,7 +478,7 @@ class Session:
         return True
 
     def _start_journey(self) -> bool:
-        self.plan.clear()
+        self._drop_plan()
         if not self.playthrough.place.rewinds:
             self.presenter.notify("This world cannot go back in time.")
             return False

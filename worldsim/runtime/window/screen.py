@@ -15,6 +15,7 @@ import numpy as np
 from worldsim.atomic import atomic_write
 from worldsim.paths import asset
 from worldsim.runtime.core.pane_layout import HEATED, Pane, Rect, Strip, along
+from worldsim.runtime.core.status import Dimmed
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 # SDL would draw even plain pictures with OpenGL, and a thread that already draws an engine with it
@@ -33,7 +34,7 @@ WINDOW_PIXELS = 640  # the default zoom makes the window about this large, large
 BLACK, TEXT, SHADE = (0, 0, 0), (255, 255, 255), (0, 0, 0, 150)
 # Okabe and Ito's palette: told apart by every kind of eye, and in grey.
 BAR, ALARM, MARK, HEAT = (0, 158, 115), (240, 228, 66), (86, 180, 233), (230, 159, 0)
-GRID = (110, 110, 110)
+GRID, DIM = (110, 110, 110), (150, 150, 155)
 FOOT, CAP, TOLD = (24, 24, 28), (60, 60, 68), (200, 200, 205)
 CURVE_RANGE = (5.0, 35.0)  # dB
 SMALLEST_FONT, LARGEST_FONT, MARGIN = 12, 60, 8
@@ -224,15 +225,17 @@ class Screen:
         Returns:
             The pixels that they take.
         """
-        font, lines = self._font, [plain(line) for line in lines]
+        font, told = self._font, [(plain(line), isinstance(line, Dimmed)) for line in lines]
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):  # so that all of it fits
             font = self._size_font(pixels)
-            rows = [
-                row for line in lines for row in _wrap_line(font, line, room.width - 3 * MARGIN)
-            ]
+            width = room.width - 3 * MARGIN
+            rows = [(row, dim) for line, dim in told for row in _wrap_line(font, line, width)]
             if font.get_linesize() * len(rows) + MARGIN <= room.height:
                 break
-        cells = [[font.render(cell, True, colour) for cell in row.split("\t")] for row in rows]
+        cells = [
+            [font.render(cell, True, DIM if dim else colour) for cell in row.split("\t")]
+            for row, dim in rows
+        ]
         second = 2 * MARGIN + max((row[0].get_width() for row in cells if row[1:]), default=0)
         widths = [second * bool(row[1:]) + row[-1].get_width() for row in cells]
         step = font.get_linesize()

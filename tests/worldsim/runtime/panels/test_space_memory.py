@@ -13,7 +13,7 @@ from worldsim.runtime.panels.space_memory import tint
 from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.session.loading import LoadedWorld
 
-KEYS = ("f2", "f3", "f4")
+KEYS = ("f2", "f3", "f4", "f7")
 
 
 def play(world, folder):
@@ -81,3 +81,26 @@ def test_a_world_without_it_says_so_before_and_after_the_key(make_fake_world, tm
         played.ticks(2)
         assert "no memory in space" in played.note
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_engine_is_told_in_the_help_and_greyed(monkeypatch):
+    from types import SimpleNamespace
+
+    from worldsim.actions import load_actions
+    from worldsim.doctor import Finding
+    from worldsim.runtime.core.status import Dimmed
+    from worldsim.runtime.panels import lacking
+
+    missing = {"Maze-v0": (lambda: Finding("", "pip install it (only Maze-v0 needs it)"),)}
+    monkeypatch.setattr(lacking, "ENGINES", missing)
+    lacking.engine_remedy.cache_clear()
+    world = SimpleNamespace(card=SimpleNamespace(engine="Maze-v0"))
+    place = SimpleNamespace(dreams=True, remembers_space=True, base=SimpleNamespace(world=world))
+    found = lacking.find_lacking(place)
+    lacking.engine_remedy.cache_clear()
+    assert found == {"ground_truth": "needs the engine: pip install it"}
+    dim = [
+        line for line in format_help(load_actions("dmlab"), lacking=found) if type(line) is Dimmed
+    ]
+    assert len(dim) == 1
+    assert "pip install it" in dim[0]

@@ -6,7 +6,7 @@ import pytest
 
 from envs.world_model import WorldModelEnv
 from tests.support.players import Played, until
-from worldsim.runtime.cli.replay import first_difference
+from worldsim.runtime.cli.replay import find_first_difference
 from worldsim.runtime.core.control import Script
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.recording import share as share_module
@@ -45,7 +45,7 @@ def test_the_last_ten_seconds_can_be_seen_and_made_again(played, tmp_path):
     track = played.session.playthrough.track
     shown = [track.history[n].frame for n in range(10, 31)]
     assert np.array_equal(recording.episode.frames, np.stack(shown))
-    assert first_difference(recording, played.place) is None
+    assert find_first_difference(recording, played.place) is None
     clip = cv2.imreadanimation(str(folder.with_suffix(".webp")))[1]
     assert len(clip.frames) == 21
     assert {path.suffix for path in folder.parent.iterdir()} >= {"", ".webp", ".mp4"}

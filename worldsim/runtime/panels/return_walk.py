@@ -1,0 +1,83 @@
+"""The last moves walked back: half a turn, their inverses in reverse, half a turn; and how far from
+where they began that ends.
+"""
+
+import math
+
+import numpy as np
+
+from worldsim.actions import ActionSet
+from worldsim.evaluate.metrics import psnr
+from worldsim.evaluate.scripted_actions import find_turn, forward_of, in_circle, undo_moves
+from worldsim.runtime.core.track import Track
+
+MOST = 16  # moves
+
+
+class ReturnWalk:
+    """The way back from where a track is.
+
+    Args:
+        track: of which the last moves are undone.
+        most: how many of them.
+
+    Attributes:
+        moves: actions to make.
+        count: how many moves are undone.
+
+    Raises:
+        ValueError: nothing can be undone.
+    """
+
+    def __init__(self, track: Track, most: int = MOST) -> None:
+        actions = track.place.actions
+        check_turns(actions)
+        left, right = find_turn(actions, +1), find_turn(actions, -1)
+        out = _undoable(track, {left, right, forward_of(actions)}, most)
+        if not out:
+            raise ValueError("There is nothing to walk back: walk forward or turn first.")
+        half = [left] * (in_circle(actions) // 2)
+        undone = undo_moves(np.array(out), left, right).tolist()
+        self.moves, self.count = [*half, *undone, *half], len(out)
+        self._home = track.history[track.number - len(out)]
+        self._arrives = track.number + len(self.moves)
+
+    def describe_error(self, track: Track) -> str:
+        """How far off it ended; empty before that, or where something else was done."""
+        if track.number != self._arrives:
+            return ""
+        here = track.history[track.number]
+        told = f"{self.count} moves walked back: the picture agrees to"
+        told = f"{told} {float(psnr(here.frame, self._home.frame)):.1f} dB"
+        if here.pose is None or self._home.pose is None:
+            return f"{told}."
+        return f"{told}, {math.dist(here.pose[:2], self._home.pose[:2]):.2f} cells off."
+
+
+def check_turns(actions: ActionSet) -> None:
+    """Refuse actions that cannot be undone by turning round.
+
+    Raises:
+        ValueError: they do not turn both ways in steps that make half a turn, or do not walk.
+    """
+    try:
+        left = actions.turns[find_turn(actions, +1)]
+        even = math.isclose(actions.turns[find_turn(actions, -1)], -left)
+        forward_of(actions)
+    except ValueError:
+        even = False
+    if not even or not math.isclose(round(math.pi / left) * left, math.pi):
+        raise ValueError("This world's moves cannot be walked back: they do not turn round.")
+
+
+def _undoable(track: Track, known: set[int], most: int) -> list[int]:
+    """The newest moves that are turns, steps ahead or standing still, the oldest first."""
+    idle = track.place.actions.idle
+    known = known | ({track.place.actions.id(idle)} if idle is not None else set())
+    out: list[int] = []
+    for number in range(track.number, track.history.first, -1):
+        action = track.moves[number - 1].action
+        if action not in known or len(out) == most:
+            break
+        out.insert(0, action)
+    return out

@@ -60,7 +60,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="noise that dreamt frames are remembered with, 0 to 0.99",
     )
     add("--policy", metavar="MODULE:FUNCTION", help="who else can drive: see worldsim rollout")
-    add("--device", help="where the network runs: cpu (the default) or cuda")
+    add("--device", help="where the network runs: cpu (the default), cuda, mps, or auto")
     add = parser.add_argument_group("how it is shown").add_argument
     add("--zoom", type=parse_count_to(64), metavar="N", help="screen pixels a pixel")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
@@ -124,6 +124,8 @@ def main(argv: list[str] | None = None) -> int:
                 run_window(session, options)
     finally:
         session.close()
+        if session.opening.device_choice:
+            print(session.opening.device_choice, flush=True)
         for folder in recorder.made + recorder.recovered:
             print(f"recorded: {folder}", flush=True)
         for folder in session.sharer.made:

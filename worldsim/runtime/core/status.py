@@ -157,6 +157,5 @@ def format_help(
     """
     rows = build_help_rows(actions, intents, pads, layout, lacking)
     lacks = tuple(f"({what})" for what in lacking.values())
-    return [
-        (Dimmed if meaning.endswith(lacks) else str)(f"{keys}\t{meaning}") for keys, meaning in rows
-    ]
+    kinds = [Dimmed if lacks and meaning.endswith(lacks) else str for _, meaning in rows]
+    return [kind(f"{keys}\t{meaning}") for kind, (keys, meaning) in zip(kinds, rows, strict=True)]

@@ -22,6 +22,7 @@ from worldsim.world.card import read_card
 
 TORCH = ("worldsim.world.model",)
 SIZE = (64, 64)
+AUTO = "auto"  # the device is chosen once torch is there
 
 
 class WorldLoader:
@@ -40,6 +41,7 @@ class WorldLoader:
         file: a picture, a clip or an episode to begin with, instead of the seed's start.
         fit: how its pictures are fitted, "crop" or "letterbox".
         settle: whether the number of threads that is fastest here is found on the way.
+        device_choice: which device was chosen and why, where "auto" was asked for.
         place: the opened environment, after the last stage.
     """
 
@@ -66,6 +68,7 @@ class WorldLoader:
         self._from_file: tuple[Start, str] | None = None
         self.fit = "crop"
         self.settle = False
+        self.device_choice = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -96,6 +99,9 @@ class WorldLoader:
         yield LoadingStage("loading the libraries", 0.1)
         for name in self.libraries:
             importlib.import_module(name)
+        if self.kwargs.get("device") == AUTO:
+            self.kwargs["device"], self.device_choice = self._choose_device()
+            yield LoadingStage(self.device_choice, 0.3)
         import gymnasium
 
         yield LoadingStage(f"loading {self.title}", 0.4)
@@ -111,6 +117,9 @@ class WorldLoader:
 
             yield LoadingStage("finding the best number of threads", 0.9)
             settle_threads(lambda: self.place.step(Move(0, self.place.steps, self.place.noise)))
+
+    def _choose_device(self) -> tuple[str, str]:
+        return importlib.import_module("worldsim.world.device").choose_device()
 
 
 class LoadedWorld(WorldLoader):

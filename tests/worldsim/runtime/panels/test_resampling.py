@@ -2,17 +2,27 @@
 
 import numpy as np
 
-from tests.worldsim.runtime.panels.test_space_memory import play
+import worldsim  # noqa: F401  registers the environments
+from envs.world_model import WorldModelEnv
+from tests.support.players import Played
+from worldsim.runtime.core.control import Keyboard
+from worldsim.runtime.core.playable_env import PlayableEnv
+from worldsim.runtime.session.loading import LoadedWorld
 
 
-def walked(world, folder):
-    played = play(world, folder)
+def play(world):
+    place = PlayableEnv(WorldModelEnv(world), "FARDMLab-v0", {"world": str(world)})
+    return Played(LoadedWorld(place), Keyboard())
+
+
+def walk(world):
+    played = play(world)
     played.session.go([0, 2, 2, 0, 2])
     return played.ticks(6)
 
 
-def test_other_samples_change_nothing(tiny_spatial_world, tmp_path):
-    played, other = (walked(tiny_spatial_world, tmp_path) for _ in range(2))
+def test_other_samples_change_nothing(tiny_spatial_world):
+    played, other = (walk(tiny_spatial_world) for _ in range(2))
     before = played.session.frame
     played.tap("f7")
     played.ticks(2)
@@ -32,8 +42,8 @@ def test_other_samples_change_nothing(tiny_spatial_world, tmp_path):
     assert np.array_equal(played.session.frame, other.session.frame)
 
 
-def test_before_the_first_move_there_is_nothing_to_sample(tiny_spatial_world, tmp_path):
-    played = play(tiny_spatial_world, tmp_path).ticks(2)
+def test_before_the_first_move_there_is_nothing_to_sample(tiny_spatial_world):
+    played = play(tiny_spatial_world).ticks(2)
     played.tap("f7")
     played.ticks(2)
     assert "walk first" in played.note

@@ -99,8 +99,7 @@ def test_a_missing_engine_is_told_in_the_help_and_greyed(monkeypatch):
     found = lacking.find_lacking(place)
     lacking.engine_remedy.cache_clear()
     assert found == {"ground_truth": "needs the engine: pip install it"}
-    dim = [
-        line for line in format_help(load_actions("dmlab"), lacking=found) if type(line) is Dimmed
-    ]
+    lines = format_help(load_actions("dmlab"), lacking=found)
+    dim = [line for line in lines if isinstance(line, Dimmed)]
     assert len(dim) == 1
     assert "pip install it" in dim[0]

@@ -16,10 +16,7 @@ def find_programs() -> tuple[str, str]:
     """
     if sys.platform != "linux":
         raise ImportError(f"Voxel-v0 runs on Linux only, this is {sys.platform}.")
-    # Debian puts games where a user's path has them and a service's has not.
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/games"))
-    xvfb = shutil.which("Xvfb", path=path)
-    engine = shutil.which("minetest", path=path) or shutil.which("luanti", path=path)
+    xvfb, engine = locate_programs()
     missing = [name for name, found in (("Luanti", engine), ("Xvfb", xvfb)) if found is None]
     if not _has_gl():
         missing.append("OpenGL")
@@ -29,6 +26,14 @@ def find_programs() -> tuple[str, str]:
             f"apt-get install --no-install-recommends {PACKAGES}."
         )
     return xvfb, engine
+
+
+def locate_programs() -> tuple[str | None, str | None]:
+    """The paths of Xvfb and of Luanti, None for what is not there; loads no library."""
+    # Debian puts games where a user's path has them and a service's has not.
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/games"))
+    engine = shutil.which("minetest", path=path) or shutil.which("luanti", path=path)
+    return shutil.which("Xvfb", path=path), engine
 
 
 def _has_gl() -> bool:

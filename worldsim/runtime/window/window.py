@@ -99,6 +99,8 @@ class Window(Sink):
     Attributes:
         beats: when it last drew, on its clock, at most 4096 times; for `worldsim bench --window`.
 
+        around: what is written around the picture.
+
     Raises:
         NoDisplay: there is no display.
     """
@@ -128,6 +130,7 @@ class Window(Sink):
             for name in ("ms a frame", "sharpness %", "remembered %")
         }
         self._met_at: float | None = None  # when the world could be played first
+        self.around = Around()
         self._touched_at = self._clock.now()
         self._shot = Shot(None, Status(title=title), None)
         self._drawn: Shot | None = None
@@ -272,7 +275,8 @@ class Window(Sink):
             helped = format_help(
                 keys.actions, keys.intents, self._pads.any, keys.layout, status.lacking
             )
-        compose(self._screen, shot.frame, status, self._around(status, keys, now, helped), now)
+        self.around = self._around(status, keys, now, helped)
+        compose(self._screen, shot.frame, status, self.around, now)
         self._screen.flip()
         self._count(shot)
         self._drawn, self._drawn_at = shot, now

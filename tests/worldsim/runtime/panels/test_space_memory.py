@@ -1,5 +1,7 @@
 """What the window shows of a memory in space, and what it says where there is none."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -83,23 +85,18 @@ def test_a_world_without_it_says_so_before_and_after_the_key(make_fake_world, tm
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_engine_is_told_in_the_help_and_greyed(monkeypatch):
-    from types import SimpleNamespace
-
-    from worldsim.actions import load_actions
-    from worldsim.doctor import Finding
+def test_a_missing_engine_is_told_in_the_help_and_greyed(make_fake_world, tmp_path, monkeypatch):
     from worldsim.runtime.core.status import Dimmed
     from worldsim.runtime.panels import lacking
 
-    missing = {"Maze-v0": (lambda: Finding("", "pip install it (only Maze-v0 needs it)"),)}
-    monkeypatch.setattr(lacking, "ENGINES", missing)
-    lacking.engine_remedy.cache_clear()
-    world = SimpleNamespace(card=SimpleNamespace(engine="Maze-v0"))
-    place = SimpleNamespace(dreams=True, remembers_space=True, base=SimpleNamespace(world=world))
-    found = lacking.find_lacking(place)
-    lacking.engine_remedy.cache_clear()
-    assert found == {"ground_truth": "needs the engine: pip install it"}
-    lines = format_help(load_actions("dmlab"), lacking=found)
+    world = make_fake_world()
+    world.card.engine = "Maze-v0"
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    lacking.find_remedy.cache_clear()
+    found = play(world, tmp_path).ticks(2).seen.status.lacking
+    lacking.find_remedy.cache_clear()
+    assert found["ground_truth"] == "needs the engine: pip install 'worldsim[maze]'"
+    lines = format_help(world.actions, lacking=found)
     dim = [line for line in lines if isinstance(line, Dimmed)]
-    assert len(dim) == 1
-    assert "pip install it" in dim[0]
+    assert len(dim) == len(KEYS) + 1
+    assert sum("worldsim[maze]" in line for line in dim) == 1

@@ -164,6 +164,7 @@ AT_LARGE = {
     "test_frozen.py",
     "test_readme.py",
     "test_play_in_window.py",
+    "test_first_minute.py",
 }
 
 

@@ -56,11 +56,11 @@ def choose_context(world: "WorldModel", options: dict[str, Any], drawn: float) -
             f"{', '.join(options)}."
         )
     if chosen:
-        start = _spawn if chosen == ["spawn"] else _walk
+        start = _choose_spawn if chosen == ["spawn"] else _walk_engine
         return start(world, options[chosen[0]])
     if options:
-        return _own(world, options)
-    return _spawn(world, int(drawn * len(world.spawns)))
+        return _check_own(world, options)
+    return _choose_spawn(world, int(drawn * len(world.spawns)))
 
 
 def begin(world: "WorldModel", context: Context, seed: int) -> "WorldState":
@@ -73,7 +73,7 @@ def begin(world: "WorldModel", context: Context, seed: int) -> "WorldState":
     return known[context.spawn].fork([seed])
 
 
-def _spawn(world: "WorldModel", number: Any) -> Context:
+def _choose_spawn(world: "WorldModel", number: Any) -> Context:
     count = len(world.spawns)
     if not count:
         raise ValueError("this world has no spawns: reset with the options frames and actions.")
@@ -84,7 +84,7 @@ def _spawn(world: "WorldModel", number: Any) -> Context:
     return Context(spawn.frames, spawn.actions, int(number))
 
 
-def _walk(world: "WorldModel", seed: Any) -> Context:
+def _walk_engine(world: "WorldModel", seed: Any) -> Context:
     """What the engine's own walker sees in the place of a seed."""
     from worldsim.ground_truth import open_engine, play
 
@@ -98,7 +98,7 @@ def _walk(world: "WorldModel", seed: Any) -> Context:
     return Context(episode.frames, episode.actions)
 
 
-def _own(world: "WorldModel", options: dict[str, Any]) -> Context:
+def _check_own(world: "WorldModel", options: dict[str, Any]) -> Context:
     if set(options) != {"frames", "actions"}:
         raise ValueError("a start of one's own needs both options, frames and actions.")
     frames, actions = np.asarray(options["frames"]), np.asarray(options["actions"])

@@ -90,7 +90,7 @@ class DreamVectorEnv(VectorEnv):
         self.single_action_space = one.action_space
         self.observation_space = batch_space(one.observation_space, num_envs)
         self.action_space = batch_space(one.action_space, num_envs)
-        self.lengths = _lengths(max_episode_steps, num_envs)
+        self.lengths = _check_lengths(max_episode_steps, num_envs)
         self._generators: list[np.random.Generator | None] = [None] * num_envs
         self._seeds: list[int] = [-1] * num_envs
         self._state: WorldState | None = None
@@ -137,8 +137,8 @@ class DreamVectorEnv(VectorEnv):
         given = dict(options or {})
         mask = self._mask(given.pop("reset_mask", None))
         rows = np.flatnonzero(mask)
-        self._reseed(_seeds(seed, self.num_envs), rows)
-        self._begin(rows, self._per_dream(given))
+        self._reseed(_spread_seeds(seed, self.num_envs), rows)
+        self._begin(rows, self._spread_options(given))
         return self._frames.copy(), self._info(mask)
 
     def _mask(self, mask: Any) -> np.ndarray:
@@ -156,7 +156,7 @@ class DreamVectorEnv(VectorEnv):
             )
         return mask
 
-    def _per_dream(self, options: dict[str, Any]) -> list[dict[str, Any]]:
+    def _spread_options(self, options: dict[str, Any]) -> list[dict[str, Any]]:
         each = [options] * self.num_envs
         for name in ("spawn", "engine_seed"):
             given = options.get(name)
@@ -364,7 +364,7 @@ class _Told(NamedTuple):
         return {"uncertainty": np.where(mask, self.unsure, 0.0), "_uncertainty": mask}
 
 
-def _lengths(steps: int | Sequence[int] | None, count: int) -> np.ndarray:
+def _check_lengths(steps: int | Sequence[int] | None, count: int) -> np.ndarray:
     given = [steps or 0] * count if steps is None or isinstance(steps, int) else list(steps)
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in given)
     if len(given) != count or not whole or (steps is not None and min(given) < 1):
@@ -374,7 +374,7 @@ def _lengths(steps: int | Sequence[int] | None, count: int) -> np.ndarray:
     return np.array(given, np.int64)
 
 
-def _seeds(seed: Any, count: int) -> list[int | None]:
+def _spread_seeds(seed: Any, count: int) -> list[int | None]:
     if seed is None:
         return [None] * count
     if isinstance(seed, int | np.integer):

@@ -292,7 +292,7 @@ class FakeWorld:
 
     device = "cpu"
 
-    def state_of(self, tensors, seeds, counts):
+    def restore_state_of(self, tensors, seeds, counts):
         history, count = tensors["history"].numpy(), tensors["frame_count"].numpy()
         assert count.tolist() == counts
         return FakeState(history, count, np.array(seeds))

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from tests.support import frozen
 
@@ -16,7 +17,19 @@ def test_every_bundled_world_is_frozen():
     assert frozen.worlds() == sorted(KEPT["worlds"])
 
 
+@pytest.fixture
+def one_thread():
+    """Sums that several threads share may be rounded otherwise on another machine; and on a busy
+    one threads wait for each other, hundreds of times a frame.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", sorted(KEPT["worlds"]))
 def test_200_frames_are_the_same(name):
     """On another kind of machine sums are rounded otherwise, and dreams part slowly: there the

@@ -41,7 +41,7 @@ LOOK_UPS = {
 # Names of an older version, which nothing but the upgrade tables and the log may use.
 OLD_NAMES = re.findall(
     r"\w+",
-    "masks_of fine_sees_coarse attend_from whereabouts displace seen_at in_sight _gathered "
+    "masks_of fine_sees_coarse attend_from whereabouts displace seen_at in_sight _gathered look_up "
     "keep_place truly_seen Arrival MultiLevelCache own_context move_average "
     "EverythingAnew AsPublished write_whole rows_alone EngineTruth Teller fulfil wishes "
     "FILM_INTENTS renumbered checked_device held_bytes named_function cached_latents "

@@ -5,6 +5,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 
 MOST = 2**63 - 1  # of a seed, or of any other whole number
+PRINTED = {MOST: "2**63 - 1"}
 
 
 def natural(text: str) -> int:
@@ -15,6 +16,17 @@ def natural(text: str) -> int:
 def parse_count(text: str) -> int:
     """A whole number from 1."""
     return _whole(text, 1, MOST)
+
+
+def parse_counts(text: str) -> list[int]:
+    """Whole numbers from 1 with commas between them, each once, in rising order."""
+    try:
+        return sorted({parse_count(part.strip()) for part in text.split(",")})
+    except ArgumentTypeError:
+        bounds = f"[1, {PRINTED[MOST]}]"
+        raise ArgumentTypeError(
+            f"must be whole numbers in {bounds} such as 1,2,4, got {text!r:.40}"
+        ) from None
 
 
 def at_most(most: int) -> Callable[[str], int]:
@@ -50,8 +62,8 @@ def hundredths(text: str) -> float:
 def _whole(text: str, least: int, most: int) -> int:
     plain = text.isascii() and text.isdigit() and len(text) <= 40
     if not plain or not least <= int(text) <= most:
-        bound = f">= {least}" if most == MOST else f"in [{least}, {most}]"
-        raise ArgumentTypeError(f"must be a whole number {bound}, got {text!r:.40}")
+        bounds = f"[{least}, {PRINTED.get(most, most)}]"
+        raise ArgumentTypeError(f"must be a whole number in {bounds}, got {text!r:.40}")
     return int(text)
 
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from envs.engine import EngineEnv
-from envs.maze.layout import Layout, centre_of, make_layout, slide
+from envs.maze.layout import Layout, find_centre, make_layout, slide
 from envs.maze.walker import GoalWalker, Walker, draw_kind, make_walker
 
 FORWARD = 0.38  # cells a step
@@ -75,31 +75,31 @@ class MazeEnv(EngineEnv[MazeState]):
     def _begin(self) -> MazeState:
         layout = make_layout(self.np_random)
         cells = layout.free_cells()
-        x, y = centre_of(cells[self.np_random.integers(len(cells))])
+        x, y = find_centre(cells[self.np_random.integers(len(cells))])
         return MazeState(layout, x, y, int(self.np_random.integers(_HEADINGS)))
 
     def _advance(self, state: MazeState, action: int) -> MazeState:
         heading = (state.heading + self._turns[action]) % _HEADINGS
         x, y = state.x, state.y
         if action == self._forward:
-            angle = _radians(heading)
+            angle = _to_radians(heading)
             walk = FORWARD * math.cos(angle), FORWARD * math.sin(angle)
             x, y = slide(state.layout.walls, x, y, *walk)
         return MazeState(state.layout, x, y, heading)
 
     def _look(self, state: MazeState) -> np.ndarray:
-        from envs.maze.scene import scene
+        from envs.maze.scene import open_scene
 
-        return scene(self.size).draw(state.layout, *self._pose(state))
+        return open_scene(self.size).draw(state.layout, *self._pose(state))
 
     def _measure(self, state: MazeState) -> np.ndarray:
-        from envs.maze.scene import scene
+        from envs.maze.scene import open_scene
 
-        return np.minimum(scene(self.size).measure(state.layout, *self._pose(state)), self.far)
+        return np.minimum(open_scene(self.size).measure(state.layout, *self._pose(state)), self.far)
 
     def _pose(self, state: MazeState) -> tuple[float, float, float]:
-        return state.x, state.y, _radians(state.heading)
+        return state.x, state.y, _to_radians(state.heading)
 
 
-def _radians(heading: int) -> float:
+def _to_radians(heading: int) -> float:
     return heading * math.tau / _HEADINGS

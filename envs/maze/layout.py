@@ -29,8 +29,8 @@ class Layout:
 
     Attributes:
         walls: bool `[GRID, GRID]`.
-        wall_texture: int `[GRID, GRID]`, index into `wall_textures()`, given for every cell.
-        floor_texture: int `[GRID, GRID]`, index into `floor_textures()`.
+        wall_texture: int `[GRID, GRID]`, index into `list_wall_textures()`, given for every cell.
+        floor_texture: int `[GRID, GRID]`, index into `list_floor_textures()`.
     """
 
     walls: np.ndarray
@@ -43,43 +43,45 @@ class Layout:
 
 
 @cache
-def wall_textures() -> tuple[str, ...]:
+def list_wall_textures() -> tuple[str, ...]:
     """Paths of the wall pictures, in a fixed order."""
-    return _textures("wall")
+    return _list_textures("wall")
 
 
 @cache
-def floor_textures() -> tuple[str, ...]:
+def list_floor_textures() -> tuple[str, ...]:
     """Paths of the floor pictures, in a fixed order."""
-    return _textures("floor")
+    return _list_textures("floor")
 
 
-def _textures(kind: str) -> tuple[str, ...]:
+def _list_textures(kind: str) -> tuple[str, ...]:
     return tuple(map(str, sorted(TEXTURES.glob(f"{kind}-*.png"))))
 
 
 def make_layout(rng: np.random.Generator) -> Layout:
     """Draw a maze: corridors, some walls taken out, and a wall and a floor for each quadrant."""
-    walls = _corridors(rng)
+    walls = _carve_corridors(rng)
     inner = np.zeros_like(walls)
     inner[1:-1, 1:-1] = True
     walls &= ~(inner & (rng.random(walls.shape) < WALLS_REMOVED))
-    walls |= ~_reachable(walls)
+    walls |= ~_find_reachable(walls)
     low = np.arange(GRID) > GRID // 2
     quadrant = 2 * low[:, None] + low[None, :]
-    wall = rng.choice(len(wall_textures()), size=4, replace=False)
-    floor = rng.choice(len(floor_textures()), size=4, replace=False)
+    wall = rng.choice(len(list_wall_textures()), size=4, replace=False)
+    floor = rng.choice(len(list_floor_textures()), size=4, replace=False)
     return Layout(walls=walls, wall_texture=wall[quadrant], floor_texture=floor[quadrant])
 
 
-def _corridors(rng: np.random.Generator) -> np.ndarray:
+def _carve_corridors(rng: np.random.Generator) -> np.ndarray:
     """A depth-first maze: rooms at the odd cells, one way between any two of them."""
     walls = np.ones((GRID, GRID), dtype=bool)
     path = [(1, 1)]
     walls[1, 1] = False
     while path:
         row, column = path[-1]
-        ways = [(r, c) for r, c in _neighbours(row, column, 2) if _inside(r, c) and walls[r, c]]
+        ways = [
+            (r, c) for r, c in _list_neighbours(row, column, 2) if _is_inside(r, c) and walls[r, c]
+        ]
         if not ways:
             path.pop()
             continue
@@ -90,41 +92,41 @@ def _corridors(rng: np.random.Generator) -> np.ndarray:
     return walls
 
 
-def _neighbours(row: int, column: int, step: int) -> tuple[Cell, ...]:
+def _list_neighbours(row: int, column: int, step: int) -> tuple[Cell, ...]:
     return (row - step, column), (row + step, column), (row, column - step), (row, column + step)
 
 
-def _inside(row: int, column: int) -> bool:
+def _is_inside(row: int, column: int) -> bool:
     return 0 < row < GRID - 1 and 0 < column < GRID - 1
 
 
-def _reachable(walls: np.ndarray) -> np.ndarray:
+def _find_reachable(walls: np.ndarray) -> np.ndarray:
     """The free cells connected to the first room: no start is ever walled in."""
     reached = np.zeros_like(walls)
-    for cell in distances(walls, (1, 1)):
+    for cell in measure_distances(walls, (1, 1)):
         reached[cell] = True
     return reached
 
 
-def distances(walls: np.ndarray, start: Cell) -> dict[Cell, int]:
+def measure_distances(walls: np.ndarray, start: Cell) -> dict[Cell, int]:
     """Steps from `start` to every cell that can be walked to, nearest first."""
     steps = {start: 0}
     queue = deque([start])
     while queue:
         here = queue.popleft()
-        for cell in _neighbours(*here, 1):
+        for cell in _list_neighbours(*here, 1):
             if cell not in steps and not walls[cell]:
                 steps[cell] = steps[here] + 1
                 queue.append(cell)
     return steps
 
 
-def cell_of(x: float, y: float) -> Cell:
+def find_cell(x: float, y: float) -> Cell:
     """The cell that holds a position."""
     return GRID - 1 - math.floor(y), math.floor(x)
 
 
-def centre_of(cell: Cell) -> tuple[float, float]:
+def find_centre(cell: Cell) -> tuple[float, float]:
     """The middle of a cell, as x and y."""
     return cell[1] + 0.5, GRID - 1 - cell[0] + 0.5
 
@@ -141,7 +143,7 @@ def slide(walls: np.ndarray, x: float, y: float, dx: float, dy: float) -> tuple[
 
 
 def _push_out(walls: np.ndarray, x: float, y: float) -> tuple[float, float]:
-    row, column = cell_of(x, y)
+    row, column = find_cell(x, y)
     around = [(r, c) for r in range(row - 1, row + 2) for c in range(column - 1, column + 2)]
     # faces before corners: else a corner hidden in a flat wall would stop the slide
     around.sort(key=lambda cell: abs(cell[0] - row) + abs(cell[1] - column))

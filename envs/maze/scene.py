@@ -14,7 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
-from envs.maze.layout import GRID, Layout, centre_of, floor_textures, wall_textures
+from envs.maze.layout import GRID, Layout, find_centre, list_floor_textures, list_wall_textures
 from worldsim.data.picture import read_picture
 
 FIELD_OF_VIEW = 73  # degrees, vertical
@@ -31,7 +31,7 @@ _GL_HELP = (
 _scenes = threading.local()
 
 
-def scene(size: int) -> "Scene":
+def open_scene(size: int) -> "Scene":
     """The scene of this process and thread that draws `size` x `size` pictures."""
     cache = _scenes.__dict__.setdefault(os.getpid(), {})
     if size not in cache:
@@ -93,7 +93,9 @@ class Scene:
         model = self._model
         model.geom_pos[:cells, 2] = np.where(layout.walls.ravel(), 0.5, _HIDDEN)
         model.geom_matid[:cells] = layout.wall_texture.ravel()
-        model.geom_matid[cells : 2 * cells] = len(wall_textures()) + layout.floor_texture.ravel()
+        model.geom_matid[cells : 2 * cells] = (
+            len(list_wall_textures()) + layout.floor_texture.ravel()
+        )
         self._layout = layout
 
 
@@ -130,11 +132,11 @@ def _build_model(mujoco: ModuleType) -> object:
         width=8,
         height=48,
     )
-    for index, path in enumerate(wall_textures()):
-        _add_material(mujoco, spec, f"wall{index}", _cube(_picture(path)), cube=True)
-    for index, path in enumerate(floor_textures()):
-        _add_material(mujoco, spec, f"floor{index}", _picture(path), cube=False)
-    cells = [centre_of((row, column)) for row in range(GRID) for column in range(GRID)]
+    for index, path in enumerate(list_wall_textures()):
+        _add_material(mujoco, spec, f"wall{index}", _unfold_cube(_read_picture(path)), cube=True)
+    for index, path in enumerate(list_floor_textures()):
+        _add_material(mujoco, spec, f"floor{index}", _read_picture(path), cube=False)
+    cells = [find_centre((row, column)) for row in range(GRID) for column in range(GRID)]
     box, plane = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_PLANE
     for x, y in cells:
         spec.worldbody.add_geom(type=box, size=[0.5, 0.5, 0.5], pos=[x, y, 0.5], material="wall0")
@@ -157,13 +159,13 @@ def _add_material(mujoco: ModuleType, spec: object, name: str, rgb: np.ndarray, 
     material.textures = roles
 
 
-def _picture(path: str) -> np.ndarray:
+def _read_picture(path: str) -> np.ndarray:
     image = read_picture(Path(path))
     if image is None or image.shape != (_TEXTURE_SIZE, _TEXTURE_SIZE, 3):
         raise ValueError(f"{path} must be a picture of {_TEXTURE_SIZE} pixels: install again")
     return np.ascontiguousarray(image)
 
 
-def _cube(image: np.ndarray) -> np.ndarray:
+def _unfold_cube(image: np.ndarray) -> np.ndarray:
     """The six faces below one another, each turned so that the picture stands upright."""
     return np.concatenate([np.rot90(image, turns) for turns in _FACE_TURNS])

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from envs.maze.layout import Cell, Layout, cell_of, centre_of, distances
+from envs.maze.layout import Cell, Layout, find_cell, find_centre, measure_distances
 from worldsim.actions import ActionSet
 
 LOOK_AROUND = 20
@@ -68,7 +68,7 @@ class GoalWalker:
         if self._looks:
             self._looks -= 1
             return self._look
-        self._notice(cell_of(pose[0], pose[1]))
+        self._notice(find_cell(pose[0], pose[1]))
         if self._rng.random() < NOISE:
             return int(self._rng.choice([self._left, self._right, self._forward]))
         return self._steer(pose, self._waypoint())
@@ -92,13 +92,13 @@ class GoalWalker:
 
     def _plan(self) -> list[Cell]:
         """The shortest path to the farthest unvisited cell, without the cell stood in."""
-        steps = distances(self._layout.walls, self._cell)
+        steps = measure_distances(self._layout.walls, self._cell)
         if not self._unvisited:
             self._unvisited = set(steps) - {self._cell}
         far = max(steps[cell] for cell in self._unvisited)
         goals = sorted(cell for cell in self._unvisited if steps[cell] == far)
         goal = goals[self._rng.integers(len(goals))]
-        back = distances(self._layout.walls, goal)
+        back = measure_distances(self._layout.walls, goal)
         path, cell = [], self._cell
         while cell != goal:
             near = [c for c in back if abs(c[0] - cell[0]) + abs(c[1] - cell[1]) == 1]
@@ -107,7 +107,7 @@ class GoalWalker:
         return path
 
     def _steer(self, pose: np.ndarray, cell: Cell) -> int:
-        x, y = centre_of(cell)
+        x, y = find_centre(cell)
         error = math.atan2(y - pose[1], x - pose[0]) - pose[2]
         error = (error + math.pi) % math.tau - math.pi
         if abs(error) < 0.7 * self._turn:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.voxel.server_dir import STRIP
-from envs.voxel.textures import compass_degree
+from envs.voxel.textures import find_compass_degree
 
 _HEADER = struct.Struct(">25I")  # of an X window dump
 _TOLERANCE = 2  # degrees; the engine cuts off parts of a degree
@@ -44,7 +44,7 @@ class Screen:
         # the top: then top and bottom disagree.
         bgrx = self._pixels.copy()
         for row in (1, -2):
-            shown = 180 - compass_degree(bgrx[row, self._size // 2, 2::-1])
+            shown = 180 - find_compass_degree(bgrx[row, self._size // 2, 2::-1])
             if not abs((shown - heading + 180) % 360 - 180) <= _TOLERANCE:  # nan is no heading
                 return None
         return np.ascontiguousarray(bgrx[STRIP:-STRIP, :, 2::-1])

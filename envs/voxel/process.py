@@ -105,7 +105,7 @@ class Engine:
         self._loaded: tuple[float, float, float] | None = None
         self._land: tuple[tuple[float, ...], Land] | None = None  # around a place
         self._shown: tuple[float, ...] | None = None
-        if self._line() != "ready":
+        if self._read_line() != "ready":
             raise EngineError("the engine began with a wrong answer.")
 
     def ask(self, *words: object) -> list[float]:
@@ -119,7 +119,7 @@ class Engine:
         self._run(True)
         line = " ".join(f"{word:.17g}" if isinstance(word, float) else str(word) for word in words)
         os.write(self._commands, line.encode() + b"\n")
-        return [float(word) for word in self._line().split() if word != "ok"]
+        return [float(word) for word in self._read_line().split() if word != "ok"]
 
     def load(self, x: float, y: float, z: float) -> None:
         """See to it that all that is in sight from a place is built and has its final look.
@@ -137,10 +137,10 @@ class Engine:
         # The client has the blocks now and makes their meshes in a thread. Done is when that sleeps
         # before and after some frames, which have taken over what it made.
         while True:
-            before = self._mesh_thread()
+            before = self._read_mesh_thread()
             self._point(x, y, z, 90)
             self._point(x, y, z, 180)
-            if before[0] == "S" and before == self._mesh_thread():
+            if before[0] == "S" and before == self._read_mesh_thread():
                 break
         self._shown = None  # see look
 
@@ -192,7 +192,7 @@ class Engine:
         self._shown = heading
         return frame
 
-    def _line(self) -> str:
+    def _read_line(self) -> str:
         deadline = time.monotonic() + PATIENCE
         while b"\n" not in self._unread:
             if select.select([self._answers], [], [], 0.1)[0]:
@@ -211,11 +211,11 @@ class Engine:
         self._fail("the engine ended by itself")
 
     def _fail(self, what: str) -> NoReturn:
-        said = self._log()
+        said = self._read_log()
         self.close()
         raise EngineError(f"{what}; reset the environment to start another.{said}")
 
-    def _log(self) -> str:
+    def _read_log(self) -> str:
         try:
             lines = (self._folder / "log.txt").read_text(errors="replace").splitlines()
         except OSError:
@@ -232,7 +232,7 @@ class Engine:
         except ProcessLookupError:
             self._fail("the engine ended by itself")
 
-    def _mesh_thread(self) -> tuple[str, ...]:
+    def _read_mesh_thread(self) -> tuple[str, ...]:
         """State, times run and times interrupted of the client's mesh maker."""
         names = "State", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"
         try:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.voxel.server_dir import FIELD_OF_VIEW, VIEW
-from envs.voxel.textures import SIDE, plant_shapes
+from envs.voxel.textures import SIDE, read_plant_shapes
 
 AIR, CUBE = "air", "cube"
 _MOST_FREE = 15
@@ -34,13 +34,13 @@ class Land:
     def __init__(self, nodes: np.ndarray, corner: Sequence[float], names: Sequence[str]) -> None:
         padded = np.pad(nodes, 1, constant_values=_UNKNOWN)
         self._kinds, self._shape = padded.ravel(), padded.shape
-        self._free = free_space(padded != names.index(AIR)).ravel()
+        self._free = measure_free_space(padded != names.index(AIR)).ravel()
         self._corner = np.array(corner) - 1  # the first of the padded nodes
         self._cube = names.index(CUBE)
         self._is_plant, self._is_open = np.zeros((2, 256), bool)
         self._is_plant[[i for i, name in enumerate(names) if name not in (AIR, CUBE)]] = True
         self._is_open[: len(names)] = [name != CUBE for name in names]
-        shapes = plant_shapes()
+        shapes = read_plant_shapes()
         self._shapes = np.stack([shapes.get(name, np.zeros((SIDE, SIDE), bool)) for name in names])
 
     def depth(self, eye: Sequence[float], heading: float, count: int) -> np.ndarray:
@@ -60,7 +60,7 @@ class Land:
         first = here - self._corner
         if (first < 0).any() or (first >= self._shape[::-1]).any():
             return np.full((count, count), VIEW, np.float32)
-        origin, ways = (place - here)[:, None], directions(heading, count)
+        origin, ways = (place - here)[:, None], cast_directions(heading, count)
         limits = VIEW / np.linalg.norm(ways, axis=0)
         found, (rays, cells, kinds) = self._march(first, origin, ways, limits)
         times = self._plants(kinds, origin - cells, ways[:, rays])
@@ -86,7 +86,7 @@ class Land:
             found[rays[hit]] = times[hit]
             plants = np.flatnonzero(self._is_plant[kinds])
             passed.append((rays[plants], cells[:, plants], kinds[plants]))
-            cells, times = leap(origin, ways, cells, np.maximum(self._free[at], 1))
+            cells, times = leap_free_space(origin, ways, cells, np.maximum(self._free[at], 1))
             on = np.flatnonzero(self._is_open[kinds] & (times < limits))
             rays, times, limits = rays[on], times[on], limits[on]
             ways, cells = ways.take(on, axis=1), cells.take(on, axis=1)
@@ -113,7 +113,7 @@ class Land:
         return times
 
 
-def directions(heading: float, count: int) -> np.ndarray:
+def cast_directions(heading: float, count: int) -> np.ndarray:
     """Ways `[3, count * count]` east, up and north of rays, for one block along the viewing axis.
 
     They go through the middles of the parts of a square picture, from its top left on.
@@ -125,7 +125,7 @@ def directions(heading: float, count: int) -> np.ndarray:
     return np.stack((across * cos - sin, up, across * sin + cos))
 
 
-def leap(
+def leap_free_space(
     origin: np.ndarray, ways: np.ndarray, cells: np.ndarray, free: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The cells `[3,n]` where rays leave the cubes of free space around theirs, and when `[n]`.
@@ -146,7 +146,7 @@ def leap(
     return np.where(times <= first, borders - ~ahead, inside), first
 
 
-def free_space(taken: np.ndarray, most: int = _MOST_FREE) -> np.ndarray:
+def measure_free_space(taken: np.ndarray, most: int = _MOST_FREE) -> np.ndarray:
     """How many cells each way, its own included, are free around a cell, as uint8.
 
     Args:

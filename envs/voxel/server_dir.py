@@ -42,7 +42,7 @@ def prepare(folder: Path, size: int, biome: str) -> tuple[list[str], dict[str, s
     for name in ("commands", "answers"):
         os.mkfifo(world / name)
     settings = {"screen_w": size, "screen_h": size + 2 * STRIP, "viewing_range": VIEW}
-    settings |= {"fov": _setting_of_view(size), "port": _free_port()}
+    settings |= {"fov": _widen_view(size), "port": _find_free_port()}
     settings |= {"worldsim_biome": biome, "worldsim_strip": STRIP}
     _write_settings(folder / "settings.conf", settings, (_GAME / "engine.conf").read_text("utf-8"))
     arguments = ["--go", "--gameid", "worldsim", "--world", str(world)]
@@ -54,14 +54,14 @@ def prepare(folder: Path, size: int, biome: str) -> tuple[list[str], dict[str, s
     return arguments, variables
 
 
-def _setting_of_view(size: int) -> float:
+def _widen_view(size: int) -> float:
     """The engine's setting: of the whole window, before it widens that of a narrow one."""
     height = size + 2 * STRIP
     window = 2 * math.atan(math.tan(math.radians(FIELD_OF_VIEW) / 2) * height / size)
     return math.degrees(window) / min(max(math.sqrt(1.6 * height / size), 1), 1.4)
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     # Two engines that start in the same second would choose the same one.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))

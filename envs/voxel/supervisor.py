@@ -35,7 +35,7 @@ def main(folder: str, display: str, engine: str) -> None:
         command, variables = json.loads(engine)
         running["minetest"] = start(command, {**variables, "DISPLAY": f":{number}"})
         say(engine=running["minetest"].pid)
-        while os.getppid() == parent and not input_closed():
+        while os.getppid() == parent and not wait_for_input_end():
             ended = [name for name, process in running.items() if process.poll() is not None]
             if ended:
                 say(ended=ended[0])
@@ -70,7 +70,7 @@ def start(command: list[str], variables: dict[str, str], **options: object) -> s
     )
 
 
-def input_closed() -> bool:
+def wait_for_input_end() -> bool:
     """Wait a moment for the input to end; nothing is ever written to it."""
     ready, _, _ = select.select([sys.stdin], [], [], _LOOK_EVERY)
     return bool(ready)

@@ -24,17 +24,21 @@ def write_textures(folder: Path, strip: int) -> None:
         strip: rows of the compass.
     """
     folder.mkdir(parents=True)
-    for name, picture in {**_cubes(), **_plants(), "compass": compass(strip)}.items():
+    for name, picture in {
+        **_draw_cubes(),
+        **_draw_plants(),
+        "compass": draw_compass(strip),
+    }.items():
         bgra = np.clip(picture, 0, 255).astype(np.uint8)[:, :, [2, 1, 0, 3]]
         (folder / f"{PREFIX}{name}.png").write_bytes(cv2.imencode(".png", bgra)[1].tobytes())
 
 
-def plant_shapes() -> dict[str, np.ndarray]:
+def read_plant_shapes() -> dict[str, np.ndarray]:
     """Where the pictures of plants are opaque, bool `[16, 16]` from the top, by name."""
-    return {name: picture[:, :, 3] > 0 for name, picture in _plants().items()}
+    return {name: picture[:, :, 3] > 0 for name, picture in _draw_plants().items()}
 
 
-def compass(strip: int) -> Picture:
+def draw_compass(strip: int) -> Picture:
     """A band of 360 columns, one a degree, uint8-valued `[strip, 360, 4]`."""
     degrees = np.arange(360)
     band = np.full((strip, 360, 4), 255.0)
@@ -43,7 +47,7 @@ def compass(strip: int) -> Picture:
     return band
 
 
-def compass_degree(pixel: np.ndarray) -> float:
+def find_compass_degree(pixel: np.ndarray) -> float:
     """The column a pixel of the compass came from; nan for any other colour.
 
     Args:
@@ -55,53 +59,53 @@ def compass_degree(pixel: np.ndarray) -> float:
     return float(degree) if exact else float("nan")
 
 
-def _rng(name: str) -> np.random.Generator:
+def _make_rng(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def _noise(rng: np.random.Generator, grain: int) -> np.ndarray:
+def _draw_noise(rng: np.random.Generator, grain: int) -> np.ndarray:
     """Noise of mean 0 in specks of `grain` pixels that tiles, float `[16, 16]`."""
     cells = rng.normal(size=(SIDE // grain, SIDE // grain))
     return np.kron(cells, np.ones((grain, grain)))
 
 
 def _add_speckles(name: str, colour: tuple[int, int, int], fine: float, coarse: float) -> Picture:
-    rng = _rng(name)
-    shade = fine * _noise(rng, 1) + coarse * _noise(rng, 2)
+    rng = _make_rng(name)
+    shade = fine * _draw_noise(rng, 1) + coarse * _draw_noise(rng, 2)
     picture = np.full((SIDE, SIDE, 4), 255.0)
     picture[:, :, :3] = np.array(colour) * (1 + shade[:, :, None])
     return picture
 
 
-def _cubes() -> dict[str, Picture]:
+def _draw_cubes() -> dict[str, Picture]:
     dirt = _add_speckles("dirt", (134, 96, 67), 0.10, 0.08)
     top = _add_speckles("grass_top", (112, 176, 66), 0.09, 0.06)
     side = dirt.copy()
-    fringe = _rng("fringe").integers(2, 6, SIDE)
+    fringe = _make_rng("fringe").integers(2, 6, SIDE)
     for x, depth in enumerate(fringe):
         side[:depth, x] = top[:depth, x]
     cubes = {"dirt": dirt, "grass_top": top, "grass_side": side}
     cubes["stone"] = _add_speckles("stone", (125, 125, 125), 0.06, 0.10)
     cubes["moss"] = _add_speckles("moss", (104, 124, 90), 0.12, 0.14)
     cubes["path"] = _add_speckles("path", (160, 136, 84), 0.08, 0.05)
-    cubes["oak_leaves"] = _leaves("oak_leaves", (66, 128, 38))
-    cubes["birch_leaves"] = _leaves("birch_leaves", (112, 150, 62))
-    cubes["pine_leaves"] = _leaves("pine_leaves", (48, 94, 62))
-    return cubes | _woods() | _pumpkin()
+    cubes["oak_leaves"] = _draw_leaves("oak_leaves", (66, 128, 38))
+    cubes["birch_leaves"] = _draw_leaves("birch_leaves", (112, 150, 62))
+    cubes["pine_leaves"] = _draw_leaves("pine_leaves", (48, 94, 62))
+    return cubes | _draw_woods() | _draw_pumpkin()
 
 
-def _leaves(name: str, colour: tuple[int, int, int]) -> Picture:
+def _draw_leaves(name: str, colour: tuple[int, int, int]) -> Picture:
     picture = _add_speckles(name, colour, 0.22, 0.12)
-    holes = _rng(name + " holes").random((SIDE, SIDE)) < 0.2
+    holes = _make_rng(name + " holes").random((SIDE, SIDE)) < 0.2
     picture[holes, :3] *= 0.45
     return picture
 
 
-def _woods() -> dict[str, Picture]:
+def _draw_woods() -> dict[str, Picture]:
     oak = _add_speckles("oak", (104, 82, 50), 0.07, 0.0)
-    oak[:, :, :3] *= 1 + 0.16 * _rng("bark").normal(size=(1, SIDE, 1))
+    oak[:, :, :3] *= 1 + 0.16 * _make_rng("bark").normal(size=(1, SIDE, 1))
     birch = _add_speckles("birch", (216, 214, 206), 0.04, 0.0)
-    rng = _rng("birch marks")
+    rng = _make_rng("birch marks")
     for _ in range(9):
         y, x, length = rng.integers(SIDE), rng.integers(SIDE), rng.integers(2, 6)
         birch[y, np.arange(x, x + length) % SIDE, :3] = 52
@@ -111,7 +115,7 @@ def _woods() -> dict[str, Picture]:
     return {"oak": oak, "birch": birch, "oak_top": rings}
 
 
-def _pumpkin() -> dict[str, Picture]:
+def _draw_pumpkin() -> dict[str, Picture]:
     side = _add_speckles("pumpkin", (222, 126, 26), 0.05, 0.0)
     side[:, ::4, :3] *= 0.72
     top = _add_speckles("pumpkin_top", (206, 118, 28), 0.05, 0.04)
@@ -119,17 +123,17 @@ def _pumpkin() -> dict[str, Picture]:
     return {"pumpkin": side, "pumpkin_top": top}
 
 
-def _plants() -> dict[str, Picture]:
+def _draw_plants() -> dict[str, Picture]:
     flowers = {"red_flower": (214, 44, 38), "yellow_flower": (244, 214, 48)}
     flowers |= {"blue_flower": (92, 110, 232), "mushroom": (178, 60, 44)}
-    plants = {name: _flower(name, colour) for name, colour in flowers.items()}
-    plants["tall_grass"] = _blades("tall_grass", (98, 168, 58), 14, 15)
-    plants["fern"] = _blades("fern", (70, 138, 62), 10, 9)
+    plants = {name: _draw_flower(name, colour) for name, colour in flowers.items()}
+    plants["tall_grass"] = _draw_blades("tall_grass", (98, 168, 58), 14, 15)
+    plants["fern"] = _draw_blades("fern", (70, 138, 62), 10, 9)
     return plants
 
 
-def _blades(name: str, colour: tuple[int, int, int], count: int, tall: int) -> Picture:
-    rng, picture = _rng(name), np.zeros((SIDE, SIDE, 4))
+def _draw_blades(name: str, colour: tuple[int, int, int], count: int, tall: int) -> Picture:
+    rng, picture = _make_rng(name), np.zeros((SIDE, SIDE, 4))
     for _ in range(count):
         x, lean, height = rng.integers(1, SIDE - 1), rng.normal() * 0.25, rng.integers(5, tall)
         for rise in range(height):
@@ -139,13 +143,13 @@ def _blades(name: str, colour: tuple[int, int, int], count: int, tall: int) -> P
     return picture
 
 
-def _flower(name: str, colour: tuple[int, int, int]) -> Picture:
+def _draw_flower(name: str, colour: tuple[int, int, int]) -> Picture:
     picture = np.zeros((SIDE, SIDE, 4))
     picture[8:, 7:9] = (74, 132, 48, 255)
     picture[11, 5:7] = picture[12, 9:11] = (74, 132, 48, 255)
     y, x = np.mgrid[:SIDE, :SIDE]
     bloom = (y - 6) ** 2 + (x - 7.5) ** 2 < 8.5
     picture[bloom] = (*colour, 255)
-    picture[bloom, :3] *= 1 + 0.1 * _rng(name).normal(size=(int(bloom.sum()), 1))
+    picture[bloom, :3] *= 1 + 0.1 * _make_rng(name).normal(size=(int(bloom.sum()), 1))
     picture[6:7, 7:9, :3] = (250, 232, 150)
     return picture

@@ -206,7 +206,7 @@ class PatchAutoencoder(nn.Module):
         """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`."""
         pictures = self.paint(latents.float())
         if self.book is not None:
-            grain = self._pictures(self.book.look_up(latents.float()))
+            grain = self._pictures(self.book.find_textures(latents.float()))
             pictures = pictures + self.cfg.texture_strength * grain
         pictures = pictures.clamp(-1, 1)
         return ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

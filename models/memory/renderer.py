@@ -85,7 +85,7 @@ def render(sources: FrameBank, target: Tensor, field_of_view: float, far: float)
     points = unproject(1 / dense, target, field_of_view)
     safe = measure_shifts(sources, depth, target, field_of_view) <= MOST_SHIFT
     surfaces = Surfaces(points, 1 / dense, inside)
-    found = look_up(sources, depth, safe, surfaces, field_of_view, far)
+    found = sample_image(sources, depth, safe, surfaces, field_of_view, far)
     rgb, mask, doubtful, at_source = close_pixel_holes(*gather_pixels(sources, found))
     first_hand = ~(mask | doubtful) | (at_source > NEARER / dense)
     return MemoryView(rgb, mask, inverse, first_hand, doubtful)
@@ -170,7 +170,7 @@ class Found(NamedTuple):
     doubtful: Tensor
 
 
-def look_up(
+def sample_image(
     sources: FrameBank,
     depth: Tensor,
     safe: Tensor,

@@ -14,7 +14,13 @@ import torch
 from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank, Insertion
 from models.memory.pinhole import unproject
-from models.memory.renderer import Surfaces, close_pixel_holes, gather_pixels, look_up, upsample
+from models.memory.renderer import (
+    Surfaces,
+    close_pixel_holes,
+    gather_pixels,
+    sample_image,
+    upsample,
+)
 
 SOURCES = 8  # frames that one view is rendered from
 
@@ -80,7 +86,7 @@ class VisibilityJudge:
         told = 1 / sources.inverse_depth.float().clamp(min=1 / far)
         safe = torch.ones_like(told, dtype=torch.bool)  # the engine's depth is exact
         surfaces = Surfaces(points, 1 / dense, inside)
-        found = look_up(sources, told, safe, surfaces, field_of_view, far)
+        found = sample_image(sources, told, safe, surfaces, field_of_view, far)
         rgb, seen, _, _ = close_pixel_holes(*gather_pixels(sources, found))
         warped = ((rgb + 1) * 127.5).round().to(torch.uint8) * seen.unsqueeze(1)
         return SeenView(warped.permute(0, 2, 3, 1).numpy(), seen.numpy())

@@ -39,7 +39,7 @@ class TextureBook(nn.Module):
         self.keys.copy_(keys[chosen])
         self.textures.copy_((textures[chosen] * SCALE).round().clamp(-127, 127))
 
-    def look_up(self, latents: Tensor) -> Tensor:
+    def find_textures(self, latents: Tensor) -> Tensor:
         """What pictures of latents `[B,C,h,w]` lack, float `[B,h,w,numbers]`."""
         # The nearest key is the one with the largest q.k - k.k/2.
         likeness = _keys(latents) @ self.keys.T - self.keys.square().sum(dim=1) / 2

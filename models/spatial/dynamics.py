@@ -31,7 +31,7 @@ from models.spatial.network import (
     FrameCondition,
     SpatialNetwork,
 )
-from worldsim.world.batch_invariant import row_by_row
+from worldsim.world.batch_invariant import apply_row_by_row
 
 LATENT_LIMIT = 12.0
 LEAST_NEW = 16  # first-hand pixels; a frame with fewer adds nothing to the bank
@@ -206,7 +206,7 @@ class SpatialDynamics(nn.Module):
             if len(missing):
                 at = missing, slots[missing, place]
                 pictures = bank.rgba[at][..., :3]
-                latents = row_by_row(self.codec.encode, pictures).unsqueeze(1)
+                latents = apply_row_by_row(self.codec.encode, pictures).unsqueeze(1)
                 context = self.network.encode_context(latents, bank.poses[at].unsqueeze(1), FINE)
                 where = torch.full_like(missing, place)
                 carry.cache.write(span, missing, where, context, ids[missing, place])

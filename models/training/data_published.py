@@ -14,7 +14,7 @@ from models.zoo.import_weights import autoencoder_shapes, select_fitting
 from worldsim.config import load_yaml
 from worldsim.data.crop import square
 from worldsim.data.published.clip_files import ClipFile, find_clips
-from worldsim.data.published.formats import Layout, layout_named
+from worldsim.data.published.formats import Layout, find_layout
 from worldsim.data.published.latents import (
     PublishedLatents,
     encode_published,
@@ -127,7 +127,7 @@ def extract(args: argparse.Namespace) -> None:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in zoo.glob("dcae-*.yaml")))
         raise ValueError(f"no autoencoder {args.autoencoder!r}: there is {known}.")
-    layout = layout_named(args.layout)
+    layout = find_layout(args.layout)
     clips = find_clips(args.source, layout, args.root)
     if args.weights is None and any(clip.latents is None for clip in clips):
         raise ValueError(f"{args.source} lists frames: give the autoencoder's --weights.")

@@ -27,12 +27,12 @@ from models.training.config_published import SMOKE, PublishedConfig, small
 from models.training.data_published import Encoder, encode_frames, latents_of, open_encoder, shrunk
 from models.training.ema import update_ema
 from models.training.loop import Run, start_folder
-from models.zoo.import_weights import card_of
+from models.zoo.import_weights import make_published_card
 from models.zoo.presets import ZooEntry, autoencoder_config, zoo_entry
 from worldsim.config import load_config, to_dict
 from worldsim.data.crop import square
 from worldsim.data.published.clip_files import find_clips
-from worldsim.data.published.formats import Layout, layout_named
+from worldsim.data.published.formats import Layout, find_layout
 from worldsim.data.published.windows import FrameSource, LatentSource, Row, Source, Stretches
 from worldsim.types import Episode
 from worldsim.world.card import WorldCard
@@ -86,7 +86,7 @@ def source_of(cfg: PublishedConfig, entry: ZooEntry, encoder: Encoder) -> Source
     Raises:
         ValueError: none, damaged ones, or a network that is conditioned on something else.
     """
-    data, layout = cfg.data, layout_named(cfg.data.layout)
+    data, layout = cfg.data, find_layout(cfg.data.layout)
     check_condition(entry, layout)
     clips = find_clips(data.train, layout, data.root)
     delay = entry.play.action_delay
@@ -98,7 +98,7 @@ def source_of(cfg: PublishedConfig, entry: ZooEntry, encoder: Encoder) -> Source
 
 def check_clips(cfg: PublishedConfig, entry: ZooEntry) -> None:
     """Look for all clips before a folder is made; raises as source_of does."""
-    layout = layout_named(cfg.data.layout)
+    layout = find_layout(cfg.data.layout)
     check_condition(entry, layout)
     for source in (cfg.data.train, cfg.data.heldout):
         find_clips(source, layout, cfg.data.root)
@@ -143,7 +143,7 @@ class PublishedRecipe:
             frames=data.frames,
             interval=data.interval,
             shortest=entry.network.window if data.long else None,
-            pad=layout_named(data.layout).condition != "action",
+            pad=find_layout(data.layout).condition != "action",
             batch=self.plan.batch,
             seed=cfg.seed,
             rows=range(distributed.rank() * each, (distributed.rank() + 1) * each),
@@ -197,13 +197,15 @@ class PublishedRecipe:
         for folder in ("train", "heldout", "root", "latents"):  # nobody else's business
             del settings["data"][folder]
         del settings["autoencoder"]
-        card = card_of(self.cfg.name, self.cfg.kind, self.entry, dict(self.encoder.config))
+        card = make_published_card(
+            self.cfg.name, self.cfg.kind, self.entry, dict(self.encoder.config)
+        )
         trained = {"published": self.cfg.kind, "steps": step, "config": settings}
         return replace(card, licence=self.cfg.licence, training=trained)
 
     def heldout(self, count: int) -> list[Episode]:
         """The first held-out clips that have frames, at the world's size."""
-        layout, episodes = layout_named(self.cfg.data.layout), []
+        layout, episodes = find_layout(self.cfg.data.layout), []
         for clip in find_clips(self.cfg.data.heldout, layout, self.cfg.data.root)[:count]:
             if clip.frames is not None:
                 episode = clip.read_episode(layout)

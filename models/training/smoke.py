@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from worldsim.data.collect import Plan, episode_seeds, run_plan
+from worldsim.data.collect import Plan, list_episode_seeds, run_plan
 from worldsim.registration import check_environment
 
 
@@ -31,7 +31,7 @@ def smoke_plans(cfg, options: str = "") -> list[Plan]:
             steps=125,
             folder=Path(folder),
             split=split,
-            seeds=episode_seeds(split, 0, episodes),
+            seeds=list_episode_seeds(split, 0, episodes),
         )
         for split, folder, episodes in (
             ("train", cfg.data.train, 6),

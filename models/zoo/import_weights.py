@@ -76,7 +76,7 @@ def import_world(
         raise ValueError(f"{out} exists and is not empty: give a new folder")
     entry = zoo_entry(kind, overrides)
     config = autoencoder_config(kind, entry)
-    card = card_of(to_name(out.resolve().name, kind), kind, entry, config)
+    card = make_published_card(to_name(out.resolve().name, kind), kind, entry, config)
     starts = check_spawns(files.spawns, card)
     network = select_fitting(files.far, network_shapes(entry.network), plain)
     codec = select_fitting(files.autoencoder, autoencoder_shapes(config), plain)
@@ -108,7 +108,9 @@ def check_spawns(folder: Path | None, card: WorldCard) -> EpisodeStore | None:
     return store
 
 
-def card_of(name: str, kind: str, entry: ZooEntry, autoencoder: dict[str, Any]) -> WorldCard:
+def make_published_card(
+    name: str, kind: str, entry: ZooEntry, autoencoder: dict[str, Any]
+) -> WorldCard:
     """What is known about a published world."""
     halvings = len(autoencoder["encoder_block_out_channels"]) - 1
     return WorldCard(

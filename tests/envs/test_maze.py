@@ -20,13 +20,13 @@ from envs.maze.engine import FORWARD, MazeEnv, MazeState
 from envs.maze.layout import (
     BODY_RADIUS,
     GRID,
-    cell_of,
-    centre_of,
-    distances,
-    floor_textures,
+    find_cell,
+    find_centre,
+    list_floor_textures,
+    list_wall_textures,
     make_layout,
+    measure_distances,
     slide,
-    wall_textures,
 )
 from envs.maze.walker import GoalWalker, RandomWalker, Resting
 
@@ -213,7 +213,7 @@ def test_a_full_turn_comes_back_to_the_same_picture(env):
 def test_forward_walks_along_the_heading():
     env = MazeEnv()
     env.reset(seed=0)
-    x, y = centre_of((4, 4))
+    x, y = find_centre((4, 4))
     _, info = env.restore_state(MazeState(room(4), x, y, 0))
     assert info["pose"].dtype == np.float32
     assert np.allclose(info["pose"], [4.5, 4.5, 0])
@@ -226,7 +226,7 @@ def test_forward_walks_along_the_heading():
 def test_a_wall_stops_the_body_at_its_radius():
     env = MazeEnv()
     env.reset(seed=0)
-    env.restore_state(MazeState(room(1), *centre_of((4, 4)), 0))
+    env.restore_state(MazeState(room(1), *find_centre((4, 4)), 0))
     poses = [env.step(FORWARD_ID)[-1]["pose"] for _ in range(3)]
     assert np.allclose(poses, [5 - BODY_RADIUS, 4.5, 0])
 
@@ -235,7 +235,7 @@ def test_at_an_angle_the_body_slides_along_the_wall():
     """45 degrees into the upper wall: the part along the wall is kept, corners don't catch."""
     env = MazeEnv()
     env.reset(seed=0)
-    env.restore_state(MazeState(room(4), *centre_of((4, 4)), 2))
+    env.restore_state(MazeState(room(4), *find_centre((4, 4)), 2))
     poses = np.array([env.step(FORWARD_ID)[-1]["pose"] for _ in range(14)])
     assert np.allclose(poses[2:, 1], 5 - BODY_RADIUS)
     steps = np.diff(poses[:, 0])[:8]
@@ -247,7 +247,7 @@ def test_at_an_angle_the_body_slides_along_the_wall():
 @given(st.integers(0, 10**6), st.lists(st.integers(0, 15), max_size=60))
 def test_no_walk_ends_in_a_wall(seed, headings):
     layout = make_layout(np.random.default_rng(seed))
-    x, y = centre_of(layout.free_cells()[0])
+    x, y = find_centre(layout.free_cells()[0])
     for heading in headings:
         angle = heading * math.tau / 16
         for _ in range(3):
@@ -262,12 +262,12 @@ def test_no_walk_ends_in_a_wall(seed, headings):
 def test_every_free_cell_can_be_walked_to(seed):
     layout = make_layout(np.random.default_rng(seed))
     cells = layout.free_cells()
-    assert set(distances(layout.walls, cells[-1])) == set(cells)
+    assert set(measure_distances(layout.walls, cells[-1])) == set(cells)
     assert len(cells) >= 31  # a maze of 4 x 4 rooms and the 15 ways between them
     assert layout.walls[[0, -1]].all()
     assert layout.walls[:, [0, -1]].all()
     assert len(np.unique(layout.wall_texture)) == len(np.unique(layout.floor_texture)) == 4
-    assert cell_of(*centre_of((2, 6))) == (2, 6)
+    assert find_cell(*find_centre((2, 6))) == (2, 6)
 
 
 def test_a_cloned_state_goes_on_as_the_original_did(env):
@@ -313,9 +313,9 @@ def test_render_is_what_the_last_step_showed():
 
 def test_the_textures_are_those_that_worlds_have_seen():
     """DeepMind Lab's, in labmaze's order: another order would be other mazes."""
-    paths = wall_textures() + floor_textures()
-    assert (len(wall_textures()), len(floor_textures())) == (32, 28)
-    pixels = b"".join(scene._picture(path).tobytes() for path in paths)
+    paths = list_wall_textures() + list_floor_textures()
+    assert (len(list_wall_textures()), len(list_floor_textures())) == (32, 28)
+    pixels = b"".join(scene._read_picture(path).tobytes() for path in paths)
     assert (
         hashlib.sha256(pixels).hexdigest()
         == "0359b56239d87a6d3a3bf88a68c3495809381a011d0e831165254b6f912ca2f2"
@@ -341,7 +341,7 @@ def test_a_missing_gl_library_names_the_packages(monkeypatch):
 
 def walk(walker, layout, steps):
     """What a walker does in a maze, without drawing it: actions and poses `[steps, 3]`."""
-    x, y = centre_of(layout.free_cells()[0])
+    x, y = find_centre(layout.free_cells()[0])
     heading, actions, poses = 0.0, [], []
     for _ in range(steps):
         actions.append(walker.act(np.array([x, y, heading], np.float32)))
@@ -360,7 +360,7 @@ def test_the_goal_walker_looks_around_then_sees_the_whole_maze(env, seed):
     actions, poses = walk(GoalWalker(layout, env.actions, rng), layout, 500)
     assert (actions[:20] == LEFT).all()
     assert STAND not in actions
-    seen = {cell_of(x, y) for x, y, _ in poses}
+    seen = {find_cell(x, y) for x, y, _ in poses}
     assert len(seen) > 0.8 * len(layout.free_cells())
 
 

@@ -20,9 +20,9 @@ from envs.voxel import programs
 from envs.voxel.engine import VoxelEnv
 from envs.voxel.framebuffer import Screen
 from envs.voxel.process import EYE_HEIGHT, ROOM, EngineError
-from envs.voxel.raycast import directions
+from envs.voxel.raycast import cast_directions
 from envs.voxel.server_dir import FIELD_OF_VIEW
-from envs.voxel.textures import compass, compass_degree, write_textures
+from envs.voxel.textures import draw_compass, find_compass_degree, write_textures
 from envs.voxel.walker import (
     FORWARD_MOST,
     REPEAT,
@@ -102,7 +102,7 @@ def test_the_screen_refuses_an_old_or_half_drawn_picture(tmp_path):
     screen._pixels = pixels
 
     def draw(rows, heading):
-        band = np.roll(compass(8), heading, axis=1)[0, 180 - 64 : 180 + 64]
+        band = np.roll(draw_compass(8), heading, axis=1)[0, 180 - 64 : 180 + 64]
         pixels[rows, :, :3] = band[:, 2::-1]
 
     draw(slice(0, 8), 40)
@@ -117,9 +117,9 @@ def test_the_screen_refuses_an_old_or_half_drawn_picture(tmp_path):
 
 
 def test_every_degree_has_a_colour_of_its_own():
-    band = compass(8)[0, :, :3].astype(np.uint8)
-    assert [compass_degree(pixel) for pixel in band] == list(range(360))
-    assert math.isnan(compass_degree(np.array([143, 193, 245], np.uint8)))
+    band = draw_compass(8)[0, :, :3].astype(np.uint8)
+    assert [find_compass_degree(pixel) for pixel in band] == list(range(360))
+    assert math.isnan(find_compass_degree(np.array([143, 193, 245], np.uint8)))
 
 
 def test_a_turn_to_the_left_moves_the_picture_to_the_right(env):
@@ -373,7 +373,7 @@ def halved(frame):
 def moved_by_depth(source, target):
     """What the target's view shows of the source's picture, and where it shows any of it."""
     (frame, info, start), (_, there, end) = source, target
-    ways = directions(end.heading, 64) * there["depth"].ravel()
+    ways = cast_directions(end.heading, 64) * there["depth"].ravel()
     east, up, north = (ways + (np.array(end.feet) - start.feet)[:, None]).reshape(3, 64, 64)
     cos, sin = math.cos(math.radians(start.heading)), math.sin(math.radians(start.heading))
     ahead, right = north * cos - east * sin, east * cos + north * sin

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from models.far_published.dynamics import ReferencePlay
 from models.zoo.golden import read_golden
-from models.zoo.import_weights import card_of
+from models.zoo.import_weights import make_published_card
 from models.zoo.presets import ZooEntry, far_config
 from models.zoo.tensor_names import from_published
 from worldsim.world.checkpoint import save_world
@@ -33,7 +33,7 @@ def write_published_world(folder: Path, kind: str) -> Path:
         action_set=action_set,
         fps=7.5,
     )
-    card = card_of(f"tiny-{kind}", "far-b", entry, dcae.meta["config"])
+    card = make_published_card(f"tiny-{kind}", "far-b", entry, dcae.meta["config"])
     weights = {f"codec.{name}": tensor for name, tensor in dcae.weights.items()}
     weights |= {f"dynamics.{n}": t for n, t in from_published(far.weights, network).items()}
     save_world(folder, dataclasses.asdict(card), weights)

@@ -22,7 +22,7 @@ from worldsim.upgrades import (
     upgrade_settings,
 )
 from worldsim.world.card import read_card
-from worldsim.world.checkpoint import world_identity
+from worldsim.world.checkpoint import hash_world
 from worldsim.world.model import load_world
 from worldsim.yaml12 import parse_yaml
 
@@ -96,7 +96,7 @@ def test_a_card_of_any_version_is_read_and_of_the_same_world(tmp_path):
     for settings in (upgraded, flat, older):
         (tmp_path / "card.json").write_text(json.dumps(card | {"settings": settings}))
         assert read_card(tmp_path / "card.json").settings == upgraded
-        identities.add(world_identity(tmp_path / "card.json", "0" * 64))
+        identities.add(hash_world(tmp_path / "card.json", "0" * 64))
     assert len(identities) == 1
 
 

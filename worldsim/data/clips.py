@@ -108,7 +108,7 @@ class ClipSampler:
 
     def draw(self) -> Clip:
         """The next batch."""
-        rows = [self._row() for _ in range(self.batch)]
+        rows = [self._draw_row() for _ in range(self.batch)]
         longest = max(len(row[1]) for row in rows)
         padded = [[_pad(part, longest) for part in row[:3]] for row in rows]
         latents, actions, poses = (
@@ -123,7 +123,7 @@ class ClipSampler:
         )
         return self._mirror(clip) if self.mirror else clip
 
-    def _row(self):
+    def _draw_row(self):
         episode = int(self.rng.choice(self.episodes))
         start, end = self.cache.bounds[episode], self.cache.bounds[episode + 1]
         most = min(self.longest, end - start)
@@ -137,7 +137,7 @@ class ClipSampler:
             actions[1:][np.diff(here) == 0] = self.idle
         actions[0] = NULL_ACTION
         posed = bool(self.cache.posed[episode])
-        poses = self.cache.poses[here] if posed else self._headings_only(actions)
+        poses = self.cache.poses[here] if posed else self._integrate_headings(actions)
         return self.cache.latents[here], actions, poses, posed
 
     def _walk(self, length: int) -> np.ndarray:
@@ -149,7 +149,7 @@ class ClipSampler:
         stays = self.rng.geometric(1 / REST, length) * (self.rng.random(length) < begins)
         return np.repeat(frames, 1 + stays)[:length]
 
-    def _headings_only(self, actions: np.ndarray) -> np.ndarray:
+    def _integrate_headings(self, actions: np.ndarray) -> np.ndarray:
         turns = np.where(actions >= 0, self.turns[actions], 0)
         return np.stack(
             (np.zeros_like(turns), np.zeros_like(turns), np.cumsum(turns)), axis=1

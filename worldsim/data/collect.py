@@ -58,7 +58,7 @@ class Plan:
     task: str | None = None
 
 
-def episode_seeds(split: str, first: int, episodes: int) -> tuple[int, ...]:
+def list_episode_seeds(split: str, first: int, episodes: int) -> tuple[int, ...]:
     """The seeds of a split's episodes `first` to `first + episodes - 1`.
 
     Raises:
@@ -156,7 +156,7 @@ class RandomActions:
         return self._action
 
 
-def missing_seeds(plan: Plan) -> tuple[int, ...]:
+def list_missing_seeds(plan: Plan) -> tuple[int, ...]:
     """The plan's seeds that have no episode yet; also clears away what killed writers left."""
     from worldsim.data.store import EpisodeStore
 
@@ -238,7 +238,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.steps < 1 or args.workers < 1:
         parser.error("--steps and --workers must be >= 1.")
     try:
-        seeds = episode_seeds(args.split, args.seed, args.episodes)
+        seeds = list_episode_seeds(args.split, args.seed, args.episodes)
     except ValueError as error:
         parser.error(str(error))
     plan = Plan(
@@ -280,7 +280,7 @@ def check_plan(plan: Plan) -> None:
 def run_plan(plan: Plan, workers: int) -> None:
     """Collect what is not there yet, and tell of progress; raises as `collect` does."""
     check_plan(plan)
-    seeds = missing_seeds(plan)
+    seeds = list_missing_seeds(plan)
     start = said = time.monotonic()
     frames, pause, end = 0, *((0.2, "\r") if sys.stdout.isatty() else (10, "\n"))
     with contextlib.closing(collect(plan, seeds, workers)) as running:

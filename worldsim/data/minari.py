@@ -19,7 +19,7 @@ def check_minari(name: str) -> None:
         ImportError: Minari is not installed.
         ValueError: the name is no id of Minari's, or is taken.
     """
-    minari, _ = _libraries()
+    minari, _ = _import_libraries()
     try:
         parsed = import_module("minari.dataset.minari_dataset").parse_dataset_id(name)
         taken = name in minari.list_local_datasets()
@@ -30,7 +30,7 @@ def check_minari(name: str) -> None:
         raise ValueError(f"Minari refuses {name!r:.80}: {why}")
 
 
-def _libraries() -> tuple[Any, Any]:
+def _import_libraries() -> tuple[Any, Any]:
     """Minari, and its module of buffers."""
     try:
         import_module("h5py")
@@ -59,13 +59,16 @@ def export(name: str, episodes: Sequence[Episode], actions: int) -> Any:
     """
     import gymnasium
 
-    minari, buffers = _libraries()
+    minari, buffers = _import_libraries()
     if not episodes:
         raise ValueError("there are no episodes to export.")
     try:
         return minari.create_dataset_from_buffers(
             name,
-            [_buffer(buffers.EpisodeBuffer, number, one) for number, one in enumerate(episodes)],
+            [
+                _make_buffer(buffers.EpisodeBuffer, number, one)
+                for number, one in enumerate(episodes)
+            ],
             observation_space=gymnasium.spaces.Box(0, 255, episodes[0].frames.shape[1:], np.uint8),
             action_space=gymnasium.spaces.Discrete(actions),
             algorithm_name=str(episodes[0].meta.extra.get("policy", "unknown")),
@@ -77,7 +80,7 @@ def export(name: str, episodes: Sequence[Episode], actions: int) -> Any:
         raise ValueError(f"Minari refuses {name!r}: {error}") from error
 
 
-def _buffer(kind: type, number: int, episode: Episode) -> Any:
+def _make_buffer(kind: type, number: int, episode: Episode) -> Any:
     last = np.arange(len(episode)) == len(episode) - 1
     ended = last & episode.meta.terminated  # where a recording merely stops, the world goes on
     return kind(

@@ -22,11 +22,11 @@ def picture_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _png(data: bytes) -> tuple[int, int] | None:
+def _read_png(data: bytes) -> tuple[int, int] | None:
     return struct.unpack_from(">II", data, 16) if data[12:16] == b"IHDR" else None
 
 
-def _jpeg(data: bytes) -> tuple[int, int] | None:
+def _read_jpeg(data: bytes) -> tuple[int, int] | None:
     at = 2
     while at < len(data):
         if data[at] != 0xFF:
@@ -42,13 +42,13 @@ def _jpeg(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _bmp(data: bytes) -> tuple[int, int]:
+def _read_bmp(data: bytes) -> tuple[int, int]:
     old = struct.unpack_from("<I", data, 14)[0] == 12
     width, height = struct.unpack_from("<HH" if old else "<ii", data, 18)
     return abs(width), abs(height)
 
 
-def _webp(data: bytes) -> tuple[int, int] | None:
+def _read_webp(data: bytes) -> tuple[int, int] | None:
     kind = data[12:16] if data[8:12] == b"WEBP" else b""
     if kind == b"VP8X":
         width, height = (int.from_bytes(data[i : i + 3], "little") for i in (24, 27))
@@ -62,7 +62,7 @@ def _webp(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _tiff(data: bytes) -> tuple[int, int] | None:
+def _read_tiff(data: bytes) -> tuple[int, int] | None:
     order = "<" if data[:2] == b"II" else ">"
     start = struct.unpack_from(order + "I", data, 4)[0]
     count = struct.unpack_from(order + "H", data, start)[0]
@@ -76,10 +76,10 @@ def _tiff(data: bytes) -> tuple[int, int] | None:
 
 
 _READERS = (
-    (b"\x89PNG\r\n\x1a\n", _png),
-    (b"\xff\xd8\xff", _jpeg),
-    (b"BM", _bmp),
-    (b"RIFF", _webp),
-    (b"II*\0", _tiff),
-    (b"MM\0*", _tiff),
+    (b"\x89PNG\r\n\x1a\n", _read_png),
+    (b"\xff\xd8\xff", _read_jpeg),
+    (b"BM", _read_bmp),
+    (b"RIFF", _read_webp),
+    (b"II*\0", _read_tiff),
+    (b"MM\0*", _read_tiff),
 )

@@ -43,7 +43,7 @@ def share_out(work: Work, tasks: Sequence[Any], workers: int) -> Iterator[Any]:
         theirs.close()
         links.append(ours)
     try:
-        yield from _reports(links)
+        yield from _receive_reports(links)
         for process in processes:
             process.join()
         if any(process.exitcode for process in processes):
@@ -56,7 +56,7 @@ def share_out(work: Work, tasks: Sequence[Any], workers: int) -> Iterator[Any]:
             process.terminate()
 
 
-def _reports(links: list[Connection]) -> Iterator[Any]:
+def _receive_reports(links: list[Connection]) -> Iterator[Any]:
     """What the processes report, until each has hung up; their errors are raised here."""
     listening = list(links)
     while listening:

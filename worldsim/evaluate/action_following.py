@@ -14,15 +14,15 @@ from worldsim.evaluate.fidelity import reconstruct_frames
 from worldsim.evaluate.inverse_dynamics import (
     Probe,
     augment_pairs,
-    decidable,
+    collect_pairs,
+    find_decidable,
     guess,
-    pairs_of,
     train_probe,
 )
 from worldsim.evaluate.metrics import horizontal_shift
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
-from worldsim.evaluate.scripted_actions import long_keys
+from worldsim.evaluate.scripted_actions import plan_long_keys
 from worldsim.ground_truth import EngineReplay
 from worldsim.world.model import WorldModel
 
@@ -34,34 +34,36 @@ def measure(world: WorldModel, env: Any, made: list[Start], protocol: Protocol) 
     """Train the probe, dream under random actions, and compare."""
     if made[0].episodes[0].poses is None:
         return {"skipped": NO_POSES}
-    probe = _probe(world, env, protocol)
+    probe = _train_probe(world, env, protocol)
     parts = [_follow_actions(world, start, protocol) for start in made]
     dreamt, real, poses, actions = (np.concatenate(part) for part in zip(*parts, strict=True))
-    counted = decidable(poses, actions, world.actions)
+    counted = find_decidable(poses, actions, world.actions)
     figures = {"transitions": int(counted.sum())}
     for name, frames in (("dream", dreamt), ("engine", real)):
         right = guess(probe, frames[:, :-1], frames[:, 1:]) == actions
         figures[name] = {
-            "agreement": _shares(right, counted, actions, world.actions),
-            "first frame": _shares(right[:, :1], counted[:, :1], actions[:, :1], world.actions),
-            "turns the right way": _turns(frames, actions, world.actions),
+            "agreement": _measure_shares(right, counted, actions, world.actions),
+            "first frame": _measure_shares(
+                right[:, :1], counted[:, :1], actions[:, :1], world.actions
+            ),
+            "turns the right way": _measure_turns(frames, actions, world.actions),
         }
     return figures
 
 
-def _probe(world: WorldModel, env: Any, protocol: Protocol) -> Probe:
-    pairs = pairs_of(*_random_runs(world, env, protocol), world.actions)
+def _train_probe(world: WorldModel, env: Any, protocol: Protocol) -> Probe:
+    pairs = collect_pairs(*_dream_random_runs(world, env, protocol), world.actions)
     seen = augment_pairs(pairs, world.actions, lambda frames: reconstruct_frames(world, frames))
     return train_probe(seen, len(world.actions), protocol.probe_epochs)
 
 
-def _random_runs(world: WorldModel, env: Any, protocol: Protocol) -> tuple[np.ndarray, ...]:
+def _dream_random_runs(world: WorldModel, env: Any, protocol: Protocol) -> tuple[np.ndarray, ...]:
     """Frames `[N,T+1,H,W,3]`, poses and actions under random keys, on seeds that were trained on.
 
     Walkers' episodes would do for the views, but hardly ever stand, and walk more than they turn.
     """
     seeds = SEED_RANGES["train"][: protocol.probe_episodes]
-    keys = [long_keys(world.actions, "random", seed, protocol.probe_steps) for seed in seeds]
+    keys = [plan_long_keys(world.actions, "random", seed, protocol.probe_steps) for seed in seeds]
     ran = [EngineReplay(env, seed, []).run(way) for seed, way in zip(seeds, keys, strict=True)]
     return *map(np.stack, zip(*ran, strict=True)), np.stack(keys)
 
@@ -76,7 +78,7 @@ def _follow_actions(world: WorldModel, start: Start, protocol: Protocol) -> tupl
     return np.stack(dreamt, axis=1), *start.runs(rows, actions), actions
 
 
-def _shares(
+def _measure_shares(
     right: np.ndarray, counted: np.ndarray, actions: np.ndarray, table: ActionSet
 ) -> dict[str, Any]:
     """The share that is right, of all that count and of each action; None where none counts."""
@@ -88,7 +90,7 @@ def _shares(
     }
 
 
-def _turns(frames: np.ndarray, actions: np.ndarray, table: ActionSet) -> dict[str, Any]:
+def _measure_turns(frames: np.ndarray, actions: np.ndarray, table: ActionSet) -> dict[str, Any]:
     """Of each turn, the share that moved the picture against it; None where there was none."""
     shares: dict[str, Any] = {}
     for number, turn in enumerate(table.turns):

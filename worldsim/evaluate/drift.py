@@ -14,7 +14,7 @@ import torch
 from worldsim.evaluate.metrics import sharpness
 from worldsim.evaluate.open_loop import DreamError, Start, dream
 from worldsim.evaluate.protocol import Protocol
-from worldsim.evaluate.scripted_actions import KEYS, long_keys
+from worldsim.evaluate.scripted_actions import KEYS, plan_long_keys
 from worldsim.world.model import WorldModel
 
 BOUNDS = {
@@ -41,7 +41,7 @@ def measure(
     rows = [i % len(start.episodes) for i in range(protocol.long_rows)] * len(KEYS)
     actions = np.stack(
         [
-            long_keys(world.actions, kind, row, protocol.long)
+            plan_long_keys(world.actions, kind, row, protocol.long)
             for kind in KEYS
             for row in range(protocol.long_rows)
         ]
@@ -54,9 +54,9 @@ def measure(
             ours.see(frames)
     except DreamError as error:
         figures["failed"] = str(error)
-    theirs = _engine(world, start, rows, actions, shown)
-    figures |= _figures(ours.features(), theirs.features(), protocol) if ours.seen else {}
-    return figures, _sheet_rows(ours, theirs, protocol.long_rows)
+    theirs = _run_engine(world, start, rows, actions, shown)
+    figures |= _make_figures(ours.features(), theirs.features(), protocol) if ours.seen else {}
+    return figures, _make_sheet_rows(ours, theirs, protocol.long_rows)
 
 
 class _Watch:
@@ -84,7 +84,7 @@ class _Watch:
         return {name: np.stack([one[name] for one in self.seen]) for name in self.seen[0]}
 
 
-def _engine(world, start: Start, rows: list[int], actions: np.ndarray, shown) -> _Watch:
+def _run_engine(world, start: Start, rows: list[int], actions: np.ndarray, shown) -> _Watch:
     """The engine's runs under the same keys, watched like the dream's."""
     alone = []
     for row, chosen in zip(rows, actions, strict=True):
@@ -101,25 +101,26 @@ def _engine(world, start: Start, rows: list[int], actions: np.ndarray, shown) ->
     return both
 
 
-def _figures(ours: dict, theirs: dict, protocol: Protocol) -> dict[str, Any]:
+def _make_figures(ours: dict, theirs: dict, protocol: Protocol) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     made = len(ours["sharpness"])
     for number, kind in enumerate(KEYS):
         those = slice(number * protocol.long_rows, (number + 1) * protocol.long_rows)
-        true = _moments(theirs, slice(None), those)
+        true = _measure_moments(theirs, slice(None), those)
         blocks = [slice(at, at + protocol.block) for at in range(0, made, protocol.block)]
-        late = _compare_figures(_moments(ours, slice(made // 2, None), those), true)
+        late = _compare_figures(_measure_moments(ours, slice(made // 2, None), those), true)
         figures[kind] = late | {
             "good": all(low <= late[name] <= high for name, (low, high) in BOUNDS.items()),
             "series": [
-                {"frame": block.start} | _compare_figures(_moments(ours, block, those), true)
+                {"frame": block.start}
+                | _compare_figures(_measure_moments(ours, block, those), true)
                 for block in blocks
             ],
         }
     return figures
 
 
-def _moments(features: dict, when: slice, those: slice) -> dict[str, Any]:
+def _measure_moments(features: dict, when: slice, those: slice) -> dict[str, Any]:
     """Means and standard deviations over frames and runs."""
     mean = {name: value[when, those].mean(axis=(0, 1)) for name, value in features.items()}
     moments = {"sharpness": mean["sharpness"], "colour": mean["colour"]}
@@ -136,7 +137,9 @@ def _compare_figures(ours: dict, theirs: dict) -> dict[str, Any]:
     return compared | {"latent mean": float(shift), "colour": ours["colour"] - theirs["colour"]}
 
 
-def _sheet_rows(ours: _Watch, theirs: _Watch, long_rows: int, each: int = 2) -> list[np.ndarray]:
+def _make_sheet_rows(
+    ours: _Watch, theirs: _Watch, long_rows: int, each: int = 2
+) -> list[np.ndarray]:
     """Truth and dream of the first runs of each kind; what was not dreamt is black."""
     true = np.stack(theirs.kept, axis=1)
     dreamt = np.zeros_like(true)

@@ -37,14 +37,14 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / x.shape[1] + 1) ** 3
 
-    def own(x: np.ndarray) -> float:
+    def measure_own(x: np.ndarray) -> float:
         values = kernel(x, x)
         return (values.sum() - np.trace(values)) / (len(x) * (len(x) - 1))
 
-    return float(own(a) + own(b) - 2 * kernel(a, b).mean())
+    return float(measure_own(a) + measure_own(b) - 2 * kernel(a, b).mean())
 
 
-def spread_out(frames: np.ndarray, count: int) -> np.ndarray:
+def thin_evenly(frames: np.ndarray, count: int) -> np.ndarray:
     """`count` of the frames `[N,...]`, evenly spaced."""
     return frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
 
@@ -69,7 +69,7 @@ def distances(
     count = min(len(dreamt), len(others), MOST)
     if count < LEAST:
         return {}
-    ours, floor, reference = (features(spread_out(x, count)) for x in (dreamt, true, others))
+    ours, floor, reference = (features(thin_evenly(x, count)) for x in (dreamt, true, others))
     told: dict[str, float | int] = {"N": count}
     for name, distance in (("frechet", frechet_distance), ("kernel", kernel_distance)):
         told |= {name: distance(ours, reference), f"{name}, truth": distance(floor, reference)}
@@ -77,7 +77,9 @@ def distances(
 
 
 CORRUPTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "blur": lambda clips: _each(clips, lambda frame: cv2.GaussianBlur(frame, (0, 0), 1.5)),
+    "blur": lambda clips: _corrupt_frames(
+        clips, lambda frame: cv2.GaussianBlur(frame, (0, 0), 1.5)
+    ),
     "contrast": lambda clips: np.clip((clips - 127.5) * 0.7 + 127.5, 0, 255).astype(np.uint8),
     "freezing": lambda clips: np.broadcast_to(clips[:, :1], clips.shape),
     "shuffling": lambda clips: clips[:, ::-1],
@@ -85,7 +87,7 @@ CORRUPTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 """What may happen to clips uint8 `[B,T,H,W,3]`."""
 
 
-def _each(clips: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def _corrupt_frames(clips: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     flat = clips.reshape(-1, *clips.shape[2:])
     return np.stack([change(frame) for frame in flat]).reshape(clips.shape)
 
@@ -100,12 +102,12 @@ def blind_spots(
     if count < LEAST:
         return {}
 
-    def measured(part: np.ndarray) -> np.ndarray:
-        return features(spread_out(part.reshape(-1, *part.shape[2:]), count))
+    def measure_features(part: np.ndarray) -> np.ndarray:
+        return features(thin_evenly(part.reshape(-1, *part.shape[2:]), count))
 
-    reference = measured(others)
-    floor = frechet_distance(measured(clips), reference)
+    reference = measure_features(others)
+    floor = frechet_distance(measure_features(clips), reference)
     return {
-        name: frechet_distance(measured(change(clips)), reference) / floor
+        name: frechet_distance(measure_features(change(clips)), reference) / floor
         for name, change in CORRUPTIONS.items()
     }

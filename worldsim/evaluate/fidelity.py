@@ -46,8 +46,8 @@ def measure(world: WorldModel, made: list[Start], protocol: Protocol) -> Fidelit
     films: list[tuple[np.ndarray, np.ndarray]] = []
     times: list[float] = []
     for start in made:
-        truth = _after(start, "frames", protocol.predicted)
-        actions = _after(start, "actions", protocol.predicted, shift=1)
+        truth = _select_after(start, "frames", protocol.predicted)
+        actions = _select_after(start, "actions", protocol.predicted, shift=1)
         poses: list[np.ndarray | None] = []
         frames = dream(
             world,
@@ -57,14 +57,16 @@ def measure(world: WorldModel, made: list[Start], protocol: Protocol) -> Fidelit
             after=lambda state, poses=poses: poses.append(state.poses),
         )
         dreamt = np.stack(list(_time_frames(frames, times)), axis=1)
-        for name, pictures in _contestants(world, start, truth, dreamt):
+        for name, pictures in _make_contestants(world, start, truth, dreamt):
             figures.setdefault(name, []).append(_score_pictures(pictures, truth, protocol.lpips))
         if poses[0] is not None and start.episodes[0].poses is not None:
-            figures["dream"][-1]["off place"] = _off_place(start, np.stack(poses, axis=1))
-        rows += _sheet_rows(start, truth, dreamt, protocol)
+            figures["dream"][-1]["off place"] = _measure_place_error(start, np.stack(poses, axis=1))
+        rows += _make_sheet_rows(start, truth, dreamt, protocol)
         films += zip(truth, dreamt, strict=True)
-    told: dict[str, Any] = {name: _summary(parts, protocol) for name, parts in figures.items()}
-    told["by age"] = [one for name, parts in figures.items() for one in _by_age(name, parts)]
+    told: dict[str, Any] = {name: _summarise(parts, protocol) for name, parts in figures.items()}
+    told["by age"] = [
+        one for name, parts in figures.items() for one in _average_by_age(name, parts)
+    ]
     told["speed"] = {f"p{share}": float(np.percentile(times, share)) for share in PERCENTILES}
     return Fidelity(told, rows, films[:FILMS])
 
@@ -78,7 +80,7 @@ def _time_frames(frames: Iterator[np.ndarray], times: list[float]) -> Iterator[n
         began = time.perf_counter()
 
 
-def _by_age(name: str, parts: list[dict[str, np.ndarray]]) -> Iterator[dict[str, Any]]:
+def _average_by_age(name: str, parts: list[dict[str, np.ndarray]]) -> Iterator[dict[str, Any]]:
     """Each figure at every frame: mean over the episodes, and the interval that holds it."""
     for metric in parts[0]:
         mean, low, high = intervals(np.concatenate([part[metric] for part in parts]))
@@ -98,7 +100,7 @@ def _score_pictures(
     }
 
 
-def _off_place(start: Start, believed: np.ndarray) -> np.ndarray:
+def _measure_place_error(start: Start, believed: np.ndarray) -> np.ndarray:
     """How far from the true place `[B,T]` a dreamer believes to be, by its poses `[B,T,3]`.
 
     A dreamer's own poses are told in the frame of its first context frame.
@@ -110,20 +112,20 @@ def _off_place(start: Start, believed: np.ndarray) -> np.ndarray:
     return np.hypot(believed[..., 0] - (x * cos + y * sin), believed[..., 1] - (y * cos - x * sin))
 
 
-def _after(start: Start, what: str, count: int, shift: int = 0) -> np.ndarray:
+def _select_after(start: Start, what: str, count: int, shift: int = 0) -> np.ndarray:
     """What follows the context: frames, or the actions that lead to them."""
     at = start.context - shift
     return np.stack([getattr(episode, what)[at : at + count] for episode in start.episodes])
 
 
-def _contestants(world: WorldModel, start: Start, truth: np.ndarray, dreamt: np.ndarray):
+def _make_contestants(world: WorldModel, start: Start, truth: np.ndarray, dreamt: np.ndarray):
     yield "dream", dreamt
     yield "repeat last frame", np.broadcast_to(start.last_frames()[:, None], truth.shape)
-    yield "best of context", best_of_context(start, truth)
+    yield "best of context", find_best_of_context(start, truth)
     yield "codec", reconstruct_frames(world, truth)
 
 
-def best_of_context(start: Start, truth: np.ndarray) -> np.ndarray:
+def find_best_of_context(start: Start, truth: np.ndarray) -> np.ndarray:
     """For frames `[B,T,H,W,3]` the most similar of the context's, chosen with hindsight."""
     seen = (episode.frames[: start.context] for episode in start.episodes)
     return np.stack([frames[nearest(row, frames)] for frames, row in zip(seen, truth, strict=True)])
@@ -140,7 +142,7 @@ def reconstruct_frames(world: WorldModel, frames: np.ndarray) -> np.ndarray:
     return np.concatenate(parts).reshape(frames.shape)
 
 
-def _summary(parts: list[dict[str, np.ndarray]], protocol: Protocol) -> dict[str, Any]:
+def _summarise(parts: list[dict[str, np.ndarray]], protocol: Protocol) -> dict[str, Any]:
     """Means over the episodes, at the horizons and over all predicted frames."""
     summary: dict[str, Any] = {}
     for metric in parts[0]:
@@ -150,7 +152,9 @@ def _summary(parts: list[dict[str, np.ndarray]], protocol: Protocol) -> dict[str
     return summary
 
 
-def _sheet_rows(start: Start, truth: np.ndarray, dreamt: np.ndarray, protocol: Protocol) -> Rows:
+def _make_sheet_rows(
+    start: Start, truth: np.ndarray, dreamt: np.ndarray, protocol: Protocol
+) -> Rows:
     last = start.last_frames()[:, None]
     chosen = [number for number in protocol.sheet if number <= truth.shape[1]]
     named = {

@@ -74,7 +74,7 @@ def _small(frames: np.ndarray) -> Tensor:
     return F.adaptive_avg_pool2d(planes, SIDE) / 127.5 - 1
 
 
-def decidable(poses: np.ndarray, chosen: np.ndarray, actions: ActionSet) -> np.ndarray:
+def find_decidable(poses: np.ndarray, chosen: np.ndarray, actions: ActionSet) -> np.ndarray:
     """Which actions `[...,T]` can be told from the frames around them, by the poses `[...,T+1,3]`.
 
     Standing still can; so can what turned, or walked at least half a step. A push against a wall
@@ -89,9 +89,11 @@ def decidable(poses: np.ndarray, chosen: np.ndarray, actions: ActionSet) -> np.n
     return seen | (chosen == actions.id(actions.idle)) & (moved < 1e-3)
 
 
-def pairs_of(frames: np.ndarray, poses: np.ndarray, chosen: np.ndarray, table: ActionSet) -> Pairs:
+def collect_pairs(
+    frames: np.ndarray, poses: np.ndarray, chosen: np.ndarray, table: ActionSet
+) -> Pairs:
     """The decidable pairs of successive frames `[N,T+1,H,W,3]`, by poses and actions `[N,T]`."""
-    good = decidable(poses, chosen, table)
+    good = find_decidable(poses, chosen, table)
     return Pairs(frames[:, :-1][good], frames[:, 1:][good], chosen[good])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from worldsim.evaluate.scripted_actions import find_turn, forward_of, in_circle, is_full
+from worldsim.evaluate.scripted_actions import count_turns, find_forward, find_turn, is_full
 
 Back = Callable[[], tuple[np.ndarray, dict[str, Any]]]
 
@@ -24,14 +24,14 @@ def plan_loop(env: Any, back: Back, full: float, moves: int) -> np.ndarray | Non
         int `[at most moves]`; None where the engine cannot go back to a state, tells no poses, or
         the moves are fewer than a full turn's.
     """
-    circle = in_circle(env.actions)
+    circle = count_turns(env.actions)
     if not hasattr(env, "restore_state") or not full or moves < circle:
         return None
     best: tuple[int, list[int], list[int]] = (0, [], [find_turn(env.actions, +1)] * circle)
-    for heading in _headings(env, circle):
+    for heading in _plan_headings(env, circle):
         info = _walk_actions(env, heading, full, back()[1])
         assert info is not None  # turns touch nothing
-        for lap in _laps(env, full, info, moves - circle - 2 * len(heading), best[0]):
+        for lap in _plan_laps(env, full, info, moves - circle - 2 * len(heading), best[0]):
             best = max(best, (len(lap), heading, lap), key=lambda found: found[0])
     _, heading, lap = best
     away = _mirror_turns(env, heading)
@@ -39,7 +39,7 @@ def plan_loop(env: Any, back: Back, full: float, moves: int) -> np.ndarray | Non
     return np.array([*heading, *lap * laps, *away], np.int64)
 
 
-def _headings(env: Any, circle: int) -> Iterator[list[int]]:
+def _plan_headings(env: Any, circle: int) -> Iterator[list[int]]:
     """The turns to every heading, the shorter way round."""
     for turns in range(circle):
         left = turns <= circle // 2
@@ -52,15 +52,15 @@ def _mirror_turns(env: Any, turns: list[int]) -> list[int]:
     return [right if turn == left else left for turn in turns]
 
 
-def _laps(
+def _plan_laps(
     env: Any, full: float, info: dict[str, Any], space: int, longer_than: int
 ) -> Iterator[list[int]]:
     """Parallelograms from where the engine stands whose steps are all free and at most `space`."""
-    here, circle = env.clone_state(), in_circle(env.actions)
-    left, ahead = find_turn(env.actions, +1), forward_of(env.actions)
+    here, circle = env.clone_state(), count_turns(env.actions)
+    left, ahead = find_turn(env.actions, +1), find_forward(env.actions)
     corners = [left] * (circle // 4), [left] * (circle // 2 - circle // 4)
-    longest = _free(env, full, info, space // 2 - 1)
-    for side in _halves(longest):
+    longest = _count_free(env, full, info, space // 2 - 1)
+    for side in _list_halves(longest):
         other = space // 2 - side
         if 2 * (side + other) + circle <= longer_than:
             continue
@@ -68,7 +68,7 @@ def _laps(
         env.restore_state(here)
         there = _walk_actions(env, first, full, info)
         corner = env.clone_state()
-        for second in _halves(_free(env, full, there or info, other)):
+        for second in _list_halves(_count_free(env, full, there or info, other)):
             rest = [ahead] * second + corners[1]
             env.restore_state(corner)
             if _walk_actions(env, rest + first + rest, full, there or info) is not None:
@@ -76,16 +76,16 @@ def _laps(
                 break
 
 
-def _halves(number: int) -> Iterator[int]:
+def _list_halves(number: int) -> Iterator[int]:
     """The number, its half, and so on down to 1."""
     while number > 0:
         yield number
         number //= 2
 
 
-def _free(env: Any, full: float, info: dict[str, Any], most: int) -> int:
+def _count_free(env: Any, full: float, info: dict[str, Any], most: int) -> int:
     """How many full steps lead straight on."""
-    ahead, count = forward_of(env.actions), 0
+    ahead, count = find_forward(env.actions), 0
     while count < most:
         before, info = info, env.step(ahead)[-1]
         if not is_full(before, info, full):
@@ -98,7 +98,7 @@ def _walk_actions(
     env: Any, actions: list[int], full: float, info: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Go a way: the info at its end, None where a step touched something."""
-    ahead = forward_of(env.actions)
+    ahead = find_forward(env.actions)
     for action in actions:
         before, info = info, env.step(action)[-1]
         if action == ahead and not is_full(before, info, full):

@@ -64,7 +64,7 @@ def starts(world: WorldModel, played: Sequence[Played], context: int, batch: int
     return made
 
 
-def recorded_starts(
+def start_recorded(
     world: WorldModel, recorded: Sequence[Episode], context: int, batch: int
 ) -> list[Start]:
     """The same for episodes that no engine here can play again; their numbers are the seeds."""

@@ -213,16 +213,16 @@ def evaluate(
     """
     from worldsim.evaluate.finished import read_part, write_part
     from worldsim.evaluate.open_loop import DreamError
-    from worldsim.evaluate.thresholds import verdicts
+    from worldsim.evaluate.thresholds import judge_report
     from worldsim.ground_truth import open_engine
 
     env = open_engine(world.card)
     walker = protocol.walker or getattr(env, "published_walker", None)
-    report, pictures = _heading(world, protocol) | {"walker": walker}, {}
+    report, pictures = _describe_world(world, protocol) | {"walker": walker}, {}
     same = json.dumps(plain(report), sort_keys=True)
     there = {part: read_part(done, part, same) for part in parts} if done else {}
     left = [part for part in parts if not there.get(part)]
-    made = _starts(world, env, protocol, walker, left) if left else []
+    made = _make_starts(world, env, protocol, walker, left) if left else []
     progress = Progress("", sum(WEIGHTS[part] for part in left))
     for part in parts:
         began, found = time.monotonic(), there.get(part)
@@ -240,11 +240,11 @@ def evaluate(
         report[part], shown = found
         pictures |= shown
     env.close()
-    report["verdicts"] = verdicts(report)
-    return _evaluation(report, pictures)
+    report["verdicts"] = judge_report(report)
+    return _make_evaluation(report, pictures)
 
 
-def _starts(world, env, protocol, walker, parts) -> list[Any]:
+def _make_starts(world, env, protocol, walker, parts) -> list[Any]:
     """The held-out episodes, seen up to their context."""
     from worldsim.evaluate.open_loop import starts
     from worldsim.ground_truth import plays, telling_depth
@@ -258,7 +258,7 @@ def _starts(world, env, protocol, walker, parts) -> list[Any]:
     return made
 
 
-def _evaluation(report: dict[str, Any], pictures: dict[str, Any]) -> Evaluation:
+def _make_evaluation(report: dict[str, Any], pictures: dict[str, Any]) -> Evaluation:
     sheets = {name: picture for name, picture in pictures.items() if picture.ndim == 3}
     films = {name: picture for name, picture in pictures.items() if picture.ndim == 4}
     return Evaluation(plain(report), sheets, films)
@@ -271,21 +271,21 @@ def evaluate_recorded(world: "WorldModel", protocol: "Protocol", folder: Path) -
         ValueError: no episodes in the folder, none of the world's size that is long enough, or
             one with an action that the world does not know.
     """
-    from worldsim.evaluate.open_loop import DreamError, recorded_starts
-    from worldsim.evaluate.thresholds import verdicts
+    from worldsim.evaluate.open_loop import DreamError, start_recorded
+    from worldsim.evaluate.thresholds import judge_report
 
-    recorded = recorded_episodes(world, protocol, folder)
-    report = _heading(world, protocol) | {"data": folder.name, "episodes": len(recorded)}
+    recorded = read_recorded_episodes(world, protocol, folder)
+    report = _describe_world(world, protocol) | {"data": folder.name, "episodes": len(recorded)}
     try:
-        made = recorded_starts(world, recorded, protocol.context, protocol.batch)
-        report["fidelity"], shown = _fidelity(world, None, made, protocol)
+        made = start_recorded(world, recorded, protocol.context, protocol.batch)
+        report["fidelity"], shown = _measure_fidelity(world, None, made, protocol)
     except DreamError as error:
         report["fidelity"], shown = {"failed": str(error)}, {}
-    report["verdicts"] = verdicts(report)
-    return _evaluation(report, shown)
+    report["verdicts"] = judge_report(report)
+    return _make_evaluation(report, shown)
 
 
-def recorded_episodes(world: "WorldModel", protocol: "Protocol", folder: Path) -> list[Any]:
+def read_recorded_episodes(world: "WorldModel", protocol: "Protocol", folder: Path) -> list[Any]:
     """The first episodes of a folder that are long enough, in the world's actions.
 
     Raises:
@@ -311,7 +311,7 @@ def recorded_episodes(world: "WorldModel", protocol: "Protocol", folder: Path) -
     return recorded
 
 
-def _heading(world: "WorldModel", protocol: "Protocol") -> dict[str, Any]:
+def _describe_world(world: "WorldModel", protocol: "Protocol") -> dict[str, Any]:
     return {
         "world": world.card.name,
         "hash": world.hash,
@@ -321,7 +321,7 @@ def _heading(world: "WorldModel", protocol: "Protocol") -> dict[str, Any]:
     }
 
 
-def _visibility(world, env, made, protocol):
+def _measure_visibility(world, env, made, protocol):
     from worldsim.evaluate.contact_sheet import contact_sheet
     from worldsim.evaluate.visibility import measure
     from worldsim.ground_truth import telling_depth
@@ -331,7 +331,7 @@ def _visibility(world, env, made, protocol):
     return figures, {"visibility": contact_sheet(rows[:SHEET_ROWS], group=3)} if rows else {}
 
 
-def _fidelity(world, env, made, protocol):
+def _measure_fidelity(world, env, made, protocol):
     from worldsim.evaluate.contact_sheet import contact_sheet
     from worldsim.evaluate.fidelity import measure
 
@@ -342,19 +342,19 @@ def _fidelity(world, env, made, protocol):
     return figures, shown
 
 
-def _following(world, env, made, protocol):
+def _measure_following(world, env, made, protocol):
     from worldsim.evaluate.action_following import measure
 
     return measure(world, env, made, protocol), {}
 
 
-def _walks(world, env, made, protocol):
+def _measure_walks(world, env, made, protocol):
     from worldsim.evaluate.walks import measure
 
     return measure(world, env, made, protocol), {}
 
 
-def _memory(world, env, made, protocol):
+def _measure_memory(world, env, made, protocol):
     from worldsim.evaluate.contact_sheet import contact_sheet
     from worldsim.evaluate.revisit import measure
 
@@ -365,7 +365,7 @@ def _memory(world, env, made, protocol):
     return figures, {"memory": contact_sheet(rows, group=len(groups[0]))}
 
 
-def _drift(world, env, made, protocol):
+def _measure_drift(world, env, made, protocol):
     from worldsim.evaluate.contact_sheet import contact_sheet
     from worldsim.evaluate.drift import measure
 
@@ -374,12 +374,12 @@ def _drift(world, env, made, protocol):
 
 
 _MEASURES = {
-    "visibility": _visibility,
-    "fidelity": _fidelity,
-    "following": _following,
-    "memory": _memory,
-    "drift": _drift,
-    "walks": _walks,
+    "visibility": _measure_visibility,
+    "fidelity": _measure_fidelity,
+    "following": _measure_following,
+    "memory": _measure_memory,
+    "drift": _measure_drift,
+    "walks": _measure_walks,
 }
 
 

@@ -40,11 +40,11 @@ def write_page(
         fps: frames a second.
     """
     parts = {
-        "Verdicts": _verdicts(report),
-        "By age": _plots(_by_age(report)),
-        "Drift": _plots(_drift(report)),
-        "Speed": _speed(report),
-        "Films": films(_scenes(filmed), fps) if filmed else "",
+        "Verdicts": _format_verdicts(report),
+        "By age": _wrap_plots(_plot_by_age(report)),
+        "Drift": _wrap_plots(_plot_drift(report)),
+        "Speed": _format_speed(report),
+        "Films": films(_make_scenes(filmed), fps) if filmed else "",
         "Sheets": "".join(picture(name, image) for name, image in sheets.items()),
         "All tables": f"<pre>{escape(chr(10).join(lines(report)))}</pre>",
     }
@@ -58,28 +58,28 @@ def write_page(
     document.write_page(path, report["world"], lead, {k: v for k, v in parts.items() if v})
 
 
-def _verdicts(report: dict[str, Any]) -> str:
+def _format_verdicts(report: dict[str, Any]) -> str:
     head = ["asked", "measured", "wanted", "good"]
     rows = [[verdict[column] for column in head] for verdict in report["verdicts"]]
     return table(head, rows) if rows else ""
 
 
-def _plots(plots: list[str]) -> str:
+def _wrap_plots(plots: list[str]) -> str:
     return f'<div class="plots">{"".join(plots)}</div>' if plots else ""
 
 
-def _by_age(report: dict[str, Any]) -> list[str]:
+def _plot_by_age(report: dict[str, Any]) -> list[str]:
     """A plot for each metric of fidelity."""
     found: dict[str, list[Series]] = {}
     for one in report.get("fidelity", {}).get("by age", ()):
-        mean, low, high = ([_number(v) for v in one[part]] for part in ("mean", "low", "high"))
+        mean, low, high = ([_to_number(v) for v in one[part]] for part in ("mean", "low", "high"))
         series = Series(one["name"], range(1, len(mean) + 1), mean, low, high)
         found.setdefault(one["metric"], []).append(series)
     across = "frames after the context"
     return [curves(TITLES[metric], across, series) for metric, series in found.items()]
 
 
-def _drift(report: dict[str, Any]) -> list[str]:
+def _plot_drift(report: dict[str, Any]) -> list[str]:
     """A plot for each figure of the long runs, a curve for each kind of keys."""
     runs = {k: v for k, v in report.get("drift", {}).items() if isinstance(v, dict)}
     if not runs:
@@ -92,7 +92,7 @@ def _drift(report: dict[str, Any]) -> list[str]:
                 Series(
                     f"{kind} keys",
                     [block["frame"] for block in run["series"]],
-                    [_number(block[figure]) for block in run["series"]],
+                    [_to_number(block[figure]) for block in run["series"]],
                 )
                 for kind, run in runs.items()
             ],
@@ -101,7 +101,7 @@ def _drift(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _speed(report: dict[str, Any]) -> str:
+def _format_speed(report: dict[str, Any]) -> str:
     speed = report.get("fidelity", {}).get("speed")
     if not speed:
         return ""
@@ -111,7 +111,7 @@ def _speed(report: dict[str, Any]) -> str:
     )
 
 
-def _scenes(filmed: dict[str, np.ndarray]) -> list[Scene]:
+def _make_scenes(filmed: dict[str, np.ndarray]) -> list[Scene]:
     numbers = dict.fromkeys(name.split()[0] for name in filmed)
     kinds = ("truth", "dream")
     return [
@@ -120,5 +120,5 @@ def _scenes(filmed: dict[str, np.ndarray]) -> list[Scene]:
     ]
 
 
-def _number(value: float | None) -> float:
+def _to_number(value: float | None) -> float:
     return float("nan") if value is None else value

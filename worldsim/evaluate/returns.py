@@ -15,7 +15,11 @@ from worldsim.evaluate.masked import masked_psnr
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.rollouts import judge_steps
-from worldsim.evaluate.scripted_actions import full_step, full_turn, there_and_back
+from worldsim.evaluate.scripted_actions import (
+    measure_full_step,
+    plan_full_turn,
+    plan_there_and_back,
+)
 from worldsim.ground_truth import EngineReplay
 from worldsim.world.model import WorldModel, WorldState
 
@@ -31,7 +35,7 @@ class Place:
     row: int
 
 
-def least_seen(unseen: np.ndarray) -> int:
+def find_least_seen(unseen: np.ndarray) -> int:
     """Of a dream's frames (from 1), one of the early ones whose view the context shows least.
 
     Args:
@@ -41,7 +45,7 @@ def least_seen(unseen: np.ndarray) -> int:
     return int(numbers[unseen[numbers - 1].argmax()])
 
 
-def place_after(env: Any, start: Start, row: int, state: WorldState, number: int) -> Place:
+def find_place(env: Any, start: Start, row: int, state: WorldState, number: int) -> Place:
     """Where an episode is `number` frames after the context, dreamt by `state`."""
     episode, first = start.episodes[row], start.context - 1
     before = episode.actions[: first + number].tolist()
@@ -58,19 +62,19 @@ def measure(
     protocol: Protocol,
 ) -> list[dict[str, dict[str, float]]]:
     """Leave and come back at every place: figures by name of the way."""
-    full = full_step(start.episodes)
-    return [_around(world, env, judge, place, full, protocol) for place in places]
+    full = measure_full_step(start.episodes)
+    return [_return_everywhere(world, env, judge, place, full, protocol) for place in places]
 
 
-def _around(
+def _return_everywhere(
     world: WorldModel, env: Any, judge: Any, place: Place, full: float, protocol: Protocol
 ) -> dict[str, dict[str, float]]:
-    turn = full_turn(world.actions)
+    turn = plan_full_turn(world.actions)
     steps = list(place.truth.walk(turn.tolist()))[1:]
     seen = judge_steps(judge, place.row, steps)[1]
     rng = np.random.default_rng([place.row, 5])
     ways = {
-        str(moves): there_and_back(env, place.truth.start, full, moves, rng)
+        str(moves): plan_there_and_back(env, place.truth.start, full, moves, rng)
         for moves in protocol.returns
     }
     found = {"full turn": turn[:0]} | {n: way for n, way in ways.items() if way is not None}
@@ -93,7 +97,7 @@ def compare_rounds(
         seen: which pixels of the look round the context shows, bool `[T,H,W]`.
         protocol: sampler steps.
     """
-    turn = full_turn(world.actions)
+    turn = plan_full_turn(world.actions)
     first, state = _look_round(world, place.state.fork(), turn, protocol)
     figures = {}
     for name, way in ways.items():
@@ -118,10 +122,10 @@ def _compare_rounds(first: np.ndarray, again: np.ndarray, seen: np.ndarray) -> d
     opposite = np.roll(first, len(first) // 2, axis=0)
     everywhere = np.ones_like(seen)
     return {
-        "seen": _mean(masked_psnr(again, first, seen)),
-        "invented": _mean(masked_psnr(again, first, ~seen)),
-        "all": _mean(masked_psnr(again, first, everywhere)),
-        "other views": _mean(masked_psnr(opposite, first, everywhere)),
+        "seen": _average_known(masked_psnr(again, first, seen)),
+        "invented": _average_known(masked_psnr(again, first, ~seen)),
+        "all": _average_known(masked_psnr(again, first, everywhere)),
+        "other views": _average_known(masked_psnr(opposite, first, everywhere)),
     }
 
 
@@ -132,6 +136,6 @@ def _measure_offset(before: WorldState, after: WorldState) -> dict[str, float]:
     return {"off place": float(np.hypot(*(after.poses - before.poses)[0, :2]))}
 
 
-def _mean(values: np.ndarray) -> float:
+def _average_known(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")

@@ -12,7 +12,7 @@ import numpy as np
 from worldsim.evaluate.metrics import psnr
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
-from worldsim.evaluate.scripted_actions import full_step, full_turn, out_and_back
+from worldsim.evaluate.scripted_actions import measure_full_step, plan_full_turn, plan_out_and_back
 from worldsim.world.model import WorldModel
 from worldsim.world.state import WorldState
 
@@ -27,29 +27,29 @@ def measure(
     """
     figures: dict[str, Any] = {}
     groups: list[list[np.ndarray]] = []
-    turn = full_turn(world.actions)
-    full = full_step([episode for start in made for episode in start.episodes])
+    turn = plan_full_turn(world.actions)
+    full = measure_full_step([episode for start in made for episode in start.episodes])
     ways = {
         "turn": [np.tile(np.repeat([turn], len(start.episodes), axis=0), 2) for start in made],
-        "away": [_ways(env, start, full, protocol.away) for start in made],
+        "away": [_plan_ways(env, start, full, protocol.away) for start in made],
     }
     for name, plans in ways.items():
         if any(plan is None for plan in plans):
             figures[name] = {"skipped": "the engine cannot go back to a state, or tells no poses"}
             continue
-        runs = [_both(world, s, plan, protocol) for s, plan in zip(made, plans, strict=True)]
+        runs = [_run_both(world, s, plan, protocol) for s, plan in zip(made, plans, strict=True)]
         home = len(turn) if name == "turn" else protocol.away
-        figures[name] = {"frames": home} | _figures(runs, home)
-        groups.append(_sheet_rows(runs[0], home))
+        figures[name] = {"frames": home} | _make_figures(runs, home)
+        groups.append(_make_sheet_rows(runs[0], home))
     return figures, groups
 
 
-def _ways(env: Any, start: Start, full: float, length: int) -> np.ndarray | None:
-    ways = [out_and_back(env, truth.start, full, length) for truth in start.truths]
+def _plan_ways(env: Any, start: Start, full: float, length: int) -> np.ndarray | None:
+    ways = [plan_out_and_back(env, truth.start, full, length) for truth in start.truths]
     return None if any(way is None for way in ways) else np.stack(ways)
 
 
-def _both(
+def _run_both(
     world: WorldModel, start: Start, actions: np.ndarray, protocol: Protocol
 ) -> dict[str, np.ndarray]:
     """Frames `[B,T+1,H,W,3]` of the engine, of the dream, and of the dream that forgets."""
@@ -68,7 +68,7 @@ def _forget(state: WorldState) -> None:
     state.carry.forget_coarse()
 
 
-def _figures(runs: list[dict[str, np.ndarray]], home: int) -> dict[str, Any]:
+def _make_figures(runs: list[dict[str, np.ndarray]], home: int) -> dict[str, Any]:
     """PSNR in dB, means over the starts."""
     figures = {}
     for name in runs[0]:
@@ -86,6 +86,6 @@ def _figures(runs: list[dict[str, np.ndarray]], home: int) -> dict[str, Any]:
     return figures
 
 
-def _sheet_rows(run: dict[str, np.ndarray], home: int, columns: int = 9) -> list[np.ndarray]:
+def _make_sheet_rows(run: dict[str, np.ndarray], home: int, columns: int = 9) -> list[np.ndarray]:
     chosen = np.linspace(0, home, columns).round().astype(int)
     return [run[name][0][chosen] for name in run]

@@ -15,7 +15,7 @@ import numpy as np
 
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
-from worldsim.evaluate.scripted_actions import long_keys
+from worldsim.evaluate.scripted_actions import plan_long_keys
 from worldsim.world.model import WorldModel, WorldState
 
 JUDGE = "models.memory.visibility:VisibilityJudge"
@@ -49,16 +49,16 @@ def make_judge(env: Any, start: Start) -> Any:
     """A judge that has seen the context of a start's episodes."""
     module, name = JUDGE.split(":")
     judge = getattr(importlib.import_module(module), name)
-    parts = zip(*(_context(one, start.context) for one in start.episodes), strict=True)
+    parts = zip(*(_read_context(one, start.context) for one in start.episodes), strict=True)
     return judge(*map(np.stack, parts), (env.field_of_view, env.far))
 
 
-def _context(episode: Any, context: int) -> tuple[np.ndarray, ...]:
-    poses = full_poses(episode.poses, episode.heights)
+def _read_context(episode: Any, context: int) -> tuple[np.ndarray, ...]:
+    poses = add_heights(episode.poses, episode.heights)
     return episode.frames[:context], episode.depths[:context], poses[:context]
 
 
-def full_poses(poses: np.ndarray, heights: np.ndarray | None) -> np.ndarray:
+def add_heights(poses: np.ndarray, heights: np.ndarray | None) -> np.ndarray:
     """Poses `[T,4]` with heights, 0 where none are told."""
     heights = np.zeros(len(poses), np.float32) if heights is None else heights
     return np.concatenate((poses, np.asarray(heights)[:, None]), axis=1)
@@ -76,7 +76,7 @@ class _Taken:
         if seen is not None:
             self.told.append(seen.mean(axis=(1, 2)))
 
-    def stacked(self) -> tuple[np.ndarray, np.ndarray | None]:
+    def stack_taken(self) -> tuple[np.ndarray, np.ndarray | None]:
         return np.stack(self.frames, 1), np.stack(self.told, 1) if self.told else None
 
 
@@ -89,7 +89,7 @@ def look_near(judge: Any, start: Start, protocol: Protocol) -> tuple[np.ndarray,
     for row, one in enumerate(start.episodes):
         assert one.poses is not None  # can_judge has looked
         assert one.depths is not None
-        poses = full_poses(one.poses, one.heights)[first:last]
+        poses = add_heights(one.poses, one.heights)[first:last]
         views.append(judge.view(poses, one.depths[first:last], [row] * protocol.predicted))
     warped, seen = map(np.stack, zip(*views, strict=True))
     return warped, seen
@@ -123,7 +123,7 @@ def roll_near(
     began = time.perf_counter()
     taken.frames += dream(world, start.state(), actions, protocol.steps, after=watch)
     spent = (time.perf_counter() - began) / actions.size * 1e3
-    frames, told = taken.stacked()
+    frames, told = taken.stack_taken()
     return Rollout(frames, truth, *views, told, spent)
 
 
@@ -153,7 +153,10 @@ def roll_late(
     rows, last = range(state.batch), start.context + protocol.predicted
     length = protocol.long - protocol.predicted
     keys = np.stack(
-        [long_keys(world.actions, "random", start.episodes[i].meta.seed or 0, length) for i in rows]
+        [
+            plan_long_keys(world.actions, "random", start.episodes[i].meta.seed or 0, length)
+            for i in rows
+        ]
     )
     taken, kept = _Taken(), length - min(protocol.late, length)
     for number, frames in enumerate(dream(world, state, keys, protocol.steps, after=taken.look)):
@@ -167,7 +170,7 @@ def roll_late(
         steps = list(itertools.islice(walked, protocol.predicted + kept + 1, None))
         parts.append((np.stack([frame for frame, _ in steps]), *judge_steps(judge, row, steps)))
     truth, warped, seen = map(np.stack, zip(*parts, strict=True))
-    frames, told = taken.stacked()
+    frames, told = taken.stack_taken()
     return Rollout(frames, truth, warped, seen, told)
 
 

@@ -15,13 +15,13 @@ TURNS = 0.2  # share of a random walk's moves that turn although the way is free
 AHEAD, ASIDE = 6, 4  # frames of the script; four turns are a quarter of a circle
 
 
-def full_turn(actions: ActionSet) -> np.ndarray:
+def plan_full_turn(actions: ActionSet) -> np.ndarray:
     """The turns that go once round to the left.
 
     Raises:
         ValueError: no action of the table turns left.
     """
-    return np.repeat(find_turn(actions, +1), in_circle(actions))
+    return np.repeat(find_turn(actions, +1), count_turns(actions))
 
 
 def find_turn(actions: ActionSet, way: int) -> int:
@@ -36,12 +36,12 @@ def find_turn(actions: ActionSet, way: int) -> int:
     raise ValueError(f"the actions {actions.name} don't turn both ways: memory is not measured.")
 
 
-def in_circle(actions: ActionSet) -> int:
+def count_turns(actions: ActionSet) -> int:
     """How many turns make a full one."""
     return round(math.tau / actions.turns[find_turn(actions, +1)])
 
 
-def full_step(episodes: Sequence[Episode]) -> float:
+def measure_full_step(episodes: Sequence[Episode]) -> float:
     """How far a step leads that touches nothing; 0 where nobody moved, or poses are not known.
 
     The median of the long ones: pushed out of a corner, a step may be a little longer than full.
@@ -52,7 +52,7 @@ def full_step(episodes: Sequence[Episode]) -> float:
     return float(np.median(moved[moved >= moved.max() / 2]))
 
 
-def out_and_back(
+def plan_out_and_back(
     env: Any, back: Callable[[], tuple[np.ndarray, dict[str, Any]]], full: float, length: int
 ) -> np.ndarray | None:
     """Actions that lead from a place out and back to the very same pose.
@@ -63,7 +63,7 @@ def out_and_back(
     Args:
         env: the engine.
         back: brings it to the place, and gives its frame and info there.
-        full: length of a step that touches nothing, see `full_step`.
+        full: length of a step that touches nothing, see `measure_full_step`.
         length: of the whole way, in frames.
 
     Returns:
@@ -72,9 +72,9 @@ def out_and_back(
     if not hasattr(env, "restore_state") or not full:
         return None
     left, right = find_turn(env.actions, +1), find_turn(env.actions, -1)
-    half = np.repeat(left, in_circle(env.actions) // 2)
+    half = np.repeat(left, count_turns(env.actions) // 2)
     home = back()[1]["pose"]
-    out = np.array(_way_out(env, home, full, length // 2 - len(half)), np.int64)
+    out = np.array(_plan_way_out(env, home, full, length // 2 - len(half)), np.int64)
     return np.concatenate((out, half, undo_moves(out, left, right), half))
 
 
@@ -85,7 +85,7 @@ def undo_moves(out: np.ndarray, left: int, right: int) -> np.ndarray:
     return undone
 
 
-def there_and_back(
+def plan_there_and_back(
     env: Any,
     back: Callable[[], tuple[np.ndarray, dict[str, Any]]],
     full: float,
@@ -97,40 +97,40 @@ def there_and_back(
     Args:
         env: the engine.
         back: brings it to the place, and gives its frame and info there.
-        full: length of a step that touches nothing, see `full_step`.
+        full: length of a step that touches nothing, see `measure_full_step`.
         moves: of the walk there.
         rng: draws it.
 
     Returns:
-        int `[2 * moves + a full circle]`; None as `out_and_back`.
+        int `[2 * moves + a full circle]`; None as `plan_out_and_back`.
     """
     if not hasattr(env, "restore_state") or not full:
         return None
     left, right = find_turn(env.actions, +1), find_turn(env.actions, -1)
-    half = np.repeat(left, in_circle(env.actions) // 2)
+    half = np.repeat(left, count_turns(env.actions) // 2)
     info = back()[1]
     out, side = [], left
     while len(out) < moves:
         state, wants = env.clone_state(), rng.random() < TURNS
-        there = info if wants else env.step(forward_of(env.actions))[-1]
+        there = info if wants else env.step(find_forward(env.actions))[-1]
         free = not wants and is_full(info, there, full)
         if wants:
             side = (left, right)[rng.integers(2)]
         elif not free:
             env.restore_state(state)
-        out.append(forward_of(env.actions) if free else side)
+        out.append(find_forward(env.actions) if free else side)
         info = there if free else env.step(side)[-1]
     moved = np.array(out, np.int64)
     return np.concatenate((moved, half, undo_moves(moved, left, right), half))
 
 
-def _way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:
+def _plan_way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:
     """Straight legs that lead ever farther from home; what is left of the length looks around."""
     way: list[int] = []
     far = 0.0
     while True:
         here = env.clone_state()
-        gain, leg = max(_legs(env, home, full, length - len(way), far), default=(0.0, []))
+        gain, leg = max(_measure_legs(env, home, full, length - len(way), far), default=(0.0, []))
         env.restore_state(here)
         if gain <= far:
             return way + [find_turn(env.actions, +1)] * (length - len(way))
@@ -140,14 +140,14 @@ def _way_out(env: Any, home: np.ndarray, full: float, length: int) -> list[int]:
         way += leg
 
 
-def _legs(
+def _measure_legs(
     env: Any, home: np.ndarray, full: float, most: int, far: float
 ) -> Iterator[tuple[float, list[int]]]:
     """How far from home straight legs of at most so many steps lead that touch and fall off
     nothing; headings are left out where no leg could lead farther than `far`, or than another did.
     """
     left, right = find_turn(env.actions, +1), find_turn(env.actions, -1)
-    forward, circle = forward_of(env.actions), in_circle(env.actions)
+    forward, circle = find_forward(env.actions), count_turns(env.actions)
     state, aside = env.clone_state(), 0
     info = env.restore_state(state)[1]
     away = math.dist(info["pose"][:2], home[:2])
@@ -174,7 +174,7 @@ def is_full(before: dict[str, Any], after: dict[str, Any], full: float) -> bool:
     return level and abs(math.dist(before["pose"][:2], after["pose"][:2]) - full) < 1e-3
 
 
-def forward_of(actions: ActionSet) -> int:
+def find_forward(actions: ActionSet) -> int:
     """The action that walks: it neither turns nor idles."""
     named = zip(actions.names, actions.turns, strict=True)
     walks = [i for i, (name, turn) in enumerate(named) if not turn and name != actions.idle]
@@ -183,7 +183,7 @@ def forward_of(actions: ActionSet) -> int:
     return walks[0]
 
 
-def long_keys(actions: ActionSet, kind: str, row: int, length: int) -> np.ndarray:
+def plan_long_keys(actions: ActionSet, kind: str, row: int, length: int) -> np.ndarray:
     """What is pressed in a long run, int `[length]`.
 
     Args:
@@ -199,6 +199,6 @@ def long_keys(actions: ActionSet, kind: str, row: int, length: int) -> np.ndarra
         return np.array([walker.act(None) for _ in range(length)])
     if kind == "held":
         return np.full(length, keys[row % len(keys)])
-    ahead = [forward_of(actions)] * AHEAD
+    ahead = [find_forward(actions)] * AHEAD
     legs = [ahead + [key] * ASIDE for key in keys if key != ahead[0]]
     return np.resize(np.concatenate(legs), length)

@@ -13,7 +13,7 @@ def lines(report: dict[str, Any]) -> list[str]:
             figures = report[part]
             told += ["", f"{part}: {title}"]
             told += [f"  {figures[why]}" for why in ("failed", "skipped") if why in figures]
-            told += tell(_entries(figures)) if _entries(figures) else []
+            told += tell(_select_entries(figures)) if _select_entries(figures) else []
     head = ["asked", "measured", "wanted", "good"]
     rows = [[verdict[column] for column in head] for verdict in report["verdicts"]]
     return [*told, "", "verdicts", *grid(head, rows)] if rows else told
@@ -21,23 +21,23 @@ def lines(report: dict[str, Any]) -> list[str]:
 
 def grid(head: list[str], rows: list[list[Any]]) -> list[str]:
     """Columns under a head: the first to the left, numbers to the right."""
-    cells = [head, *([_cell(value) for value in row] for row in rows)]
+    cells = [head, *([_format_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     padded = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in cells)
     return ["  " + "  ".join(row) for row in padded]
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def _entries(part: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _select_entries(part: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: value for name, value in part.items() if isinstance(value, dict)}
 
 
-def _by_metric(part: dict[str, dict]) -> list[str]:
+def _group_by_metric(part: dict[str, dict]) -> list[str]:
     """A grid for each metric, a row for each contestant that has it."""
     told = []
     for metric in next(iter(part.values()), {}):
@@ -48,36 +48,38 @@ def _by_metric(part: dict[str, dict]) -> list[str]:
     return told
 
 
-def _fidelity(part: dict[str, dict]) -> list[str]:
+def _format_fidelity(part: dict[str, dict]) -> list[str]:
     speed = part.pop("speed", {})
     shown = ", ".join(f"{name} {value:.1f}" for name, value in speed.items())
     return [
-        *_by_metric(part),
+        *_group_by_metric(part),
         *([f"  milliseconds a frame of one dream: {shown}"] if speed else []),
     ]
 
 
-def _visibility(part: dict[str, dict]) -> list[str]:
+def _format_visibility(part: dict[str, dict]) -> list[str]:
     told = []
     for name, title in (
         ("share", "share of a frame"),
         ("seen", "PSNR where the context shows it"),
         ("unseen", "PSNR where it does not"),
     ):
-        told += _grid_of(title, {row: next(iter(f.values())) for row, f in part[name].items()})
+        told += _format_grid(title, {row: next(iter(f.values())) for row, f in part[name].items()})
         perceptual = {row: f["lpips"] for row, f in part[name].items() if "lpips" in f}
-        told += _grid_of(title.replace("PSNR", "LPIPS"), perceptual)
-    told += _grid_of("invented, relative to the truth", part["invented"])
-    told += _features(part["features"])
+        told += _format_grid(title.replace("PSNR", "LPIPS"), perceptual)
+    told += _format_grid("invented, relative to the truth", part["invented"])
+    told += _format_features(part["features"])
     for figure in ("accuracy", "auc"):
-        those = _entries(part["real or dreamt"])
-        told += _grid_of(f"real or dreamt: {figure}", {row: f[figure] for row, f in those.items()})
-    told += _grid_of("back again, PSNR against before", part["return"])
-    told += _grid_of("PSNR between two seeds", {"dream": part["two seeds"]})
+        those = _select_entries(part["real or dreamt"])
+        told += _format_grid(
+            f"real or dreamt: {figure}", {row: f[figure] for row, f in those.items()}
+        )
+    told += _format_grid("back again, PSNR against before", part["return"])
+    told += _format_grid("PSNR between two seeds", {"dream": part["two seeds"]})
     return [*told, f"  {part['speed']['ms a frame']:.1f} ms a frame of one dream"]
 
 
-def _features(part: dict[str, Any]) -> list[str]:
+def _format_features(part: dict[str, Any]) -> list[str]:
     """What the distances are made of, and the faults that they hardly see."""
     if "skipped" in part:
         return [f"  {part['skipped']}"]
@@ -90,43 +92,49 @@ def _features(part: dict[str, Any]) -> list[str]:
     ]
 
 
-def _grid_of(title: str, rows: dict[str, dict[str, Any]]) -> list[str]:
+def _format_grid(title: str, rows: dict[str, dict[str, Any]]) -> list[str]:
     """A row for each entry, a column for each figure that any of them has."""
     columns = list(dict.fromkeys(name for figures in rows.values() for name in figures))
     found = [[name, *map(figures.get, columns)] for name, figures in rows.items()]
     return grid([title, *columns], found) if columns else []
 
 
-def _memory(part: dict[str, dict]) -> list[str]:
+def _format_memory(part: dict[str, dict]) -> list[str]:
     told = []
     for way, figures in part.items():
         if "skipped" in figures:
             told.append(f"  {way}: {figures['skipped']}")
             continue
-        runs = _entries(figures)
+        runs = _select_entries(figures)
         columns = list(next(iter(runs.values())))
         rows = [[name, *map(run.get, columns)] for name, run in runs.items()]
         told += grid([f"{way}, {figures['frames']} frames", *columns], rows)
     return told
 
 
-def _drift(part: dict[str, dict]) -> list[str]:
+def _format_drift(part: dict[str, dict]) -> list[str]:
     columns = ["pixel mean", "pixel std", "latent mean", "latent std", "sharpness", "good"]
     rows = [[kind, *(run[c] for c in columns)] for kind, run in part.items()]
     return grid(["keys", *columns], rows)
 
 
-def _walks(part: dict[str, dict]) -> list[str]:
+def _format_walks(part: dict[str, dict]) -> list[str]:
     told = [f"  {name}: {one['skipped']}" for name, one in part.items() if "skipped" in one]
     walked = {name: one for name, one in part.items() if "skipped" not in one}
-    return [*told, *_grid_of("back again, PSNR against before", walked)]
+    return [*told, *_format_grid("back again, PSNR against before", walked)]
 
 
 FORMATTERS = {
-    "visibility": ("what the context shows, and what is invented", _visibility),
-    "fidelity": ("against the engine under the same actions, by frame", _fidelity),
-    "following": ("share of actions that can be told from the frames they led to", _by_metric),
-    "memory": ("PSNR in dB of views from one pose", _memory),
-    "walks": ("long loops, returns and revisits that the engine has planned", _walks),
-    "drift": ("second half of the long runs, against the engine under the same keys", _drift),
+    "visibility": ("what the context shows, and what is invented", _format_visibility),
+    "fidelity": ("against the engine under the same actions, by frame", _format_fidelity),
+    "following": (
+        "share of actions that can be told from the frames they led to",
+        _group_by_metric,
+    ),
+    "memory": ("PSNR in dB of views from one pose", _format_memory),
+    "walks": ("long loops, returns and revisits that the engine has planned", _format_walks),
+    "drift": (
+        "second half of the long runs, against the engine under the same keys",
+        _format_drift,
+    ),
 }

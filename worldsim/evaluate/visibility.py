@@ -12,7 +12,7 @@ import numpy as np
 from worldsim.evaluate import realism, returns
 from worldsim.evaluate.efficientnet_lite import NO_FEATURES, features, has_features
 from worldsim.evaluate.feature_distance import NETWORK, blind_spots, distances
-from worldsim.evaluate.fidelity import best_of_context, reconstruct_frames
+from worldsim.evaluate.fidelity import find_best_of_context, reconstruct_frames
 from worldsim.evaluate.lpips import load_lpips, lpips_maps
 from worldsim.evaluate.masked import masked_mean, masked_psnr, masked_sharpness, masked_spread
 from worldsim.evaluate.open_loop import Start, dream
@@ -25,7 +25,7 @@ from worldsim.evaluate.rollouts import (
     roll_late,
     roll_near,
 )
-from worldsim.evaluate.scripted_actions import long_keys
+from worldsim.evaluate.scripted_actions import plan_long_keys
 from worldsim.ground_truth import plays, telling_depth
 from worldsim.world.model import WorldModel, WorldState
 
@@ -74,15 +74,15 @@ def measure(
     for number, start in enumerate(made):
         begun = number * protocol.batch
         dreams.append(_dream(world, env, start, protocol, begun))
-    near, others = [one.near for one in dreams], _others(env, made, protocol)
+    near, others = [one.near for one in dreams], _collect_others(env, made, protocol)
     figures = {
-        "seen": _by_contestant(world, dreams, protocol, seen=True),
-        "unseen": _by_contestant(world, dreams, protocol, seen=False),
-        "share": _shares(near, protocol),
+        "seen": _score_contestants(world, dreams, protocol, seen=True),
+        "unseen": _score_contestants(world, dreams, protocol, seen=False),
+        "share": _measure_shares(near, protocol),
         "invented": _measure_invented(dreams, others, protocol),
-        "features": _blind_spots(near, others),
-        "real or dreamt": _real_or_dreamt(world, dreams, others, protocol),
-        "two seeds": _two_seeds(dreams),
+        "features": _measure_blind_spots(near, others),
+        "real or dreamt": _classify_dreams(world, dreams, others, protocol),
+        "two seeds": _compare_seeds(dreams),
         "return": _average_returns([one for part in dreams for one in part.returned]),
         "speed": {"ms a frame": float(np.mean([one.milliseconds for one in near]))},
     }
@@ -106,13 +106,13 @@ def _dream(world: WorldModel, env: Any, start: Start, protocol: Protocol, begun:
 
     views = look_near(judge, start, protocol)
     shares = 1 - views[1][:places].mean(axis=(2, 3))
-    wanted |= {row: returns.least_seen(share) for row, share in enumerate(shares)}
+    wanted |= {row: returns.find_least_seen(share) for row, share in enumerate(shares)}
     near = roll_near(world, start, views, protocol, keep)
     late = roll_late(world, start, judge, kept["aged"], protocol) if aged else None
     again = roll_again(world, start, protocol, range(seconds)) if seconds else None
     home = [(row, start.memory.select([row]), 0) for row in range(places)]
     away = [(row, kept[row], wanted[row]) for row in range(places)]
-    found = [returns.place_after(env, start, *one) for one in home + away]
+    found = [returns.find_place(env, start, *one) for one in home + away]
     returned = returns.measure(world, env, judge, start, found, protocol)
     return Dreams(start, near, late, again, returned)
 
@@ -120,7 +120,7 @@ def _dream(world: WorldModel, env: Any, start: Start, protocol: Protocol, begun:
 # ---- what is seen, what is not ----
 
 
-def _by_contestant(
+def _score_contestants(
     world: WorldModel, dreams: list[Dreams], protocol: Protocol, seen: bool
 ) -> dict[str, Any]:
     """PSNR in dB, and LPIPS where its weights are given, over the pixels that the context shows, or
@@ -129,28 +129,30 @@ def _by_contestant(
     scores: dict[str, dict[str, list[np.ndarray]]] = {}
     for start, near, *_ in dreams:
         mask = near.seen if seen else ~near.seen
-        for name, frames in _contestants(world, start, near, seen):
+        for name, frames in _make_contestants(world, start, near, seen):
             found = scores.setdefault(name, {})
             found.setdefault("psnr", []).append(masked_psnr(frames, near.truth, mask))
             if protocol.lpips:
                 maps = lpips_maps(load_lpips(protocol.lpips), frames, near.truth)
                 found.setdefault("lpips", []).append(masked_mean(maps, mask))
     return {
-        name: {metric: _at_horizons(np.concatenate(rows), protocol) for metric, rows in f.items()}
+        name: {
+            metric: _average_horizons(np.concatenate(rows), protocol) for metric, rows in f.items()
+        }
         for name, f in scores.items()
     }
 
 
-def _contestants(world: WorldModel, start: Start, near: Rollout, seen: bool):
+def _make_contestants(world: WorldModel, start: Start, near: Rollout, seen: bool):
     yield "dream", near.dream
     if seen:
         yield "bare warp", near.warped
     yield "codec", reconstruct_frames(world, near.truth)
     yield "repeat last frame", np.repeat(start.last_frames()[:, None], near.truth.shape[1], axis=1)
-    yield "best of context", best_of_context(start, near.truth)
+    yield "best of context", find_best_of_context(start, near.truth)
 
 
-def _at_horizons(values: np.ndarray, protocol: Protocol) -> dict[str, float]:
+def _average_horizons(values: np.ndarray, protocol: Protocol) -> dict[str, float]:
     """Means of `[B,T]` at the horizons and over all; nan counts for nothing."""
     chosen = {str(h): values[:, h - 1] for h in protocol.horizons if h <= values.shape[1]}
     return {name: mean(part) for name, part in (chosen | {"mean": values}).items()}
@@ -162,11 +164,11 @@ def mean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _shares(near: list[Rollout], protocol: Protocol) -> dict[str, Any]:
+def _measure_shares(near: list[Rollout], protocol: Protocol) -> dict[str, Any]:
     shares = {"context shows": np.concatenate([1 - one.unseen_share for one in near])}
     if near[0].told is not None:
         shares["the world's own memory shows"] = np.concatenate([one.told for one in near])
-    return {name: {"share": _at_horizons(values, protocol)} for name, values in shares.items()}
+    return {name: {"share": _average_horizons(values, protocol)} for name, values in shares.items()}
 
 
 # ---- how well it is invented ----
@@ -180,22 +182,22 @@ def _measure_invented(
     """
     near, late = [one.near for one in dreams], [one.late for one in dreams if one.late]
     groups = {
-        f"first {EARLY}": [invented_frames(one, EARLY) for one in near],
-        f"first {protocol.predicted}": [invented_frames(one) for one in near],
-        str(protocol.long): [invented_frames(one) for one in late],
+        f"first {EARLY}": [collect_invented_frames(one, EARLY) for one in near],
+        f"first {protocol.predicted}": [collect_invented_frames(one) for one in near],
+        str(protocol.long): [collect_invented_frames(one) for one in late],
     }
     told = {}
     for name, parts in groups.items():
         if parts:
             dreamt, true, mask = map(np.concatenate, zip(*parts, strict=True))
-            told[name] = _alike(dreamt, true, mask)
+            told[name] = _compare_invented(dreamt, true, mask)
             if has_features():
                 elsewhere = others.reshape(-1, *others.shape[2:])
                 told[name] |= distances(dreamt, true, elsewhere, features)
     return told
 
 
-def _blind_spots(near: list[Rollout], others: np.ndarray) -> dict[str, Any]:
+def _measure_blind_spots(near: list[Rollout], others: np.ndarray) -> dict[str, Any]:
     """What the distances are made of, and what each fault multiplies them by."""
     if not has_features():
         return {"skipped": NO_FEATURES}
@@ -203,7 +205,7 @@ def _blind_spots(near: list[Rollout], others: np.ndarray) -> dict[str, Any]:
     return {"network": NETWORK, "faults": blind_spots(clips, others, features)}
 
 
-def invented_frames(
+def collect_invented_frames(
     roll: Rollout, first: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Dreamt and true frames `[N,H,W,3]` of which much is unseen, and which pixels `[N,H,W]`."""
@@ -212,7 +214,7 @@ def invented_frames(
     return tuple(part[:, :first][much] for part in parts)
 
 
-def _alike(dreamt: np.ndarray, true: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
+def _compare_invented(dreamt: np.ndarray, true: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
     told: dict[str, Any] = {"frames": len(dreamt)}
     for name, figure in (("sharpness", masked_sharpness), ("colour spread", masked_spread)):
         theirs = mean(figure(true, mask)) if len(true) else float("nan")
@@ -220,7 +222,7 @@ def _alike(dreamt: np.ndarray, true: np.ndarray, mask: np.ndarray) -> dict[str, 
     return told
 
 
-def _two_seeds(dreams: list[Dreams]) -> dict[str, Any]:
+def _compare_seeds(dreams: list[Dreams]) -> dict[str, Any]:
     """PSNR in dB between two dreams that differ in their seed only."""
     pairs = [(one.near, one.again) for one in dreams if one.again is not None]
     if not pairs:
@@ -245,15 +247,15 @@ def _average_returns(found: list[dict[str, dict[str, float]]]) -> dict[str, Any]
 # ---- real or dreamt ----
 
 
-def _real_or_dreamt(
+def _classify_dreams(
     world: WorldModel, dreams: list[Dreams], others: np.ndarray, protocol: Protocol
 ) -> dict[str, Any]:
     """Scores by age; beside the dream the codec alone, and true frames of other walkers."""
-    near = _frames([one.near for one in dreams])
+    near = _collect_frames([one.near for one in dreams])
     if near is None or len(near[0]) < 2:
         return {"skipped": "one dream cannot be halved"}
     dreamt, true = near
-    late = _frames([one.late for one in dreams if one.late is not None])
+    late = _collect_frames([one.late for one in dreams if one.late is not None])
     ages = [age for age in protocol.horizons if age <= dreamt.shape[1]]
     ours = {protocol.long: late} if late else {}
     pairs = {
@@ -265,10 +267,10 @@ def _real_or_dreamt(
         name: realism.score_by_age(frames, true, ages, protocol.rounds, later)
         for name, (frames, later) in pairs.items()
     }
-    return {name: _by_figure(scores) for name, scores in told.items()}
+    return {name: _group_by_figure(scores) for name, scores in told.items()}
 
 
-def _others(env: Any, made: list[Start], protocol: Protocol) -> np.ndarray:
+def _collect_others(env: Any, made: list[Start], protocol: Protocol) -> np.ndarray:
     """As many true frames `[B,T,H,W,3]` of other walkers of the same kind."""
     count, length = sum(len(one.episodes) for one in made), protocol.context + protocol.predicted
     kind = made[0].episodes[0].meta.extra.get("walker") if protocol.walker is None else None
@@ -279,13 +281,13 @@ def _others(env: Any, made: list[Start], protocol: Protocol) -> np.ndarray:
         return np.stack([one.episode.frames[protocol.context :] for one in played])
 
 
-def _frames(rolls: Iterable[Rollout]) -> tuple[np.ndarray, np.ndarray] | None:
+def _collect_frames(rolls: Iterable[Rollout]) -> tuple[np.ndarray, np.ndarray] | None:
     """Dreamt and true frames `[B,T,H,W,3]` of all rollouts; None where there are none."""
     parts = [(one.dream, one.truth) for one in rolls]
     return tuple(map(np.concatenate, zip(*parts, strict=True))) if parts else None
 
 
-def _by_figure(scores: dict[int, realism.Score]) -> dict[str, dict[str, Any]]:
+def _group_by_figure(scores: dict[int, realism.Score]) -> dict[str, dict[str, Any]]:
     return {
         figure: {str(age): getattr(score, figure) for age, score in scores.items()}
         for figure in realism.Score._fields
@@ -303,7 +305,7 @@ def look_at(world: WorldModel, made: list[Start], length: int, steps: int | None
     rows = []
     for start in made:
         seeds = [episode.meta.seed or 0 for episode in start.episodes]
-        keys = np.stack([long_keys(world.actions, "random", seed, length) for seed in seeds])
+        keys = np.stack([plan_long_keys(world.actions, "random", seed, length) for seed in seeds])
         frames = enumerate(dream(world, start.state(), keys, steps), 1)
         shown = [start.last_frames(), *(frame for age, frame in frames if age in looks)]
         rows += list(np.stack(shown, axis=1))

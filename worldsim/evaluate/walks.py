@@ -14,7 +14,12 @@ from worldsim.evaluate.open_loop import Start
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.returns import Place, compare_rounds
 from worldsim.evaluate.rollouts import judge_steps, make_judge
-from worldsim.evaluate.scripted_actions import full_step, full_turn, in_circle, there_and_back
+from worldsim.evaluate.scripted_actions import (
+    count_turns,
+    measure_full_step,
+    plan_full_turn,
+    plan_there_and_back,
+)
 from worldsim.evaluate.visibility import can_judge, mean
 from worldsim.ground_truth import telling_depth
 from worldsim.world.model import WorldModel
@@ -28,10 +33,10 @@ def measure(
 ) -> dict[str, dict[str, Any]]:
     """Walk and come back, from the first `places` starts; figures by way, means over the places."""
     found: dict[str, list[dict[str, float]]] = {}
-    for start, row in _places(made, protocol.places):
+    for start, row in _list_places(made, protocol.places):
         place = Place(start.memory.select([row]), start.truths[row], row)
         ways = plan_ways(env, start, place, protocol)
-        seen = _mark_seen(env, start, place, full_turn(world.actions))
+        seen = _mark_seen(env, start, place, plan_full_turn(world.actions))
         for name, figures in compare_rounds(world, place, ways, seen, protocol).items():
             found.setdefault(name, []).append(figures | {"moves": float(len(ways[name]))})
     if not found:
@@ -43,27 +48,29 @@ def measure(
     }
 
 
-def _places(made: list[Start], count: int) -> list[tuple[Start, int]]:
+def _list_places(made: list[Start], count: int) -> list[tuple[Start, int]]:
     return [(start, row) for start in made for row in range(len(start.episodes))][:count]
 
 
 def plan_ways(env: Any, start: Start, place: Place, protocol: Protocol) -> dict[str, np.ndarray]:
     """Ways by name that the engine walks back to the very pose; others are left out."""
-    full, circle = full_step(start.episodes), in_circle(env.actions)
+    full, circle = measure_full_step(start.episodes), count_turns(env.actions)
     ways: dict[str, np.ndarray | None] = {}
     for moves in protocol.walks:
         ways[f"loop {moves}"] = plan_loop(env, place.truth.start, full, moves)
         half = (moves - circle) // 2
-        ways[f"return {moves}"] = _there(env, place, full, half, moves) if half > 0 else None
+        ways[f"return {moves}"] = _plan_there(env, place, full, half, moves) if half > 0 else None
     for frames in protocol.revisits:
         half = (frames - circle) // 2
-        ways[f"revisit {frames}"] = _there(env, place, full, half, frames) if half > 0 else None
+        ways[f"revisit {frames}"] = (
+            _plan_there(env, place, full, half, frames) if half > 0 else None
+        )
     return {name: way for name, way in ways.items() if way is not None and _closes(place, way)}
 
 
-def _there(env: Any, place: Place, full: float, moves: int, seed: int) -> np.ndarray | None:
+def _plan_there(env: Any, place: Place, full: float, moves: int, seed: int) -> np.ndarray | None:
     rng = np.random.default_rng([place.row, seed])
-    return there_and_back(env, place.truth.start, full, moves, rng)
+    return plan_there_and_back(env, place.truth.start, full, moves, rng)
 
 
 def _closes(place: Place, way: np.ndarray) -> bool:

@@ -36,12 +36,12 @@ class RowLinear(nn.Linear):
         """Of `[B, ..., in]`."""
         if len(x) < 2 or x.dim() < 3 or x.device.type != "cpu" or torch.is_grad_enabled():
             return F.linear(x, self.weight, self.bias)
-        return self._run_batched(x) if self._agrees(x) else self._one_by_one(x)
+        return self._run_batched(x) if self._agrees(x) else self._run_one_by_one(x)
 
     def _run_batched(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
 
-    def _one_by_one(self, x: Tensor) -> Tensor:
+    def _run_one_by_one(self, x: Tensor) -> Tensor:
         # Copies, since the library may treat rows that don't begin on a cache line otherwise.
         return torch.cat([F.linear(row.clone(), self.weight, self.bias) for row in x.split(1)])
 
@@ -50,7 +50,7 @@ class RowLinear(nn.Linear):
         if key not in _trials:
             generator = torch.Generator().manual_seed(len(_trials))
             tried = torch.randn(x.shape, generator=generator).to(x.dtype)
-            _trials[key] = torch.equal(self._run_batched(tried), self._one_by_one(tried))
+            _trials[key] = torch.equal(self._run_batched(tried), self._run_one_by_one(tried))
         return _trials[key]
 
 
@@ -76,7 +76,7 @@ def attention(
     )
 
 
-def row_by_row(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+def apply_row_by_row(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     """`function` of a batch `[B,...]`; on a CPU each row goes through it as it would alone."""
     if len(rows) < 2 or rows.device.type != "cpu":
         return function(rows)
@@ -85,4 +85,4 @@ def row_by_row(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
 
 def decode_rows(codec: "Codec", latents: Tensor) -> np.ndarray:
     """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`, fresh; on a CPU each as it is alone."""
-    return row_by_row(codec.decode, latents.contiguous()).cpu().numpy().copy()
+    return apply_row_by_row(codec.decode, latents.contiguous()).cpu().numpy().copy()

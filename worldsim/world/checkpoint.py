@@ -142,7 +142,7 @@ def check_world(folder: Path) -> str:
             if name not in listed:
                 raise WorldError(f"{folder} is not a world folder: its manifest lists no {name}")
         _check_unlisted(folder, listed)
-        return world_identity(folder / CARD, listed[WEIGHTS])
+        return hash_world(folder / CARD, listed[WEIGHTS])
 
 
 def _read_manifest(folder: Path) -> dict[str, str]:
@@ -182,7 +182,7 @@ def _check_unlisted(folder: Path, listed: dict[str, str]) -> None:
             )
 
 
-def world_identity(card: Path, weights_hash: str) -> str:
+def hash_world(card: Path, weights_hash: str) -> str:
     """The identity of a world, 64 hex digits: of its weights, and of its card what BEHAVIOUR names.
 
     Args:

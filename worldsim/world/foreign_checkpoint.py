@@ -23,13 +23,13 @@ def read_checkpoint(path: Path, plain: bool) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     if path.suffix == ".safetensors":
-        return without_prefixes(read_safetensors(path).tensors)
+        return strip_prefixes(read_safetensors(path).tensors)
     advice = "fetch it again, or give a .pth of tensors or .safetensors"
     found = read_pickled(path, "checkpoint that can be read without running code from it", advice)
-    return without_prefixes(tensors_in(found, PLAIN + AVERAGED if plain else AVERAGED + PLAIN))
+    return strip_prefixes(find_tensors(found, PLAIN + AVERAGED if plain else AVERAGED + PLAIN))
 
 
-def tensors_in(found: Any, order: tuple[str, ...]) -> dict[str, Tensor]:
+def find_tensors(found: Any, order: tuple[str, ...]) -> dict[str, Tensor]:
     """The tensors of a nested checkpoint, entering it by the first key of `order` that it has."""
     for _ in range(MOST_DEPTH):
         if not isinstance(found, Mapping):
@@ -42,7 +42,7 @@ def tensors_in(found: Any, order: tuple[str, ...]) -> dict[str, Tensor]:
     raise ValueError(f"a checkpoint must hold tensors by name, got {type(found).__name__}")
 
 
-def without_prefixes(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def strip_prefixes(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names without what wrapping a network (parallel, compiled, averaged) put before them all."""
     while weights:
         prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in weights)), None)

@@ -27,8 +27,8 @@ def draw_map(world: "WorldModel", state: "WorldState", size: int, reach: float) 
     Raises:
         ValueError: the world has no memory in space.
     """
-    mapper, carry = _mapper(world), _carry(state)
-    cloud = _points(mapper, world, state)
+    mapper, carry = _load_mapper(world), _carry(state)
+    cloud = _read_points(mapper, world, state)
     return mapper.draw_map(cloud, carry.pose[0], size, reach).numpy()
 
 
@@ -39,11 +39,11 @@ def format_points(world: "WorldModel", state: "WorldState") -> bytes:
     Raises:
         ValueError: the world has no memory in space.
     """
-    mapper = _mapper(world)
-    return mapper.format_ply(_points(mapper, world, state))
+    mapper = _load_mapper(world)
+    return mapper.format_ply(_read_points(mapper, world, state))
 
 
-def _mapper(world: "WorldModel") -> Any:
+def _load_mapper(world: "WorldModel") -> Any:
     target = MAPPERS.get(world.card.builder)
     if target is None:
         raise ValueError(
@@ -53,7 +53,7 @@ def _mapper(world: "WorldModel") -> Any:
     return importlib.import_module(target)
 
 
-def _points(mapper: Any, world: "WorldModel", state: "WorldState") -> Any:
+def _read_points(mapper: Any, world: "WorldModel", state: "WorldState") -> Any:
     dynamics: Any = world.dynamics
     view = dynamics.memory.field_of_view, dynamics.depth.cfg.far
     return mapper.remembered_points(_carry(state).bank, 0, *view)

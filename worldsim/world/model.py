@@ -23,8 +23,8 @@ from worldsim.paths import asset
 from worldsim.reading import reading
 from worldsim.types import NULL_ACTION
 from worldsim.world.allocation import CALLS_A_TENSOR, GROWTH, SLACK, limit_allocation
-from worldsim.world.batch_invariant import decode_rows, make_batch_invariant, row_by_row
-from worldsim.world.card import BUILDERS, Spawn, WorldCard, read_card, read_spawn, start_names
+from worldsim.world.batch_invariant import apply_row_by_row, decode_rows, make_batch_invariant
+from worldsim.world.card import BUILDERS, Spawn, WorldCard, name_starts, read_card, read_spawn
 from worldsim.world.checkpoint import (
     CARD,
     SPAWNS,
@@ -63,7 +63,7 @@ class WorldModel:
     def spawns(self) -> list[Spawn]:
         """The starts that came with the world."""
         if self._spawns is None:
-            names = start_names(self.card, self._spawn_paths)
+            names = name_starts(self.card, self._spawn_paths)
             named = zip(self._spawn_paths, names, strict=True)
             self._spawns = [read_spawn(path, name) for path, name in named]
         return self._spawns
@@ -110,7 +110,7 @@ class WorldModel:
         """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none)."""
         pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
         led = torch.as_tensor(actions, dtype=torch.long, device=self.device)
-        latents = row_by_row(self.codec.encode, pictures)
+        latents = apply_row_by_row(self.codec.encode, pictures)
         if getattr(self.dynamics, "takes_frames", False):
             return self.dynamics.observe(carry, latents, led, pictures)
         return self.dynamics.observe(carry, latents, led)
@@ -140,7 +140,7 @@ class WorldModel:
             raise ValueError(f"actions must be {state.batch}, one per dream, got {len(chosen)}")
         noise = torch.stack(
             [
-                frame_noise(seed, count, self.codec.latent_shape)
+                draw_frame_noise(seed, count, self.codec.latent_shape)
                 for seed, count in zip(state.seeds, state.counts, strict=True)
             ]
         )
@@ -173,7 +173,7 @@ class WorldModel:
 
         return read_state_file(self, path)
 
-    def state_of(
+    def restore_state_of(
         self, tensors: dict[str, Tensor], seeds: list[int], counts: list[int]
     ) -> WorldState:
         """The state whose memory these tensors are."""
@@ -213,7 +213,7 @@ class WorldModel:
         return frames, actions
 
 
-def frame_noise(seed: int, count: int, shape: Sequence[int]) -> Tensor:
+def draw_frame_noise(seed: int, count: int, shape: Sequence[int]) -> Tensor:
     """The noise `[C,h,w]` of a dream's frame: a pure function, so that forks and restored states go
     on alike.
     """

@@ -114,7 +114,7 @@ def recall(world: "WorldModel", snapshot: Snapshot) -> "WorldState":
     """
     world.check_state(snapshot)
     tensors = {name: tensor.to(world.device) for name, tensor in snapshot.tensors().items()}
-    return world.state_of(tensors, list(snapshot.seeds), list(snapshot.counts))
+    return world.restore_state_of(tensors, list(snapshot.seeds), list(snapshot.counts))
 
 
 def _split_pages(tensor: Tensor) -> np.ndarray:

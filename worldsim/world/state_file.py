@@ -37,16 +37,16 @@ def read_state_file(world: "WorldModel", path: str | Path) -> "WorldState":
             f"{world.card.name} ({world.hash[:12]}): load it there"
         )
     with reading(path, WHAT, ADVICE, WorldError):
-        seeds, counts = (_numbers(meta, name) for name in ("seeds", "counts"))
+        seeds, counts = (_check_numbers(meta, name) for name in ("seeds", "counts"))
         if len(seeds) != len(counts):
             raise ValueError(f"{len(seeds)} seeds, {len(counts)} counts")
         _check_tensors(tensors, *_expect_shapes(world, len(seeds)))
-        state = world.state_of(tensors, seeds, counts)
+        state = world.restore_state_of(tensors, seeds, counts)
         world.step(state.fork(), [0] * len(seeds))
         return state
 
 
-def _numbers(meta: dict[str, str], name: str) -> list[int]:
+def _check_numbers(meta: dict[str, str], name: str) -> list[int]:
     numbers = parse_json(meta.get(name, "null"))
     if not isinstance(numbers, list) or not 1 <= len(numbers) <= MOST_DREAMS:
         raise ValueError(f"{name} must list a number for each of 1 to {MOST_DREAMS} dreams")

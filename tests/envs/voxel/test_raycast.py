@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from envs.voxel import raycast
-from envs.voxel.raycast import AIR, CUBE, Land, directions, free_space
+from envs.voxel.raycast import AIR, CUBE, Land, cast_directions, measure_free_space
 from envs.voxel.server_dir import FIELD_OF_VIEW, VIEW
-from envs.voxel.textures import SIDE, plant_shapes
+from envs.voxel.textures import SIDE, read_plant_shapes
 
 NAMES = (AIR, CUBE, "fern", "tall_grass")
 TAN = math.tan(math.radians(FIELD_OF_VIEW) / 2)
@@ -74,7 +74,7 @@ def test_a_plant_is_seen_where_it_is_drawn(monkeypatch):
     """Two squares that cross in the middle; only the upper half of their picture is opaque."""
     shape = np.zeros((SIDE, SIDE), bool)
     shape[: SIDE // 2] = True
-    monkeypatch.setattr(raycast, "plant_shapes", lambda: {"fern": shape})
+    monkeypatch.setattr(raycast, "read_plant_shapes", lambda: {"fern": shape})
     nodes = np.zeros((20, 5, 20), np.uint8)
     nodes[12, 2, 10] = NAMES.index("fern")
     depth = Land(nodes, (-10, -2, -10), NAMES).depth((0, 0, 0), 0, 128)
@@ -95,7 +95,7 @@ def test_unbuilt_land_and_an_eye_beyond_it_see_nothing():
 
 def test_free_space_is_the_nearest_taken_cell_either_way():
     taken = np.random.default_rng(0).random((9, 10, 11)) < 0.01
-    free = free_space(taken, most=4)
+    free = measure_free_space(taken, most=4)
     places = np.argwhere(taken)
     for cell in np.ndindex(taken.shape):
         nearest = abs(places - cell).max(axis=1).min()
@@ -113,7 +113,7 @@ def slow_ray(nodes, eye, way):
         if NAMES[nodes[z, y, x]] == CUBE:
             return time
         if nodes[z, y, x]:
-            met = slow_plant(plant_shapes()[NAMES[nodes[z, y, x]]], eye, way, cell)
+            met = slow_plant(read_plant_shapes()[NAMES[nodes[z, y, x]]], eye, way, cell)
             if met < limit:
                 return met
         times = [(cell[axis] + (way[axis] > 0) - eye[axis]) / way[axis] for axis in range(3)]
@@ -149,7 +149,7 @@ def test_leaping_finds_what_going_node_by_node_finds(seed):
     nodes[int(eye[2]), int(eye[1]), int(eye[0])] = 0
     heading = 20 * int(rng.integers(18))
     found = Land(nodes, (0, 0, 0), NAMES).depth(eye - 0.5, heading, 24)
-    ways = directions(heading, 24).T
+    ways = cast_directions(heading, 24).T
     slow = np.array([slow_ray(nodes, eye, way) for way in ways]).reshape(24, 24)
     np.testing.assert_allclose(found, slow, rtol=1e-5)
     assert (slow < VIEW).mean() > 0.3

@@ -165,7 +165,7 @@ def test_the_most_alike_texture_is_found(grass):
     book = TextureBook(50, 5, 7)
     book.fill(torch.randn(4, 5, 4, 4), torch.rand(4, 4, 4, 7), generator)
     latents = torch.randn(2, 5, 4, 4, generator=generator)
-    found = book.look_up(latents)
+    found = book.find_textures(latents)
     for b, y, x in torch.cartesian_prod(torch.arange(2), torch.arange(4), torch.arange(4)):
         key = torch.cat((latents[b, :, y, x], y.float().unsqueeze(0)))
         best = (book.keys - key).square().sum(dim=1).argmin()

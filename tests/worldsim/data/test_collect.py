@@ -14,9 +14,9 @@ from worldsim.data.collect import (
     SEED_RANGES,
     Plan,
     collect,
-    episode_seeds,
+    list_episode_seeds,
+    list_missing_seeds,
     main,
-    missing_seeds,
     play_episode,
 )
 from worldsim.data.store import EpisodeStore
@@ -78,9 +78,9 @@ def test_train_and_heldout_seeds_never_meet(tmp_path):
     train, heldout = SEED_RANGES["train"], SEED_RANGES["heldout"]
     assert train[-1] < heldout[0]
     with pytest.raises(ValueError, match="leaves the"):
-        episode_seeds("train", len(train) - 1, 2)
+        list_episode_seeds("train", len(train) - 1, 2)
     with pytest.raises(ValueError, match="leaves the"):
-        episode_seeds("train", -1, 2)
+        list_episode_seeds("train", -1, 2)
     run(tmp_path, "--episodes", "1", "--split", "heldout")
     store = EpisodeStore(tmp_path / "heldout")
     assert store.seeds() == {heldout[0]}
@@ -105,7 +105,7 @@ def test_leftovers_of_killed_writers_are_swept_when_old(tmp_path):
     new.touch()
     os.utime(old, (0, 0))
     plan = Plan(env="", options={}, steps=1, folder=folder, split="train", seeds=(4,))
-    assert missing_seeds(plan) == (4,)
+    assert list_missing_seeds(plan) == (4,)
     assert [p.name for p in folder.iterdir()] == [new.name]
 
 

@@ -23,7 +23,7 @@ from worldsim.data import npz
 from worldsim.data.command import main
 from worldsim.data.npz import write_arrays
 from worldsim.data.published.clip_files import ClipFile, find_clips
-from worldsim.data.published.formats import LAYOUTS, episode_classes, layout_named
+from worldsim.data.published.formats import LAYOUTS, episode_classes, find_layout
 from worldsim.data.published.teco import read_clip
 from worldsim.data.store import EpisodeStore
 from worldsim.data.video import read_video, video_length, write_video
@@ -246,9 +246,9 @@ def test_lists_lead_to_their_files(tmp_path):
     """As downloaded: paths start some folders above the list."""
     for layout in ("dmlab", "minecraft", "ucf101", "bair"):
         for source in published_tree(tmp_path / layout, layout).values():
-            clips = find_clips(source, layout_named(layout))
+            clips = find_clips(source, find_layout(layout))
             assert len(clips) == 2
-            led = clips[1].read_led(layout_named(layout), 14)
+            led = clips[1].read_led(find_layout(layout), 14)
             assert (led[1:-1] >= 0).all() == (layout != "bair")
             assert clips[1].length() == 14
 

@@ -6,7 +6,7 @@ import pytest
 from tests.support.commands import refused, told
 from worldsim.evaluate.bench.command import main, summary
 from worldsim.evaluate.bench.play import rate
-from worldsim.evaluate.bench.timing import WARM_UP, Point, before, resident_mb, time_dream
+from worldsim.evaluate.bench.timing import WARM_UP, Point, measure_before, resident_mb, time_dream
 from worldsim.world.model import load_world
 
 
@@ -86,8 +86,8 @@ def test_the_world_is_as_before_afterwards(tiny_world):
 
 def test_the_first_frames_do_not_count():
     seconds = {"frame": [9.0] * WARM_UP + [0.001] * 500}
-    assert before(seconds, 100)["frame"].max() == 1
-    assert len(before(seconds, 500)["frame"]) == 200
+    assert measure_before(seconds, 100)["frame"].max() == 1
+    assert len(measure_before(seconds, 500)["frame"]) == 200
 
 
 def test_growth_is_of_the_last_point_to_the_first():
@@ -105,9 +105,10 @@ def test_memory_is_a_number_where_it_is_known():
     ("options", "sentence"),
     [
         (["--steps", "3"], "--steps must be among (1, 2, 4, 8), got [3]"),
-        (["--steps", "two"], "must be numbers like 1,2,4, got 'two'"),
-        (["--at", "0"], "must be numbers >= 1, got '0'"),
-        (["--batch", "1,2"], "whole number >= 1, got '1,2'"),
+        (["--steps", "two"], "must be whole numbers in [1, 2**63 - 1] such as 1,2,4, got 'two'"),
+        (["--frames", "1" + "0" * 21], "whole number in [1, 2**63 - 1], got '1000000"),
+        (["--at", "0"], "must be whole numbers in [1, 2**63 - 1] such as 1,2,4, got '0'"),
+        (["--batch", "1,2"], "whole number in [1, 2**63 - 1], got '1,2'"),
     ],
 )
 def test_bad_options_get_one_sentence(tiny_world, capsys, options, sentence):

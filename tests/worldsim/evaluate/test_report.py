@@ -23,7 +23,7 @@ from worldsim.evaluate.contact_sheet import GAP, GROUP_GAP, contact_sheet, write
 from worldsim.evaluate.loops import plan_loop
 from worldsim.evaluate.open_loop import DreamError, dream, starts
 from worldsim.evaluate.protocol import Protocol, quick
-from worldsim.evaluate.thresholds import verdicts
+from worldsim.evaluate.thresholds import judge_report
 
 ACTIONS = load_actions("dmlab")
 LEFT, RIGHT, FORWARD, STAND = range(4)
@@ -304,12 +304,12 @@ def test_a_report_is_json_whatever_was_measured(tmp_path):
 
 def test_a_turn_that_was_never_taken_has_no_share():
     frames = np.zeros((1, 3, 64, 64, 3), np.uint8)
-    shares = action_following._turns(frames, np.array([[LEFT, FORWARD]]), ACTIONS)
+    shares = action_following._measure_turns(frames, np.array([[LEFT, FORWARD]]), ACTIONS)
     assert shares == {"left": 0.0, "right": None}
 
 
 def test_a_part_that_failed_or_was_skipped_is_judged_so():
-    told = verdicts({"fidelity": {"failed": "ran away"}, "following": {"skipped": "no poses"}})
+    told = judge_report({"fidelity": {"failed": "ran away"}, "following": {"skipped": "no poses"}})
     assert [(verdict["asked"], verdict["good"]) for verdict in told] == [("fidelity", False)]
 
 
@@ -341,15 +341,17 @@ def test_starts_come_in_batches_of_the_given_size(env):
 
 
 def test_a_full_turn_ends_where_it_began(env):
-    _, poses = ground_truth.EngineReplay(env, 3, []).run(scripted_actions.full_turn(ACTIONS))
+    _, poses = ground_truth.EngineReplay(env, 3, []).run(scripted_actions.plan_full_turn(ACTIONS))
     np.testing.assert_allclose(poses[-1], poses[0], atol=1e-5)
     assert len(poses) == 17
-    assert len(scripted_actions.full_turn(load_actions("voxel"))) == 18
+    assert len(scripted_actions.plan_full_turn(load_actions("voxel"))) == 18
 
 
 def test_the_way_out_and_back_leads_out_and_back(env):
     ((episode, true),) = ground_truth.plays(env, 1, 40, "train", env.published_walker, at=20)
-    way = scripted_actions.out_and_back(env, true.start, scripted_actions.full_step([episode]), 64)
+    way = scripted_actions.plan_out_and_back(
+        env, true.start, scripted_actions.measure_full_step([episode]), 64
+    )
     frames, poses = true.run(way)
     assert len(way) == 64
     np.testing.assert_allclose(poses[-1], poses[0], atol=1e-4)
@@ -360,7 +362,7 @@ def test_the_way_out_and_back_leads_out_and_back(env):
 def test_a_loop_leads_back_without_turning_round(env):
     """Many laps of one parallelogram where the engine has space for it."""
     ((episode, true),) = ground_truth.plays(env, 1, 40, "train", env.published_walker, at=20)
-    full = scripted_actions.full_step([episode])
+    full = scripted_actions.measure_full_step([episode])
     lap = plan_loop(env, true.start, full, 40)
     frames, poses = true.run(lap)
     assert 16 < len(lap) <= 40
@@ -387,18 +389,20 @@ def test_a_step_down_is_not_walked_back():
 
 
 def test_no_way_back_without_restoring(env):
-    assert scripted_actions.out_and_back(SimpleNamespace(actions=ACTIONS), None, 0.38, 64) is None
-    assert scripted_actions.out_and_back(env, None, 0.0, 64) is None
+    assert (
+        scripted_actions.plan_out_and_back(SimpleNamespace(actions=ACTIONS), None, 0.38, 64) is None
+    )
+    assert scripted_actions.plan_out_and_back(env, None, 0.0, 64) is None
 
 
 def test_long_keys_are_what_they_are_called():
-    held = [scripted_actions.long_keys(ACTIONS, "held", row, 9) for row in range(4)]
+    held = [scripted_actions.plan_long_keys(ACTIONS, "held", row, 9) for row in range(4)]
     assert [set(keys) for keys in held] == [{LEFT}, {RIGHT}, {FORWARD}, {LEFT}]
-    scripted = scripted_actions.long_keys(ACTIONS, "scripted", 0, 20)
+    scripted = scripted_actions.plan_long_keys(ACTIONS, "scripted", 0, 20)
     assert scripted.tolist() == [FORWARD] * 6 + [LEFT] * 4 + [FORWARD] * 6 + [RIGHT] * 4
-    ours, theirs = (scripted_actions.long_keys(ACTIONS, "random", row, 50) for row in (0, 1))
+    ours, theirs = (scripted_actions.plan_long_keys(ACTIONS, "random", row, 50) for row in (0, 1))
     assert (ours != theirs).any()
-    np.testing.assert_array_equal(ours, scripted_actions.long_keys(ACTIONS, "random", 0, 50))
+    np.testing.assert_array_equal(ours, scripted_actions.plan_long_keys(ACTIONS, "random", 0, 50))
 
 
 # ---- the probe ----
@@ -410,7 +414,7 @@ def test_only_what_can_be_seen_is_decidable():
     poses[:, 0] = [0, 0.38, 0.38, 0.48, 0.48, 0.48]
     poses[:, 2] = [0, 0, 0, 0, 0, 2 * np.pi - 0.39]
     actions = np.array([FORWARD, FORWARD, FORWARD, STAND, RIGHT])
-    told = inverse_dynamics.decidable(poses, actions, ACTIONS)
+    told = inverse_dynamics.find_decidable(poses, actions, ACTIONS)
     assert told.tolist() == [True, False, False, True, True]
 
 

@@ -9,9 +9,9 @@ from worldsim import ground_truth
 from worldsim.actions import load_actions
 from worldsim.evaluate import realism
 from worldsim.evaluate.masked import masked_psnr, masked_sharpness, masked_spread
-from worldsim.evaluate.returns import least_seen
-from worldsim.evaluate.rollouts import full_poses
-from worldsim.evaluate.scripted_actions import full_step, there_and_back
+from worldsim.evaluate.returns import find_least_seen
+from worldsim.evaluate.rollouts import add_heights
+from worldsim.evaluate.scripted_actions import measure_full_step, plan_there_and_back
 
 ACTIONS = load_actions("dmlab")
 
@@ -41,13 +41,13 @@ def test_an_edge_of_the_mask_is_no_sharpness():
 def test_the_place_that_is_least_seen_is_found():
     unseen = np.linspace(0, 0.5, 100)
     unseen[39] = 0.9
-    assert least_seen(unseen) == 40
-    assert least_seen(np.zeros(8)) == 8
+    assert find_least_seen(unseen) == 40
+    assert find_least_seen(np.zeros(8)) == 8
 
 
 def test_poses_without_heights_are_level():
-    assert (full_poses(np.ones((3, 3)), None)[:, 3] == 0).all()
-    assert (full_poses(np.ones((3, 3)), np.arange(3))[:, 3] == [0, 1, 2]).all()
+    assert (add_heights(np.ones((3, 3)), None)[:, 3] == 0).all()
+    assert (add_heights(np.ones((3, 3)), np.arange(3))[:, 3] == [0, 1, 2]).all()
 
 
 # ---- real or dreamt ----
@@ -93,13 +93,13 @@ def test_a_random_walk_there_and_back_ends_where_it_began(engine):
     env = ground_truth.open_engine(SimpleNamespace(**card))
     ((episode, true),) = ground_truth.plays(env, 1, 40, "tuning", env.published_walker, at=20)
     rng = np.random.default_rng(0)
-    way = there_and_back(env, true.start, full_step([episode]), 32, rng)
+    way = plan_there_and_back(env, true.start, measure_full_step([episode]), 32, rng)
     frames, poses = true.run(way)
     assert len(way) == 2 * 32 + 16
     np.testing.assert_allclose(poses[-1], poses[0], atol=1e-4)
     np.testing.assert_array_equal(frames[-1], frames[0])
     assert np.linalg.norm(poses[:, :2] - poses[0, :2], axis=1).max() > 0.3, "it went nowhere"
-    assert there_and_back(SimpleNamespace(actions=ACTIONS), None, 0.38, 4, rng) is None
+    assert plan_there_and_back(SimpleNamespace(actions=ACTIONS), None, 0.38, 4, rng) is None
 
 
 def test_depth_is_told_only_where_it_is_wanted(engine):

@@ -24,7 +24,7 @@ from worldsim.world.checkpoint import (
     load_weights,
     write_manifest,
 )
-from worldsim.world.model import frame_noise, load_world
+from worldsim.world.model import draw_frame_noise, load_world
 
 
 @pytest.fixture
@@ -182,11 +182,11 @@ def test_a_state_of_another_world_is_refused(world, copy, tmp_path):
 
 
 def test_noise_is_a_function_of_seed_and_frame():
-    assert torch.equal(frame_noise(3, 7, (2, 2)), frame_noise(3, 7, (2, 2)))
-    assert not torch.equal(frame_noise(3, 7, (2, 2)), frame_noise(3, 8, (2, 2)))
-    assert not torch.equal(frame_noise(3, 7, (2, 2)), frame_noise(4, 7, (2, 2)))
+    assert torch.equal(draw_frame_noise(3, 7, (2, 2)), draw_frame_noise(3, 7, (2, 2)))
+    assert not torch.equal(draw_frame_noise(3, 7, (2, 2)), draw_frame_noise(3, 8, (2, 2)))
+    assert not torch.equal(draw_frame_noise(3, 7, (2, 2)), draw_frame_noise(4, 7, (2, 2)))
     before = torch.get_rng_state()
-    frame_noise(0, 0, (2,))
+    draw_frame_noise(0, 0, (2,))
     assert torch.equal(before, torch.get_rng_state())
 
 

@@ -183,13 +183,13 @@ def find_clips(
             f"there is no {source}: give a split's folder, or a list of its clips (.json, .txt)."
         )
     if source.is_dir():
-        clips = _in_folder(source, layout)
+        clips = _find_in_folder(source, layout)
     elif source.suffix.lower() in (".json", ".jsonl"):
         with reading(source, "JSON list of clips"):
-            clips = _in_json(source, layout, root)
+            clips = _read_json_list(source, layout, root)
     elif source.suffix.lower() == ".txt":
         with reading(source, "list of clips"):
-            clips = _in_text(source, root)
+            clips = _read_text_list(source, root)
     else:
         raise ValueError(f"{source} is neither a folder nor a .json or .txt list of clips.")
     if not clips:
@@ -200,7 +200,7 @@ def find_clips(
 # ---- folders ----
 
 
-def _in_folder(folder: Path, layout: Layout) -> list[ClipFile]:
+def _find_in_folder(folder: Path, layout: Layout) -> list[ClipFile]:
     if layout.name == "dmlab":
         return [
             ClipFile(name=f"dmlab-{path.parent.name}-{path.stem}", frames=path)
@@ -209,10 +209,10 @@ def _in_folder(folder: Path, layout: Layout) -> list[ClipFile]:
     videos = sorted(
         path for path in folder.rglob("[!.]*") if path.suffix.lower() in VIDEOS and path.is_file()
     )
-    labels = _labels_of(folder, videos) if layout.condition == "label" else {}
+    labels = _number_labels(folder, videos) if layout.condition == "label" else {}
     return [
         ClipFile(
-            name=_name(layout.name, path.relative_to(folder)),
+            name=_make_name(layout.name, path.relative_to(folder)),
             frames=path,
             actions=path.with_suffix(".npz") if layout.condition == "action" else None,
             label=labels.get(path.parent),
@@ -221,7 +221,7 @@ def _in_folder(folder: Path, layout: Layout) -> list[ClipFile]:
     ]
 
 
-def _labels_of(folder: Path, videos: Sequence[Path]) -> dict[Path, int]:
+def _number_labels(folder: Path, videos: Sequence[Path]) -> dict[Path, int]:
     """A class folder's label: its place in UCF-101's order, by name whatever the case."""
     folders = sorted({path.parent for path in videos}, key=lambda path: path.name.lower())
     if folder in folders:
@@ -229,19 +229,19 @@ def _labels_of(folder: Path, videos: Sequence[Path]) -> dict[Path, int]:
     return {path: number for number, path in enumerate(folders)}
 
 
-def _name(layout: str, path: Path) -> str:
+def _make_name(layout: str, path: Path) -> str:
     return "-".join((layout, *path.parent.parts, path.stem))
 
 
 # ---- lists ----
 
 
-def _in_json(source: Path, layout: Layout, root: str | Path | None) -> list[ClipFile]:
-    rows = _rows(source)
-    root = Path(root) if root else _root_of(source, rows)
+def _read_json_list(source: Path, layout: Layout, root: str | Path | None) -> list[ClipFile]:
+    rows = _parse_rows(source)
+    root = Path(root) if root else _find_root(source, rows)
     clips = []
     for number, row in enumerate(rows):
-        paths = {k: _inside(source, number, root, row[k]) for k in _PATHS if row.get(k)}
+        paths = {k: _resolve_inside(source, number, root, row[k]) for k in _PATHS if row.get(k)}
         frames, latents = paths.get("video_path"), paths.get("latent_path")
         if not (frames or latents):
             raise ValueError(
@@ -262,13 +262,13 @@ def _in_json(source: Path, layout: Layout, root: str | Path | None) -> list[Clip
     return clips
 
 
-def _rows(source: Path) -> list[dict[str, Any]]:
+def _parse_rows(source: Path) -> list[dict[str, Any]]:
     """The objects of a JSON array, or of JSON lines; a text alone is a video_path."""
     text = read_text(source)
     try:
         rows = parse_json(text)
     except ValueError:
-        rows = _json_lines(text)
+        rows = _parse_json_lines(text)
     if isinstance(rows, dict) and any(name in rows for name in _PATHS):  # JSON lines, only one
         rows = [rows]
     if isinstance(rows, list):
@@ -278,20 +278,20 @@ def _rows(source: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _json_lines(text: str) -> list[Any]:
+def _parse_json_lines(text: str) -> list[Any]:
     lines = [line for line in text.splitlines() if line.strip()]
     rows = [parse_json(lines[0])] if lines else []  # what is no JSON at all is said of its start
     return rows + [parse_json(line) for line in lines[1:]]
 
 
-def _root_of(source: Path, rows: list[dict[str, Any]]) -> Path:
+def _find_root(source: Path, rows: list[dict[str, Any]]) -> Path:
     first = next((row[k] for row in rows[:1] for k in _PATHS if isinstance(row.get(k), str)), "")
     first = _use_slashes(_check_path(source, 0, first))
     folders = [source.absolute().parent, *source.absolute().parent.parents]
     return next((f for f in folders[:4] if first and (f / first).is_file()), folders[0])
 
 
-def _inside(source: Path, number: int, root: Path, path: Any) -> Path:
+def _resolve_inside(source: Path, number: int, root: Path, path: Any) -> Path:
     there = root / _check_path(source, number, path)
     if "\\" in path and not there.exists():
         there = root / _use_slashes(path)
@@ -315,22 +315,22 @@ def _check_path(source: Path, number: int, path: Any) -> str:
     return path
 
 
-def _in_text(source: Path, root: str | Path | None) -> list[ClipFile]:
+def _read_text_list(source: Path, root: str | Path | None) -> list[ClipFile]:
     """UCF-101's own lists: a training list numbers its labels from 1, a test list names none and
     its folders' order does.
     """
     lines = [line.split() for line in read_text(source).split("\n")]
     rows = [line for line in lines if line]
-    root = Path(root) if root else _root_of(source, [{"video_path": row[0]} for row in rows[:1]])
+    root = Path(root) if root else _find_root(source, [{"video_path": row[0]} for row in rows[:1]])
     folders = {path.parent.name for path in root.glob("*/*") if path.suffix in VIDEOS}
     order = {name: number for number, name in enumerate(sorted(folders, key=str.lower))}
     clips = []
     for number, (name, *label) in enumerate(rows):
-        path = _inside(source, number, root, name)
+        path = _resolve_inside(source, number, root, name)
         if label and not (label[0].isascii() and label[0].isdigit() and len(label[0]) < 9):
             raise ValueError(f"{source}: line {number + 1} must be `<Class>/<video> <label>`.")
         known = int(label[0]) - 1 if label else order.get(path.parent.name)
         if known is None:
             raise ValueError(f"{source}: {name} lies in no class folder of {root}.")
-        clips.append(ClipFile(name=_name("ucf101", Path(name)), frames=path, label=known))
+        clips.append(ClipFile(name=_make_name("ucf101", Path(name)), frames=path, label=known))
     return clips

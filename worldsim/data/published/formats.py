@@ -99,7 +99,7 @@ LABELS = 101
 """UCF-101's."""
 
 
-def layout_named(name: str) -> Layout:
+def find_layout(name: str) -> Layout:
     """The layout of a name.
 
     Raises:
@@ -167,7 +167,7 @@ def to_episode(
     if layout.condition == "action" and led[-2] == NULL_ACTION:
         frames, led = frames[:-1], led[:-1]
     if layout.condition == "action":
-        actions, extra = _actions_of(layout, led)
+        actions, extra = _split_actions(layout, led)
     else:
         actions = np.zeros(len(frames) - 1, np.int64)
         extra = {"label": int(led[0])} if layout.condition == "label" else {}
@@ -181,7 +181,7 @@ def to_episode(
     )
 
 
-def _actions_of(layout: Layout, led: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+def _split_actions(layout: Layout, led: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
     table = load_actions(layout.action_set)
     ids = np.array([table.id(name) if name else NULL_ACTION for name in layout.classes])
     actions = ids[led[1:-1]]
@@ -196,7 +196,7 @@ def _actions_of(layout: Layout, led: np.ndarray) -> tuple[np.ndarray, dict[str, 
     return actions, extra
 
 
-def _extra(extra: dict[str, Any], name: str, count: int) -> int:
+def _read_extra(extra: dict[str, Any], name: str, count: int) -> int:
     """A number below `count` that an import kept in the meta."""
     return check_number(extra.get(name, 0), f"{name} of the meta", 0, count - 1, whole=True)
 
@@ -211,6 +211,8 @@ def episode_classes(layout: Layout, episode: Episode) -> np.ndarray:
         if name:
             of[table.id(name)] = number
     extra = episode.meta.extra
-    first = NULL_ACTION if layout.taken else _extra(extra, "first_class", len(layout.classes))
-    after = of[_extra(extra, "action_after", len(of))] if "action_after" in extra else NULL_ACTION
+    first = NULL_ACTION if layout.taken else _read_extra(extra, "first_class", len(layout.classes))
+    after = (
+        of[_read_extra(extra, "action_after", len(of))] if "action_after" in extra else NULL_ACTION
+    )
     return np.concatenate(([first], of[episode.actions], [after])).astype(np.int64)

@@ -85,7 +85,7 @@ def import_clips(
         yield store.append(episode, clip.name, once=True)
 
 
-def to_clips(
+def cut_clips(
     episode: Episode, stand: Literal["refuse", "drop"] = "refuse", layout: Layout = DMLAB
 ) -> Iterator[dict[str, np.ndarray]]:
     """Cut an episode into published clips of 300 frames; a shorter rest is left out.
@@ -146,12 +146,12 @@ def export_clips(
         The number of clips.
 
     Raises:
-        ValueError: see to_clips; the sentence names the episode.
+        ValueError: see cut_clips; the sentence names the episode.
     """
     count = 0
     for path, episode in zip(store.paths(), store, strict=True):
         try:
-            for clip in to_clips(episode, stand, layout):
+            for clip in cut_clips(episode, stand, layout):
                 worker = Path(folder) / str(count // _PER_WORKER)
                 _write_clip(worker, count % _PER_WORKER, clip, layout)
                 count += 1

@@ -17,7 +17,7 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
-from worldsim.arguments import parse_count
+from worldsim.arguments import parse_count, parse_counts
 
 if TYPE_CHECKING:
     from worldsim.evaluate.bench.timing import Point
@@ -26,16 +26,6 @@ if TYPE_CHECKING:
 LAYOUT = "--reference-layout"
 LAYOUT_BENCH = "models.zoo.bench"  # by name: this package knows no network
 LIVELY = 300  # frames beside which the window draws all the time
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        numbers = sorted({int(part) for part in text.split(",")})
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be numbers like 1,2,4, got {text!r}") from error
-    if numbers[0] < 1:
-        raise argparse.ArgumentTypeError(f"must be numbers >= 1, got {text!r}")
-    return numbers
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -53,16 +43,16 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     add("--batch", type=parse_count, default=1, help="dreams at once (default: %(default)s)")
     add("--rounds", type=parse_count, default=20, help="frames a dream of --vector makes")
-    add("--steps", type=_numbers, default="1,2,4", help="sampler steps (default: %(default)s)")
+    add("--steps", type=parse_counts, default="1,2,4", help="sampler steps (default: %(default)s)")
     add(
         "--at",
-        type=_numbers,
+        type=parse_counts,
         default="100,1000,10000",
         help="look at these frames (default: %(default)s, those that --frames reaches)",
     )
     add(
         "--vector",
-        type=_numbers,
+        type=parse_counts,
         nargs="?",
         const="1,4,16",
         help="only this: dreams in one batch, each at its own frame (default: %(const)s)",
@@ -104,31 +94,31 @@ def main(argv: list[str] | None = None) -> int:
     points = [at for at in args.at if at <= args.frames] or [args.frames]
     world = load_world(args.world, args.device)
     if args.vector:
-        return _vector(world, args)
+        return _run_vector(world, args)
     if args.device == "cpu":
-        settle_for(world, args.steps[0])
-    report = _heading(world, args) | {"points": points, "runs": []}
+        settle_threads_for(world, args.steps[0])
+    report = _describe_world(world, args) | {"points": points, "runs": []}
     for steps in args.steps:
-        report["runs"] += _runs(world, args, points, steps)
+        report["runs"] += _time_runs(world, args, points, steps)
     print("\n".join(lines(report, world.card.fps)))
     print(json.dumps(report, allow_nan=False))
     return 0
 
 
-def settle_for(world: Any, steps: int) -> None:
+def settle_threads_for(world: Any, steps: int) -> None:
     """As many threads as play would run the world on."""
-    from worldsim.evaluate.bench.timing import first_state
+    from worldsim.evaluate.bench.timing import make_first_state
     from worldsim.threads import settle_threads
 
-    state = first_state(world, 1)
+    state = make_first_state(world, 1)
     settle_threads(lambda: world.step(state.fork(), [0], steps))
 
 
-def _vector(world: Any, args: argparse.Namespace) -> int:
+def _run_vector(world: Any, args: argparse.Namespace) -> int:
     from worldsim.evaluate.bench.vector import time_vector
     from worldsim.evaluate.table import grid
 
-    report = _heading(world, args) | {"rounds": args.rounds, "vector": {}}
+    report = _describe_world(world, args) | {"rounds": args.rounds, "vector": {}}
     for steps in args.steps:
         found = time_vector(world, args.vector, args.rounds, steps, told=_say)
         report["vector"][str(steps)] = found
@@ -140,7 +130,7 @@ def _vector(world: Any, args: argparse.Namespace) -> int:
     return 0
 
 
-def _runs(world: Any, args: argparse.Namespace, points: list[int], steps: int) -> list[dict]:
+def _time_runs(world: Any, args: argparse.Namespace, points: list[int], steps: int) -> list[dict]:
     from worldsim.evaluate.bench.timing import time_dream
 
     _say(f"{steps} sampler steps: {points[-1]} frames")
@@ -180,7 +170,7 @@ def summary(points: list["Point"]) -> dict[str, Any]:
     return {"stages": stages, "resident_mb": resident, "last_to_first": growth}
 
 
-def _heading(world: Any, args: argparse.Namespace) -> dict[str, Any]:
+def _describe_world(world: Any, args: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     return {

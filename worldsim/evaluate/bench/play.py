@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from worldsim.evaluate.bench.timing import WARM_UP, Point, before, resident_mb
+from worldsim.evaluate.bench.timing import WARM_UP, Point, measure_before, resident_mb
 from worldsim.runtime.core.control import Keyboard, RandomWalk
 from worldsim.runtime.core.moves import Step
 from worldsim.runtime.core.sinks import Sink
@@ -102,7 +102,7 @@ def time_session(
         else:
             _run(session, points[-1], rewind)
     seconds = {"world": stamps.world, "session": np.diff(stamps.at)}
-    played = [Point(at, before(seconds, at), stamps.resident[at]) for at in points]
+    played = [Point(at, measure_before(seconds, at), stamps.resident[at]) for at in points]
     return Played(played, drawn)
 
 

@@ -46,12 +46,12 @@ class Stopwatch:
         self._part, self._method, self._device = part, method, device
         self.seconds: list[float] = []
         self._spent = 0.0
-        setattr(self, method, self._timed)
+        setattr(self, method, self._time_call)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._part, name)
 
-    def _timed(self, *args, **kwargs) -> Any:
+    def _time_call(self, *args, **kwargs) -> Any:
         began = time.perf_counter()
         result = getattr(self._part, self._method)(*args, **kwargs)
         if self._device.type == "cuda":
@@ -84,7 +84,7 @@ def time_dream(
     Raises:
         ValueError: the dream ran away.
     """
-    state = first_state(world, batch)
+    state = make_first_state(world, batch)
     walkers = [
         RandomActions(len(world.actions), np.random.default_rng(row)) for row in range(batch)
     ]
@@ -109,16 +109,16 @@ def time_dream(
     finally:
         world.dynamics, world.codec = dynamics, codec
     seconds = {name: watch.seconds for name, watch in watches.items()} | {"frame": whole}
-    return [Point(at, before(seconds, at), resident[at]) for at in points]
+    return [Point(at, measure_before(seconds, at), resident[at]) for at in points]
 
 
-def before(seconds: Mapping[str, Sequence[float]], at: int) -> dict[str, np.ndarray]:
+def measure_before(seconds: Mapping[str, Sequence[float]], at: int) -> dict[str, np.ndarray]:
     """Milliseconds of the frames that end at one number, the first few frames of all left out."""
     window = slice(max(min(WARM_UP, at - 1), at - WINDOW), at)
     return {name: 1000 * np.array(values[window]) for name, values in seconds.items()}
 
 
-def first_state(world: WorldModel, batch: int) -> Any:
+def make_first_state(world: WorldModel, batch: int) -> Any:
     """Dreams that start from the world's first spawn, or from black where it has none."""
     size = world.card.frame_size
     frames, actions = np.zeros((1, size, size, 3), np.uint8), np.zeros(0, np.int64)

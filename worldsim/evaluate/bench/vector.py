@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from worldsim.data.collect import RandomActions
-from worldsim.evaluate.bench.timing import first_state
+from worldsim.evaluate.bench.timing import make_first_state
 from worldsim.world.batching import concat
 from worldsim.world.model import WorldModel
 
@@ -41,7 +41,7 @@ def time_vector(
         ValueError: the dream ran away.
     """
     told("starting the dreams")
-    starts = [first_state(world, 1)]
+    starts = [make_first_state(world, 1)]
     for _ in range(3):
         later = starts[-1].fork()
         for _ in range(APART):

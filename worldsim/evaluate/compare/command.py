@@ -42,7 +42,12 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     add("--episodes", type=int, default=16, help="default: %(default)s")
     add("--context", type=int, default=144, help="frames that are given (default: %(default)s)")
-    add("--predicted", type=int, default=156, help="frames that are dreamt (default: %(default)s)")
+    add(
+        "--predicted",
+        type=int,
+        default=156,
+        help="frames that are dreamt (default: %(default)s)",
+    )
     add("--batch", type=int, default=8, help="dreams at a time")
     add("--data", type=Path, help="these episodes, not the engine's")
     add("--walker", help="kind of walker that plays (default: as published)")
@@ -187,9 +192,9 @@ class Comparison:
 
         protocol = self.protocol
         if self.data is not None:
-            from worldsim.evaluate.report import recorded_episodes
+            from worldsim.evaluate.report import read_recorded_episodes
 
-            found = recorded_episodes(self.worlds[0], protocol, self.data)
+            found = read_recorded_episodes(self.worlds[0], protocol, self.data)
             if len(found) < protocol.episodes:
                 raise ValueError(
                     f"{self.data} holds {len(found)} such episodes: --episodes {len(found)}"
@@ -206,7 +211,7 @@ class Comparison:
     def _dream(self, number: int, batch: int, played: list[Any], env: Any) -> None:
         import torch
 
-        from worldsim.evaluate.compare.measure import dreamt, scores, write_arrays
+        from worldsim.evaluate.compare.measure import dream_episodes, scores, write_arrays
 
         who, world = self.contestants[number], self.worlds[number]
         before = torch.get_num_threads()
@@ -214,25 +219,25 @@ class Comparison:
         try:
             start = self._start(world, played)
             truth = self._truth(batch, world, start, env)
-            found = dreamt(world, who, start, truth)
+            found = dream_episodes(world, who, start, truth)
         finally:
             torch.set_num_threads(before)
         found |= scores(found["frames"], truth, self.perceptual)
         write_arrays(self.path(number, batch), found)
 
     def _start(self, world: "WorldModel", played: list[Any]) -> "Start":
-        from worldsim.evaluate.open_loop import recorded_starts, starts
+        from worldsim.evaluate.open_loop import start_recorded, starts
 
-        make: Any = recorded_starts if self.data is not None else starts
+        make: Any = start_recorded if self.data is not None else starts
         return make(world, played, self.protocol.context, len(played))[0]
 
     def _truth(self, batch: int, world: "WorldModel", start: "Start", env: Any) -> Any:
         """What dreams are held against; worked out once for each batch, with what stands beside."""
         from worldsim.evaluate.compare.measure import (
             Truth,
-            beside,
+            collect_truth,
+            measure_beside,
             read_arrays,
-            truth_of,
             write_arrays,
         )
         from worldsim.evaluate.rollouts import look_near, make_judge
@@ -241,12 +246,12 @@ class Comparison:
         path = self.path("truth", batch)
         if path.is_file():
             return Truth(**read_arrays(path))
-        frames, actions = truth_of(start, self.protocol.predicted)
+        frames, actions = collect_truth(start, self.protocol.predicted)
         truth = Truth(frames, actions)
         if env is not None and can_judge(env, start):
             warped, seen = look_near(make_judge(env, start), start, self.protocol)
             truth = truth._replace(seen=seen, warped=warped)
-        rows = beside(world, start, truth, self.perceptual)
+        rows = measure_beside(world, start, truth, self.perceptual)
         arrays = {f"{name}/{key}": a for name, scores in rows for key, a in scores.items()}
         write_arrays(self.path("beside", batch), arrays)
         write_arrays(path, {k: v for k, v in truth._asdict().items() if v is not None})
@@ -279,11 +284,11 @@ class Comparison:
 
     def report(self) -> dict[str, Any]:
         """All figures."""
-        from worldsim.evaluate.compare.figures import speeds, summary
+        from worldsim.evaluate.compare.figures import summarise_speeds, summary
 
         dreams, beside, times = self.scores()
         return summary(dreams, beside, self.protocol.horizons) | {
-            "speed": speeds(times),
+            "speed": summarise_speeds(times),
             "contestants": [dataclasses.asdict(one) for one in self.contestants],
             "hashes": {o.name: w.hash for o, w in zip(self.contestants, self.worlds, strict=True)},
             "protocol": dataclasses.asdict(self.protocol),
@@ -292,7 +297,7 @@ class Comparison:
 
     def write_page(self, path: Path, report: dict[str, Any], count: int) -> None:
         """The page with the table, curves, films and sheets."""
-        from worldsim.evaluate.compare.figures import plots, table_rows
+        from worldsim.evaluate.compare.figures import make_plots, table_rows
         from worldsim.evaluate.page.document import films, table, write_page
 
         dreams, beside, _ = self.scores()
@@ -305,7 +310,7 @@ class Comparison:
             f"Intervals hold 95 of 100 bootstrap draws of whole episodes; differences are paired, "
             f"* marks those whose interval holds no 0. Times are of batches of {protocol.batch}."
         )
-        parts = {"Figures": table(head, rows), "By age": plots(dreams, beside)}
+        parts = {"Figures": table(head, rows), "By age": make_plots(dreams, beside)}
         if scenes:
             parts |= {"Films": films(scenes, card.fps), "Sheets": sheets}
         write_page(path, " against ".join(dreams), lead, parts)

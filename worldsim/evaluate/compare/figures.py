@@ -22,7 +22,7 @@ LEAST_SURE = 6  # episodes below which no difference is marked as sure
 Scores = Mapping[str, np.ndarray]
 
 
-def per_episode(values: np.ndarray) -> np.ndarray:
+def average_episodes(values: np.ndarray) -> np.ndarray:
     """The mean of each episode `[B]` of figures `[B,P]`; nan where it has none."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0).sum(axis=1)
@@ -41,31 +41,33 @@ def summary(
     """
     (first, base), *others = dreams.items()
     return {
-        "means": {name: _means(scores, horizons) for name, scores in dreams.items()},
-        "beside": {name: _means(scores, horizons) for name, scores in beside.items()},
+        "means": {name: _average_scores(scores, horizons) for name, scores in dreams.items()},
+        "beside": {name: _average_scores(scores, horizons) for name, scores in beside.items()},
         "differences": {
             f"{name} - {first}": {
-                metric: _of(scores[metric] - base[metric]) for metric in scores if metric in base
+                metric: _measure_interval(scores[metric] - base[metric])
+                for metric in scores
+                if metric in base
             }
             for name, scores in others
         },
     }
 
 
-def _means(scores: Scores, horizons: Sequence[int]) -> dict[str, Any]:
+def _average_scores(scores: Scores, horizons: Sequence[int]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for metric, values in scores.items():
-        told[metric] = _of(values) | {
+        told[metric] = _measure_interval(values) | {
             str(h): interval(values[:, h - 1])._asdict() for h in horizons if h <= values.shape[1]
         }
     return told
 
 
-def _of(values: np.ndarray) -> dict[str, Any]:
-    return {"all": interval(per_episode(values))._asdict()}
+def _measure_interval(values: np.ndarray) -> dict[str, Any]:
+    return {"all": interval(average_episodes(values))._asdict()}
 
 
-def speeds(times: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+def summarise_speeds(times: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """Percentiles of milliseconds a frame of one dream."""
     return {
         name: {f"p{share}": float(np.percentile(values, share)) for share in PERCENTILES}
@@ -81,18 +83,22 @@ def table_rows(report: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
     rows = []
     for name, one in means.items():
         speed = report["speed"][name]
-        cells = [told(one.get(m, {}).get("all")) for m in metrics]
+        cells = [format_figure(one.get(m, {}).get("all")) for m in metrics]
         rows.append([name, *cells, speed["p50"], speed["p99"]])
     for name, one in beside.items():
-        rows.append([name, *(told(one.get(m, {}).get("all")) for m in metrics), None, None])
+        rows.append(
+            [name, *(format_figure(one.get(m, {}).get("all")) for m in metrics), None, None]
+        )
     for name, one in report["differences"].items():
         marked = report["episodes"] >= LEAST_SURE
-        cells = [told(one.get(m, {}).get("all"), "+", marked) for m in metrics]
+        cells = [format_figure(one.get(m, {}).get("all"), "+", marked) for m in metrics]
         rows.append([name, *cells, None, None])
     return head, rows
 
 
-def told(figure: dict[str, float] | None, sign: str = "", marked: bool = True) -> str | None:
+def format_figure(
+    figure: dict[str, float] | None, sign: str = "", marked: bool = True
+) -> str | None:
     """A mean with its interval; a difference (`sign` "+") whose interval holds no 0 is marked."""
     if figure is None or figure["mean"] is None or not np.isfinite(figure["mean"]):
         return None
@@ -102,12 +108,12 @@ def told(figure: dict[str, float] | None, sign: str = "", marked: bool = True) -
     return f"{mean:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]{sure}"
 
 
-def plots(dreams: Mapping[str, Scores], beside: Mapping[str, Scores]) -> str:
+def make_plots(dreams: Mapping[str, Scores], beside: Mapping[str, Scores]) -> str:
     """A plot for each metric: by age, with intervals."""
     made = []
     for metric, title in METRICS.items():
         lines = [
-            by_age(name, scores[metric])
+            plot_by_age(name, scores[metric])
             for name, scores in (*dreams.items(), *beside.items())
             if metric in scores
         ]
@@ -116,7 +122,7 @@ def plots(dreams: Mapping[str, Scores], beside: Mapping[str, Scores]) -> str:
     return f'<div class="plots">{"".join(made)}</div>'
 
 
-def by_age(name: str, values: np.ndarray) -> Series:
+def plot_by_age(name: str, values: np.ndarray) -> Series:
     """Figures `[B,P]` as a curve over the frames, with the interval over episodes."""
     mean, low, high = (part.tolist() for part in intervals(values))
     return Series(name, range(1, values.shape[1] + 1), mean, low, high)

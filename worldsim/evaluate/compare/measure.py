@@ -11,7 +11,7 @@ import numpy as np
 
 from worldsim.atomic import atomic_write
 from worldsim.evaluate.compare.contestants import Contestant
-from worldsim.evaluate.fidelity import best_of_context, reconstruct_frames
+from worldsim.evaluate.fidelity import find_best_of_context, reconstruct_frames
 from worldsim.evaluate.lpips import Perceptual, lpips
 from worldsim.evaluate.masked import masked_psnr
 from worldsim.evaluate.metrics import psnr, sharpness, ssim
@@ -38,14 +38,14 @@ class Truth(NamedTuple):
     warped: np.ndarray | None = None
 
 
-def truth_of(start: Start, predicted: int) -> tuple[np.ndarray, np.ndarray]:
+def collect_truth(start: Start, predicted: int) -> tuple[np.ndarray, np.ndarray]:
     """The frames after the context, and the actions that led to them."""
     first, last = start.context, start.context + predicted
     frames = np.stack([one.frames[first:last] for one in start.episodes])
     return frames, np.stack([one.actions[first - 1 : last - 1] for one in start.episodes])
 
 
-def dreamt(world: WorldModel, who: Contestant, start: Start, truth: Truth) -> Arrays:
+def dream_episodes(world: WorldModel, who: Contestant, start: Start, truth: Truth) -> Arrays:
     """Frames of the dreams, and the milliseconds that each took, `[P]` a frame of one dream."""
     frames, times = [], []
     made = dream(world, start.state(), truth.actions, who.steps, context_noise=who.context_noise)
@@ -71,7 +71,7 @@ def scores(frames: np.ndarray, truth: Truth, perceptual: Perceptual | None) -> A
     return found
 
 
-def beside(
+def measure_beside(
     world: WorldModel, start: Start, truth: Truth, perceptual: Perceptual | None
 ) -> Iterator[tuple[str, Arrays]]:
     """Floors and ceilings: the last frame repeated, the best of the context by hindsight, the
@@ -79,7 +79,7 @@ def beside(
     """
     last = np.repeat(start.last_frames()[:, None], truth.frames.shape[1], axis=1)
     yield "repeat last frame", scores(last, truth, perceptual)
-    yield "best of context", scores(best_of_context(start, truth.frames), truth, perceptual)
+    yield "best of context", scores(find_best_of_context(start, truth.frames), truth, perceptual)
     yield "codec", scores(reconstruct_frames(world, truth.frames), truth, perceptual)
     if truth.seen is not None and truth.warped is not None:
         yield "bare warp", {"seen psnr": masked_psnr(truth.warped, truth.frames, truth.seen)}

@@ -9,7 +9,7 @@ import numpy as np
 from worldsim.actions import ActionSet, load_actions, renumber
 from worldsim.data.crop import square
 from worldsim.data.published.clip_files import ClipFile, find_clips
-from worldsim.data.published.formats import layout_named
+from worldsim.data.published.formats import find_layout
 from worldsim.evaluate.published.protocols import Setting
 from worldsim.reading import short_path
 
@@ -32,7 +32,7 @@ def choose_clips(
     Raises:
         ValueError: there are too few.
     """
-    found = find_clips(source, layout_named(setting.layout), root)[:: setting.every]
+    found = find_clips(source, find_layout(setting.layout), root)[:: setting.every]
     chosen = balance(found, setting.clips) if setting.balanced else found[: setting.clips]
     if len(chosen) < setting.clips:
         every = f" (every {setting.every}th of the list)" if setting.every > 1 else ""
@@ -62,7 +62,7 @@ def read_clip(setting: Setting, clip: ClipFile, size: int, actions: ActionSet) -
     Raises:
         ValueError: it is damaged, too short, or has an action that the world has not.
     """
-    layout, count = layout_named(setting.layout), setting.given + setting.predicted
+    layout, count = find_layout(setting.layout), setting.given + setting.predicted
     if layout.condition == "action":
         episode = clip.read_episode(layout)
         _check_length(clip, len(episode.frames), count)

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"--{name} must be at least 1, got {value}")
     from worldsim.evaluate.published.clips import choose_clips
     from worldsim.evaluate.published.dreaming import prepare
-    from worldsim.evaluate.published.units import do_units, read_judges, units_of
+    from worldsim.evaluate.published.units import do_units, group_units, read_judges
     from worldsim.world.model import load_world
 
     world = load_world(args.world, args.device)
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     read_judges(run)  # a wrong file is told before anything is dreamt
     clips = choose_clips(run.setting, run.source, run.root)
     others = prepare(world, run.setting, 0)
-    groups = units_of(run, clips)
+    groups = group_units(run, clips)
     _check_folder(run, world, clips)
     rank, world_size = (int(os.environ.get(n, d)) for n, d in (("RANK", 0), ("WORLD_SIZE", 1)))
     units = Units(run, groups)

@@ -46,7 +46,7 @@ def prepare(world: WorldModel, setting: Setting, label: int | None = None) -> li
     return []
 
 
-def dreams_of(
+def dream_clips(
     world: WorldModel, setting: Setting, clips: Sequence[Clip], seeds: Sequence[int], steps: int
 ) -> np.ndarray:
     """Dreamt frames uint8 `[B,P,H,W,3]`.

@@ -7,7 +7,7 @@ import numpy as np
 FPS, CRF = 8, "25"
 
 
-def through_film(
+def encode_and_decode_film(
     before: np.ndarray, context: np.ndarray, dream: np.ndarray, truth: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The four, uint8 `[T,H,W,3]`, as H.264 keeps them.

@@ -189,7 +189,7 @@ _OF_LATTE = {
 }
 
 
-def paper_rows(setting: Setting, span: int) -> tuple[Row, ...]:
+def read_paper_rows(setting: Setting, span: int) -> tuple[Row, ...]:
     """The paper's own rows of a table, as printed there."""
     rows: tuple[Row, ...]
     if setting.protocol.startswith("teco"):

@@ -8,7 +8,7 @@ import numpy as np
 
 from worldsim.evaluate.contact_sheet import contact_sheet
 from worldsim.evaluate.fvd import FEATURES, fvd
-from worldsim.evaluate.published.protocols import Setting, paper_rows
+from worldsim.evaluate.published.protocols import Setting, read_paper_rows
 from worldsim.evaluate.published.units import Run, Unit, read_unit, unit_path
 from worldsim.evaluate.table import grid
 
@@ -54,12 +54,12 @@ def figures(
 def gather(run: Run, count: int) -> dict[str, Any]:
     """All figures of a finished run of `count` clips: for each span its rows."""
     setting, tables = run.setting, {}
-    beside = _units(run.folder, None, count)
-    seeds = {seed: _units(run.folder, seed, count) for seed in setting.seeds}
+    beside = _read_units(run.folder, None, count)
+    seeds = {seed: _read_units(run.folder, seed, count) for seed in setting.seeds}
     for span in setting.spans:
         each = [figures(units, span, setting.metrics, run.as_published) for units in seeds.values()]
         tables[str(span)] = {
-            "paper": dict(paper_rows(setting, span)),
+            "paper": dict(read_paper_rows(setting, span)),
             "dream": {
                 name: {"mean": np.mean(values), "std": np.std(values), "seeds": values}
                 for name in each[0]
@@ -70,7 +70,7 @@ def gather(run: Run, count: int) -> dict[str, Any]:
     return tables
 
 
-def _units(folder: Path, seed: int | None, count: int) -> list[Arrays]:
+def _read_units(folder: Path, seed: int | None, count: int) -> list[Arrays]:
     return [read_unit(unit_path(folder, Unit(seed, number))) for number in range(count)]
 
 
@@ -146,7 +146,7 @@ def notes(run: Run, clips: int, whole: bool, others: Sequence[str]) -> list[str]
 def sheet(run: Run, count: int) -> np.ndarray | None:
     """Truth above, dream below, of the first clips at ever later frames."""
     rows = []
-    for unit in _units(run.folder, run.setting.seeds[0], count):
+    for unit in _read_units(run.folder, run.setting.seeds[0], count):
         if "shown dream" in unit:
             rows += [unit["shown truth"], unit["shown dream"]]
     return contact_sheet(rows, group=2) if rows else None

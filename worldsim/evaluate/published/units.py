@@ -21,8 +21,8 @@ from worldsim.evaluate.fvd import Detector
 from worldsim.evaluate.lpips import Perceptual, lpips, read_lpips
 from worldsim.evaluate.metrics import nearest, psnr, ssim
 from worldsim.evaluate.published.clips import Clip, choose_clips, read_clip
-from worldsim.evaluate.published.dreaming import dream_seed, dreams_of, prepare
-from worldsim.evaluate.published.film import through_film
+from worldsim.evaluate.published.dreaming import dream_clips, dream_seed, prepare
+from worldsim.evaluate.published.film import encode_and_decode_film
 from worldsim.evaluate.published.protocols import Setting
 from worldsim.world.model import WorldModel, load_world
 
@@ -92,7 +92,7 @@ def unit_path(folder: Path, unit: Unit) -> Path:
     return folder / "units" / f"{name}-clip{unit.clip:05d}.npz"
 
 
-def units_of(run: Run, clips: Sequence[ClipFile]) -> list[list[Unit]]:
+def group_units(run: Run, clips: Sequence[ClipFile]) -> list[list[Unit]]:
     """All units, in groups that are dreamt together: as many clips of one label as make a batch."""
     setting, groups = run.setting, []
     size = max(run.batch // setting.trajectories, 1)
@@ -120,7 +120,7 @@ def do_units(run: Run, groups: Sequence[Sequence[Unit]]) -> Iterator[int]:
             read_clip(run.setting, files[u.clip], world.card.frame_size, world.actions)
             for u in units
         ]
-        make = _beside if units[0].seed is None else _dreamt
+        make = _beside if units[0].seed is None else _judge_units
         for unit, arrays in zip(units, make(world, run, judges, units, clips), strict=True):
             write_unit(unit_path(run.folder, unit), arrays)
         yield len(units)
@@ -145,17 +145,17 @@ def read_unit(path: Path) -> dict[str, np.ndarray]:
 # ---- what is in a unit ----
 
 
-def _dreamt(
+def _judge_units(
     world: WorldModel, run: Run, judges: Judges, units: Sequence[Unit], clips: Sequence[Clip]
 ) -> Iterator[dict[str, np.ndarray]]:
     setting = run.setting
     prepare(world, setting, clips[0].label)
     if setting.trajectories == 1:
         seeds = [dream_seed(unit.seed or 0, unit.clip, 0) for unit in units]
-        frames = dreams_of(world, setting, clips, seeds, run.steps)[:, None]
+        frames = dream_clips(world, setting, clips, seeds, run.steps)[:, None]
     else:
         frames = np.stack(
-            [_many(world, run, one, unit) for one, unit in zip(clips, units, strict=True)]
+            [_dream_clip(world, run, one, unit) for one, unit in zip(clips, units, strict=True)]
         )
     for unit, clip, dreams in zip(units, clips, frames, strict=True):
         yield _judge_dreams(world, run, judges, clip, dreams) | _draw_clip(
@@ -163,13 +163,13 @@ def _dreamt(
         )
 
 
-def _many(world: WorldModel, run: Run, clip: Clip, unit: Unit) -> np.ndarray:
+def _dream_clip(world: WorldModel, run: Run, clip: Clip, unit: Unit) -> np.ndarray:
     """All dreams of one clip, a batch at a time, `[N,P,H,W,3]`."""
     numbers = range(run.setting.trajectories)
     seeds = [dream_seed(unit.seed or 0, unit.clip, number) for number in numbers]
     parts = [seeds[at : at + run.batch] for at in range(0, len(seeds), run.batch)]
     return np.concatenate(
-        [dreams_of(world, run.setting, [clip], part, run.steps) for part in parts]
+        [dream_clips(world, run.setting, [clip], part, run.steps) for part in parts]
     )
 
 
@@ -186,7 +186,7 @@ def _beside(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Floors and ceilings of each clip, every array once for each of them."""
     for clip in clips:
-        truth, context = _parts(run.setting, clip)
+        truth, context = _split_clip(run.setting, clip)
         rows = {"codec": reconstruct_frames(world, truth)}
         if run.setting.paired:
             rows["repeat last frame"] = np.broadcast_to(context[-1:], truth.shape)
@@ -198,7 +198,7 @@ def _beside(
         yield found
 
 
-def _parts(setting: Setting, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+def _split_clip(setting: Setting, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
     """The frames that are predicted, and those that are given."""
     end = setting.given + setting.predicted
     return clip.frames[setting.given : end], clip.frames[: setting.given]
@@ -210,18 +210,18 @@ def _judge_dreams(
     """Figures of dreams `[N,P,H,W,3]` of one clip: `[N,P]` for each metric of frames, and features
     `[N,F]` of the whole clips for each span.
     """
-    truth, context = _parts(run.setting, clip)
+    truth, context = _split_clip(run.setting, clip)
     before = context
     if run.as_published:
         if len(context):
             before = reconstruct_frames(world, context)
-        pairs = [through_film(before, context, frames, truth) for frames in dreams]
+        pairs = [encode_and_decode_film(before, context, frames, truth) for frames in dreams]
         before, context, dreams, truths = map(np.stack, zip(*pairs, strict=True))
     else:
         before, context, truths = (
             np.repeat(part[None], len(dreams), axis=0) for part in (before, context, truth)
         )
-    found = _of_frames(run, judges, dreams, truths) if run.setting.paired else {}
+    found = _measure_frames(run, judges, dreams, truths) if run.setting.paired else {}
     if judges.i3d is not None:
         for span in run.setting.spans:
             whole = np.concatenate((before, dreams[:, :span]), axis=1)
@@ -231,7 +231,9 @@ def _judge_dreams(
     return found
 
 
-def _of_frames(run: Run, judges: Judges, dreams: np.ndarray, truths: np.ndarray) -> dict[str, Any]:
+def _measure_frames(
+    run: Run, judges: Judges, dreams: np.ndarray, truths: np.ndarray
+) -> dict[str, Any]:
     if not set(run.setting.metrics) & set(FRAMES):
         return {}
     error = (dreams.astype(np.float32) - truths.astype(np.float32)) / 255

@@ -8,7 +8,7 @@ import numpy as np
 
 from worldsim.actions import ActionSet
 from worldsim.evaluate.metrics import psnr
-from worldsim.evaluate.scripted_actions import find_turn, forward_of, in_circle, undo_moves
+from worldsim.evaluate.scripted_actions import count_turns, find_forward, find_turn, undo_moves
 from worldsim.runtime.core.track import Track
 
 MOST = 16  # moves
@@ -33,10 +33,10 @@ class ReturnWalk:
         actions = track.place.actions
         check_turns(actions)
         left, right = find_turn(actions, +1), find_turn(actions, -1)
-        out = _undoable(track, {left, right, forward_of(actions)}, most)
+        out = _undoable(track, {left, right, find_forward(actions)}, most)
         if not out:
             raise ValueError("There is nothing to walk back: walk forward or turn first.")
-        half = [left] * (in_circle(actions) // 2)
+        half = [left] * (count_turns(actions) // 2)
         undone = undo_moves(np.array(out), left, right).tolist()
         self.moves, self.count = [*half, *undone, *half], len(out)
         self._home = track.history[track.number - len(out)]
@@ -63,7 +63,7 @@ def check_turns(actions: ActionSet) -> None:
     try:
         left = actions.turns[find_turn(actions, +1)]
         even = math.isclose(actions.turns[find_turn(actions, -1)], -left)
-        forward_of(actions)
+        find_forward(actions)
     except ValueError:
         even = False
     if not even or not math.isclose(round(math.pi / left) * left, math.pi):

@@ -15,7 +15,7 @@ from envs.maze.scene import FIELD_OF_VIEW
 from worldsim.data.collect import Plan, play_episode
 from worldsim.data.command import main
 from worldsim.data.npz import write_arrays
-from worldsim.data.published.teco import export_clips, import_clips, read_clip, to_clips
+from worldsim.data.published.teco import cut_clips, export_clips, import_clips, read_clip
 from worldsim.data.store import EpisodeStore
 from worldsim.types import Episode
 
@@ -153,7 +153,7 @@ def test_long_episodes_are_cut_and_short_ones_left_out():
         rewards=np.zeros(601, np.float32),
         meta=clip.meta,
     )
-    pieces = list(to_clips(twice))
+    pieces = list(cut_clips(twice))
     assert [len(piece["actions"]) for piece in pieces] == [300, 300]
     assert (pieces[1]["video"] == clip.frames).all()
     short = Episode(
@@ -162,7 +162,7 @@ def test_long_episodes_are_cut_and_short_ones_left_out():
         rewards=clip.rewards[:8],
         meta=clip.meta,
     )
-    assert list(to_clips(short)) == []
+    assert list(cut_clips(short)) == []
 
 
 @pytest.mark.parametrize(
@@ -200,4 +200,4 @@ def test_folders_and_sizes_that_do_not_fit_are_one_sentence(tmp_path):
         meta=clip.meta,
     )
     with pytest.raises(ValueError, match="64x64 frames, this episode has dmlab actions"):
-        list(to_clips(large))
+        list(cut_clips(large))

@@ -106,7 +106,7 @@ def test_differences_are_paired_and_sure_ones_marked():
     told = figures.summary({"a": ours, "b": theirs}, {}, (1, 99))
     difference = told["differences"]["b - a"]["psnr"]["all"]
     assert difference == {"mean": 1, "low": 1, "high": 1}
-    assert figures.told(difference, "+").endswith("*")
-    assert not figures.told({"mean": 1.0, "low": -1.0, "high": 3.0}, "+").endswith("*")
+    assert figures.format_figure(difference, "+").endswith("*")
+    assert not figures.format_figure({"mean": 1.0, "low": -1.0, "high": 3.0}, "+").endswith("*")
     assert set(told["means"]["a"]["psnr"]) == {"all", "1"}
-    assert figures.told({"mean": None}) is None
+    assert figures.format_figure({"mean": None}) is None

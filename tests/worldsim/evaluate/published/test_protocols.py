@@ -16,9 +16,9 @@ from worldsim.data.published.clip_files import ClipFile
 from worldsim.evaluate import report
 from worldsim.evaluate.published import units
 from worldsim.evaluate.published.clips import Clip, balance, choose_clips, read_clip
-from worldsim.evaluate.published.dreaming import dream_seed, dreams_of, prepare
-from worldsim.evaluate.published.film import through_film
-from worldsim.evaluate.published.protocols import SETTINGS, find_setting, paper_rows, quick
+from worldsim.evaluate.published.dreaming import dream_clips, dream_seed, prepare
+from worldsim.evaluate.published.film import encode_and_decode_film
+from worldsim.evaluate.published.protocols import SETTINGS, find_setting, quick, read_paper_rows
 from worldsim.evaluate.published.summary import best_of, figures
 from worldsim.world.model import load_world
 
@@ -184,7 +184,7 @@ def test_the_settings_are_the_papers():
     assert [(one.clips, one.guidance) for one in latte] == [(2048, 1.0), (10_000, 2.0)]
     for setting in SETTINGS:
         for span in setting.spans:
-            assert paper_rows(setting, span)
+            assert read_paper_rows(setting, span)
         assert quick(setting).predicted <= 12
 
 
@@ -236,11 +236,11 @@ def test_a_dream_has_the_protocols_guidance_actions_and_label(worlds):
     assert (play.classes, play.first, play.guidance) == ((3,), 3, 2.0)
     clip = Clip(np.zeros((3, 64, 64, 3), np.uint8), np.zeros(2, np.int64), 3)
     setting = dataclasses.replace(latte, spans=(3,))
-    first = dreams_of(world, setting, [clip, clip], [1, 2], 2)
+    first = dream_clips(world, setting, [clip, clip], [1, 2], 2)
     assert first.shape == (2, 3, 64, 64, 3)
     assert (first[0] != first[1]).any()
     prepare(world, latte, 4)
-    assert (dreams_of(world, setting, [clip, clip], [1, 2], 2) != first).any()
+    assert (dream_clips(world, setting, [clip, clip], [1, 2], 2) != first).any()
     world = load_world(worlds("dmlab"))
     prepare(world, find_setting("teco-fvd", "dmlab", False))
     assert world.dynamics.play.classes == (-1, -1, -1)
@@ -255,7 +255,7 @@ def test_every_dream_has_a_seed_of_its_own():
 def test_a_film_is_lossy_and_keeps_its_places():
     frames = np.zeros((6, 64, 64, 3), np.uint8)
     frames[:, 20:40, 20:40] = np.linspace(0, 250, 6)[:, None, None, None]
-    before, context, dream, truth = through_film(
+    before, context, dream, truth = encode_and_decode_film(
         frames[:2], frames[:2] // 2, frames[2:], frames[2:] // 2
     )
     assert (len(before), len(context), len(dream), len(truth)) == (2, 2, 4, 4)

@@ -1,8 +1,10 @@
 """The examples run, on the bundled world and the engine; what they find is no test's business."""
 
 import runpy
+import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 from tests.support.commands import told
@@ -32,3 +34,18 @@ def test_a_policy_of_the_dream_is_judged_in_the_engine(bundled_world, engine, ag
     assert all(0 <= row["mean"] <= 4 * 0.38 + 1e-6 for row in report["found"].values())
     assert report["found"]["walk on"]["mean"] > 0.1
     assert any(line.startswith("PPO, dream") for line in printed)
+
+
+@pytest.mark.slow
+def test_a_film_shows_the_dream_beside_its_map(bundled_world, tmp_path, capsys):
+    main = runpy.run_path(str(EXAMPLES / "film_memory.py"))["main"]
+    path = tmp_path / "walk.webp"
+    few = ["dmlab", "--seconds", "0.8", "--side", "64", "--out", str(path)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["film_memory.py", *few])
+        main()
+    read, animation = cv2.imreadanimation(str(path))
+    assert read
+    assert len(animation.frames) == 6
+    assert animation.frames[0].shape[:2] == (64, 136)
+    assert animation.frames[-1][:, 72:].std() > 10  # the map is not empty

@@ -4,7 +4,7 @@ A configuration is a frozen keyword-only dataclass that lives beside the class t
 checks itself in `__post_init__`. This file turns a YAML file into one, or says in one sentence
 which setting is wrong. It knows no setting by name.
 
-    config = load_config("assets/configs/dmlab.yaml", TrainConfig, ["training.batch=8"])
+    config = load_config("assets/configs/dmlab-far.yaml", TrainConfig, ["training.batch=8"])
 """
 
 import dataclasses

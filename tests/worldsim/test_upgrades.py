@@ -26,11 +26,11 @@ from worldsim.world.checkpoint import hash_world
 from worldsim.world.model import load_world
 from worldsim.yaml12 import parse_yaml
 
-CONFIG = asset("configs", "dmlab.yaml")
+CONFIG = asset("configs", "dmlab-far.yaml")
 
 
 def plain() -> dict:
-    return parse_yaml(CONFIG.read_text(), "dmlab.yaml")
+    return parse_yaml(CONFIG.read_text(), CONFIG.name)
 
 
 def value_at(config, path):
@@ -82,9 +82,9 @@ def test_a_group_that_holds_no_settings_is_refused(tmp_path):
         load_config(written(tmp_path, data), TrainConfig)
 
 
-def test_a_card_of_any_version_is_read_and_of_the_same_world(tmp_path):
+def test_a_card_of_any_version_is_read_and_of_the_same_world(tiny_world, tmp_path):
     """Renaming a setting voided every save; groups must not."""
-    shutil.copy(asset("worlds", "dmlab", "card.json"), tmp_path)
+    shutil.copy(tiny_world / "card.json", tmp_path)
     card = json.loads((tmp_path / "card.json").read_text())
     upgraded, _ = upgrade_settings(card["settings"])
     flat = flatten_groups(upgraded)

@@ -21,7 +21,7 @@ from worldsim.tasks import Happened
 from worldsim.types import Episode, EpisodeMeta
 from worldsim.world.model import load_world
 
-CONFIG = str(Path(__file__).resolve().parents[3] / "assets/configs/dmlab.yaml")
+CONFIG = str(Path(__file__).resolve().parents[3] / "assets/configs/dmlab-far.yaml")
 FORWARD = 2
 
 

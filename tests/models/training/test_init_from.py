@@ -11,7 +11,6 @@ from worldsim.actions import load_actions
 from worldsim.config import from_dict
 from worldsim.world.card import read_card
 from worldsim.world.checkpoint import CARD
-from worldsim.world.model import world_folder
 
 
 def network(actions, **changes):
@@ -38,25 +37,25 @@ def test_an_action_of_another_number_is_the_same_action():
     assert torch.equal(ours.blocks[0].fine.out.weight, moved.blocks[0].fine.out.weight)
 
 
-def test_a_bundled_world_lends_its_dynamics():
+def test_a_world_lends_its_dynamics(tiny_world):
     maze, voxel = load_actions("dmlab"), load_actions("voxel")
-    as_they_are = dynamics_of("dmlab", maze, network(maze))
-    renamed = dynamics_of("dmlab", voxel, network(voxel))
-    order = [load_actions("dmlab").id(name) for name in load_actions("voxel").names]
+    as_they_are = dynamics_of(tiny_world, maze, network(maze))
+    renamed = dynamics_of(tiny_world, voxel, network(voxel))
+    order = [maze.id(name) for name in voxel.names]
     assert torch.equal(
         renamed["embed_action.weight"][:-1], as_they_are["embed_action.weight"][:-1][order]
     )
 
 
-def test_a_refiner_may_be_new():
+def test_a_refiner_may_be_new(tiny_world):
     """It corrects nothing at first, so the training begins with the same dream."""
-    maze, settings = load_actions("dmlab"), read_card(world_folder("dmlab") / CARD).settings
-    cfg = changed(from_dict(FARConfig, settings["dynamics"]), refiner=0)
+    maze, settings = load_actions("dmlab"), read_card(tiny_world / CARD).settings
+    cfg = from_dict(FARConfig, settings["dynamics"])
     plain = FARDynamics(cfg, maze.turns).network
     refined = FARDynamics(changed(cfg, refiner=8), maze.turns).network
-    plain.load_state_dict(dynamics_of("dmlab", maze, plain), strict=False)
-    refined.load_state_dict(dynamics_of("dmlab", maze, refined))
-    clean, noisy = torch.randn(2, 1, 1, cfg.network.latent_channels, 8, 8)
+    plain.load_state_dict(dynamics_of(tiny_world, maze, plain))
+    refined.load_state_dict(dynamics_of(tiny_world, maze, refined))
+    clean, noisy = torch.randn(2, 1, 1, cfg.network.latent_channels, 4, 4)
     assert torch.equal(refined.refiner(clean, noisy), clean)
     assert torch.equal(plain.out.weight, refined.out.weight)
 

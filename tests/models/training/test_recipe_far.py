@@ -20,7 +20,7 @@ from worldsim.machine_speed import pick_precision
 from worldsim.world.model import load_world
 
 ROOT = Path(__file__).resolve().parents[3]
-CONFIG = str(ROOT / "assets/configs/dmlab.yaml")
+CONFIG = str(ROOT / "assets/configs/dmlab-far.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_smoke_run_logs_every_step_and_draws_a_sheet(smoke):
     assert list(smoke.glob("sheet-*.png"))
 
 
-@pytest.mark.parametrize("kind", ["dmlab", "dmlab-spatial"])
+@pytest.mark.parametrize("kind", ["dmlab-far", "dmlab"])
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

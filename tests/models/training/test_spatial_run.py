@@ -19,7 +19,7 @@ from worldsim.data.store import EpisodeStore
 from worldsim.world.model import load_world
 
 ROOT = Path(__file__).resolve().parents[3]
-CONFIG = str(ROOT / "assets/configs/dmlab-spatial.yaml")
+CONFIG = str(ROOT / "assets/configs/dmlab.yaml")
 
 
 @pytest.fixture(scope="module")

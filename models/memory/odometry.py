@@ -110,6 +110,15 @@ def polar_grid(points: Tensor, known: Tensor, poses: Tensor, cfg: OdometryConfig
     return torch.cat((torch.log1p(counts) / 3, closeness), dim=2)
 
 
+def motion_between(before: Tensor, after: Tensor) -> Tensor:
+    """Motions `[B,3]` from poses `[B,4]` to others, the inverse of `compose_poses`."""
+    x, y, heading, _ = before.unbind(-1)
+    east, north = after[:, 0] - x, after[:, 1] - y
+    cos, sin = heading.cos(), heading.sin()
+    moved = (east * cos + north * sin, north * cos - east * sin, after[:, 3] - before[:, 3])
+    return torch.stack(moved, dim=-1)
+
+
 def compose_poses(poses: Tensor, motions: Tensor, turns: Tensor) -> Tensor:
     """Poses `[B,4]` after motions `[B,3]` and turns `[B]`."""
     x, y, heading, height = poses.unbind(-1)

@@ -15,7 +15,7 @@ from models.memory.alignment import align_motion
 from models.memory.coverage import select_keyframes
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import EMPTY, FrameBank, Insertion
-from models.memory.odometry import Odometry, compose_poses
+from models.memory.odometry import Odometry, compose_poses, motion_between
 from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
@@ -56,6 +56,7 @@ class SpatialDynamics(nn.Module):
     """
 
     takes_frames = True  # `observe` wants the frames beside their latents
+    takes_poses = True
 
     def __init__(self, models: SpatialModels, memory: MemoryConfig, sampler: SamplerConfig):
         super().__init__()
@@ -141,7 +142,12 @@ class SpatialDynamics(nn.Module):
 
     @torch.inference_mode()
     def imagine(
-        self, carry: SpatialCarry, actions: Tensor, noise: Tensor, steps: int
+        self,
+        carry: SpatialCarry,
+        actions: Tensor,
+        noise: Tensor,
+        steps: int,
+        poses: Tensor | None = None,
     ) -> tuple[SpatialCarry, Tensor]:
         """Generate and take in the next frames.
 
@@ -150,8 +156,12 @@ class SpatialDynamics(nn.Module):
             actions: `[B]`.
             noise: `[B,C,h,w]`.
             steps: sampler steps at most; frames that memory shows take fewer.
+            poses: `[B,4]` where the bodies go; None: where odometry leads them.
         """
-        motions, carry.pose = self._move(carry, actions)
+        if poses is None:
+            motions, carry.pose = self._move(carry, actions)
+        else:
+            motions, carry.pose = motion_between(carry.pose, poses), poses.clone()
         slots = self._select(carry)
         view = self._render(carry, slots)
         features = encode_view(self.codec, view)

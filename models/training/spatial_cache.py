@@ -20,6 +20,7 @@ from torch import Tensor
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import average
 from worldsim.data.store import EpisodeStore, read_episode
+from worldsim.poses import with_heights
 from worldsim.types import NULL_ACTION, Episode
 
 EPISODES = 50  # of a chunk
@@ -122,10 +123,7 @@ def _write_arrays(paths: list[Path], network: DepthNetwork, folder: Path) -> dic
 
 def poses_of(episode: Episode) -> np.ndarray:
     """Poses float32 `[T+1,4]` of an episode: x, y, heading, and height, 0 where unknown."""
-    heights = getattr(episode, "heights", None)
-    if heights is None:
-        heights = np.zeros(len(episode.frames), np.float32)
-    return np.concatenate((episode.poses, heights[:, None]), axis=1).astype(np.float32)
+    return with_heights(episode.poses, episode.heights).astype(np.float32)
 
 
 @torch.inference_mode()

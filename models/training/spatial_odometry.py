@@ -16,8 +16,9 @@ from models.memory.odometry import Odometry
 from models.memory.pinhole import unproject
 from models.training.part import PartTraining
 from models.training.spatial_cache import SpatialEpisode
-from models.training.spatial_samples import mirror_actions, motion_into, relative_poses
+from models.training.spatial_samples import mirror_actions, motion_into
 from worldsim.actions import ActionSet
+from worldsim.poses import relative_poses
 
 CELLS = 64  # coarse points of a frame
 

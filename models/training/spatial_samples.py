@@ -24,6 +24,7 @@ from models.memory.renderer import MemoryView, render
 from models.spatial.config import MemoryConfig
 from models.training.spatial_cache import SpatialEpisode, open_episodes
 from worldsim.actions import ActionSet
+from worldsim.poses import relative_poses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,19 +360,6 @@ class SampleDrawer:
 def open_drawer(folder: Path, *settings) -> SampleDrawer:
     """A drawer over a finished cache; `settings` are the SampleDrawer's."""
     return SampleDrawer(open_episodes(folder), *settings)
-
-
-def relative_poses(poses: np.ndarray) -> np.ndarray:
-    """Poses float32 `[T,4]` in the frame of reference of the first one."""
-    east, north = (poses[:, :2] - poses[0, :2]).astype(np.float64).T
-    cos, sin = np.cos(float(poses[0, 2])), np.sin(float(poses[0, 2]))
-    columns = (
-        east * cos + north * sin,
-        north * cos - east * sin,
-        poses[:, 2] - poses[0, 2],
-        poses[:, 3] - poses[0, 3],
-    )
-    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def motion_into(episode: SpatialEpisode, number: int) -> Tensor:

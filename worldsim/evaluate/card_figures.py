@@ -52,6 +52,8 @@ def _visibility(report: dict[str, Any]) -> dict[str, Any]:
     told |= {"steps": report["steps"], "share": part["share"]["context shows"]["share"]}
     told["seen psnr"] = {name: one["psnr"] for name, one in part["seen"].items()}
     told |= {name: part[name] for name in ("invented", "two seeds", "return")}
+    if part.get("led"):
+        told["led psnr"] = part["led"]["psnr"]
     told["network"] = part["features"].get("network")
     real = {k: v for k, v in part["real or dreamt"].items() if isinstance(v, dict)}
     told["real or dreamt"] = {name: one["accuracy"] for name, one in real.items()}

@@ -92,6 +92,7 @@ def dream(
     before: Callable[[WorldState], None] = lambda state: None,
     after: Callable[[WorldState], None] = lambda state: None,
     context_noise: float | None = None,
+    poses: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Dream on under actions, a batch of frames at a time.
 
@@ -103,6 +104,7 @@ def dream(
         before: called with the state before each frame, to take something away from it.
         after: called with the state after each frame, to look at it.
         context_noise: how much noise frames are remembered with; None for the world's own.
+        poses: float `[B,T,4]` where the bodies go; None: where the dreams say.
 
     Yields:
         Frames uint8 `[B,H,W,3]`, T times.
@@ -113,7 +115,8 @@ def dream(
     for number, chosen in enumerate(np.asarray(actions).T, 1):
         before(state)
         try:
-            state, frames = world.step(state, chosen, steps, context_noise)
+            led = None if poses is None else poses[:, number - 1]
+            state, frames = world.step(state, chosen, steps, context_noise, led)
         except ValueError as error:
             raise DreamError(f"frame {number} of {actions.shape[1]}: {error}") from error
         after(state)

@@ -2,7 +2,9 @@
 
 At a place one looks round once, leaves by some moves, comes back by their inverses, and looks round
 again. The two rounds are compared view by view: over the pixels that the context shows, and over
-those that the dream had to invent.
+those that the dream had to invent. The moves touch nothing: where a world tells its poses they are
+planned in the dream itself, whose invented walls stand where the engine has none; else in the
+engine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +26,7 @@ from worldsim.ground_truth import EngineReplay
 from worldsim.world.model import WorldModel, WorldState
 
 LATEST, EVERY = 64, 8  # frames after the context at which a place may lie that is invented
+SLACK = 0.05  # share of a full step by which odometry may be off
 
 
 @dataclass
@@ -33,6 +36,43 @@ class Place:
     state: WorldState
     truth: EngineReplay
     row: int
+
+
+class DreamedPlace:
+    """A dream as an engine that ways are planned in.
+
+    Args:
+        world: who dreams; tells poses.
+        state: one dream; it stays as it is.
+        steps: sampler steps a frame.
+    """
+
+    def __init__(self, world: WorldModel, state: WorldState, steps: int | None):
+        self.world, self.begun, self.steps = world, state, steps
+        self.actions, self.state = world.actions, state.fork()
+
+    def start(self) -> tuple[None, dict[str, Any]]:
+        """Go to where it began; the info there."""
+        self.state = self.begun.fork()
+        return None, self._info()
+
+    def step(self, action: int) -> tuple[None, float, bool, bool, dict[str, Any]]:
+        """Dream on."""
+        self.state, _ = self.world.step(self.state, [action], self.steps)
+        return None, 0.0, False, False, self._info()
+
+    def clone_state(self) -> WorldState:
+        """Where the dream is now."""
+        return self.state.fork()
+
+    def restore_state(self, state: WorldState) -> tuple[None, dict[str, Any]]:
+        """Go back to where a dream was; the info there."""
+        self.state = state.fork()
+        return None, self._info()
+
+    def _info(self) -> dict[str, Any]:
+        assert self.state.poses is not None
+        return {"pose": self.state.poses[0]}
 
 
 def find_least_seen(unseen: np.ndarray) -> int:
@@ -73,8 +113,12 @@ def _return_everywhere(
     steps = list(place.truth.walk(turn.tolist()))[1:]
     seen = judge_steps(judge, place.row, steps)[1]
     rng = np.random.default_rng([place.row, 5])
+    where, back, slack = env, place.truth.start, 1e-3
+    if place.state.poses is not None:
+        where = DreamedPlace(world, place.state, protocol.steps)
+        back, slack = where.start, SLACK * full
     ways = {
-        str(moves): plan_there_and_back(env, place.truth.start, full, moves, rng)
+        str(moves): plan_there_and_back(where, back, full, moves, rng, slack)
         for moves in protocol.returns
     }
     found = {"full turn": turn[:0]} | {n: way for n, way in ways.items() if way is not None}

@@ -16,6 +16,7 @@ import numpy as np
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.scripted_actions import plan_long_keys
+from worldsim.poses import relative_poses, with_heights
 from worldsim.world.model import WorldModel, WorldState
 
 JUDGE = "models.memory.visibility:VisibilityJudge"
@@ -54,14 +55,8 @@ def make_judge(env: Any, start: Start) -> Any:
 
 
 def _read_context(episode: Any, context: int) -> tuple[np.ndarray, ...]:
-    poses = add_heights(episode.poses, episode.heights)
+    poses = with_heights(episode.poses, episode.heights)
     return episode.frames[:context], episode.depths[:context], poses[:context]
-
-
-def add_heights(poses: np.ndarray, heights: np.ndarray | None) -> np.ndarray:
-    """Poses `[T,4]` with heights, 0 where none are told."""
-    heights = np.zeros(len(poses), np.float32) if heights is None else heights
-    return np.concatenate((poses, np.asarray(heights)[:, None]), axis=1)
 
 
 @dataclass
@@ -89,7 +84,7 @@ def look_near(judge: Any, start: Start, protocol: Protocol) -> tuple[np.ndarray,
     for row, one in enumerate(start.episodes):
         assert one.poses is not None  # can_judge has looked
         assert one.depths is not None
-        poses = add_heights(one.poses, one.heights)[first:last]
+        poses = with_heights(one.poses, one.heights)[first:last]
         views.append(judge.view(poses, one.depths[first:last], [row] * protocol.predicted))
     warped, seen = map(np.stack, zip(*views, strict=True))
     return warped, seen
@@ -101,6 +96,7 @@ def roll_near(
     views: tuple[np.ndarray, np.ndarray],
     protocol: Protocol,
     after: Callable[[int, WorldState], None] = lambda number, state: None,
+    led: bool = False,
 ) -> Rollout:
     """Dream on under the walkers' own actions.
 
@@ -110,6 +106,7 @@ def roll_near(
         views: see `look_near`.
         protocol: how long.
         after: called with the number (from 1) of every frame and the state that has dreamt it.
+        led: the bodies go where the engine says, so that memory and network are judged alone.
     """
     first, last = start.context, start.context + protocol.predicted
     actions = np.stack([one.actions[first - 1 : last - 1] for one in start.episodes])
@@ -121,10 +118,20 @@ def roll_near(
         after(next(numbers), state)
 
     began = time.perf_counter()
-    taken.frames += dream(world, start.state(), actions, protocol.steps, after=watch)
+    poses = _engine_poses(start)[:, first:last] if led else None
+    taken.frames += dream(world, start.state(), actions, protocol.steps, after=watch, poses=poses)
     spent = (time.perf_counter() - began) / actions.size * 1e3
     frames, told = taken.stack_taken()
     return Rollout(frames, truth, *views, told, spent)
+
+
+def _engine_poses(start: Start) -> np.ndarray:
+    """Poses `[B,T,4]` of the episodes, relative to their first frames."""
+    rows = []
+    for one in start.episodes:
+        assert one.poses is not None  # can_judge has looked
+        rows.append(relative_poses(with_heights(one.poses, one.heights)))
+    return np.stack(rows)
 
 
 def roll_again(

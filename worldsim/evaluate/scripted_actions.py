@@ -91,6 +91,7 @@ def plan_there_and_back(
     full: float,
     moves: int,
     rng: np.random.Generator,
+    slack: float = 1e-3,
 ) -> np.ndarray | None:
     """A random walk of full steps and turns, a half turn, the inverses of all moves, a half turn.
 
@@ -100,6 +101,7 @@ def plan_there_and_back(
         full: length of a step that touches nothing, see `measure_full_step`.
         moves: of the walk there.
         rng: draws it.
+        slack: by how much a full step may be longer or shorter.
 
     Returns:
         int `[2 * moves + a full circle]`; None as `plan_out_and_back`.
@@ -113,7 +115,7 @@ def plan_there_and_back(
     while len(out) < moves:
         state, wants = env.clone_state(), rng.random() < TURNS
         there = info if wants else env.step(find_forward(env.actions))[-1]
-        free = not wants and is_full(info, there, full)
+        free = not wants and is_full(info, there, full, slack)
         if wants:
             side = (left, right)[rng.integers(2)]
         elif not free:
@@ -168,10 +170,12 @@ def _measure_legs(
             env.restore_state(state)
 
 
-def is_full(before: dict[str, Any], after: dict[str, Any], full: float) -> bool:
+def is_full(
+    before: dict[str, Any], after: dict[str, Any], full: float, slack: float = 1e-3
+) -> bool:
     """Whether a step touched nothing and stayed level, so that it can be walked back."""
     level = before.get("height", 0) == after.get("height", 0)
-    return level and abs(math.dist(before["pose"][:2], after["pose"][:2]) - full) < 1e-3
+    return level and abs(math.dist(before["pose"][:2], after["pose"][:2]) - full) < slack
 
 
 def find_forward(actions: ActionSet) -> int:

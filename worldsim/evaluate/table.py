@@ -67,6 +67,8 @@ def _format_visibility(part: dict[str, dict]) -> list[str]:
         told += _format_grid(title, {row: next(iter(f.values())) for row, f in part[name].items()})
         perceptual = {row: f["lpips"] for row, f in part[name].items() if "lpips" in f}
         told += _format_grid(title.replace("PSNR", "LPIPS"), perceptual)
+    if part.get("led"):
+        told += _format_grid("PSNR, bodies led by the engine", {"dream": part["led"]["psnr"]})
     told += _format_grid("invented, relative to the truth", part["invented"])
     told += _format_features(part["features"])
     for figure in ("accuracy", "auc"):

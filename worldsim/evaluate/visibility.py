@@ -15,6 +15,7 @@ from worldsim.evaluate.feature_distance import NETWORK, blind_spots, distances
 from worldsim.evaluate.fidelity import find_best_of_context, reconstruct_frames
 from worldsim.evaluate.lpips import load_lpips, lpips_maps
 from worldsim.evaluate.masked import masked_mean, masked_psnr, masked_sharpness, masked_spread
+from worldsim.evaluate.metrics import psnr
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.rollouts import (
@@ -33,6 +34,7 @@ NO_DEPTH = "the engine tells no depth or no poses, so it is not known what the c
 EARLY = 20  # frames
 INVENTED = 0.3  # share of a frame that must be unseen to speak of invention
 GREY = 127
+LED = "dream, led by the engine"
 LOOKS = (1, 2, 4, 8, 16, 32, 64, 100, 150, 200, 250)  # ages that are shown
 
 Rows = list[np.ndarray]
@@ -43,6 +45,7 @@ class Dreams(NamedTuple):
 
     start: Start
     near: Rollout
+    led: Rollout | None
     late: Rollout | None
     again: np.ndarray | None
     returned: list[dict[str, dict[str, float]]]
@@ -80,6 +83,7 @@ def measure(
         "unseen": _score_contestants(world, dreams, protocol, seen=False),
         "share": _measure_shares(near, protocol),
         "invented": _measure_invented(dreams, others, protocol),
+        "led": _measure_led(dreams, protocol),
         "features": _measure_blind_spots(near, others),
         "real or dreamt": _classify_dreams(world, dreams, others, protocol),
         "two seeds": _compare_seeds(dreams),
@@ -108,13 +112,14 @@ def _dream(world: WorldModel, env: Any, start: Start, protocol: Protocol, begun:
     shares = 1 - views[1][:places].mean(axis=(2, 3))
     wanted |= {row: returns.find_least_seen(share) for row, share in enumerate(shares)}
     near = roll_near(world, start, views, protocol, keep)
+    led = roll_near(world, start, views, protocol, led=True) if world.takes_poses else None
     late = roll_late(world, start, judge, kept["aged"], protocol) if aged else None
     again = roll_again(world, start, protocol, range(seconds)) if seconds else None
     home = [(row, start.memory.select([row]), 0) for row in range(places)]
     away = [(row, kept[row], wanted[row]) for row in range(places)]
     found = [returns.find_place(env, start, *one) for one in home + away]
     returned = returns.measure(world, env, judge, start, found, protocol)
-    return Dreams(start, near, late, again, returned)
+    return Dreams(start, near, led, late, again, returned)
 
 
 # ---- what is seen, what is not ----
@@ -127,9 +132,10 @@ def _score_contestants(
     over the others.
     """
     scores: dict[str, dict[str, list[np.ndarray]]] = {}
-    for start, near, *_ in dreams:
+    for one in dreams:
+        near = one.near
         mask = near.seen if seen else ~near.seen
-        for name, frames in _make_contestants(world, start, near, seen):
+        for name, frames in _make_contestants(world, one, seen):
             found = scores.setdefault(name, {})
             found.setdefault("psnr", []).append(masked_psnr(frames, near.truth, mask))
             if protocol.lpips:
@@ -143,8 +149,11 @@ def _score_contestants(
     }
 
 
-def _make_contestants(world: WorldModel, start: Start, near: Rollout, seen: bool):
+def _make_contestants(world: WorldModel, one: Dreams, seen: bool):
+    start, near = one.start, one.near
     yield "dream", near.dream
+    if one.led is not None:
+        yield LED, one.led.dream
     if seen:
         yield "bare warp", near.warped
     yield "codec", reconstruct_frames(world, near.truth)
@@ -169,6 +178,14 @@ def _measure_shares(near: list[Rollout], protocol: Protocol) -> dict[str, Any]:
     if near[0].told is not None:
         shares["the world's own memory shows"] = np.concatenate([one.told for one in near])
     return {name: {"share": _average_horizons(values, protocol)} for name, values in shares.items()}
+
+
+def _measure_led(dreams: list[Dreams], protocol: Protocol) -> dict[str, Any]:
+    """PSNR of whole frames of dreams whose bodies go where the engine says."""
+    pairs = [(one.led.dream, one.near.truth) for one in dreams if one.led is not None]
+    if not pairs:
+        return {}
+    return {"psnr": _average_horizons(np.concatenate([psnr(*pair) for pair in pairs]), protocol)}
 
 
 # ---- how well it is invented ----

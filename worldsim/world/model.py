@@ -13,6 +13,7 @@ import hashlib
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,6 +122,7 @@ class WorldModel:
         actions: Sequence[int],
         steps: int | None = None,
         context_noise: float | None = None,
+        poses: np.ndarray | None = None,
     ) -> tuple[WorldState, np.ndarray]:
         """Dream one frame a row. Consumes `state`; gives it back advanced, and frames uint8
         `[B,H,W,3]` (fresh).
@@ -130,10 +132,12 @@ class WorldModel:
             actions: one a dream.
             steps: sampler steps; None for the world's own number.
             context_noise: how much noise the frames are remembered with; None for the world's own.
+            poses: float `[B,4]` where the bodies go (x, y, heading, height, from the context's
+                first frame); None: where the dream itself says that the actions lead.
 
         Raises:
-            ValueError: bad actions, steps or noise, or a dream that ran away to numbers that are
-                not finite.
+            ValueError: bad actions, steps, noise or poses, or a dream that ran away to numbers that
+                are not finite.
         """
         chosen = [self.actions.valid(action) for action in actions]
         if len(chosen) != state.batch:
@@ -145,7 +149,11 @@ class WorldModel:
             ]
         )
         ids = torch.as_tensor(chosen, dtype=torch.long, device=self.device)
-        how = {} if context_noise is None else {"context_noise": self.check_noise(context_noise)}
+        how: dict[str, Any] = {}
+        if context_noise is not None:
+            how["context_noise"] = self.check_noise(context_noise)
+        if poses is not None:
+            how["poses"] = self._check_poses(poses, state.batch)
         carry, latents = self.dynamics.imagine(
             state.carry, ids, noise.to(self.device), steps or self.card.steps, **how
         )
@@ -156,6 +164,22 @@ class WorldModel:
             )
         state.carry, state.counts = carry, [count + 1 for count in state.counts]
         return state, self._frames(carry, latents)
+
+    @property
+    def takes_poses(self) -> bool:
+        """Whether a step can be told where the bodies go."""
+        return getattr(self.dynamics, "takes_poses", False)
+
+    def _check_poses(self, poses: np.ndarray, batch: int) -> Tensor:
+        if not self.takes_poses:
+            raise ValueError(f"{self.card.name} has no memory in space: leave poses None")
+        given = torch.as_tensor(poses, dtype=torch.float32, device=self.device)
+        if given.shape != (batch, 4) or not bool(given.isfinite().all()):
+            raise ValueError(
+                f"poses must be [{batch}, 4] finite numbers, one row per dream, got "
+                f"{list(given.shape)}"
+            )
+        return given
 
     def _frames(self, carry: Carry, latents: Tensor) -> np.ndarray:
         """Frames uint8 `[B,H,W,3]` that were just generated, fresh."""

@@ -39,6 +39,9 @@ class Dynamics(Protocol):
 
     One whose frames can be remembered with noise has `context_noise` (0 to 1), how much it is
     without being told, and `imagine` takes another by that name.
+
+    One with `takes_poses` can be led: `imagine` takes `poses` `[B,4]`, where the bodies go, in the
+    frame of reference of the first frame that was observed.
     """
 
     def initial(self, batch: int) -> Carry:

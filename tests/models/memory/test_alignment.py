@@ -8,7 +8,7 @@ import torch
 import worldsim  # noqa: F401  registers the environments
 from models.memory.alignment import align_motion
 from models.memory.frame_bank import FrameBank, Insertion
-from models.training.spatial_samples import relative_poses
+from worldsim.poses import relative_poses
 
 SIZE, FOV, FAR = 64, 73.0, 30.0
 TURN_LEFT, FORWARD = 0, 2

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.memory.frame_bank import EMPTY, FrameBank
+from models.memory.odometry import compose_poses, motion_between
 from models.spatial.config import SamplerConfig
 from models.spatial.network import COARSE_KIND, FINE
 from tests.support.spatial_worlds import SIZE, small_dynamics
@@ -277,6 +278,23 @@ def test_copies_of_every_kind_go_on_with_the_same_frames(world, tmp_path):
     assert np.array_equal(walk(world, world.load_state(tmp_path / "state")), expected)
     for copy in (moment, pickle.loads(pickle.dumps(moment))):
         assert np.array_equal(walk(world, recall(world, copy)), expected)
+
+
+def test_a_dream_is_led_where_it_is_told(world):
+    spawn = world.spawns[0]
+    state = world.reset(spawn.frames[None], spawn.actions[None], [0])
+    there = np.array([[0.3, -0.2, 0.1, 0.0]], np.float32)
+    state, _ = world.step(state, [0], poses=there)
+    np.testing.assert_array_equal(state.poses, there[:, :3])
+    with pytest.raises(ValueError, match=r"poses must be \[1, 4\] finite numbers"):
+        world.step(state, [0], poses=there[0])
+
+
+def test_a_motion_between_poses_leads_from_one_to_the_other():
+    poses, motions = torch.randn(2, 5, 4).unbind()
+    turns = torch.randn(5)
+    there = compose_poses(poses, motions[:, :3], turns)
+    torch.testing.assert_close(motion_between(poses, there), motions[:, :3])
 
 
 def test_a_fork_with_another_seed_invents_something_else(world):

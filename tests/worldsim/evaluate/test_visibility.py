@@ -9,8 +9,7 @@ from worldsim import ground_truth
 from worldsim.actions import load_actions
 from worldsim.evaluate import realism
 from worldsim.evaluate.masked import masked_psnr, masked_sharpness, masked_spread
-from worldsim.evaluate.returns import find_least_seen
-from worldsim.evaluate.rollouts import add_heights
+from worldsim.evaluate.returns import DreamedPlace, find_least_seen
 from worldsim.evaluate.scripted_actions import measure_full_step, plan_there_and_back
 
 ACTIONS = load_actions("dmlab")
@@ -43,11 +42,6 @@ def test_the_place_that_is_least_seen_is_found():
     unseen[39] = 0.9
     assert find_least_seen(unseen) == 40
     assert find_least_seen(np.zeros(8)) == 8
-
-
-def test_poses_without_heights_are_level():
-    assert (add_heights(np.ones((3, 3)), None)[:, 3] == 0).all()
-    assert (add_heights(np.ones((3, 3)), np.arange(3))[:, 3] == [0, 1, 2]).all()
 
 
 # ---- real or dreamt ----
@@ -100,6 +94,22 @@ def test_a_random_walk_there_and_back_ends_where_it_began(engine):
     np.testing.assert_array_equal(frames[-1], frames[0])
     assert np.linalg.norm(poses[:, :2] - poses[0, :2], axis=1).max() > 0.3, "it went nowhere"
     assert plan_there_and_back(SimpleNamespace(actions=ACTIONS), None, 0.38, 4, rng) is None
+
+
+@pytest.mark.slow
+def test_a_way_is_planned_in_the_dream_where_its_own_walls_are(bundled_world):
+    """Planned in the engine, ways met walls that the dream had invented, and led elsewhere."""
+    spawn = bundled_world.spawns[0]
+    state = bundled_world.reset(spawn.frames[None], spawn.actions[None], [3])
+    place, full = DreamedPlace(bundled_world, state, 1), 0.38  # cells a step
+    before = place.start()[1]["pose"].copy()
+    way = plan_there_and_back(
+        place, place.start, full, 8, np.random.default_rng(1), slack=0.05 * full
+    )
+    place.start()
+    went = [place.step(action)[-1]["pose"][:2] for action in way]
+    assert np.linalg.norm(np.array(went) - before[:2], axis=1).max() > full / 2
+    np.testing.assert_allclose(went[-1], before[:2], atol=full / 4)
 
 
 def test_depth_is_told_only_where_it_is_wanted(engine):

@@ -264,6 +264,13 @@ def test_bad_contexts_and_actions_are_refused(world):
         world.step(state, [0], steps=3)
 
 
+def test_a_world_without_a_memory_in_space_cannot_be_led(world):
+    spawn = world.spawns[0]
+    state = world.reset(spawn.frames[None], spawn.actions[None], [0])
+    with pytest.raises(ValueError, match="tiny has no memory in space: leave poses None"):
+        world.step(state, [0], poses=np.zeros((1, 4), np.float32))
+
+
 def test_weights_that_are_not_finite_are_refused(tmp_path):
     from safetensors.torch import save_file
 

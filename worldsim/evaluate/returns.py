@@ -7,7 +7,7 @@ planned in the dream itself, whose invented walls stand where the engine has non
 engine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +113,8 @@ def _return_everywhere(
     steps = list(place.truth.walk(turn.tolist()))[1:]
     seen = judge_steps(judge, place.row, steps)[1]
     rng = np.random.default_rng([place.row, 5])
-    where, back, slack = env, place.truth.start, 1e-3
+    where, slack = env, 1e-3
+    back: Callable[[], tuple[Any, dict[str, Any]]] = place.truth.start
     if place.state.poses is not None:
         where = DreamedPlace(world, place.state, protocol.steps)
         back, slack = where.start, SLACK * full

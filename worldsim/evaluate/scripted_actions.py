@@ -87,7 +87,7 @@ def undo_moves(out: np.ndarray, left: int, right: int) -> np.ndarray:
 
 def plan_there_and_back(
     env: Any,
-    back: Callable[[], tuple[np.ndarray, dict[str, Any]]],
+    back: Callable[[], tuple[Any, dict[str, Any]]],
     full: float,
     moves: int,
     rng: np.random.Generator,

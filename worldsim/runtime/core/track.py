@@ -66,8 +66,15 @@ class Track:
         steps = []
         for index in range(number, self.number):
             moment, move = self.history[index + 1], self.moves[index]
-            made = {"frame": moment.frame, "pose": moment.pose, "reward": moment.reward}
-            steps.append(Step(number=index + 1, move=move, seconds=0.0, **made))
+            step = Step(
+                number=index + 1,
+                move=move,
+                seconds=0.0,
+                frame=moment.frame,
+                pose=moment.pose,
+                reward=moment.reward,
+            )
+            steps.append(step)
         return steps
 
     def go_back(self, number: int) -> Iterator[int]:

@@ -94,6 +94,7 @@ class Sharer(Sink):
 
     def _record(self, place: PlayableEnv, fps: float, point: Point, steps: Sequence[Step]) -> Path:
         """The walk as one recording, which can be made again bit for bit."""
+        assert self.folder is not None  # share has looked
         recorder = Recorder(self.folder, capacity=len(steps) + 8, part=len(steps))
         recorder.describe(place, fps)
         recorder.start(point)

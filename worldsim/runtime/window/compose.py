@@ -65,6 +65,7 @@ def compose(
         if status.recording and not around.words:
             screen.text([status.recording], told)
     if around.helped:
+        screen.fill(screen.room())  # what shines through is hard to read over
         screen.text(list(around.helped), screen.room())
     if message and status.state != CHOOSING and not around.helped:
         low = room.less(bottom=2 * MARGIN * (status.progress is not None))

@@ -229,14 +229,16 @@ class Screen:
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):  # so that all of it fits
             font = self._size_font(pixels)
             width = room.width - 3 * MARGIN
-            rows = [(row, dim) for line, dim in told for row in _wrap_line(font, line, width)]
+            second = _second_column(font, [line for line, _ in told])
+            rows = [
+                (row, dim) for line, dim in told for row in _wrap_row(font, line, width, second)
+            ]
             if font.get_linesize() * len(rows) + MARGIN <= room.height:
                 break
         cells = [
             [font.render(cell, True, DIM if dim else colour) for cell in row.split("\t")]
             for row, dim in rows
         ]
-        second = 2 * MARGIN + max((row[0].get_width() for row in cells if row[1:]), default=0)
         widths = [second * bool(row[1:]) + row[-1].get_width() for row in cells]
         step = font.get_linesize()
         size = max(widths) + 2 * MARGIN, step * len(cells) + MARGIN
@@ -383,6 +385,21 @@ def plain(text: str) -> str:
     """
     found = re.sub(r"[\0\ud800-\udfff]", "\ufffd", text)
     return found if len(found) <= MOST_LETTERS else f"{found[: MOST_LETTERS - 3]}..."
+
+
+def _second_column(font: pygame.font.Font, lines: list[str]) -> int:
+    """Where the second column begins, in pixels: behind the longest first cell."""
+    heads = [line.partition("\t")[0] for line in lines if "\t" in line]
+    return 2 * MARGIN + max((font.size(head)[0] for head in heads), default=0)
+
+
+def _wrap_row(font: pygame.font.Font, line: str, width: int, second: int) -> list[str]:
+    """Rows of a line; what follows a tab stays in the second column."""
+    head, tab, tail = line.partition("\t")
+    if not tab:
+        return _wrap_line(font, line, width)
+    first, *more = _wrap_line(font, tail, max(1, width - second))
+    return [f"{head}\t{first}", *(f"\t{row}" for row in more)]
 
 
 def _wrap_line(font: pygame.font.Font, line: str, width: int) -> list[str]:

@@ -123,3 +123,16 @@ except OSError:
 else:
     raise AssertionError
 """)
+
+
+def test_a_long_meaning_stays_in_its_column_and_the_help_has_the_window_to_itself():
+    """Where an engine was missing, what to install ran out of the window."""
+    drawn("""
+rows = ["A\\tturn left", "Backspace\\t" + "long words about it " * 9]
+compose(screen, white, Status(), Around("A maze", helped=rows), 0.0)
+shown = (pixels() > 60).all(-1)
+assert shown.any() and not shown[:, -8:].any() and not shown[-40:].any()
+left = pygame.font.Font.size(screen._font, "Backspace")[0]
+below = shown[2 * screen.line + 8 : 4 * screen.line]
+assert below.any() and not below[:, :left].any()
+""")

@@ -166,9 +166,11 @@ def test_a_training_with_a_name_that_leads_elsewhere_is_refused(name):
     from models.training.config import TrainConfig
     from models.training.config_published import PublishedConfig
     from models.training.recipe_autoencoder import AutoencoderConfig
+    from models.training.spatial_config import SpatialConfig
     from worldsim.config import load_config
 
-    files = {"dmlab": TrainConfig, "autoencoder/dcae-dmlab": AutoencoderConfig}
+    files = {"dmlab": SpatialConfig, "dmlab-far": TrainConfig}
+    files |= {"autoencoder/dcae-dmlab": AutoencoderConfig}
     files |= {"published/far-b-ucf101": PublishedConfig}
     for file, kind in files.items():
         with pytest.raises(ValueError, match="name must be"):

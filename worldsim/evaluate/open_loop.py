@@ -115,8 +115,8 @@ def dream(
     for number, chosen in enumerate(np.asarray(actions).T, 1):
         before(state)
         try:
-            led = None if poses is None else poses[:, number - 1]
-            state, frames = world.step(state, chosen, steps, context_noise, led)
+            led = {} if poses is None else {"poses": poses[:, number - 1]}
+            state, frames = world.step(state, chosen, steps, context_noise, **led)
         except ValueError as error:
             raise DreamError(f"frame {number} of {actions.shape[1]}: {error}") from error
         after(state)

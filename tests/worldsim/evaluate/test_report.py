@@ -63,6 +63,8 @@ class TrueDream:
 class TrueWorld:
     """A world that makes no mistake, until it runs away."""
 
+    takes_poses = False
+
     def __init__(self, env, card=CARD, runs_away_at=None):
         self.env, self.runs_away_at = env, runs_away_at
         self.card = SimpleNamespace(**card, steps=1)

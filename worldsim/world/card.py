@@ -111,7 +111,7 @@ def _check_card(card: WorldCard) -> None:
         check_text(name, f"starts.{stem!s:.40}", MOST_START_NAME)
 
 
-def name_starts(card: WorldCard, paths: Sequence[Path]) -> list[str]:
+def list_start_names(card: WorldCard, paths: Sequence[Path]) -> list[str]:
     """What starts are called: as the card says, otherwise by their place, from "Start 1"."""
     return [card.starts.get(path.stem, f"Start {n}") for n, path in enumerate(paths, 1)]
 

@@ -25,7 +25,7 @@ from worldsim.reading import reading
 from worldsim.types import NULL_ACTION
 from worldsim.world.allocation import CALLS_A_TENSOR, GROWTH, SLACK, limit_allocation
 from worldsim.world.batch_invariant import apply_row_by_row, decode_rows, make_batch_invariant
-from worldsim.world.card import BUILDERS, Spawn, WorldCard, name_starts, read_card, read_spawn
+from worldsim.world.card import BUILDERS, Spawn, WorldCard, list_start_names, read_card, read_spawn
 from worldsim.world.checkpoint import (
     CARD,
     SPAWNS,
@@ -64,7 +64,7 @@ class WorldModel:
     def spawns(self) -> list[Spawn]:
         """The starts that came with the world."""
         if self._spawns is None:
-            names = name_starts(self.card, self._spawn_paths)
+            names = list_start_names(self.card, self._spawn_paths)
             named = zip(self._spawn_paths, names, strict=True)
             self._spawns = [read_spawn(path, name) for path, name in named]
         return self._spawns

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from worldsim.paths import asset, asset_names
-from worldsim.world.card import name_starts, read_card
+from worldsim.world.card import list_start_names, read_card
 from worldsim.world.error import WorldError
 
 TRAINED = "runs/*/world"  # where trainings that were started here leave their worlds
@@ -49,7 +49,7 @@ def _read_starts(world: str, folder: Path) -> WorldStarts | None:
     except (WorldError, OSError):
         return None
     paths = tuple(sorted((folder / "spawns").glob("[!.]*.npz")))
-    names = tuple(name_starts(card, paths))
+    names = tuple(list_start_names(card, paths))
     return WorldStarts(world=world, title=card.title, fps=card.fps, names=names, paths=paths)
 
 

@@ -132,7 +132,7 @@ class MultiscaleQuantizer(nn.Module):
         parts = [nearest(part, self.codebooks[scale]) for part in tokens.flatten(0, 1).split(CHUNK)]
         return torch.cat(parts).view(*tokens.shape[:2], 1)
 
-    def look_up(self, labels: Tensor, scale: int) -> Tensor:
+    def embed_labels(self, labels: Tensor, scale: int) -> Tensor:
         """Codes `[B,d,h_k,w_k]` of labels `[B,n,m]`; absent ones are zero."""
         if self.cfg.kind == "bits":
             tokens = (2.0 * labels - 1) * self.cfg.channels**-0.5
@@ -155,7 +155,7 @@ class MultiscaleQuantizer(nn.Module):
 
     def expand(self, labels: Tensor, scale: int) -> Tensor:
         """What labels of a scale add to the sum, `[B,d,h,w]`."""
-        return resize(self.look_up(labels, scale), self.cfg.grid, "bilinear")
+        return resize(self.embed_labels(labels, scale), self.cfg.grid, "bilinear")
 
     def build_pyramid(
         self,
@@ -199,7 +199,7 @@ class MultiscaleQuantizer(nn.Module):
         for scale, size in enumerate(self.cfg.scales):
             part = resize(residual, size, "area")
             unit = F.normalize(part, dim=1) if self.cfg.kind == "bits" else part
-            code = self.look_up(self.choose_labels(part, scale), scale)
+            code = self.embed_labels(self.choose_labels(part, scale), scale)
             commitments.append(self._commitment(unit, code))
             entropies.append(bit_entropy(unit) if self.cfg.kind == "bits" else unit.new_zeros(()))
             added = resize(unit + (code - unit).detach(), self.cfg.grid, "bilinear")

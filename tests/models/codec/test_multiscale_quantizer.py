@@ -34,13 +34,13 @@ def test_a_code_gives_its_labels_back(quantizer):
     for scale, (h, w) in enumerate(SCALES):
         shape = 5, h * w, quantizer.cfg.labels
         labels = torch.randint(0, quantizer.cfg.choices, shape)
-        code = quantizer.look_up(labels, scale)
+        code = quantizer.embed_labels(labels, scale)
         assert code.shape == (5, 8, h, w)
         assert torch.equal(quantizer.choose_labels(code, scale), labels)
 
 
 def test_codes_of_bits_have_length_one():
-    code = make_quantizer("bits").look_up(torch.randint(0, 2, (3, 9, 8)), 2)
+    code = make_quantizer("bits").embed_labels(torch.randint(0, 2, (3, 9, 8)), 2)
     torch.testing.assert_close(code.norm(dim=1), torch.ones(3, 3, 3))
 
 

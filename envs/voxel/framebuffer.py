@@ -40,14 +40,20 @@ class Screen:
         """
         if self._pixels is None:
             self._pixels = self._map()
-        # Copied before it is looked at. A newer picture may be coming in meanwhile, row by row from
-        # the top: then top and bottom disagree.
+        # A picture comes in row by row from the top, so it is there once its bottom strip is. That
+        # strip is read before the copy begins: a copy that overtakes the incoming rows and is then
+        # interrupted would hold old rows between a top and a bottom that are both new.
+        if not self._shows(self._pixels, -2, heading):
+            return None
         bgrx = self._pixels.copy()
-        for row in (1, -2):
-            shown = 180 - find_compass_degree(bgrx[row, self._size // 2, 2::-1])
-            if not abs((shown - heading + 180) % 360 - 180) <= _TOLERANCE:  # nan is no heading
-                return None
+        # A newer picture may have begun to come in meanwhile.
+        if not (self._shows(bgrx, 1, heading) and self._shows(bgrx, -2, heading)):
+            return None
         return np.ascontiguousarray(bgrx[STRIP:-STRIP, :, 2::-1])
+
+    def _shows(self, bgrx: np.ndarray, row: int, heading: float) -> bool:
+        shown = 180 - find_compass_degree(bgrx[row, self._size // 2, 2::-1])
+        return abs((shown - heading + 180) % 360 - 180) <= _TOLERANCE  # nan is no heading
 
     def _map(self) -> np.ndarray:
         with open(self._path, "rb") as file:

@@ -33,7 +33,6 @@ from envs.voxel.raycast import Land
 from envs.voxel.server_dir import VIEW, prepare
 
 PATIENCE = 120  # seconds without an answer; a busy machine may take its time
-STILL = 3  # rounds in a row in which nothing was drawn anew
 REACH = VIEW + 44
 """Blocks around the eye that are loaded: all that are drawn, their neighbours, and some steps."""
 ROOM = 24
@@ -135,16 +134,15 @@ class Engine:
         self.loads += 1
         self.ask("load", round(x), round(y), round(z), REACH)
         self._loaded = (x, y, z)
-        # The client has the blocks now and makes their meshes in a thread. Done is when that sleeps
-        # before and after some frames, which have taken over what it made; several times in a row,
-        # since on a busy machine the next block may be on its way to a thread that sleeps.
-        still = 0
-        while still < STILL:
+        # The client has the blocks now and makes their meshes in one thread. Done is when that has
+        # slept through two pictures: they are drawn by the thread that takes over what it made, and
+        # whatever it waited for, work or a lock, would have woken it.
+        while True:
             before = self._read_mesh_thread()
             self._point(x, y, z, 90)
             self._point(x, y, z, 180)
-            done = before[0] == "S" and before == self._read_mesh_thread()
-            still = still + 1 if done else 0
+            if before[0] == "S" and before == self._read_mesh_thread():
+                break
         self._shown = None  # see look
 
     def look(self, x: float, y: float, z: float, heading: float) -> np.ndarray:

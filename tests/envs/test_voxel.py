@@ -116,6 +116,37 @@ def test_the_screen_refuses_an_old_or_half_drawn_picture(tmp_path):
     assert screen.picture(400) is not None
 
 
+class _DrawnMeanwhile(np.ndarray):
+    """A screen whose rest is drawn while a copy of it is half done."""
+
+    def copy(self):
+        half = len(self) // 2
+        top = np.array(self[:half])
+        self.draw_rest()
+        return np.concatenate([top, np.array(self[half:])])
+
+
+def test_no_picture_mixes_the_rows_of_two(tmp_path):
+    """Beside a busy process the copy overtook the engine, was interrupted, and ended in new rows:
+    top and bottom were new, and the middle was the picture before.
+    """
+    band = np.roll(draw_compass(8), 40, axis=1)[:, 180 - 64 : 180 + 64, 2::-1]
+    pixels = np.zeros((144, 128, 4), np.uint8).view(_DrawnMeanwhile)
+    pixels[:8, :, :3] = band
+    pixels[8:40] = 255
+
+    def draw_rest():
+        pixels[40:-8] = 255
+        pixels[-8:, :, :3] = band
+
+    pixels.draw_rest = draw_rest
+    screen = Screen(tmp_path, 128)
+    screen._pixels = pixels
+    assert screen.picture(40) is None
+    draw_rest()
+    assert (screen.picture(40) == 255).all()
+
+
 def test_every_degree_has_a_colour_of_its_own():
     band = draw_compass(8)[0, :, :3].astype(np.uint8)
     assert [find_compass_degree(pixel) for pixel in band] == list(range(360))

@@ -41,6 +41,12 @@ class ActionSet:
     def __hash__(self) -> int:
         return hash((self.name, self.names))
 
+    @property
+    def walks(self) -> tuple[int, ...]:
+        """Ids of the actions that carry: they neither turn nor idle."""
+        named = zip(self.names, self.turns, strict=True)
+        return tuple(i for i, (name, turn) in enumerate(named) if not turn and name != self.idle)
+
     def id(self, name: str) -> int:
         """The id of a named action.
 

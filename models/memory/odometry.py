@@ -111,11 +111,11 @@ def polar_grid(points: Tensor, known: Tensor, poses: Tensor, cfg: OdometryConfig
 
 
 def motion_between(before: Tensor, after: Tensor) -> Tensor:
-    """Motions `[B,3]` from poses `[B,4]` to others, the inverse of `compose_poses`."""
-    x, y, heading, _ = before.unbind(-1)
-    east, north = after[:, 0] - x, after[:, 1] - y
+    """Motions `[...,3]` from poses `[...,4]` to others, the inverse of `compose_poses`."""
+    x, y, heading, height = before.unbind(-1)
+    east, north = after[..., 0] - x, after[..., 1] - y
     cos, sin = heading.cos(), heading.sin()
-    moved = (east * cos + north * sin, north * cos - east * sin, after[:, 3] - before[:, 3])
+    moved = (east * cos + north * sin, north * cos - east * sin, after[..., 3] - height)
     return torch.stack(moved, dim=-1)
 
 

@@ -16,7 +16,7 @@ from models.memory.odometry import Odometry
 from models.memory.pinhole import unproject
 from models.training.part import PartTraining
 from models.training.spatial_cache import SpatialEpisode
-from models.training.spatial_samples import mirror_actions, motion_into
+from models.training.spatial_samples import mirror_actions, read_motion
 from worldsim.actions import ActionSet
 from worldsim.poses import relative_poses
 
@@ -54,9 +54,7 @@ class Situations:
         self.mirrored = mirror_actions(actions)
         self.rng = np.random.default_rng([seed, 9])
         self.generator = torch.Generator().manual_seed(seed)
-        self.moves = [
-            np.flatnonzero(np.isin(e.actions, find_walking_actions(actions))) for e in episodes
-        ]
+        self.moves = [np.flatnonzero(np.isin(e.actions, actions.walks)) for e in episodes]
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
         """Scans `[B,...]`, actions `[B]`, motions `[B,3]`; half of them mirrored."""
@@ -90,7 +88,7 @@ class Situations:
         newest = torch.from_numpy(episode.inverse_depth[now].astype(np.float32))
         newest = newest * self._scale(1)[0]
         action = torch.tensor(int(episode.actions[target]))
-        return points, known, newest, poses[-1], action, motion_into(episode, target)
+        return points, known, newest, poses[-1], action, read_motion(episode, target)
 
     def _remember(
         self, episode: SpatialEpisode, frames: np.ndarray, poses: Tensor
@@ -116,18 +114,6 @@ def make_point_bank(points: Tensor, known: Tensor) -> FrameBank:
     nothing = torch.zeros(*known.shape, 0)
     ids = torch.where(known, 0, EMPTY)
     return FrameBank(nothing, nothing, nothing, points, nothing, ids, known)
-
-
-def find_walking_actions(actions: ActionSet) -> np.ndarray:
-    """Ids of the actions that carry: those that turn nothing and are not the idle one."""
-    idle = actions.idle
-    return np.array(
-        [
-            i
-            for i, turn in enumerate(actions.turns)
-            if turn == 0 and (idle is None or i != actions.id(idle))
-        ]
-    )
 
 
 def train_odometry(
@@ -188,7 +174,7 @@ def find_prototypes(situations: Situations, count: int, seed: int) -> Tensor:
     motions = []
     for number in rng.integers(len(situations.episodes), size=400):
         episode, moves = situations.episodes[number], situations.moves[number]
-        motions += [motion_into(episode, int(i)) for i in rng.permutation(moves)[:16]]
+        motions += [read_motion(episode, int(i)) for i in rng.permutation(moves)[:16]]
     found = torch.stack(motions)
     found = torch.cat((found, found * torch.tensor([1.0, -1.0, 1.0])))
     centres = torch.zeros(count, 3)  # the first stays: no motion

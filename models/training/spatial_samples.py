@@ -19,6 +19,7 @@ from torch import Tensor
 
 from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import COARSE, EMPTY, FrameBank
+from models.memory.odometry import motion_between
 from models.memory.pinhole import unproject
 from models.memory.renderer import MemoryView, render
 from models.spatial.config import MemoryConfig
@@ -295,7 +296,7 @@ class SampleDrawer:
             frames=torch.from_numpy(targets),
             view=view,
             poses=poses,
-            motions=torch.stack([motion_into(episode, target) for episode, target, _ in rows]),
+            motions=torch.stack([read_motion(episode, target) for episode, target, _ in rows]),
             actions=torch.tensor([int(episode.actions[target]) for episode, target, _ in rows]),
             fine=self._pictures(groups, fine),
             fine_poses=bank.poses[at, fine.clamp(min=0)],
@@ -362,10 +363,9 @@ def open_drawer(folder: Path, *settings) -> SampleDrawer:
     return SampleDrawer(open_episodes(folder), *settings)
 
 
-def motion_into(episode: SpatialEpisode, number: int) -> Tensor:
+def read_motion(episode: SpatialEpisode, number: int) -> Tensor:
     """How far ahead, left and up frame `number` is from the one before it, `[3]`."""
-    moved = relative_poses(episode.poses[number - 1 : number + 1])[1]
-    return torch.from_numpy(moved[[0, 1, 3]])
+    return motion_between(*torch.tensor(episode.poses[number - 1 : number + 1]))
 
 
 def mirror_actions(actions: ActionSet) -> Tensor:

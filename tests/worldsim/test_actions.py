@@ -14,6 +14,7 @@ def test_the_dmlab_table_is_the_published_one_and_stand():
     assert actions.names == ("left", "right", "forward", "stand")
     assert actions.published == 3
     assert actions.idle == "stand"
+    assert actions.walks == (2,)
     assert actions.turns == (math.radians(22.5), -math.radians(22.5), 0, 0)
     assert actions.keys == {
         **{"a": "left", "left": "left", "d": "right", "right": "right"},

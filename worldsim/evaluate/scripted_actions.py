@@ -179,12 +179,14 @@ def is_full(
 
 
 def find_forward(actions: ActionSet) -> int:
-    """The action that walks: it neither turns nor idles."""
-    named = zip(actions.names, actions.turns, strict=True)
-    walks = [i for i, (name, turn) in enumerate(named) if not turn and name != actions.idle]
-    if not walks:
+    """The first action that walks.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not actions.walks:
         raise ValueError(f"no action of {actions.name} walks: memory is not measured.")
-    return walks[0]
+    return actions.walks[0]
 
 
 def plan_long_keys(actions: ActionSet, kind: str, row: int, length: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from worldsim.paths import asset_names
 WORLD = "dmlab"
 SIGNALLED = 128  # and its number: the status of a program that a signal ended
 KEYS = "your own keys, as in {intents: {pause: [p]}, actions: {forward: [w, up]}}"
-DREAMS_ONLY = ("world", "steps", "context_noise", "device")
+DREAMS_ONLY = ("world", "steps", "context_noise", "device", "runtime")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -61,6 +61,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--policy", metavar="MODULE:FUNCTION", help="who else can drive: see worldsim rollout")
     add("--device", help="where the network runs: cpu (the default), cuda, mps, or auto")
+    add(
+        "--runtime",
+        choices=("torch", "onnx"),
+        help="what computes it: torch (the default), or onnx for what `worldsim export` wrote",
+    )
     add = parser.add_argument_group("how it is shown").add_argument
     add("--zoom", type=parse_count_to(64), metavar="N", help="screen pixels a pixel")
     add("--fps", type=float, help="frames a second; 0 for as fast as possible")
@@ -198,6 +203,7 @@ def build(options: argparse.Namespace):
             options.device or "cpu",
             bindings=bindings,
             context_noise=options.context_noise,
+            runtime=options.runtime or "torch",
         )
     opening.file, opening.fit = file, options.fit
     opening.settle = options.headless is None  # without a window, bits matter more than speed

@@ -48,6 +48,7 @@ class DreamVectorEnv(VectorEnv):
         device: str = "cpu",
         uncertainty: int = 0,
         context_noise: float | None = None,
+        runtime: str = "torch",
     ) -> None:
         """Load the world, once per process.
 
@@ -63,6 +64,7 @@ class DreamVectorEnv(VectorEnv):
             uncertainty: how many other noises each step is dreamt with, as in the single
                 environment; `info["uncertainty"]` tells it of the dreams that stepped.
             context_noise: as in the single environment.
+            runtime: as in the single environment.
 
         Raises:
             ValueError: no such world, or an argument out of range.
@@ -79,6 +81,7 @@ class DreamVectorEnv(VectorEnv):
             device=device,
             uncertainty=uncertainty,
             context_noise=context_noise,
+            runtime=runtime,
         )
         self.num_envs, self.world, self.uncertainty = num_envs, one.world, one.uncertainty
         self.actions, self.steps = one.actions, one.steps

@@ -63,6 +63,7 @@ class WorldModelEnv(gymnasium.Env):
         device: str = "cpu",
         uncertainty: int = 0,
         context_noise: float | None = None,
+        runtime: str = "torch",
     ) -> None:
         """Load the world, once per process.
 
@@ -76,6 +77,7 @@ class WorldModelEnv(gymnasium.Env):
                 much the frames differ becomes `info["uncertainty"]`. The dream stays the same.
             context_noise: how much noise dreamt frames are remembered with, from 0 to below 1;
                 None for the world's own.
+            runtime: "torch", or "onnx" for a folder that `worldsim export` wrote.
 
         Raises:
             ValueError: no such world, or an argument out of range.
@@ -92,7 +94,9 @@ class WorldModelEnv(gymnasium.Env):
                 f"uncertainty must be an integer in [0, {MOST_NOISES}], got {uncertainty!r:.40}."
             )
         self.uncertainty = uncertainty
-        self.world = _load_cached(str(world), device) if isinstance(world, str | Path) else world
+        self.world = (
+            _load_cached(str(world), device, runtime) if isinstance(world, str | Path) else world
+        )
         self.steps, self.context_noise = steps, context_noise
         self.actions = self.world.actions
         self.render_mode = render_mode
@@ -331,7 +335,7 @@ class WorldModelEnv(gymnasium.Env):
 
 
 @lru_cache(maxsize=4)
-def _load_cached(world: str, device: str) -> "WorldModel":
-    from worldsim.world.model import load_world
+def _load_cached(world: str, device: str, runtime: str) -> "WorldModel":
+    from worldsim.world.opening import open_world
 
-    return load_world(world, device=device)
+    return open_world(world, device, runtime)

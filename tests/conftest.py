@@ -163,6 +163,16 @@ def tiny_spatial_world(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def exported_world(tiny_spatial_world, tmp_path_factory):
+    """What `worldsim export` makes of it, weights as they are; it takes half a minute."""
+    from models.export.export import export_world
+
+    folder = tmp_path_factory.mktemp("exported") / "tiny-spatial"
+    export_world(tiny_spatial_world, folder, "float32", tell=lambda _: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def small_world(engine, tmp_path_factory):
     """The folder of a real world of the engine's size: a fitted encoder, an untrained network."""
     import torch

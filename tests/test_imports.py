@@ -27,7 +27,8 @@ FLOORS = {
         ("nn", "codec"),
         ("memory", "far_published", "heads"),
         ("far", "spatial", "videoar"),
-        ("build",),
+        ("onnx_runtime", "build"),
+        ("export",),
         ("zoo",),
         ("training",),
     ),
@@ -48,6 +49,8 @@ ONLY_IN = {
     "pygame": ("worldsim/runtime/window/screen.py", "worldsim/runtime/window/gamepad.py"),
     "mujoco": ("envs/maze/",),
     "diffusers": ("models/codec/dcae.py",),
+    "onnxruntime": ("models/onnx_runtime/sessions.py", "worldsim/doctor.py"),
+    "onnx": ("models/export/",),
 }
 SOURCES = sorted(
     [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]

@@ -40,9 +40,10 @@ def environments() -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 # What a file may say about how its environment is made: numbers and names, no window, no wrapper.
-ARGUMENTS = {"world", "steps", "device", "context_noise", "uncertainty", "context", "size", "biome"}
+ARGUMENTS = {"world", "steps", "device", "runtime", "context_noise", "uncertainty", "context"}
+ARGUMENTS |= {"size", "biome"}
 MOST_TEXT = 4096
-TEXTS = {"world", "device", "biome"}
+TEXTS = {"world", "device", "runtime", "biome"}
 
 
 def make_named(name: object, source: str, kwargs: Mapping[str, Any] | None = None) -> Any:

@@ -10,13 +10,7 @@ from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank
 from models.memory.odometry import compose_poses
 from models.memory.renderer import MemoryView, render
-
-CERTAIN = 0.98  # probability of a motion that is not checked
-CANDIDATES = 6
-SOURCES = 3
-LEAST_SEEN = 0.2  # share of the view that memory must show for a comparison to mean something
-PRIOR = 0.01  # photometric error (of -1..1) that a factor of e in probability is worth
-SHIFT = 0.08  # small corrections, in longest motions
+from models.memory.sizes import CANDIDATES, CERTAIN, LEAST_SEEN, PRIOR, SHIFT, SOURCES
 
 
 def align_motion(

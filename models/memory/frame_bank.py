@@ -13,10 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.memory.pinhole import unproject
-
-EMPTY = -1
-COARSE = 8  # coarse points of a frame, each way
-KEPT_NEWEST = 16  # frames that are never dropped
+from models.memory.sizes import COARSE, EMPTY, KEPT_NEWEST
 
 
 @dataclass
@@ -79,9 +76,8 @@ class FrameBank:
         self.rgba[rows, slots] = torch.cat((frames.rgb, alpha.unsqueeze(-1)), dim=-1)
         self.inverse_depth[rows, slots] = frames.inverse_depth.half()
         self.poses[rows, slots] = frames.poses
-        coarse = 1 / average(frames.inverse_depth).clamp(min=1e-3)
-        self.points[rows, slots] = unproject(coarse, frames.poses, field_of_view).flatten(1, 2)
-        self.fresh[rows, slots] = average(frames.first_hand.float()).flatten(1)
+        coarse = summarize(frames.inverse_depth, frames.poses, frames.first_hand, field_of_view)
+        self.points[rows, slots], self.fresh[rows, slots] = coarse
         self.ids[rows, slots] = ids
         self.true[rows, slots] = true
 
@@ -102,6 +98,17 @@ class Insertion(NamedTuple):
     inverse_depth: Tensor
     poses: Tensor
     first_hand: Tensor
+
+
+def summarize(
+    inverse_depth: Tensor, poses: Tensor, first_hand: Tensor, field_of_view: float
+) -> tuple[Tensor, Tensor]:
+    """Coarse points `[B,64,3]` of frames, and the share of first-hand pixels around each `[B,64]`;
+    arguments as in Insertion.
+    """
+    depth = 1 / average(inverse_depth).clamp(min=1e-3)
+    points = unproject(depth, poses, field_of_view).flatten(1, 2)
+    return points, average(first_hand.float()).flatten(1)
 
 
 def average(maps: Tensor) -> Tensor:

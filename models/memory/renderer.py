@@ -219,8 +219,8 @@ def gather_pixels(sources: FrameBank, found: Found) -> tuple[Tensor, Tensor, Ten
     and their depth.
     """
     batch, size = len(found.winner), sources.rgba.shape[2]
-    packed = sources.rgba.view(torch.int32).flatten(1).gather(1, found.winner)
-    rgb = packed.unsqueeze(-1).view(torch.uint8)[..., :3].float() / 127.5 - 1
+    winner = found.winner.unsqueeze(-1).expand(-1, -1, 3)
+    rgb = sources.rgba[..., :3].flatten(1, 3).gather(1, winner).float() / 127.5 - 1
     shown = (found.depth < HIDDEN).view(batch, size, size)
     doubtful = shown & found.doubtful.view(batch, size, size)
     rgb = rgb.view(batch, size, size, 3).permute(0, 3, 1, 2) * shown.unsqueeze(1)

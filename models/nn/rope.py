@@ -66,9 +66,12 @@ def rotation(positions: Tensor, frequencies: Tensor) -> Tensor:
     """Unit complex numbers `[..., 1, head_size / 2]` for positions `[..., axes]` (the 1 is for the
     heads).
 
-    The angle is taken in float64: frame 100,000 keeps its phase.
+    The angle is taken in float64: frame 100,000 keeps its phase. ONNX has no complex numbers, so
+    while a network is exported, cosine and sine come as a last axis of two real ones.
     """
     angle = positions.double() @ frequencies
+    if torch.compiler.is_exporting():
+        return torch.stack((angle.cos(), angle.sin()), dim=-1).float().unsqueeze(-3)
     return torch.polar(torch.ones_like(angle), angle).to(torch.complex64).unsqueeze(-2)
 
 
@@ -76,8 +79,12 @@ def rotate(x: Tensor, rotations: Tensor) -> Tensor:
     """Rotate interleaved pairs of x `[..., heads, head_size]` by `rotations` `[..., 1, head_size /
     2]`.
     """
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))  # there is no complex bfloat16
-    return torch.view_as_real(pairs * rotations).flatten(-2).to(x.dtype)
+    pairs = x.float().unflatten(-1, (-1, 2))  # there is no complex bfloat16
+    if not rotations.is_complex():
+        (a, b), (cos, sin) = pairs.unbind(-1), rotations.unbind(-1)
+        turned = torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1)
+        return turned.flatten(-2).to(x.dtype)
+    return torch.view_as_real(torch.view_as_complex(pairs) * rotations).flatten(-2).to(x.dtype)
 
 
 PICTURE = ("frame", "row", "column")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.memory.frame_bank import KEPT_NEWEST
+from models.memory.sizes import KEPT_NEWEST
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,7 @@
 """The multi-level KV cache of a running dream: keys and values of context frames, overwritten in
-place.
+place. Its levels are in levels.py.
 
-Levels, side by side in one buffer a layer: `window` (the newest frames, fine tokens), `keyframes`
-(frames of the bank that show most of the view, fine) and `coarse` (every so-many-th frame of the
-long past). Keys carry their frame's pose, so nothing goes
-stale; nothing is allocated while a dream runs.
+Keys carry their frame's pose, so nothing goes stale; nothing is allocated while a dream runs.
 """
 
 from dataclasses import dataclass
@@ -12,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.memory.frame_bank import EMPTY
+from models.memory.sizes import EMPTY
 from models.nn.relative_pose import PADDED
 from models.spatial.config import MemoryConfig, NetworkConfig
+from models.spatial.levels import LevelSpan, level_sizes
 from models.spatial.network import KV
 
 
@@ -51,7 +49,7 @@ class ContextCache:
         return {"k": self.k, "v": self.v, "ids": self.ids}
 
     def write(
-        self, span: "LevelSpan", rows: Tensor, places: Tensor, context: KV, ids: Tensor
+        self, span: LevelSpan, rows: Tensor, places: Tensor, context: KV, ids: Tensor
     ) -> None:
         """Store one frame's keys and values for dreams `rows` `[R]` at `places` `[R]`."""
         start = span.slots.start + places * span.tokens
@@ -65,42 +63,8 @@ class ContextCache:
         """Keys and values of some dreams."""
         return KV(*([layer[rows] for layer in part] for part in (self.k, self.v)))
 
-    def visible(self, spans: dict[str, "LevelSpan"], rows: Tensor) -> Tensor:
+    def visible(self, spans: dict[str, LevelSpan], rows: Tensor) -> Tensor:
         """Which slots hold something, bool `[R,slots]`."""
         known = self.ids[rows] != EMPTY
         parts = (known[:, span.frames].repeat_interleave(span.tokens, 1) for span in spans.values())
         return torch.cat(tuple(parts), dim=1)
-
-
-@dataclass(frozen=True)
-class LevelSpan:
-    """Where a level lies: its token slots, its places in `ids`, and the tokens of a frame."""
-
-    slots: slice
-    frames: slice
-    tokens: int
-
-    @property
-    def count(self) -> int:
-        """How many frames it holds."""
-        return self.frames.stop - self.frames.start
-
-
-def level_sizes(network: NetworkConfig, memory: MemoryConfig) -> dict[str, tuple[int, int]]:
-    """Level -> (frames, tokens of each), in the order of the buffer."""
-    fine, coarse = network.fine_tokens, network.coarse_tokens
-    return {
-        "window": (memory.window, fine),
-        "keyframes": (memory.keyframes, fine),
-        "coarse": (memory.coarse, coarse),
-    }
-
-
-def level_spans(network: NetworkConfig, memory: MemoryConfig) -> dict[str, LevelSpan]:
-    """Where each level lies."""
-    spans, slot, frame = {}, 0, 0
-    for name, (count, tokens) in level_sizes(network, memory).items():
-        slots = slice(slot, slot + count * tokens)
-        spans[name] = LevelSpan(slots, slice(frame, frame + count), tokens)
-        slot, frame = slots.stop, frame + count
-    return spans

@@ -20,9 +20,10 @@ from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
 from models.spatial.carry import SpatialCarry
-from models.spatial.condition import ViewFeatures, encode_view
+from models.spatial.condition import encode_view
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
-from models.spatial.context_cache import ContextCache, level_spans
+from models.spatial.context_cache import ContextCache
+from models.spatial.levels import level_spans
 from models.spatial.network import (
     COARSE_KIND,
     FINE,
@@ -168,7 +169,7 @@ class SpatialDynamics(nn.Module):
         self._cache_keyframes(carry, slots)
         condition = FrameCondition(*features, actions, motions, carry.pose)
         latents = self._sample(carry, condition, noise, view, steps)
-        pictures = self._show(latents, view, features)
+        pictures = self.add_detail(latents, view.rgb, view.mask, features.latents)
         known = view.inverse_depth * view.known_depth
         told = self.depth.inverse_depth(pictures, known)
         carry.inverse_depth = torch.where(known > 0, known, told)
@@ -249,20 +250,22 @@ class SpatialDynamics(nn.Module):
         mask = torch.where(torch.cat((own, visible), dim=1), 0.0, -torch.inf)[:, None, None]
         for t, d in sigmas(steps):
             level = x.new_full((len(rows),), t)
-            told = torch.full_like(rows, self._told(d))
+            told = torch.full_like(rows, self.told_jump(d))
             clean = self.network(x, level, told, condition, context, mask)
             x = euler_step(x, clean, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
         return x
 
-    def _told(self, d: float) -> int:
+    def told_jump(self, d: float) -> int:
         """The jump that the network is told for a sampler step of length d."""
         return JUMPS.index(d) if self.sampler.shortcuts else SHORTEST
 
-    def _show(self, latents: Tensor, view: MemoryView, features: ViewFeatures) -> Tensor:
-        """Pictures `[B,3,H,W]` in -1..1: decoded, with the detail of the view where it is seen."""
+    def add_detail(self, latents: Tensor, rgb: Tensor, seen: Tensor, view: Tensor) -> Tensor:
+        """Pictures `[B,3,H,W]` in -1..1: latents `[B,C,h,w]` decoded, with the detail that the
+        codec drops of a view's `rgb` `[B,3,H,W]` and latents `view` where it is `seen` `[B,H,W]`.
+        """
         decoded = torch.cat([self.codec.paint(row) for row in latents.split(1)])
-        coarse = torch.cat([self.codec.paint(row) for row in features.latents.split(1)])
-        detail = (view.rgb - coarse) * view.mask.unsqueeze(1)
+        coarse = torch.cat([self.codec.paint(row) for row in view.split(1)])
+        detail = (rgb - coarse) * seen.unsqueeze(1)
         return (decoded + detail).clamp(-1, 1)
 
     # ---- memory ----

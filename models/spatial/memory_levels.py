@@ -2,12 +2,16 @@
 carry, changes none.
 """
 
-from models.spatial.carry import SpatialCarry
-from models.spatial.dynamics import SpatialDynamics
+from typing import TYPE_CHECKING
+
 from worldsim.memory_levels import Level
 
+if TYPE_CHECKING:
+    from models.spatial.carry import SpatialCarry
+    from models.spatial.dynamics import SpatialDynamics
 
-def levels_of(dynamics: SpatialDynamics, carry: SpatialCarry) -> list[Level]:
+
+def levels_of(dynamics: "SpatialDynamics", carry: "SpatialCarry") -> list[Level]:
     """The levels of the first dream of a carry, in the order of the keys that it attends to.
 
     The first one is the frame that is being made; it is no memory, so it holds no frame. The last

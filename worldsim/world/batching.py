@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+from worldsim.world.arrays import Array, put_rows
 
 if TYPE_CHECKING:
     from worldsim.world.model import WorldModel
@@ -34,9 +34,7 @@ def insert(dreams: "WorldState", rows: Sequence[int], others: "WorldState") -> N
                 f"a dream's memory is {list(source.shape)} where the batch needs {list(wanted)}: "
                 f"this network's dreams cannot be at different frames in one batch."
             )
-        index = torch.as_tensor(list(rows), dtype=torch.long, device=tensor.device)
-        with torch.inference_mode():  # as it was made
-            tensor.index_copy_(dim, index, source)
+        put_rows(tensor, dim, rows, source)
     for row, seed, count in zip(rows, others.seeds, others.counts, strict=True):
         dreams.seeds[row], dreams.counts[row] = seed, count
 
@@ -81,11 +79,11 @@ def observe(
     return state
 
 
-def _list_tensors(state: "WorldState") -> list[tuple[Tensor, int]]:
+def _list_tensors(state: "WorldState") -> list[tuple[Array, int]]:
     """Every tensor of the memory with its batch dimension."""
-    found: list[tuple[Tensor, int]] = []
+    found: list[tuple[Array, int]] = []
 
-    def note(tensor: Tensor, dim: int) -> Tensor:
+    def note(tensor: Array, dim: int) -> Array:
         found.append((tensor, dim))
         return tensor
 

@@ -6,23 +6,24 @@ A world folder: `card.json` (what it is, its network's shape, figures, licence),
 (sha256 of each of the others). What a world dreams follows from its weights and from some fields of
 its card; its identity is a hash of those and of nothing else, so a title, a licence or figures may
 change and saves and recordings still belong to it.
-Nothing here runs code from a file.
+Nothing here runs code from a file, and torch is imported where tensors are read or written, not
+before.
 """
 
 import hashlib
 import json
 import zipfile
 from pathlib import Path
-
-import torch
-from safetensors.torch import save_file
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from worldsim.atomic import atomic_write
 from worldsim.reading import read_json, reading
 from worldsim.upgrades import flatten_groups, upgrade_settings
 from worldsim.world.error import WorldError
-from worldsim.world.tensor_files import read_pickled, read_safetensors
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 CARD, WEIGHTS, MANIFEST = "card.json", "weights.safetensors", "manifest.json"
 # Fields of a card that decide what is dreamt, or how it is played.
@@ -38,6 +39,7 @@ AGAIN = "delete it to start again, or restore a copy"
 
 def save_training(path: Path, state: dict) -> None:
     """Save a training state: tensors, numbers, strings, lists and dicts; a checksum ends it."""
+    import torch
 
     def write(scratch: Path) -> None:
         torch.save(state, scratch)
@@ -54,6 +56,8 @@ def load_training(path: Path) -> dict:
     Raises:
         WorldError: the file is not one.
     """
+    from worldsim.world.tensor_files import read_pickled
+
     kind = "training checkpoint of ours"
     with reading(path, kind, AGAIN, WorldError):
         _check_seal(path)
@@ -90,8 +94,10 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save_world(folder: Path, card: dict, weights: dict[str, Tensor]) -> None:
+def save_world(folder: Path, card: dict, weights: "dict[str, Tensor]") -> None:
     """Write card, weights and manifest; spawns already in `folder` are kept and listed."""
+    from safetensors.torch import save_file
+
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(
         folder / WEIGHTS,
@@ -129,6 +135,16 @@ def check_world(folder: Path) -> str:
     Raises:
         WorldError: what is missing or changed.
     """
+    return hash_world(folder / CARD, check_files(folder, (CARD, WEIGHTS))[WEIGHTS])
+
+
+def check_files(folder: Path, needed: tuple[str, ...]) -> dict[str, str]:
+    """Check every file of a folder against its manifest, which must list the `needed` ones, and
+    give what it lists: name -> sha256.
+
+    Raises:
+        WorldError: what is missing or changed.
+    """
     if not (folder / MANIFEST).is_file():
         raise WorldError(
             f"{folder} is not a world folder: it has no {MANIFEST}; give a folder made by "
@@ -138,11 +154,11 @@ def check_world(folder: Path) -> str:
         listed = _read_manifest(folder)
         for name, digest in listed.items():
             _check_file(folder, name, digest)
-        for name in (CARD, WEIGHTS):
+        for name in needed:
             if name not in listed:
                 raise WorldError(f"{folder} is not a world folder: its manifest lists no {name}")
         _check_unlisted(folder, listed)
-        return hash_world(folder / CARD, listed[WEIGHTS])
+        return listed
 
 
 def _read_manifest(folder: Path) -> dict[str, str]:
@@ -200,12 +216,14 @@ def hash_world(card: Path, weights_hash: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_weights(path: Path) -> dict[str, Tensor]:
+def load_weights(path: Path) -> "dict[str, Tensor]":
     """Read a safetensors file.
 
     Raises:
         WorldError: it is not one, or holds numbers that are not finite.
     """
+    from worldsim.world.tensor_files import read_safetensors
+
     weights = read_safetensors(path, error=WorldError).tensors
     bad = [
         name
@@ -220,7 +238,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def load_into(module: torch.nn.Module, weights: dict[str, torch.Tensor], source: object) -> None:
+def load_into(module: "torch.nn.Module", weights: "dict[str, Tensor]", source: object) -> None:
     """Load weights into a module of the same shape.
 
     Raises:

@@ -50,6 +50,8 @@ def _load_mapper(world: "WorldModel") -> Any:
             f"{world.card.name} (builder {world.card.builder}) has no memory in space to draw: "
             f"give a world of builder {' or '.join(MAPPERS)}"
         )
+    if not hasattr(world, "codec"):
+        raise ValueError(f"a map of {world.card.name} is drawn by torch: open it with that runtime")
     return importlib.import_module(target)
 
 

@@ -19,13 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worldsim.actions import ActionSet, load_actions
-from worldsim.paths import asset
 from worldsim.reading import reading
-from worldsim.types import NULL_ACTION
 from worldsim.world.allocation import CALLS_A_TENSOR, GROWTH, SLACK, limit_allocation
+from worldsim.world.base import EXPORT, RAN_AWAY, World, world_folder
 from worldsim.world.batch_invariant import apply_row_by_row, decode_rows, make_batch_invariant
-from worldsim.world.card import BUILDERS, Spawn, WorldCard, list_start_names, read_card, read_spawn
+from worldsim.world.card import BUILDERS, WorldCard, read_card
 from worldsim.world.checkpoint import (
     CARD,
     SPAWNS,
@@ -40,7 +38,7 @@ from worldsim.world.state import WorldState
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # with memory of their own; "meta" has none
 
 
-class WorldModel:
+class WorldModel(World):
     """A world that can be dreamt in. See the module's example; batches of any size, each row its
     own dream.
     """
@@ -53,59 +51,9 @@ class WorldModel:
         spawn_paths: Sequence[Path] = (),
         device: str = "cpu",
     ):
-        self.card, self.hash, self.device = card, world_hash, torch.device(device)
-        self.codec, self.dynamics = parts.codec, parts.dynamics
-        self.actions: ActionSet = load_actions(card.action_set)
+        super().__init__(card, parts.dynamics, world_hash, spawn_paths)
+        self.device, self.codec = torch.device(device), parts.codec
         make_batch_invariant(self.dynamics)
-        self._spawn_paths = list(spawn_paths)
-        self._spawns: list[Spawn] | None = None
-
-    @property
-    def spawns(self) -> list[Spawn]:
-        """The starts that came with the world."""
-        if self._spawns is None:
-            names = list_start_names(self.card, self._spawn_paths)
-            named = zip(self._spawn_paths, names, strict=True)
-            self._spawns = [read_spawn(path, name) for path, name in named]
-        return self._spawns
-
-    @property
-    def context_noise(self) -> float | None:
-        """How much noise dreamt frames are remembered with, 0 to 1; None where none can be."""
-        return getattr(self.dynamics, "context_noise", None)
-
-    def check_noise(self, context_noise: float) -> float:
-        """A context noise that this world takes.
-
-        Raises:
-            ValueError: out of range, or the world takes none.
-        """
-        if self.context_noise is None:
-            raise ValueError(
-                f"{self.card.name} remembers its frames as they are: leave context_noise None"
-            )
-        number = isinstance(context_noise, int | float) and not isinstance(context_noise, bool)
-        if not number or not 0 <= context_noise < 1:
-            raise ValueError(f"context_noise must be a number in [0, 1), got {context_noise!r}")
-        return float(context_noise)
-
-    def reset(self, frames: np.ndarray, actions: np.ndarray, seeds: Sequence[int]) -> WorldState:
-        """Start dreams from true frames.
-
-        Args:
-            frames: uint8 `[B,T,H,W,3]`, T at least 1.
-            actions: int `[B,T-1]`; `actions[:, t]` led to frame t + 1.
-            seeds: one a row; the noise of every frame follows from it.
-
-        Raises:
-            ValueError: shapes, types or actions that don't fit.
-        """
-        frames, actions = self._check_context(np.asarray(frames), np.asarray(actions), len(seeds))
-        carry = self.dynamics.initial(len(frames))
-        for t in range(frames.shape[1]):
-            led = np.full(len(frames), NULL_ACTION) if t == 0 else actions[:, t - 1]
-            carry = self.observe(carry, frames[:, t], led)
-        return WorldState(carry, [int(seed) for seed in seeds], [0] * len(frames), self.hash)
 
     def observe(self, carry: Carry, frames: np.ndarray, actions: Sequence[int]) -> Carry:
         """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none)."""
@@ -115,6 +63,12 @@ class WorldModel:
         if getattr(self.dynamics, "takes_frames", False):
             return self.dynamics.observe(carry, latents, led, pictures)
         return self.dynamics.observe(carry, latents, led)
+
+    @torch.no_grad()
+    def reconstruct(self, frames: np.ndarray) -> np.ndarray:
+        """What the codec keeps of frames uint8 `[N,H,W,3]`."""
+        pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
+        return self.codec.decode(self.codec.encode(pictures)).cpu().numpy()
 
     def step(
         self,
@@ -139,9 +93,7 @@ class WorldModel:
             ValueError: bad actions, steps, noise or poses, or a dream that ran away to numbers that
                 are not finite.
         """
-        chosen = [self.actions.valid(action) for action in actions]
-        if len(chosen) != state.batch:
-            raise ValueError(f"actions must be {state.batch}, one per dream, got {len(chosen)}")
+        chosen = self.check_actions(state, actions)
         noise = torch.stack(
             [
                 draw_frame_noise(seed, count, self.codec.latent_shape)
@@ -158,10 +110,7 @@ class WorldModel:
             state.carry, ids, noise.to(self.device), steps or self.card.steps, **how
         )
         if not bool(latents.isfinite().all()):
-            raise ValueError(
-                "the dream ran away to numbers that are not finite: reset, or restore an earlier "
-                "state"
-            )
+            raise ValueError(RAN_AWAY)
         state.carry, state.counts = carry, [count + 1 for count in state.counts]
         return state, self._frames(carry, latents)
 
@@ -187,54 +136,12 @@ class WorldModel:
             return self.dynamics.newest_frames(carry).cpu().numpy().copy()
         return decode_rows(self.codec, latents)
 
-    def load_state(self, path: str | Path) -> WorldState:
-        """Read a state saved by `WorldState.save`.
-
-        Raises:
-            WorldError: not a state, one of another world, or one that its network cannot use.
-        """
-        from worldsim.world.state_file import read_state_file
-
-        return read_state_file(self, path)
-
     def restore_state_of(
         self, tensors: dict[str, Tensor], seeds: list[int], counts: list[int]
     ) -> WorldState:
-        """The state whose memory these tensors are."""
-        return WorldState(self.dynamics.carry_from(tensors), seeds, counts, self.hash)
-
-    def check_state(self, state: WorldState) -> None:
-        """Refuse a state of another world with one sentence."""
-        if state.world_hash != self.hash:
-            raise WorldError(
-                f"the state is of another world ({state.world_hash[:12]}), this is "
-                f"{self.card.name} ({self.hash[:12]}): restore it there"
-            )
-
-    def _check_context(
-        self, frames: np.ndarray, actions: np.ndarray, seeds: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        size = self.card.frame_size
-        if (
-            frames.dtype != np.uint8
-            or frames.ndim != 5
-            or frames.shape[2:] != (size, size, 3)
-            or not frames.shape[1]
-        ):
-            raise ValueError(
-                f"context frames must be uint8 [B, T, {size}, {size}, 3] with T >= 1, got "
-                f"{frames.dtype} {list(frames.shape)}"
-            )
-        if actions.shape != (len(frames), frames.shape[1] - 1):
-            raise ValueError(
-                f"context actions must be [{len(frames)}, {frames.shape[1] - 1}] for "
-                f"{frames.shape[1]} frames, got {list(actions.shape)}"
-            )
-        if seeds != len(frames):
-            raise ValueError(f"seeds must be {len(frames)}, one per dream, got {seeds}")
-        for action in np.unique(actions):
-            self.actions.valid(action)
-        return frames, actions
+        """The state whose memory these tensors are, wherever they lie."""
+        here = {name: tensor.to(self.device) for name, tensor in tensors.items()}
+        return WorldState(self.dynamics.carry_from(here), seeds, counts, self.hash)
 
 
 def draw_frame_noise(seed: int, count: int, shape: Sequence[int]) -> Tensor:
@@ -244,24 +151,6 @@ def draw_frame_noise(seed: int, count: int, shape: Sequence[int]) -> Tensor:
     digest = hashlib.blake2b(f"{seed}/{count}".encode(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
     return torch.randn(tuple(shape), generator=generator)
-
-
-def world_folder(path_or_name: str | Path) -> Path:
-    """The folder of a world given by path, or by its name in assets/worlds.
-
-    Raises:
-        WorldError: there is none.
-    """
-    given = Path(path_or_name)
-    bundled = [asset("worlds", given.name)] if given.parts == (given.name,) else []
-    for folder in (given, *bundled):
-        if folder.is_dir() and (folder / CARD).is_file():
-            return folder
-    known = sorted(path.parent.name for path in asset("worlds").glob(f"*/{CARD}"))
-    raise WorldError(
-        f"there is no world {str(path_or_name)!r}: give a folder that `worldsim train` made, or "
-        f"one of the bundled: {', '.join(known) or 'none'}"
-    )
 
 
 def resolve_device(name: str) -> torch.device:
@@ -290,6 +179,8 @@ def load_world(path_or_name: str | Path, device: str = "cpu") -> WorldModel:
     """
     resolve_device(device)
     folder = world_folder(path_or_name)
+    if (folder / EXPORT).is_file():
+        raise WorldError(f"{folder} was exported for ONNX Runtime: play it with --runtime onnx")
     world_hash = check_world(folder)
     card = read_card(folder / CARD)
     weights = load_weights(folder / WEIGHTS)

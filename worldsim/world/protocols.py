@@ -2,9 +2,12 @@
 models/.
 """
 
-from typing import NamedTuple, Protocol
+from __future__ import annotations  # so that worlds without torch need not import it
 
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Codec(Protocol):
@@ -23,7 +26,7 @@ class Codec(Protocol):
 class Carry(Protocol):
     """A dynamics' memory of B dreams; opaque but for these."""
 
-    def map(self, function) -> "Carry":
+    def map(self, function) -> Carry:
         """A new carry of `function(tensor, batch dimension)` of every tensor."""
 
     def tensors(self) -> dict[str, Tensor]:

@@ -9,8 +9,8 @@ and a copy of it is itself. Knows no network: a dynamics makes a carry of its te
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
+
+from worldsim.world.arrays import Array, from_bytes, to_bytes
 
 if TYPE_CHECKING:
     from worldsim.world.model import WorldModel
@@ -67,13 +67,13 @@ class Snapshot:
         pages[self._where] = self._pages
         return pages
 
-    def tensors(self) -> dict[str, Tensor]:
-        """The carry's tensors by name, fresh."""
+    def tensors(self) -> dict[str, Array]:
+        """The carry's tensors or arrays by name, fresh."""
         found, start, pages = {}, 0, self.pages()
         for name, dtype, shape, count in self.layout:
             size = dtype.itemsize * int(np.prod(shape))
             flat = pages[start : start + count].reshape(-1)[:size].copy()
-            found[name] = torch.from_numpy(flat).view(dtype).view(shape)
+            found[name] = from_bytes(flat, dtype, shape)
             start += count
         return found
 
@@ -113,13 +113,14 @@ def recall(world: "WorldModel", snapshot: Snapshot) -> "WorldState":
         WorldError: a snapshot of another world.
     """
     world.check_state(snapshot)
-    tensors = {name: tensor.to(world.device) for name, tensor in snapshot.tensors().items()}
-    return world.restore_state_of(tensors, list(snapshot.seeds), list(snapshot.counts))
+    return world.restore_state_of(
+        snapshot.tensors(), list(snapshot.seeds), list(snapshot.counts)
+    )
 
 
-def _split_pages(tensor: Tensor) -> np.ndarray:
-    """A tensor's bytes as uint8 `[pages, PAGE]`, the last one filled up with zeros."""
-    flat = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+def _split_pages(part: Array) -> np.ndarray:
+    """Its bytes as uint8 `[pages, PAGE]`, the last one filled up with zeros."""
+    flat = to_bytes(part)
     pages = np.zeros((-(-len(flat) // PAGE), PAGE), np.uint8)
     pages.reshape(-1)[: len(flat)] = flat
     return pages

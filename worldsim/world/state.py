@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from worldsim.atomic import atomic_write
+from worldsim.world.arrays import copy_array, save_arrays, select_rows, to_numpy
 from worldsim.world.protocols import Carry
 
 
@@ -33,7 +33,7 @@ class WorldState:
         None where the dynamics keeps no pose.
         """
         poses = getattr(self.carry, "poses", None)
-        return None if poses is None else poses.cpu().numpy().copy()
+        return None if poses is None else to_numpy(poses)
 
     @property
     def seen(self) -> np.ndarray | None:
@@ -41,7 +41,7 @@ class WorldState:
         None where the dynamics has no memory in space.
         """
         seen = getattr(self.carry, "seen", None)
-        return None if seen is None else seen.cpu().numpy().copy()
+        return None if seen is None else to_numpy(seen)
 
     @property
     def outcomes(self) -> np.ndarray | None:
@@ -49,7 +49,7 @@ class WorldState:
         episode; None where the world has not learnt it.
         """
         outcomes = getattr(self.carry, "outcomes", None)
-        return None if outcomes is None else outcomes.cpu().numpy().copy()
+        return None if outcomes is None else to_numpy(outcomes)
 
     def fork(self, seeds: Sequence[int] | None = None) -> "WorldState":
         """An independent copy: both continue with the same frames under the same actions.
@@ -58,7 +58,7 @@ class WorldState:
             seeds: one a row; the copy continues with other noise than the original.
         """
         return WorldState(
-            self.carry.map(lambda tensor, _: tensor.clone()),
+            self.carry.map(lambda part, _: copy_array(part)),
             [int(seed) for seed in (self.seeds if seeds is None else seeds)],
             list(self.counts),
             self.world_hash,
@@ -66,10 +66,7 @@ class WorldState:
 
     def select(self, rows: Sequence[int]) -> "WorldState":
         """A copy of some of the dreams."""
-        index = torch.as_tensor(list(rows), dtype=torch.long)
-        carry = self.carry.map(
-            lambda tensor, dim: tensor.index_select(dim, index.to(tensor.device))
-        )
+        carry = self.carry.map(lambda part, axis: select_rows(part, axis, rows))
         return WorldState(
             carry, [self.seeds[i] for i in rows], [self.counts[i] for i in rows], self.world_hash
         )
@@ -81,7 +78,6 @@ class WorldState:
             OSError: full disk, no permission.
         """
         from safetensors import SafetensorError
-        from safetensors.torch import save_file
 
         meta = {
             "seeds": json.dumps(self.seeds),
@@ -89,8 +85,8 @@ class WorldState:
             "world": self.world_hash,
             "kind": "worldsim state",
         }
-        tensors = {name: tensor.contiguous() for name, tensor in self.carry.tensors().items()}
+        parts = self.carry.tensors()
         try:
-            atomic_write(Path(path), lambda scratch: save_file(tensors, scratch, metadata=meta))
+            atomic_write(Path(path), lambda scratch: save_arrays(scratch, parts, meta))
         except SafetensorError as error:  # how it tells of a full disk
             raise OSError(f"{path} cannot be written: {error}") from error

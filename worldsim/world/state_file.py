@@ -1,18 +1,17 @@
 """Saved states, checked against the network before they replace a running dream."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from worldsim.reading import check_number, parse_json, reading
 from worldsim.upgrades import upgrade_tensors
-from worldsim.world.checkpoint import WorldError
-from worldsim.world.tensor_files import read_safetensors
+from worldsim.world.arrays import Array, read_arrays, to_numpy
+from worldsim.world.error import WorldError
 
 if TYPE_CHECKING:
-    from worldsim.world.model import WorldModel
+    from worldsim.world.base import World
     from worldsim.world.state import WorldState
 
 KIND, WHAT, ADVICE = "worldsim state", "saved state", "give a file written by save"
@@ -20,14 +19,16 @@ MOST_DREAMS = 4096
 MOST_COUNT = 2**40  # of frames: ids and numbers of frames lie below
 
 
-def read_state_file(world: "WorldModel", path: str | Path) -> "WorldState":
+def read_state_file(world: "World", path: str | Path) -> "WorldState":
     """The state in a file written by `WorldState.save`. A step is tried on a copy of it, so that
     what it returns can be dreamt on.
 
     Raises:
         WorldError: not a state, one of another world, or one that does not fit its network.
     """
-    meta, tensors = read_safetensors(path, WHAT, ADVICE, WorldError, str(world.device))
+    one = world.dynamics.initial(1).tensors()
+    with reading(path, WHAT, ADVICE, WorldError):
+        meta, tensors = read_arrays(path, WHAT, ADVICE, like=next(iter(one.values())))
     tensors = upgrade_tensors(tensors)
     if meta.get("kind") != KIND:
         raise WorldError(f"{path} is a safetensors file, but no saved state: {ADVICE}")
@@ -54,9 +55,7 @@ def _check_numbers(meta: dict[str, str], name: str) -> list[int]:
     return [check_number(number, name, least, most, whole=True) for number in numbers]
 
 
-def _expect_shapes(
-    world: "WorldModel", dreams: int
-) -> tuple[dict[str, torch.dtype], dict[str, list[int]]]:
+def _expect_shapes(world: "World", dreams: int) -> tuple[dict[str, Any], dict[str, list[int]]]:
     """The types and shapes of the memory of so many dreams, none of it made: they follow from
     those of one and of two.
     """
@@ -69,7 +68,7 @@ def _expect_shapes(
 
 
 def _check_tensors(
-    found: dict[str, Tensor], dtypes: dict[str, torch.dtype], shapes: dict[str, list[int]]
+    found: dict[str, Array], dtypes: dict[str, Any], shapes: dict[str, list[int]]
 ) -> None:
     """Names, types, shapes and values; an axis that is empty in a fresh memory grows."""
     missing, surplus = sorted(set(shapes) - set(found)), sorted(set(found) - set(shapes))
@@ -87,8 +86,9 @@ def _check_tensors(
         _check_values(name, tensor)
 
 
-def _check_values(name: str, tensor: Tensor) -> None:
-    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+def _check_values(name: str, tensor: Array) -> None:
+    values = to_numpy(tensor)
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         raise ValueError(f"{name} holds numbers that are not finite")
-    if tensor.dtype == torch.int64 and tensor.numel() and int(tensor.abs().max()) > MOST_COUNT:
+    if values.dtype == np.int64 and values.size and int(np.abs(values).max()) > MOST_COUNT:
         raise ValueError(f"{name} holds numbers beyond {MOST_COUNT}")

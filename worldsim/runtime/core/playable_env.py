@@ -172,7 +172,8 @@ class PlayableEnv:
     def remembers_space(self) -> bool:
         """Whether it knows what it invented, and can draw a map of what it remembers."""
         # Asked of the card, for a world that failed has no memory to look at.
-        return self.dreams and getattr(self.base.world.card, "builder", "") in MAPPERS
+        builder = getattr(self.base.world.card, "builder", "") if self.dreams else ""
+        return builder in MAPPERS and self.identity.kwargs.get("runtime", "torch") == "torch"
 
     def draw_map(self, size: int, reach: float) -> np.ndarray:
         """What is remembered, from above: uint8 `[size,size,3]`, `reach` from the middle to an

@@ -33,7 +33,11 @@ class Memory:
             raise ValueError("This world does not tell what it remembers.")
 
     def toggle_attention(self) -> bool:
-        """Watch what the next frames look at, or no more; whether it is watched now."""
+        """Watch what the next frames look at, or no more; whether it is watched now. Only torch's
+        attention can be watched.
+        """
+        if self._game.place.identity.kwargs.get("runtime", "torch") != "torch":
+            return False
         from worldsim.attention_probe import Watch
 
         self._watch = Watch() if self._watch is None else None

@@ -19,8 +19,8 @@ from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.moves import Move, Start
 from worldsim.runtime.core.playable_env import PlayableEnv, choose_spawn
 from worldsim.world.card import read_card
+from worldsim.world.opening import library_of
 
-TORCH = ("worldsim.world.model",)
 SIZE = (64, 64)
 AUTO = "auto"  # the device is chosen once torch is there
 
@@ -112,7 +112,8 @@ class WorldLoader:
         self.place.reset(self.first_start(seed, spawn)[0])
         yield LoadingStage("making the first frames", 0.8)
         self.place.step(Move(0, self.place.steps, self.place.noise))
-        if self.settle and self.kwargs.get("device") == "cpu":
+        on_torch = self.kwargs.get("runtime", "torch") == "torch"
+        if self.settle and on_torch and self.kwargs.get("device") == "cpu":
             from worldsim.threads import settle_threads
 
             yield LoadingStage("finding the best number of threads", 0.9)
@@ -150,6 +151,7 @@ def open_world(
     device: str = "cpu",
     bindings: Bindings | None = None,
     context_noise: float | None = None,
+    runtime: str = "torch",
 ) -> WorldLoader:
     """Opens a world that a network dreams.
 
@@ -163,6 +165,7 @@ def open_world(
         device: where the network runs.
         bindings: the player's keys.
         context_noise: noise that frames are remembered with, 0 to below 1; None for the world's.
+        runtime: what computes it, "torch" or "onnx".
 
     Raises:
         ValueError: its keys collide with the table of intents.
@@ -172,6 +175,9 @@ def open_world(
     kwargs |= {"steps": steps, "device": device}
     if context_noise is not None:
         kwargs |= {"context_noise": context_noise}
+    if runtime != "torch":  # which recordings need not say
+        kwargs |= {"runtime": runtime}
+    libraries = (library_of(runtime),)
     try:
         folder = Path(world) if is_folder else asset("worlds", world)
         card = read_card(folder / "card.json")
@@ -181,13 +187,13 @@ def open_world(
         preview = read_episode(spawns[number]).frames[-1]
     except (OSError, ValueError, IndexError):
         # What is wrong with it is said by the loader, which looks at all of it.
-        return WorldLoader(DREAM, kwargs, title=world, libraries=TORCH, bindings=bindings)
+        return WorldLoader(DREAM, kwargs, title=world, libraries=libraries, bindings=bindings)
     return WorldLoader(
         DREAM,
         kwargs,
         title=title,
         actions=actions,
         preview=preview,
-        libraries=TORCH,
+        libraries=libraries,
         bindings=bindings,
     )

@@ -1,0 +1,1 @@
+"""Worlds with a memory in space as ONNX graphs. Needs torch and onnxscript; playing does not."""

@@ -1,0 +1,46 @@
+"""`worldsim export`: a world with a memory in space as a folder that ONNX Runtime plays, as in
+`worldsim export runs/dmlab/world --out exported/dmlab`.
+"""
+
+import argparse
+from pathlib import Path
+
+PRECISIONS = {
+    "float32": "as computed",
+    "float16": "half the size",
+    "int8": "a quarter of it for the network's matrices, the rest in float16",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Export a world.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ValueError: no such world, or a folder that is not empty.
+        ImportError: what writes graphs is not installed.
+    """
+    options = parse(argv)
+    from models.export.export import export_world  # torch takes seconds to import
+
+    export_world(options.world, options.out, options.weights)
+    size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
+    print(f"{options.out}: {size / 1e6:.1f} MB")
+    return 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line as options."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("world", metavar="WORLD", help="a bundled world, or a world's folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to")
+    told = "; ".join(f"{name}: {what}" for name, what in PRECISIONS.items())
+    parser.add_argument(
+        "--weights",
+        choices=tuple(PRECISIONS),
+        default="float16",
+        help=f"how weights are stored (default: %(default)s). {told}",
+    )
+    return parser.parse_args(argv)

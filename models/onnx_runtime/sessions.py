@@ -1,0 +1,109 @@
+"""The graphs of an exported world, opened by ONNX Runtime and checked against its pipeline.json."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from models.onnx_runtime.pipeline import ADVICE, GraphSpec, Pipeline, TensorSpec
+from worldsim.reading import reading
+from worldsim.world.error import WorldError
+
+PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": (*("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),),
+}
+"""Device -> who computes; what the first cannot, the next one does."""
+TYPES = {"uint8": "tensor(uint8)", "int64": "tensor(int64)", "bool": "tensor(bool)"}
+TYPES |= {"float32": "tensor(float)"}
+
+
+class Graph:
+    """One graph.
+
+    Args:
+        path: its file; its weights lie beside it.
+        spec: its inputs and outputs.
+        device: a key of PROVIDERS.
+
+    Raises:
+        WorldError: damaged, or not as its spec says.
+    """
+
+    def __init__(self, path: Path, spec: GraphSpec, device: str):
+        self._inputs = tuple(spec.inputs)
+        with reading(path, "ONNX graph", ADVICE, WorldError):
+            self._session = onnxruntime.InferenceSession(
+                str(path), _options(), providers=list(PROVIDERS[device])
+            )
+        _check(path, self._session.get_inputs(), spec.inputs)
+        _check(path, self._session.get_outputs(), spec.outputs)
+
+    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """The outputs of inputs, in the order of the spec."""
+        return self._session.run(None, dict(zip(self._inputs, inputs, strict=True)))
+
+
+class Graphs:
+    """All graphs of a world, as attributes named as in pipeline.json.
+
+    Args:
+        folder: the exported world.
+        pipeline: of it.
+        device: where they run, a key of PROVIDERS.
+
+    Raises:
+        WorldError: a graph is damaged, or the device cannot be used here.
+    """
+
+    encode: Graph
+    read_depth: Graph
+    odometry: Graph
+    select: Graph
+    look: Graph
+    compare: Graph
+    context_fine: Graph
+    context_coarse: Graph
+    denoise: Graph
+    finish: Graph
+
+    def __init__(self, folder: Path, pipeline: Pipeline, device: str):
+        check_device(device)
+        for name, spec in pipeline.graphs.items():
+            setattr(self, name, Graph(folder / spec.file, spec, device))
+
+
+def check_device(device: str) -> None:
+    """Refuse what ONNX Runtime cannot compute on here.
+
+    Raises:
+        WorldError: what there is instead.
+    """
+    there = set(onnxruntime.get_available_providers())
+    usable = [name for name, providers in PROVIDERS.items() if providers[0] in there]
+    if device not in usable:
+        raise WorldError(
+            f"ONNX Runtime has no device {device!r:.40} here, only {', '.join(usable)}: use cpu"
+        )
+
+
+def _options() -> onnxruntime.SessionOptions:
+    """As many threads as torch would be given by OMP_NUM_THREADS, else as the machine has."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    options.intra_op_num_threads = int(told) if told.isdecimal() else 0
+    return options
+
+
+def _check(path: Path, found: list, specs: dict[str, TensorSpec]) -> None:
+    told = {one.name: (one.type, tuple(one.shape)) for one in found}
+    expected = {name: (TYPES[spec.dtype], spec.shape) for name, spec in specs.items()}
+    if list(told.items()) != list(expected.items()):
+        odd = next(name for name in [*expected, *told] if told.get(name) != expected.get(name))
+        raise WorldError(
+            f"{path} does not fit its pipeline.json ({odd!r:.40} is {told.get(odd)}, not "
+            f"{expected.get(odd)}): {ADVICE}"
+        )

@@ -13,7 +13,7 @@ from models.memory.sizes import COARSE, EMPTY
 from models.onnx_runtime.alignment import align_motion
 from models.onnx_runtime.carry import Carry, carry_from, empty_carry
 from models.onnx_runtime.pipeline import Pipeline
-from models.onnx_runtime.poses import compose_pose
+from models.onnx_runtime.poses import compose_pose, motion_between
 from models.onnx_runtime.sessions import Graphs
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.levels import LevelSpan, level_spans
@@ -62,6 +62,7 @@ class OnnxDynamics:
     """
 
     takes_frames = True  # `observe` wants the frames beside their latents
+    takes_poses = True
 
     def __init__(
         self, graphs: Graphs, pipeline: Pipeline, settings: Settings, turns: tuple[float, ...]
@@ -156,7 +157,12 @@ class OnnxDynamics:
     # ---- generated frames ----
 
     def imagine(
-        self, carry: Carry, actions: np.ndarray, noise: np.ndarray, steps: int
+        self,
+        carry: Carry,
+        actions: np.ndarray,
+        noise: np.ndarray,
+        steps: int,
+        poses: np.ndarray | None = None,
     ) -> tuple[Carry, np.ndarray]:
         """Generate and take in the next frames.
 
@@ -165,9 +171,11 @@ class OnnxDynamics:
             actions: `[B]`.
             noise: `[B,C,h,w]`.
             steps: sampler steps at most; frames that memory shows take fewer.
+            poses: `[B,4]` where the bodies go; None: where odometry leads them.
         """
         for row in carry.rows:
-            step = self._look(carry, row, int(actions[row]))
+            led = None if poses is None else poses[row]
+            step = self._look(carry, row, int(actions[row]), led)
             latents = self._sample(carry, row, step, noise[row : row + 1], steps)
             told = step.rgb, step.seen, step.latents, step.known_depth, step.first_hand, step.pose
             frame, inverse, points, fresh = self.graphs.finish(latents, *told)
@@ -178,11 +186,14 @@ class OnnxDynamics:
             self._remember(carry, row)
         return carry, carry.latents.copy()
 
-    def _look(self, carry: Carry, row: int, action: int) -> Step:
-        """Move the body, and look what memory shows from there."""
-        logits, motions = self._read_odometry(carry, row, action)
-        motion = motions[logits.argmax()]
-        carry.pose[row] = compose_pose(carry.pose[row], motion, self.turns[action])
+    def _look(self, carry: Carry, row: int, action: int, led: np.ndarray | None) -> Step:
+        """Move the body, to the pose `led` where there is one, and look what memory shows there."""
+        if led is None:
+            logits, motions = self._read_odometry(carry, row, action)
+            motion = motions[logits.argmax()]
+            carry.pose[row] = compose_pose(carry.pose[row], motion, self.turns[action])
+        else:
+            motion, carry.pose[row] = motion_between(carry.pose[row], led), led
         pose = carry.pose[row : row + 1].copy()
         slots = self._select(carry, row, pose)[: self.memory.sources]
         shown = self.graphs.look(*carry.bank.sources(row, slots), pose)

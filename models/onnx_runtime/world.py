@@ -45,16 +45,18 @@ class OnnxWorld(World):
         actions: Sequence[int],
         steps: int | None = None,
         context_noise: float | None = None,
+        poses: np.ndarray | None = None,
     ) -> tuple[WorldState, np.ndarray]:
         """Dream one frame a row; as WorldModel.step.
 
         Raises:
-            ValueError: bad actions, steps or noise, or a dream that ran away to numbers that are
-                not finite.
+            ValueError: bad actions, steps, noise or poses, or a dream that ran away to numbers that
+                are not finite.
         """
         chosen = self.check_actions(state, actions)
         if context_noise is not None:
             self.check_noise(context_noise)
+        led = None if poses is None else self.check_poses(poses, state.batch)
         shape = state.carry.latents.shape[1:]
         told = zip(state.seeds, state.counts, strict=True)
         noise = np.stack([draw_frame_noise(seed, count, shape) for seed, count in told])
@@ -62,7 +64,7 @@ class OnnxWorld(World):
         if str(steps) not in self.dynamics.pipeline.schedules:
             known = ", ".join(self.dynamics.pipeline.schedules)
             raise ValueError(f"steps must be one of {known} sampler steps a frame, got {steps!r}")
-        carry, latents = self.dynamics.imagine(state.carry, np.array(chosen), noise, steps)
+        carry, latents = self.dynamics.imagine(state.carry, np.array(chosen), noise, steps, led)
         if not np.isfinite(latents).all():
             raise ValueError(RAN_AWAY)
         state.carry, state.counts = carry, [count + 1 for count in state.counts]

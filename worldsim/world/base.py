@@ -71,6 +71,27 @@ class World:
             raise ValueError(f"context_noise must be a number in [0, 1), got {context_noise!r}")
         return float(context_noise)
 
+    @property
+    def takes_poses(self) -> bool:
+        """Whether a step can be told where the bodies go."""
+        return getattr(self.dynamics, "takes_poses", False)
+
+    def check_poses(self, poses: np.ndarray, batch: int) -> np.ndarray:
+        """Poses float32 `[B,4]` that a step can be told.
+
+        Raises:
+            ValueError: others, or the world cannot be told.
+        """
+        if not self.takes_poses:
+            raise ValueError(f"{self.card.name} has no memory in space: leave poses None")
+        given = np.array(poses, np.float32)
+        if given.shape != (batch, 4) or not np.isfinite(given).all():
+            raise ValueError(
+                f"poses must be [{batch}, 4] finite numbers, one row per dream, got "
+                f"{list(given.shape)}"
+            )
+        return given
+
     def reset(self, frames: np.ndarray, actions: np.ndarray, seeds: Sequence[int]) -> WorldState:
         """Start dreams from true frames.
 

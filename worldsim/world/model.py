@@ -105,7 +105,7 @@ class WorldModel(World):
         if context_noise is not None:
             how["context_noise"] = self.check_noise(context_noise)
         if poses is not None:
-            how["poses"] = self._check_poses(poses, state.batch)
+            how["poses"] = torch.from_numpy(self.check_poses(poses, state.batch)).to(self.device)
         carry, latents = self.dynamics.imagine(
             state.carry, ids, noise.to(self.device), steps or self.card.steps, **how
         )
@@ -113,22 +113,6 @@ class WorldModel(World):
             raise ValueError(RAN_AWAY)
         state.carry, state.counts = carry, [count + 1 for count in state.counts]
         return state, self._frames(carry, latents)
-
-    @property
-    def takes_poses(self) -> bool:
-        """Whether a step can be told where the bodies go."""
-        return getattr(self.dynamics, "takes_poses", False)
-
-    def _check_poses(self, poses: np.ndarray, batch: int) -> Tensor:
-        if not self.takes_poses:
-            raise ValueError(f"{self.card.name} has no memory in space: leave poses None")
-        given = torch.as_tensor(poses, dtype=torch.float32, device=self.device)
-        if given.shape != (batch, 4) or not bool(given.isfinite().all()):
-            raise ValueError(
-                f"poses must be [{batch}, 4] finite numbers, one row per dream, got "
-                f"{list(given.shape)}"
-            )
-        return given
 
     def _frames(self, carry: Carry, latents: Tensor) -> np.ndarray:
         """Frames uint8 `[B,H,W,3]` that were just generated, fresh."""

@@ -113,9 +113,7 @@ def recall(world: "WorldModel", snapshot: Snapshot) -> "WorldState":
         WorldError: a snapshot of another world.
     """
     world.check_state(snapshot)
-    return world.restore_state_of(
-        snapshot.tensors(), list(snapshot.seeds), list(snapshot.counts)
-    )
+    return world.restore_state_of(snapshot.tensors(), list(snapshot.seeds), list(snapshot.counts))
 
 
 def _split_pages(part: Array) -> np.ndarray:

@@ -9,7 +9,9 @@ from worldsim.world import model
 def test_noise_is_that_of_torch(seed):
     """Another generator, or pairs taken otherwise, would make another dream."""
     for count in (0, 1, 1000):
-        ours, theirs = (f(seed, count, (8, 4, 4)) for f in (draw_frame_noise, model.draw_frame_noise))
+        ours, theirs = (
+            f(seed, count, (8, 4, 4)) for f in (draw_frame_noise, model.draw_frame_noise)
+        )
         np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-6)
 
 

@@ -66,6 +66,17 @@ def test_a_batch_dreams_what_each_dreams_alone(world):
         assert np.array_equal(together[row : row + 1], alone)
 
 
+def test_a_dream_is_led_where_torch_leads_it(world, tiny_spatial_world):
+    theirs = model.load_world(tiny_spatial_world)
+    there = np.array([[0.3, -0.2, 0.1, 0.0]], np.float32)
+    ours, frame = world.step(begin(world), [0], poses=there)
+    _, wanted = theirs.step(begin(theirs), [0], poses=there)
+    assert np.array_equal(ours.poses, there[:, :3])
+    assert (np.abs(frame.astype(int) - wanted) <= 1).mean() > 0.99
+    with pytest.raises(ValueError, match=r"poses must be \[1, 4\] finite numbers"):
+        world.step(ours, [0], poses=there[0])
+
+
 def test_forked_kept_saved_and_joined_dreams_go_on_alike(world, tmp_path):
     _, state = dream(world, begin(world), 2)
     fork, moment = state.fork(), take(state)

@@ -183,10 +183,17 @@ class MultiscaleQuantizer(nn.Module):
             pyramid.sums.append(total)
         return pyramid
 
+    def add_labels(self, labels: Sequence[Tensor]) -> list[Tensor]:
+        """Partial sums `[B,d,h,w]` of scales, each of all up to it."""
+        total, sums = torch.zeros((), device=labels[0].device), []
+        for scale, part in enumerate(labels):
+            total = total + self.expand(part, scale)
+            sums.append(total)
+        return sums
+
     def decode_labels(self, labels: Sequence[Tensor]) -> Tensor:
         """The sum `[B,d,h,w]` of scales; fewer than all leave the finer ones out."""
-        parts = [self.expand(part, scale) for scale, part in enumerate(labels)]
-        return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
+        return self.add_labels(labels)[-1]
 
     def next_input(self, total: Tensor, scale: int) -> Tensor:
         """What the network is shown before it predicts a scale: `[B,d,h_k,w_k]` of a sum."""

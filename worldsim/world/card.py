@@ -17,6 +17,7 @@ from worldsim.world.error import WorldError
 BUILDERS = {
     "far": "models.build.networks:build_far",
     "far-spatial": "models.build.spatial:build_spatial",
+    "videoar": "models.build.videoar:build_videoar",
     "far-reference": "models.build.networks:build_far_reference",
 }
 FORMAT = 1

@@ -1,0 +1,111 @@
+"""Worlds of VideoAR: from a card and weights to networks, and back."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.build.networks import fill_weights
+from models.codec.causal_autoencoder import CausalAutoencoder, CausalAutoencoderConfig
+from models.codec.multiscale_quantizer import MultiscaleQuantizer, QuantizerConfig
+from models.codec.multiscale_tokenizer import MultiscaleTokenizer
+from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
+from models.videoar.config import NetworkConfig, PlayConfig
+from models.videoar.dynamics import VideoARDynamics
+from models.videoar.network import VideoARNetwork
+from worldsim.config import from_dict
+from worldsim.world.card import WorldCard
+from worldsim.world.checkpoint import WorldError
+from worldsim.world.protocols import Parts
+
+
+class VideoARSettings(NamedTuple):
+    """The configuration of each part of a world; the codec is one of patches or of convolutions."""
+
+    codec: AutoencoderConfig | CausalAutoencoderConfig
+    quantizer: QuantizerConfig
+    network: NetworkConfig
+    play: PlayConfig
+
+
+def check_sizes(settings: VideoARSettings) -> None:
+    """Refuse parts that do not fit each other.
+
+    Raises:
+        ValueError: which setting has to change.
+    """
+    codec, quantizer = settings.codec, settings.quantizer
+    side = codec.frame_size // codec.patch
+    fits = (
+        ("quantizer.channels", quantizer.channels, codec.channels),
+        ("the last of quantizer.scales", quantizer.grid, (side, side)),
+    )
+    for name, got, wanted in fits:
+        if got != wanted:
+            raise ValueError(f"{name} must be {wanted}, as the codec has it, got {got}")
+
+
+def make_tokenizer(
+    codec: AutoencoderConfig | CausalAutoencoderConfig, quantizer: QuantizerConfig
+) -> MultiscaleTokenizer:
+    """A tokenizer of a configuration, not trained."""
+    patches = isinstance(codec, AutoencoderConfig)
+    autoencoder: nn.Module = PatchAutoencoder(codec) if patches else CausalAutoencoder(codec)
+    return MultiscaleTokenizer(autoencoder, MultiscaleQuantizer(quantizer))
+
+
+def settings_to_dict(settings: VideoARSettings) -> dict[str, Any]:
+    """What a card says so that `build_videoar` can build."""
+    return {name: dataclasses.asdict(part) for name, part in settings._asdict().items()}
+
+
+def settings_from_dict(told: dict[str, Any]) -> VideoARSettings:
+    """Inverse of settings_to_dict.
+
+    Raises:
+        KeyError, ValueError: a part is missing, or they do not fit each other.
+    """
+    causal = "time_kernel" in told["codec"]
+    settings = VideoARSettings(
+        codec=from_dict(CausalAutoencoderConfig if causal else AutoencoderConfig, told["codec"]),
+        quantizer=from_dict(QuantizerConfig, told["quantizer"]),
+        network=from_dict(NetworkConfig, told["network"]),
+        play=from_dict(PlayConfig, told["play"]),
+    )
+    check_sizes(settings)
+    return settings
+
+
+def weights_of(tokenizer: MultiscaleTokenizer, network: VideoARNetwork) -> dict[str, Tensor]:
+    """Weights of all networks under one roof; matrices of the dynamics in float16."""
+    parts = {"codec": tokenizer, "network": network}
+    named = {
+        f"{part}.{name}": tensor
+        for part, module in parts.items()
+        for name, tensor in module.state_dict().items()
+    }
+    return {
+        name: tensor.half() if name.startswith("network.") and tensor.ndim >= 2 else tensor
+        for name, tensor in named.items()
+    }
+
+
+def build_videoar(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:
+    """The tokenizer and the dynamics of a card.
+
+    Raises:
+        WorldError: weights that don't fit the card.
+    """
+    try:
+        settings = settings_from_dict(card.settings)
+        tokenizer = make_tokenizer(settings.codec, settings.quantizer)
+        network = VideoARNetwork(settings.network, settings.quantizer)
+    except (KeyError, ValueError) as error:
+        raise WorldError(
+            f"the card of {card.name} does not describe a network ({error}): fetch the world again"
+        ) from error
+    fill_weights(tokenizer, "codec.", card, weights, device)
+    fill_weights(network, "network.", card, weights, device)
+    dynamics = VideoARDynamics(network, tokenizer.quantizer, settings.play)
+    return Parts(tokenizer, dynamics.to(torch.device(device)))

@@ -1,0 +1,194 @@
+"""VideoAR as a dynamics: initial / observe / imagine over an explicit carry.
+
+A step: every scale in one pass over its tokens, coarse to fine, its labels drawn with the given
+noise; then (context "whole") one more pass over the finished frame, whose keys are remembered.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.codec.label_channels import latent_shape, pack_labels, split_slots, unpack_labels
+from models.codec.multiscale_quantizer import MultiscaleQuantizer
+from models.videoar.attention_mask import token_levels
+from models.videoar.carry import EMPTY, VideoARCarry
+from models.videoar.config import PlayConfig
+from models.videoar.guidance import apply_guidance, guidance_at
+from models.videoar.levels import level_inputs, own_mask, remembered_levels
+from models.videoar.network import KV, NULL, LevelTokens, Output, VideoARNetwork, join
+from models.videoar.sampler import sample_labels, to_uniform
+
+
+class Frame(NamedTuple):
+    """A frame in the making: its dreams and actions `[B]`, what its tokens see (layer by layer),
+    and which of that is there, bool `[B,M]`.
+    """
+
+    carry: VideoARCarry
+    actions: Tensor
+    context: list[KV]
+    visible: Tensor
+
+    def after(self, kv: Sequence[KV]) -> "Frame":
+        """The same when some of its own tokens have been run."""
+        context = [join(*pair) for pair in zip(self.context, kv, strict=True)]
+        own = self.visible.new_ones(len(self.visible), kv[0].k.shape[2])
+        return self._replace(context=context, visible=torch.cat((self.visible, own), dim=1))
+
+
+class VideoARDynamics(nn.Module):
+    """The network run one frame at a time.
+
+    Args:
+        network: trained.
+        quantizer: of the codec whose latents it makes.
+        play: how labels are drawn.
+    """
+
+    def __init__(self, network: VideoARNetwork, quantizer: MultiscaleQuantizer, play: PlayConfig):
+        super().__init__()
+        self.network, self.quantizer, self.play = network, quantizer, play
+        self.cfg = network.cfg
+        self.levels = remembered_levels(self.cfg, quantizer.cfg)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """C, h, w."""
+        return latent_shape(self.quantizer.cfg)
+
+    @property
+    def branches(self) -> int:
+        """G: with the condition, and without where there is guidance."""
+        return 2 if self.play.guidance.used else 1
+
+    @property
+    def frame_tokens(self) -> int:
+        """Tokens of a remembered frame."""
+        sizes = [self.network.sizes[level] for level in self.levels]
+        return sum(h * w for h, w in sizes)
+
+    def initial(self, batch: int) -> VideoARCarry:
+        """Dreams that have seen nothing."""
+        cfg, at = self.cfg, {"device": self.network.out.weight.device}
+        slots = cfg.window * self.frame_tokens
+        shape = cfg.layers, batch, self.branches, cfg.heads, slots, cfg.head_size
+        return VideoARCarry(
+            frame=torch.zeros(batch, dtype=torch.long, **at),
+            ids=torch.full((batch, cfg.window), EMPTY, **at),
+            k=torch.zeros(shape, **at),
+            v=torch.zeros(shape, **at),
+            last=torch.zeros(batch, self.quantizer.cfg.channels, *self.quantizer.cfg.grid, **at),
+        )
+
+    def carry_from(self, tensors: dict[str, Tensor]) -> VideoARCarry:
+        """Inverse of `VideoARCarry.tensors`."""
+        return VideoARCarry(**{name: tensors[name] for name in VideoARCarry.DIMS})
+
+    @torch.inference_mode()
+    def observe(self, carry: VideoARCarry, latents: Tensor, actions: Tensor) -> VideoARCarry:
+        """Take in true frames.
+
+        Args:
+            carry: changed, and given back.
+            latents: `[B,C,h,w]` with their labels.
+            actions: `[B]` that led to them (-1: none).
+        """
+        labels = unpack_labels(latents[:, self.quantizer.cfg.channels :], self.quantizer.cfg)
+        sums = self.quantizer.add_labels(labels)
+        inputs = level_inputs(self.quantizer, sums, carry.last, self.cfg.context)
+        shown = inputs[self.levels.start :]
+        output = self._run(self._begin(carry, actions), shown, self.levels.start)
+        return self._remember(carry, output.kv, sums[-1])
+
+    @torch.inference_mode()
+    def imagine(
+        self, carry: VideoARCarry, actions: Tensor, noise: Tensor, steps: int
+    ) -> tuple[VideoARCarry, Tensor]:
+        """Generate and take in the next frames.
+
+        Args:
+            carry: changed, and given back.
+            actions: `[B]`.
+            noise: `[B,C,h,w]`; each label is drawn with the numbers that lie where it is stored.
+            steps: scales that are predicted, at most; without the finer ones a frame is soft.
+        """
+        cfg = self.quantizer.cfg
+        numbers = split_slots(to_uniform(noise[:, cfg.channels :]), cfg)
+        frame, total = self._begin(carry, actions), torch.zeros_like(carry.last)
+        shown, labels, own = carry.last, [], []
+        for scale in range(min(steps, len(cfg.scales))):
+            output = self._run(frame, [self.quantizer.next_input(shown, scale)], scale)
+            logits = self._guided(output, carry.frame, scale)
+            labels.append(sample_labels(logits, numbers[scale], self.play.temperature))
+            total = shown = total + self.quantizer.expand(labels[-1], scale)
+            frame = frame.after(output.kv)
+            own.append(output.kv)
+        kv = self._finish(carry, frame, own, total, actions)
+        latents = torch.cat((total, pack_labels(labels, cfg)), dim=1)
+        return self._remember(carry, kv, total), latents
+
+    def _finish(
+        self,
+        carry: VideoARCarry,
+        frame: Frame,
+        own: list[list[KV]],
+        total: Tensor,
+        actions: Tensor,
+    ) -> list[KV]:
+        """Keys and values that are remembered of a finished frame."""
+        if self.cfg.context == "whole":
+            return self._run(self._begin(carry, actions), [total], self.levels.start).kv
+        rest = range(len(own), len(self.levels))
+        if len(rest):  # scales that were left out add nothing
+            inputs = [self.quantizer.next_input(total, scale) for scale in rest]
+            own = [*own, self._run(frame, inputs, rest.start).kv]
+        return [join_all(parts) for parts in zip(*own, strict=True)]
+
+    def _begin(self, carry: VideoARCarry, actions: Tensor) -> Frame:
+        return Frame(carry, actions, carry.layers(), carry.visible())
+
+    def _run(self, frame: Frame, inputs: Sequence[Tensor], first: int) -> Output:
+        """Run levels, from number `first` on, of every dream's next frame in every branch."""
+        rows = [self._branch(part).unsqueeze(1) for part in inputs]
+        conditions = torch.stack((frame.actions, torch.full_like(frame.actions, NULL)), dim=1)
+        conditions = conditions[:, : self.branches].flatten().unsqueeze(1)
+        numbers = self._branch(frame.carry.frame).unsqueeze(1)
+        tokens = LevelTokens(rows, first, numbers, conditions)
+        return self.network(tokens, frame.context, self._mask(frame, len(inputs), first))
+
+    def _mask(self, frame: Frame, count: int, first: int) -> Tensor:
+        """Which of the context and of `count` own levels each token sees, bool
+        `[B*G,1,N,M+N]`.
+        """
+        levels = range(first, first + count)
+        sizes = [self.network.sizes[level] for level in levels]
+        number = token_levels(sizes).to(frame.visible.device)
+        own = own_mask(levels, len(self.quantizer.cfg.scales)).to(number.device)
+        own = own[number][:, number].expand(len(frame.visible), -1, -1)
+        seen = frame.visible.unsqueeze(1).expand(-1, len(number), -1)
+        return self._branch(torch.cat((seen, own), dim=2)).unsqueeze(1)
+
+    def _guided(self, output: Output, frames: Tensor, scale: int) -> Tensor:
+        """Logits `[B,n,m,choices]` of a pass over one scale."""
+        logits = self.network.predict(output).squeeze(1).float()
+        if self.branches == 1:
+            return logits
+        scales = len(self.quantizer.cfg.scales)
+        strength = guidance_at(self.play.guidance, frames, scale, scales)
+        return apply_guidance(logits.unflatten(0, (-1, 2)), strength)
+
+    def _branch(self, rows: Tensor) -> Tensor:
+        """`[B,...]` -> `[B*G,...]`."""
+        return rows.repeat_interleave(self.branches, dim=0)
+
+    def _remember(self, carry: VideoARCarry, kv: list[KV], total: Tensor) -> VideoARCarry:
+        carry.write(kv)
+        carry.last, carry.frame = total, carry.frame + 1
+        return carry
+
+
+def join_all(parts: Sequence[KV]) -> KV:
+    """Keys and values of a frame's passes side by side."""
+    return KV(*(torch.cat(part, dim=2) for part in zip(*parts, strict=True)))

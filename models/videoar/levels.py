@@ -1,0 +1,51 @@
+"""The tokens of a frame, level by level: what the network is shown for each scale, and (context
+"whole") the finished frame itself.
+
+Level k < K is shown what the scales before k add up to (VideoAR, Eq. 6), level 0 the frame before;
+level K, where there is one, the whole sum of its own frame.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.codec.multiscale_quantizer import MultiscaleQuantizer, QuantizerConfig
+from models.videoar.config import NetworkConfig
+
+
+def level_sizes(cfg: NetworkConfig, quantizer: QuantizerConfig) -> tuple[tuple[int, int], ...]:
+    """Rows and columns of every level."""
+    whole = (quantizer.grid,) if cfg.context == "whole" else ()
+    return (*quantizer.scales, *whole)
+
+
+def remembered_levels(cfg: NetworkConfig, quantizer: QuantizerConfig) -> range:
+    """Levels whose keys later frames see."""
+    count = len(level_sizes(cfg, quantizer))
+    return range(count - 1, count) if cfg.context == "whole" else range(count)
+
+
+def level_inputs(
+    quantizer: MultiscaleQuantizer, sums: Sequence[Tensor], before: Tensor, context: str
+) -> list[Tensor]:
+    """What every level of frames is shown, `[B,d,h_k,w_k]` each.
+
+    Args:
+        quantizer: brings sums to a level's size.
+        sums: partial sums `[B,d,h,w]` of every scale.
+        before: the whole sum of the frame before, `[B,d,h,w]`.
+        context: of the network.
+    """
+    shown = [before, *sums[:-1]]
+    inputs = [quantizer.next_input(total, scale) for scale, total in enumerate(shown)]
+    return [*inputs, sums[-1]] if context == "whole" else inputs
+
+
+def own_mask(levels: Sequence[int], scales: int) -> Tensor:
+    """Which level sees which of its own frame, bool `[levels,levels]`: a scale sees those up to
+    itself, the finished frame (level K = `scales`) only itself.
+    """
+    numbers = torch.tensor(list(levels))
+    query, key = numbers.unsqueeze(1), numbers.unsqueeze(0)
+    return torch.where(query == scales, key == scales, key <= query)

@@ -1,0 +1,15 @@
+"""Which frames a VideoAR dream remembers, for worldsim/memory_levels.py. Reads a carry, changes
+none.
+"""
+
+from models.videoar.carry import EMPTY, VideoARCarry
+from models.videoar.dynamics import VideoARDynamics
+from worldsim.memory_levels import Level
+
+
+def levels_of(dynamics: VideoARDynamics, carry: VideoARCarry) -> list[Level]:
+    """The levels of the first dream of a carry, in the order of the keys that it attends to; the
+    last one is the frame that is being made, which is no memory.
+    """
+    tokens = dynamics.frame_tokens
+    return [Level("window", carry.ids[0].tolist(), tokens), Level("frame", [EMPTY], tokens)]

@@ -89,6 +89,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="MB",
         help="memory for going back in time (default: %(default)s)",
     )
+    parser.set_defaults(recordings="recordings", settings=None)  # a window reads the player's
     return parser.parse_args(argv)
 
 
@@ -114,8 +115,13 @@ def main(argv: list[str] | None = None) -> int:
     from worldsim.import_check import check_names
 
     check_names()
+    if options.headless is None:
+        from worldsim.runtime.core.settings import read_settings
+
+        options.settings = read_settings()
     if wants_choice(options) and not choose_start(options):
         return 0
+    apply_settings(options)
     session = build(options)
     recorder = session.recorder
     if recorder.on:
@@ -150,6 +156,18 @@ def wants_choice(options: argparse.Namespace) -> bool:
     return all(option is None for option in said)
 
 
+def apply_settings(options: argparse.Namespace) -> None:
+    """Where a window opens, the player's settings say what the command line leaves open."""
+    if (settings := options.settings) is None:
+        return
+    options.recordings = settings.recordings
+    options.keys = options.keys or settings.keys or None
+    options.fps = settings.fps if options.fps is None else options.fps
+    if not options.env:
+        options.world = options.world or settings.world or None
+        options.steps = settings.steps if options.steps is None else options.steps
+
+
 def choose_start(options: argparse.Namespace) -> bool:
     """Let the player choose a world and a start, into the options; False when none was chosen."""
     from worldsim.runtime.core.user_folder import read_last_start, write_last_start
@@ -160,12 +178,20 @@ def choose_start(options: argparse.Namespace) -> bool:
     if not worlds:
         return True  # the loader says what is missing
     last = read_last_start()
-    choice = StartChoice(worlds, last, zoom=options.zoom, fullscreen=options.fullscreen)
+    if last is None and options.settings.world:
+        last = options.settings.world, 0
+    choice = StartChoice(
+        worlds,
+        last,
+        zoom=options.zoom,
+        fullscreen=options.fullscreen,
+        settings=options.settings,
+    )
     chosen = choice.run()
     if chosen is None:
         return False
     options.world, options.spawn = chosen
-    options.fullscreen = choice.fullscreen
+    options.fullscreen, options.settings = choice.fullscreen, choice.settings
     write_last_start(*chosen)
     return True
 
@@ -217,7 +243,7 @@ def build(options: argparse.Namespace):
         spawn=number,
         fps=0.0 if options.fps is None and alone else options.fps,
         endless=alone,
-        recorder=Recorder(options.record or "recordings", on=options.record is not None),
+        recorder=Recorder(options.record or options.recordings, on=options.record is not None),
         saves=Saves(options.saves),
         sharer=Sharer(options.shares),
         sinks=[follower],
@@ -261,6 +287,7 @@ def run_window(session, options: argparse.Namespace) -> None:
         hud=not options.no_hud,
         fullscreen=options.fullscreen,
         shares=options.shares,
+        settings=options.settings,
     )
     session.sinks.append(window)
     window.run(session.run, Keys(session.opening, session.controller.latch, session.command_queue))

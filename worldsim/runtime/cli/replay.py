@@ -180,6 +180,7 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
     from worldsim.runtime.core.bindings import Bindings, read_bindings
     from worldsim.runtime.core.control import Latch
     from worldsim.runtime.core.intents import REPLAY_INTENTS
+    from worldsim.runtime.core.settings import read_settings
     from worldsim.runtime.panels.comparison import ComparisonPanel
     from worldsim.runtime.recording.recording_env import Projector, RecordingEnv
     from worldsim.runtime.session.command_queue import Keys
@@ -193,7 +194,7 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
         bindings = Bindings(intents=intents, source=options.keys)
     recording_env = RecordingEnv(recording, folder)
     height, width, _ = recording.episode.frames.shape[1:]
-    window = Window(recording.name, (width, height), zoom=options.zoom)
+    window = Window(recording.name, (width, height), zoom=options.zoom, settings=read_settings())
     opening = LoadedWorld(recording_env, bindings)
     seed = recording.point.start.seed
     session = Session(opening, Projector(recording_env), seed=seed, fps=options.fps, sinks=[window])

@@ -72,9 +72,11 @@ INTENTS = (
     Intent(name="screenshot", keys=("f12",), help="keep what is shown as a picture", how="view"),
     Intent(name="hud", keys=("h",), help="figures: a bar, all of them, none", how="view"),
     Intent(name="fullscreen", keys=("f11",), help="the whole screen, or a window", how="view"),
+    Intent(name="settings", keys=(",",), help="settings, kept for the next time", how="view"),
     Intent(name="help", keys=("f1", "pad back"), help="this help", how="view"),
 )
 
+VIEWS = ("screenshot", "hud", "fullscreen", "settings", "help")
 REPLAY_INTENTS = (
     *(i for i in INTENTS if i.name in ("quit", "pause", "one_step", "rewind")),
     Intent(name="slower", keys=("-", "ctrl+-"), help="a slower pace"),
@@ -84,7 +86,7 @@ REPLAY_INTENTS = (
     Intent(name="comparison", keys=("tab", "g", "pad y"), help="beside it a rerun: truth or dream"),
     Intent(name="browse", keys=("b", "pad x"), help="the other recordings of this folder"),
     Intent(name="pick", keys=DIGITS, help="pick a recording where there are many"),
-    *(i for i in INTENTS if i.name in ("screenshot", "hud", "fullscreen", "help")),
+    *(i for i in INTENTS if i.name in VIEWS),
 )
 """What a recording can be asked for."""
 
@@ -104,6 +106,12 @@ SHOWN = {"escape": "Esc", "return": "Enter", "page up": "PgUp", "page down": "Pg
 def find_intent(key: str, intents: tuple[Intent, ...] = INTENTS) -> Intent | None:
     """The intent a key asks for, or None."""
     return next((intent for intent in intents if key in intent.keys), None)
+
+
+def find_view_key(name: str, intents: tuple[Intent, ...] = INTENTS) -> str:
+    """The first key of an intent as it is printed; empty where it has none."""
+    keys = next((intent.keys for intent in intents if intent.name == name), ())
+    return format_key(keys[0]) if keys else ""
 
 
 def find_conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[str]:

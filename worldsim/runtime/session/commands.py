@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 PACE = ("slower", "faster")
 PICKERS = ("gallery", "slots", "action_preview", "resample", "browse")
-KEEP_PICKER = ("pick", "record", *PICKERS, *PACE)
+KEEP_PICKER = ("pick", "record", "turn", *PICKERS, *PACE)
 FAR_SCRUB = 10
 
 
@@ -69,6 +69,7 @@ class Commands:
             "resample": self._show_samples,
             "walk_back": self._walk_back,
             "share": self._share_clip,
+            "turn": lambda value: session.turn(value[1]),
             "scrub": self._scrub,
             "comparison": self._compare_next,
             "browse": self._browse,

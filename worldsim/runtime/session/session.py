@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from worldsim.runtime.panels.comparison import ComparisonPanel
 
 logger = logging.getLogger(__name__)
+MOST_TURNS = 16  # that wait to be made
 LONGEST_SLEEP = 0.005  # a key is noticed within this time
 
 
@@ -290,6 +291,11 @@ class Session:
         self.state = State.WAITING
         self.plan.extend(actions)
         self._then = then
+
+    def turn(self, actions: Sequence[int]) -> None:
+        """Make these turns next; where play rests, or they pile up, they are nothing."""
+        if self.state in (State.WAITING, State.RUNNING) and self._then is None:
+            self.plan.extend(actions[: max(0, MOST_TURNS - len(self.plan))])
 
     def fast_forward(self, frames: int) -> None:
         """Make so many frames at once, as far as the controller goes."""

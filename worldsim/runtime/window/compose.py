@@ -11,9 +11,9 @@ from worldsim.runtime.core.pane_layout import Rect, beside, grid
 from worldsim.runtime.core.status import Status, banner
 from worldsim.runtime.panels.space_memory import tint
 from worldsim.runtime.session.state import State
-from worldsim.runtime.window.screen import ALARM, MARGIN, TEXT, Screen
+from worldsim.runtime.window.palette import Colour
+from worldsim.runtime.window.screen import MARGIN, Screen
 
-Colour = tuple[int, int, int]
 CHOOSING = State.CHOOSING.value
 SIDE = 3  # the side panel takes this part of the width
 
@@ -53,7 +53,7 @@ def compose(
     if around.words or around.hints:
         toast = "" if status.state == CHOOSING or around.helped else message
         message = "" if toast else message
-        room = _foot(screen, around, room, toast, _colour(status, toast))
+        room = _foot(screen, around, room, toast, _colour(screen, status, toast))
     if around.figures and status.state != CHOOSING:
         room = _side(screen, around, room)
     if status.strip:
@@ -69,7 +69,7 @@ def compose(
         screen.text(list(around.helped), screen.room())
     if message and status.state != CHOOSING and not around.helped:
         low = room.less(bottom=2 * MARGIN * (status.progress is not None))
-        screen.text([message], low, bottom=True, colour=_colour(status, message))
+        screen.text([message], low, bottom=True, colour=_colour(screen, status, message))
     if status.progress is not None:
         screen.bar(status.progress, room)
 
@@ -86,7 +86,7 @@ def _foot(screen: Screen, around: Around, room: Rect, toast: str, colour: Colour
         return room.less(bottom=screen.foot)
     if around.hints:
         screen.keycaps(around.hints, foot.less(bottom=foot.height // 2))
-    screen.words(toast or around.words, below, colour if toast else TEXT)
+    screen.words(toast or around.words, below, colour if toast else screen.palette.text)
     return room.less(bottom=screen.foot)
 
 
@@ -105,7 +105,7 @@ def _side(screen: Screen, around: Around, room: Rect) -> Rect:
 def _choice(screen: Screen, status: Status, message: str, room: Rect) -> None:
     """Pictures to pick from, and above them what to do, for it would hide what they are called."""
     if message:
-        room = room.less(top=screen.text([message], room, colour=_colour(status, message)))
+        room = room.less(top=screen.text([message], room, colour=_colour(screen, status, message)))
     screen.panes(status.panes, grid(len(status.panes), _size(status), room))
 
 
@@ -130,5 +130,5 @@ def _size(status: Status) -> tuple[int, int]:
     return next(sizes, (1, 1))
 
 
-def _colour(status: Status, message: str) -> Colour:
-    return ALARM if message == status.trouble else TEXT
+def _colour(screen: Screen, status: Status, message: str) -> Colour:
+    return screen.palette.alarm if message == status.trouble else screen.palette.text

@@ -15,7 +15,9 @@ import numpy as np
 from worldsim.atomic import atomic_write
 from worldsim.paths import asset
 from worldsim.runtime.core.pane_layout import HEATED, Pane, Rect, Strip, along
+from worldsim.runtime.core.settings import Settings
 from worldsim.runtime.core.status import Dimmed
+from worldsim.runtime.window.palette import BY_NAME, Colour
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 # SDL would draw even plain pictures with OpenGL, and a thread that already draws an engine with it
@@ -31,11 +33,6 @@ __all__ = ["NoDisplay", "Screen", "controller", "pygame"]
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 INVISIBLE = ("dummy", "offscreen")
 WINDOW_PIXELS = 640  # the default zoom makes the window about this large, larger on a fine screen
-BLACK, TEXT, SHADE = (0, 0, 0), (255, 255, 255), (0, 0, 0, 150)
-# Okabe and Ito's palette: told apart by every kind of eye, and in grey.
-BAR, ALARM, MARK, HEAT = (0, 158, 115), (240, 228, 66), (86, 180, 233), (230, 159, 0)
-GRID, DIM = (110, 110, 110), (150, 150, 155)
-FOOT, CAP, TOLD = (24, 24, 28), (60, 60, 68), (200, 200, 205)
 CURVE_RANGE = (5.0, 35.0)  # dB
 SMALLEST_FONT, LARGEST_FONT, MARGIN = 12, 60, 8
 MARKED = 3  # pixels of a frame around what is marked
@@ -57,6 +54,9 @@ class Screen:
         advice: what to do where there is no display.
         footed: whether it opens with room for a foot below the picture.
 
+    Attributes:
+        palette: the colours of what is not a picture.
+
     Raises:
         NoDisplay: there is no display.
     """
@@ -69,6 +69,7 @@ class Screen:
         advice: str = "Use --headless N to run N frames without one, or set DISPLAY.",
         footed: bool = False,
     ) -> None:
+        self.apply(Settings())
         _open_display(advice)
         zoom = zoom or max(1, comfortable(pygame.display.get_desktop_sizes()) // max(size))
         pygame.display.set_caption(plain(title))
@@ -80,6 +81,12 @@ class Screen:
         self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
         self._full, self._at = False, (0, 0)
         self._handle: Window | None = None
+
+    def apply(self, settings: Settings) -> None:
+        """Draw in the colours that the player chose, and enlarge as they chose."""
+        self.palette = BY_NAME[settings.palette]
+        smooth = settings.upscaler == "smooth"
+        self._enlarge = pygame.transform.smoothscale if smooth else pygame.transform.scale
 
     def fullscreen(self) -> None:
         """Take the whole screen, or go back to a window of the size it had."""
@@ -124,7 +131,7 @@ class Screen:
 
     def clear(self) -> None:
         """Begin a new picture."""
-        self._surface.fill(BLACK)
+        self._surface.fill(self.palette.back)
 
     def picture(self, frame: np.ndarray | None, room: Rect) -> None:
         """Draw a frame (uint8 `[H,W,3]`) as large as whole pixels allow, in the middle."""
@@ -136,7 +143,7 @@ class Screen:
         for pane, cell in zip(panes, cells, strict=True):
             shown = cell if pane.frame is None else self._place(pane.frame, cell)
             if pane.marked:
-                pygame.draw.rect(self._surface, MARK, shown, 2)
+                pygame.draw.rect(self._surface, self.palette.mark, shown, 2)
             self._label(pane.label, shown)
 
     def thumbnail(
@@ -151,7 +158,7 @@ class Screen:
             self._place(frame, cell, whole=False)
         if marked:
             around = pygame.Rect(cell).inflate(2 * MARKED, 2 * MARKED)
-            pygame.draw.rect(self._surface, MARK, around, MARKED)
+            pygame.draw.rect(self._surface, self.palette.mark, around, MARKED)
         if self._size_font(SMALLEST_FONT).size(plain(name))[0] <= cell.width:
             label = self._fit_label(name, cell.width)
             self._surface.blit(label, (cell.x, cell.y + cell.height + MARKED))
@@ -171,11 +178,13 @@ class Screen:
             if heat:
                 height = max(1, round(cell.height * HEATED * heat / max(heats)))
                 bar = cell.x + 1, cell.y - height, max(1, cell.width - 2), height
-                pygame.draw.rect(self._surface, HEAT, bar)
+                pygame.draw.rect(self._surface, self.palette.heat, bar)
             if (pane.label, cell.y) != (before, row):
                 before, row = pane.label, cell.y
                 top = cell.y - self.line - heated * int(HEATED * cell.height)
-                pygame.draw.line(self._surface, TEXT, (cell.x, top), (cell.x, cell.y + cell.height))
+                pygame.draw.line(
+                    self._surface, self.palette.text, (cell.x, top), (cell.x, cell.y + cell.height)
+                )
                 label = self._fit_label(pane.label, groups[at] - MARGIN)
                 self._surface.blit(label, (cell.x + 3, top))
         return (
@@ -184,14 +193,14 @@ class Screen:
 
     def _missing(self, cell: Rect) -> None:
         """A frame that is remembered, but whose picture is gone, as it is after a load."""
-        pygame.draw.rect(self._surface, GRID, pygame.Rect(cell).inflate(-2, -2), 1)
-        mark = self._font.render("?", True, GRID)
+        pygame.draw.rect(self._surface, self.palette.grid, pygame.Rect(cell).inflate(-2, -2), 1)
+        mark = self._font.render("?", True, self.palette.grid)
         self._surface.blit(mark, mark.get_rect(center=pygame.Rect(cell).center))
 
-    def _fit_label(self, text: str, width: int, colour: tuple = TEXT) -> "pygame.Surface":
+    def _fit_label(self, text: str, width: int, colour: Colour | None = None) -> "pygame.Surface":
         """A label in letters that fit into a width; cut where the smallest do not."""
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):
-            label = self._size_font(pixels).render(plain(text), True, colour)
+            label = self._size_font(pixels).render(plain(text), True, colour or self.palette.text)
             if label.get_width() <= width:
                 return label
         shown = pygame.Rect(0, 0, max(1, min(width, label.get_width())), label.get_height())
@@ -211,15 +220,17 @@ class Screen:
         ]
         for level in (10, 20, 30):
             y = box.bottom - 1 - (box.height - 2) * (level - low) / (high - low)
-            pygame.draw.line(self._surface, GRID, (box.x, y), (box.right - 1, y))
-            mark = self._font.render(str(level), True, GRID)
+            pygame.draw.line(self._surface, self.palette.grid, (box.x, y), (box.right - 1, y))
+            mark = self._font.render(str(level), True, self.palette.grid)
             self._surface.blit(mark, (box.right - mark.get_width(), y))
         if len(points) > 1:
-            pygame.draw.lines(self._surface, MARK, False, points, 2)
-        told = self._font.render(f"{values[-1]:.1f} dB", True, TEXT)
+            pygame.draw.lines(self._surface, self.palette.mark, False, points, 2)
+        told = self._font.render(f"{values[-1]:.1f} dB", True, self.palette.text)
         self._surface.blit(told, (box.x + 2, box.y), (0, 0, box.width, box.height))
 
-    def text(self, lines: list[str], room: Rect, bottom: bool = False, colour: tuple = TEXT) -> int:
+    def text(
+        self, lines: list[str], room: Rect, bottom: bool = False, colour: Colour | None = None
+    ) -> int:
         """Write lines on a shade, at the top or bottom of a room; a tab begins a second column.
 
         Returns:
@@ -236,14 +247,17 @@ class Screen:
             if font.get_linesize() * len(rows) + MARGIN <= room.height:
                 break
         cells = [
-            [font.render(cell, True, DIM if dim else colour) for cell in row.split("\t")]
+            [
+                font.render(cell, True, self.palette.dim if dim else colour or self.palette.text)
+                for cell in row.split("\t")
+            ]
             for row, dim in rows
         ]
         widths = [second * bool(row[1:]) + row[-1].get_width() for row in cells]
         step = font.get_linesize()
         size = max(widths) + 2 * MARGIN, step * len(cells) + MARGIN
         shade = pygame.Surface(size, pygame.SRCALPHA)
-        shade.fill(SHADE)
+        shade.fill(self.palette.shade)
         for number, row in enumerate(cells):
             for place, image in enumerate(row):
                 shade.blit(image, (MARGIN + place * second, MARGIN // 2 + number * step))
@@ -251,15 +265,40 @@ class Screen:
         self._surface.blit(shade, (room.x, top))
         return min(size[1], room.height)
 
+    def split_pages(self, lines: list[str], room: Rect, more: str) -> list[list[str]]:
+        """Lines as pages that fit into a room in the smallest letters; one page where all do.
+
+        Args:
+            lines: a tab begins a second column.
+            room: of a page.
+            more: ends every page but the last, with which page it is, e.g. "F1: more".
+        """
+        font, width = self._size_font(SMALLEST_FONT), room.width - 3 * MARGIN
+        second = _second_column(font, lines)
+        heights = [len(_wrap_row(font, plain(line), width, second)) for line in lines]
+        fits = max(2, (room.height - MARGIN) // font.get_linesize())
+        if sum(heights) <= fits:
+            return [lines]
+        pages: list[list[str]] = [[]]
+        taken = 0
+        for line, height in zip(lines, heights, strict=True):
+            if pages[-1] and taken + height > fits - 1:
+                pages.append([])
+                taken = 0
+            pages[-1].append(line)
+            taken += height
+        count = len(pages)
+        return [[*page, f"{more} ({n} of {count})"] for n, page in enumerate(pages, start=1)]
+
     def _label(self, text: str, shown: Rect) -> None:
-        label = self._font.render(plain(text), True, TEXT)
+        label = self._font.render(plain(text), True, self.palette.text)
         width = min(label.get_width(), shown.width)
-        self._surface.fill(BLACK, (shown.x, shown.y, width, label.get_height()))
+        self._surface.fill(self.palette.back, (shown.x, shown.y, width, label.get_height()))
         self._surface.blit(label, (shown.x, shown.y), (0, 0, width, label.get_height()))
 
     def _shade(self, box: "pygame.Rect") -> None:
         shade = pygame.Surface(box.size, pygame.SRCALPHA)
-        shade.fill(SHADE)
+        shade.fill(self.palette.shade)
         self._surface.blit(shade, box)
 
     def _place(self, frame: np.ndarray, cell: Rect, whole: bool = True) -> Rect:
@@ -268,16 +307,16 @@ class Screen:
         size = fit_size((width, height), cell[2:]) if whole else (cell.width, cell.height)
         image = pygame.image.frombuffer(np.ascontiguousarray(frame), (width, height), "RGB")
         at = cell.x + (cell.width - size[0]) // 2, cell.y + (cell.height - size[1]) // 2
-        self._surface.blit(pygame.transform.scale(image, size), at)
+        self._surface.blit(self._enlarge(image, size), at)
         return Rect(*at, *size)
 
     def bar(self, done: float, room: Rect) -> None:
         """Draw a progress bar along the lower edge of a room."""
         top = room.y + room.height - MARGIN
-        self._surface.fill((60, 60, 60), (room.x, top, room.width, MARGIN))
-        self._surface.fill(BAR, (room.x, top, round(room.width * done), MARGIN))
+        self._surface.fill(self.palette.idle, (room.x, top, room.width, MARGIN))
+        self._surface.fill(self.palette.bar, (room.x, top, round(room.width * done), MARGIN))
 
-    def words(self, text: str, room: Rect, colour: tuple = TEXT) -> None:
+    def words(self, text: str, room: Rect, colour: Colour | None = None) -> None:
         """Write one line into a room, in letters that fit."""
         label = self._fit_label(text, room.width - 2 * MARGIN, colour)
         middle = room.y + (room.height - label.get_height()) // 2
@@ -298,19 +337,22 @@ class Screen:
 
     def _keycap(self, key: str, meaning: str) -> "pygame.Surface":
         font = self._size_font(max(SMALLEST_FONT, self._font_pixels() - 2))
-        name, told = font.render(plain(key), True, TEXT), font.render(plain(meaning), True, TOLD)
+        name, told = (
+            font.render(plain(key), True, self.palette.text),
+            font.render(plain(meaning), True, self.palette.told),
+        )
         cap = pygame.Rect(0, 2, name.get_width() + MARGIN, self.line + 2)
         image = pygame.Surface((cap.width + told.get_width() + MARGIN // 2, self.line + MARGIN))
-        image.fill(FOOT)
-        pygame.draw.rect(image, CAP, cap, border_radius=4)
-        pygame.draw.rect(image, TOLD, cap, 1, border_radius=4)
+        image.fill(self.palette.foot)
+        pygame.draw.rect(image, self.palette.cap, cap, border_radius=4)
+        pygame.draw.rect(image, self.palette.told, cap, 1, border_radius=4)
         image.blit(name, name.get_rect(center=cap.center))
         image.blit(told, told.get_rect(midleft=(cap.right + MARGIN // 2, cap.centery)))
         return image
 
     def fill(self, room: Rect) -> None:
         """Colour a room as what is not the picture."""
-        self._surface.fill(FOOT, room)
+        self._surface.fill(self.palette.foot, room)
 
     def trend(self, label: str, values: Sequence[float], room: Rect) -> None:
         """Draw values as a small curve from nought to their greatest, the newest as a number."""
@@ -324,7 +366,7 @@ class Screen:
             for at, value in enumerate(values)
         ]
         if len(points) > 1:
-            pygame.draw.lines(self._surface, MARK, False, points, 2)
+            pygame.draw.lines(self._surface, self.palette.mark, False, points, 2)
 
     def fits(self, text: str, width: int) -> bool:
         """Whether a line fits into a width, at least in the smallest letters."""

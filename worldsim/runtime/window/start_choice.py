@@ -12,6 +12,8 @@ import numpy as np
 
 from worldsim.runtime.core.clock import Clock
 from worldsim.runtime.core.pane_layout import Rect
+from worldsim.runtime.core.settings import Settings
+from worldsim.runtime.core.settings_page import SettingsPage
 from worldsim.runtime.core.start_layout import (
     DIRECTIONS,
     GAP,
@@ -26,7 +28,13 @@ from worldsim.runtime.window.screen import Screen, pygame
 from worldsim.world.starts import WorldStarts, read_clip
 
 TITLE = "Where do you want to begin?"
-HINTS = (("Arrows", "choose"), ("Enter", "play"), ("F11", "whole screen"), ("Esc", "quit"))
+HINTS = (
+    ("Arrows", "choose"),
+    ("Enter", "play"),
+    (",", "settings"),
+    ("F11", "whole screen"),
+    ("Esc", "quit"),
+)
 LETTERS = {"a": "left", "d": "right", "w": "up", "s": "down"}  # by their place
 PADS = {f"pad {name}": name for name in DIRECTIONS} | {"pad a": "return", "pad b": "escape"}
 PLAY, QUIT = ("return", "enter", "space"), ("escape",)
@@ -51,10 +59,12 @@ class StartChoice:
         last: what was chosen last; marked at first where it is still there.
         zoom: screen pixels a pixel of the window that follows; None for a comfortable size.
         fullscreen: whether it takes the whole screen at first.
+        settings: how it looks.
         clock: where the time comes from.
 
     Attributes:
         fullscreen: whether it takes the whole screen.
+        settings: as the player has changed them.
 
     Raises:
         NoDisplay: there is no display.
@@ -67,9 +77,13 @@ class StartChoice:
         *,
         zoom: int | None = None,
         fullscreen: bool = False,
+        settings: Settings | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._screen = Screen("worldsim", SIZE, zoom, footed=True)
+        self.settings = settings or Settings()
+        self._page: SettingsPage | None = None
+        self._screen.apply(self.settings)
         self._worlds, self._clock = worlds, clock or Clock()
         self.fullscreen = False
         if fullscreen:
@@ -118,9 +132,13 @@ class StartChoice:
     def _listen(self, event: "pygame.event.Event") -> None:
         if event.type == pygame.QUIT:
             self._done = True
+        elif event.type == pygame.KEYDOWN and self._page is not None:
+            self._type(self._page, event)
         elif event.type == pygame.KEYDOWN:
             letter, place = self._keyboard.name(event)
             self._press(LETTERS.get(place, letter))
+        elif self._page is not None:
+            return
         elif event.type == pygame.MOUSEMOTION:
             self._point(event.pos)
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1 and self._point(event.pos):
@@ -137,6 +155,14 @@ class StartChoice:
             self._done, self._picked = True, key in PLAY
         elif key == "f11":
             self._toggle_fullscreen()
+        elif key == ",":
+            self._page = SettingsPage([world.world for world in self._worlds])
+
+    def _type(self, page: SettingsPage, event: "pygame.event.Event") -> None:
+        """A key goes to the settings; what can be seen of them is seen at once."""
+        page.press(self._keyboard.name(event)[0], event.unicode)
+        self.settings, self._page = page.settings, page if page.open else None
+        self._screen.apply(page.settings)
 
     def _point(self, position: tuple[int, int]) -> bool:
         """Mark the thumbnail below the mouse; whether there is one."""
@@ -158,6 +184,10 @@ class StartChoice:
     def _draw(self) -> None:
         screen, room, layout = self._screen, self._screen.room(), self._lay_out()
         screen.fill(room)
+        if self._page is not None:
+            screen.text(self._page.lines(), room)
+            screen.flip()
+            return
         screen.words(TITLE, Rect(room.x, room.y + GAP // 2, room.width, screen.line + GAP))
         for one, heading in zip(self._worlds, layout.headings, strict=True):
             screen.words(one.title, heading)

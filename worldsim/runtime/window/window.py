@@ -15,9 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from worldsim.paths import asset_names
 from worldsim.runtime.core.clock import Clock
-from worldsim.runtime.core.intents import Intent, build_key_hints
+from worldsim.runtime.core.intents import Intent, build_key_hints, find_view_key
+from worldsim.runtime.core.mouse_turn import MouseTurn
 from worldsim.runtime.core.moves import Step
+from worldsim.runtime.core.settings import Settings
+from worldsim.runtime.core.settings_page import SettingsPage
 from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.core.status import Status, describe_plainly, format_help, format_hud
 from worldsim.runtime.session.command_queue import Keys
@@ -93,6 +97,7 @@ class Window(Sink):
         hud: whether there is a line of words and hints below the picture at first.
         fullscreen: whether it takes the whole screen at first.
         shares: folder of screenshots.
+        settings: how it looks, and whether the mouse turns.
         clock: must be the session's.
         redraw: seconds after which a picture that did not change is drawn again.
 
@@ -114,17 +119,22 @@ class Window(Sink):
         hud: bool = True,
         fullscreen: bool = False,
         shares: str | Path = "shares",
+        settings: Settings | None = None,
         clock: Clock | None = None,
         redraw: float = REDRAW_SECONDS,
     ) -> None:
         self._redraw, self._shares, self._copied = redraw, Path(shares), ""
         self.beats: deque[float] = deque(maxlen=4096)
         self._clock = clock or Clock()
+        self._settings, self._mouse = settings or Settings(), MouseTurn()
+        self._page: SettingsPage | None = None
         self._screen = Screen(title, size, zoom, footed=hud)
+        self._screen.apply(self._settings)
         if fullscreen:
             self._screen.fullscreen()
         self._pads, self._keyboard = Gamepads(), Keyboard()
-        self._hud, self._help = WORDS if hud else NOTHING, False
+        self._hud = WORDS if hud else NOTHING
+        self._help = 0  # which page of it is to be seen, from 1
         self._trends = {
             name: deque[float](maxlen=TREND)
             for name in ("ms a frame", "sharpness %", "remembered %")
@@ -202,12 +212,20 @@ class Window(Sink):
         for event in pygame.event.get():
             if event.type == pygame.QUIT:
                 keys.command_queue.stop()
+            elif event.type == pygame.KEYDOWN and self._page is not None:
+                self._type(self._page, event)
             elif event.type == pygame.KEYDOWN:
                 letter, place = self._keyboard.name(event)
                 keys.layout = self._keyboard.layout()
                 self._key(keys.down(_with_ctrl(letter, event), self._clock.now(), place))
+                if self._page is not None:
+                    keys.lost()  # what comes up while the page is open counts for nothing
             elif event.type == pygame.KEYUP:
                 keys.up(*self._keyboard.name(event))
+            elif event.type == pygame.MOUSEMOTION and event.buttons[0]:
+                self._drag(event.rel[0], keys)
+            elif event.type == pygame.MOUSEBUTTONUP:
+                self._mouse.release()
             elif event.type == pygame.DROPFILE:
                 keys.drop(event.file)
             elif event.type == pygame.WINDOWFOCUSLOST:
@@ -216,6 +234,20 @@ class Window(Sink):
                 self._drawn = None
             else:
                 self._pad(event, keys)
+
+    def _type(self, page: SettingsPage, event: pygame.event.Event) -> None:
+        """A key goes to the settings; what can be seen of them is seen at once."""
+        page.press(self._keyboard.name(event)[0], event.unicode)
+        self._settings = page.settings
+        self._screen.apply(page.settings)
+        self._page, self._drawn = page if page.open else None, None
+
+    def _drag(self, pixels: int, keys: Keys) -> None:
+        """The mouse was dragged over the picture."""
+        if self._settings.mouse and keys.actions is not None and self._page is None:
+            turns = self._mouse.drag(pixels, self._screen.room().width, keys.actions)
+            if turns:
+                keys.command_queue.put("turn", (self._clock.now(), turns))
 
     def _pad(self, event: pygame.event.Event, keys: Keys) -> None:
         """A gamepad's events are key presses."""
@@ -235,7 +267,9 @@ class Window(Sink):
         elif answer.name == "hud":
             self._hud = (self._hud + 1) % (FIGURES + 1)
         elif answer.name == "help":
-            self._help = not self._help
+            self._help += 1
+        elif answer.name == "settings":
+            self._page = SettingsPage(asset_names("worlds"))
         elif answer.name == "fullscreen":
             self._screen.fullscreen()
         elif answer.name == "screenshot":
@@ -269,18 +303,24 @@ class Window(Sink):
         if shot is self._drawn and now < self._drawn_at + self._redraw:
             return
         status = self._complete(shot.status, keys, now)
-        helped = []
-        if self._help and keys.actions is not None:
-            keys.layout = self._keyboard.layout()
-            helped = format_help(
-                keys.actions, keys.intents, self._pads.any, keys.layout, status.lacking
-            )
+        helped = self._page.lines() if self._page is not None else self._page_of_help(status, keys)
         self.around = self._around(status, keys, now, helped)
         compose(self._screen, shot.frame, status, self.around, now)
         self._screen.flip()
         self._count(shot)
         self._drawn, self._drawn_at = shot, now
         self.beats.append(self._clock.now())
+
+    def _page_of_help(self, status: Status, keys: Keys) -> list[str]:
+        """The page of the help that is to be seen; nothing after the last one."""
+        if not self._help or keys.actions is None:
+            return []
+        keys.layout = self._keyboard.layout()
+        lines = format_help(keys.actions, keys.intents, self._pads.any, keys.layout, status.lacking)
+        more = f"{find_view_key('help', keys.intents)}: more"
+        pages = self._screen.split_pages(lines, self._screen.room(), more)
+        self._help = self._help if self._help <= len(pages) else 0
+        return pages[self._help - 1] if self._help else []
 
     def _complete(self, status: Status, keys: Keys, now: float) -> Status:
         """With what only the window knows."""

@@ -136,3 +136,52 @@ left = pygame.font.Font.size(screen._font, "Backspace")[0]
 below = shown[2 * screen.line + 8 : 4 * screen.line]
 assert below.any() and not below[:, :left].any()
 """)
+
+
+def test_the_help_of_a_small_window_has_pages():
+    """At 320 pixels its lower half was cut off."""
+    drawn("""
+from worldsim.runtime.core.status import format_help
+from worldsim.actions import load_actions
+lines = format_help(load_actions("dmlab"))
+small = Rect(0, 0, 320, 320)
+pages = screen.split_pages(lines, small, "F1: more")
+assert len(pages) > 1 and [line for page in pages for line in page[:-1]] == lines
+assert pages[1][-1] == f"F1: more (2 of {len(pages)})"
+for page in pages:
+    screen.clear()
+    assert screen.text(page, small) <= 320
+    assert (pixels()[320:, :320] == 0).all()
+assert screen.split_pages(lines, Rect(0, 0, 1280, 1280), "F1: more") == [lines]
+""")
+
+
+def test_a_light_window_and_a_smooth_picture():
+    drawn("""
+from worldsim.runtime.core.settings import Settings
+checks = np.zeros((16, 16, 3), np.uint8)
+checks[::2] = 255
+compose(screen, checks, Status(), Around("a maze"), 0.0)
+assert set(np.unique(pixels()[:300])) == {0, 255} and pixels()[-2, 2].tolist() == [24, 24, 28]
+screen.apply(Settings(palette="light", upscaler="smooth"))
+compose(screen, checks, Status(), Around("a maze"), 0.0)
+assert len(np.unique(pixels()[:300])) > 20 and pixels()[-2, 2].tolist() == [236, 236, 232]
+""")
+
+
+def test_letters_can_be_read_in_both_palettes():
+    """WCAG's contrast of text, against everything that it is written on."""
+    drawn("""
+from worldsim.runtime.window.palette import BY_NAME
+def light(colour):
+    part = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2]
+def contrast(one, other):
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+for palette in BY_NAME.values():
+    for behind in (palette.back, palette.foot, palette.cap):
+        assert contrast(palette.text, behind) > 7
+    assert contrast(palette.told, palette.foot) > 4.5 and contrast(palette.dim, palette.foot) > 4.5
+    assert contrast(palette.alarm, palette.foot) > 4.5 and contrast(palette.mark, palette.back) > 3
+""")

@@ -353,3 +353,28 @@ def test_no_display_is_one_sentence(dead_display):
     assert done.returncode == 1
     assert "NoDisplay: There is no display to open a window on" in done.stderr
     assert "--headless N" in done.stderr
+
+
+def test_settings_open_over_the_picture_and_the_mouse_turns(window, session, tmp_path, monkeypatch):
+    """Keys go to the page and not to the world; colours change at once."""
+    monkeypatch.setenv("WORLDSIM_CONFIG", str(tmp_path))
+
+    def play(driven):
+        until(lambda: session.playthrough and driven.shows(session.frame))
+        driven.key("key", "comma")
+        until(lambda: any("sampler steps" in line for line in driven.window.around.helped))
+        for _ in range(6):
+            driven.key("key", "Down")
+        driven.key("key", "Right")
+        until(lambda: (driven.picture()[-3, -3] == (236, 236, 232)).all())
+        driven.key("key", "Return")
+        until(lambda: not driven.window.around.helped)
+        assert session.made == 0
+        assert (tmp_path / "settings.yaml").read_text() == "palette: light\n"
+        xdotool("mousemove", "--window", driven.number, 60, 60, "mousedown", 1)
+        xdotool("mousemove", "--window", driven.number, 195, 60, "mouseup", 1)
+        until(lambda: session.made >= 2)
+        turns = {move.action for move in session.playthrough.track.moves}
+        assert turns == {1}
+
+    Driven(window, session).run(play)

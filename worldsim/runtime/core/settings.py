@@ -1,0 +1,121 @@
+"""A player's own settings: a YAML in the user's folder, which is read where a window opens.
+
+    # settings.yaml
+    {world: dmlab, steps: 2, fps: 10, keys: my-keys.yaml, recordings: recordings,
+     upscaler: smooth, palette: light, mouse: true}
+
+What is not named is as usual; options of the command line come first. Knows no screen.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import yaml
+
+from worldsim.atomic import atomic_write
+from worldsim.runtime.core.user_folder import user_folder
+from worldsim.yaml12 import load_yaml
+
+FILE = "settings.yaml"
+UPSCALERS = ("nearest", "smooth")
+PALETTES = ("dark", "light")
+MOST_STEPS, MOST_FPS = 64, 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a player may choose once for all windows.
+
+    Attributes:
+        world: what is played where nothing else says; empty for the usual one.
+        steps: sampler steps a frame; None for as many as the pace allows.
+        fps: frames a second, 0 for as fast as possible; None for the world's own pace.
+        keys: a YAML of the player's own keys; empty for none.
+        recordings: folder of recordings.
+        upscaler: how pictures are enlarged, one of UPSCALERS.
+        palette: colours of what is not the picture, one of PALETTES.
+        mouse: whether dragging the mouse turns.
+    """
+
+    world: str = ""
+    steps: int | None = None
+    fps: int | None = None
+    keys: str = ""
+    recordings: str = "recordings"
+    upscaler: str = UPSCALERS[0]
+    palette: str = PALETTES[0]
+    mouse: bool = True
+
+
+def _is_count(low: int, high: int) -> Callable[[Any], bool]:
+    def check(value: Any) -> bool:
+        return value is None or (type(value) is int and low <= value <= high)
+
+    return check
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "world": (_is_text, "a name or a folder"),
+    "steps": (_is_count(1, MOST_STEPS), f"in [1, {MOST_STEPS}] or null"),
+    "fps": (_is_count(0, MOST_FPS), f"in [0, {MOST_FPS}] or null"),
+    "keys": (_is_text, "the path of a YAML"),
+    "recordings": (lambda value: _is_text(value) and value.strip() != "", "a folder"),
+    "upscaler": (UPSCALERS.__contains__, " or ".join(UPSCALERS)),
+    "palette": (PALETTES.__contains__, " or ".join(PALETTES)),
+    "mouse": (lambda value: isinstance(value, bool), "true or false"),
+}
+
+
+def parse_settings(table: object, source: str) -> Settings:
+    """Settings from what a YAML holds.
+
+    Args:
+        table: names and values; None for an empty file.
+        source: where it is from, for errors.
+
+    Raises:
+        ValueError: a name that does not exist, or a value that cannot be.
+    """
+    if not isinstance(table, dict | None):
+        raise ValueError(f"{source} must have names with their values, one a line.")
+    names = [field.name for field in fields(Settings)]
+    for name, value in (table or {}).items():
+        if name not in names:
+            close = difflib.get_close_matches(str(name), names, n=1)
+            advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}."
+            raise ValueError(f"{source}: no setting {name!r}; {advice}")
+        check, expected = CHECKS[name]
+        if not check(value):
+            raise ValueError(f"{source}: {name} must be {expected}, got {value!r}.")
+    return Settings(**(table or {}))
+
+
+def read_settings() -> Settings:
+    """The player's settings; the usual ones where none are kept.
+
+    Raises:
+        ValueError: the file is no such YAML; one sentence that names it.
+        OSError: it is there and cannot be read.
+    """
+    path = user_folder() / FILE
+    if not path.exists():
+        return Settings()
+    return parse_settings(load_yaml(path), str(path))
+
+
+def write_settings(settings: Settings) -> None:
+    """Keep settings; only those that are not the usual ones are written.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    usual = asdict(Settings())
+    changed = {name: value for name, value in asdict(settings).items() if value != usual[name]}
+    text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True)
+    atomic_write(user_folder() / FILE, lambda scratch: scratch.write_text(text, "utf-8"))

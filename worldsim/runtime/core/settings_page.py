@@ -1,0 +1,130 @@
+"""The page on which a player changes settings: rows of names and values, and what keys do there.
+Draws nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from worldsim.runtime.core.bindings import read_bindings
+from worldsim.runtime.core.settings import (
+    PALETTES,
+    UPSCALERS,
+    Settings,
+    parse_settings,
+    read_settings,
+    write_settings,
+)
+
+TITLE = "Settings: Up and Down choose, Left and Right change, or type; Enter keeps, Esc does not."
+LATER = "World, steps, pace, keys and recordings count from the next start of the program."
+LEAVE, KEEP = ("escape",), ("return", "enter")
+
+
+class Row(NamedTuple):
+    """A setting: its field, what it is called, what it can be; to be typed where that is empty."""
+
+    field: str
+    title: str
+    values: Sequence[Any] = ()
+    names: Sequence[str] = ()
+
+
+def list_rows(worlds: Sequence[str]) -> list[Row]:
+    """The rows of the page, with the names of the worlds that are here."""
+    steps, paces = (None, 1, 2, 3, 4, 8), (None, 5, 10, 15, 20, 30, 0)
+    return [
+        Row("world", "world", ("", *worlds), ("the usual", *worlds)),
+        Row("steps", "sampler steps", steps, ("as the pace allows", *map(str, steps[1:]))),
+        Row(
+            "fps",
+            "frames a second",
+            paces,
+            ("the world's own", *map(str, paces[1:-1]), "as fast as possible"),
+        ),
+        Row("keys", "file of your own keys"),
+        Row("recordings", "folder of recordings"),
+        Row("upscaler", "enlarging", UPSCALERS, UPSCALERS),
+        Row("palette", "colours", PALETTES, PALETTES),
+        Row("mouse", "turning by dragging", (True, False), ("on", "off")),
+    ]
+
+
+class SettingsPage:
+    """What is marked, and what was changed so far.
+
+    Args:
+        worlds: names of the worlds that are here.
+
+    Attributes:
+        settings: with the changes; what is seen may follow them at once.
+        open: whether the page is still to be seen.
+    """
+
+    def __init__(self, worlds: Sequence[str]) -> None:
+        self._rows, self._at, self.open = list_rows(worlds), 0, True
+        self._trouble = ""
+        try:
+            self.settings = read_settings()
+        except (ValueError, OSError) as error:
+            self.settings, self._trouble = Settings(), f"{error} Enter writes it anew."
+        self._before = self.settings
+
+    def press(self, key: str, typed: str = "") -> None:
+        """A key was pressed.
+
+        Args:
+            key: its name.
+            typed: what it prints; empty for nothing.
+        """
+        row = self._rows[self._at]
+        if key in LEAVE:
+            self.settings, self.open = self._before, False
+        elif key in KEEP:
+            self._keep()
+        elif key in ("up", "down"):
+            self._at = (self._at + (1 if key == "down" else -1)) % len(self._rows)
+        elif row.values:
+            if key in ("left", "right"):
+                self._change(row, 1 if key == "right" else -1)
+        elif key == "backspace":
+            self._put(row, getattr(self.settings, row.field)[:-1])
+        elif typed.isprintable():
+            self._put(row, getattr(self.settings, row.field) + typed)
+
+    def _change(self, row: Row, way: int) -> None:
+        value = getattr(self.settings, row.field)
+        at = row.values.index(value) if value in row.values else 0
+        self._put(row, row.values[(at + way) % len(row.values)])
+
+    def _put(self, row: Row, value: Any) -> None:
+        self.settings = replace(self.settings, **{row.field: value})
+
+    def _keep(self) -> None:
+        """Write the settings and leave; what cannot be kept is said, and the page stays."""
+        settings = self.settings
+        try:
+            parse_settings(vars(settings), "This page")
+            if settings.keys:
+                read_bindings(settings.keys)
+            write_settings(settings)
+        except (ValueError, OSError) as error:
+            self._trouble = str(error)
+            return
+        self.open = False
+
+    def lines(self) -> list[str]:
+        """The page as lines; a tab begins the second column."""
+        found = [TITLE, ""]
+        for number, row in enumerate(self._rows):
+            mark = "> " if number == self._at else "   "
+            found.append(f"{mark}{row.title}\t{self._format(row, number == self._at)}")
+        return [*found, "", LATER, *([self._trouble] if self._trouble else [])]
+
+    def _format(self, row: Row, marked: bool) -> str:
+        value = getattr(self.settings, row.field)
+        if not row.values:
+            return f"{value}_" if marked else value or "none"
+        known = dict(zip(row.values, row.names, strict=True))
+        name = known.get(value, str(value))  # a file may hold others
+        return f"< {name} >" if marked else name

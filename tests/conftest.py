@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.support.browser import find_browser
 from worldsim.actions import load_actions
 
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
@@ -78,6 +79,13 @@ def display():
     yield f":{number}"
     server.terminate()
     server.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Makes sure that pages can be opened here."""
+    if find_browser() is None:
+        _lacking("no browser: install chromium")
 
 
 @pytest.fixture(scope="session")

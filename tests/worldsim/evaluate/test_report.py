@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.browser import check_page
 from tests.support.metric_weights import write_backbone
 from worldsim import ground_truth
 from worldsim.actions import load_actions
@@ -179,7 +180,7 @@ def test_a_dream_that_runs_away_is_written_down_and_the_rest_goes_on(env):
     assert "drift" in sheets
 
 
-def test_the_command_writes_figures_and_pictures(small_world, tmp_path, capsys):
+def test_the_command_writes_figures_and_pictures(small_world, browser, tmp_path, capsys):
     assert report.main([str(small_world), "--quick", "--out", str(tmp_path)]) == 0
     written = json.loads((tmp_path / "evaluation.json").read_text())
     assert set(written) >= {"world", "hash", "engine", "steps", "protocol", *report.PARTS}
@@ -191,6 +192,7 @@ def test_the_command_writes_figures_and_pictures(small_world, tmp_path, capsys):
     for row in ("best of context", "first frame", "back vs before", "scripted"):
         assert row in printed
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".html", ".json"] + [".png"] * 4
+    check_page(tmp_path / "evaluation.html")
     page = (tmp_path / "evaluation.html").read_text()
     for heading in ("Verdicts", "By age", "Drift", "Speed", "Films", "Sheets", "All tables"):
         assert f"<h2>{heading}</h2>" in page

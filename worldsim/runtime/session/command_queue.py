@@ -17,13 +17,18 @@ from worldsim.runtime.session.loading import WorldLoader
 
 
 class Command(NamedTuple):
-    """An intent by name, and which of its keys was pressed (or the path of a dropped file)."""
+    """An intent by name, and which of its keys was pressed; or what only a mouse asks for: the path
+    of a dropped file, or when the mouse was dragged and the turns it made.
+    """
 
     name: str
-    value: int | str = 0
+    value: "Value" = 0
 
 
-_HOW = {intent.name: intent.how for intent in (*INTENTS, *REPLAY_INTENTS)} | {"open": "press"}
+Value = int | str | tuple[float, tuple[int, ...]]
+BY_MOUSE = ("open", "turn")
+_HOW = {intent.name: intent.how for intent in (*INTENTS, *REPLAY_INTENTS)}
+_HOW |= dict.fromkeys(BY_MOUSE, "press")
 MODIFIERS = ("left ctrl", "right ctrl", "left shift", "right shift", "left alt", "right alt")
 
 
@@ -41,18 +46,18 @@ class CommandQueue:
         self.signal = 0  # the number of the one that asked to quit
         self._stop = False
 
-    def put(self, name: str, value: int | str = 0) -> None:
+    def put(self, name: str, value: Value = 0) -> None:
         """Ask for an intent by name.
 
         Args:
-            name: the intent's, or "open" for a file that was dropped on the window.
-            value: which of the intent's keys it was, from 0; or the file's path.
+            name: the intent's, or one of BY_MOUSE.
+            value: which of the intent's keys it was, from 0; else see Command.
         """
         how = _HOW[name]
         if name == "quit":
             self.stop()
             return
-        command = Command(name, value if name == "open" or how == "press" else 0)
+        command = Command(name, value if how == "press" else 0)
         with self._lock:
             if command in self._waiting and how == "toggle":
                 del self._waiting[command]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.support.browser import check_page
 from tests.support.commands import refused
 from worldsim.cli import main as cli
 from worldsim.data.store import EpisodeStore
@@ -30,7 +31,9 @@ def options(episodes, out):
     return ["--data", str(episodes), "--out", str(out), *few]
 
 
-def test_a_world_is_as_good_as_itself_and_not_as_with_other_noise(tiny_world, episodes, tmp_path):
+def test_a_world_is_as_good_as_itself_and_not_as_with_other_noise(
+    tiny_world, browser, episodes, tmp_path
+):
     world, out = str(tiny_world), tmp_path / "out"
     noisy = f"{world}@context_noise=0.9"
     assert cli(["compare", world, world, noisy, *options(episodes, out)]) == 0
@@ -44,6 +47,7 @@ def test_a_world_is_as_good_as_itself_and_not_as_with_other_noise(tiny_world, ep
     assert other["psnr"]["all"]["mean"] == pytest.approx(apart, abs=2e-4)
     assert set(report["beside"]) == {"repeat last frame", "best of context", "codec"}
     assert {"p50", "p90", "p99"} == set(report["speed"][noisy])
+    check_page(out / "compare.html")
     page = (out / "compare.html").read_text()
     assert page.count('"title": "episode') == 3
     assert "Choose blindly" in page

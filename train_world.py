@@ -69,7 +69,11 @@ def main(argv: list[str] | None = None) -> int:
     from models.training.recipe_far import train
     from models.training.spatial_config import is_spatial
     from models.training.spatial_run import train_spatial
+    from models.training.videoar_config import recipe_of
+    from models.training.videoar_run import train_videoar
 
+    if recipe_of(args.config) == "videoar":
+        return train_videoar(args)
     if is_autoencoder(args.config):
         return train_autoencoder(args)
     return train_spatial(args) if is_spatial(args.config) else train(args)

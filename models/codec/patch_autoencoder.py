@@ -233,7 +233,13 @@ def decoder_loss(
     latents = codec.encode(frames)
     amount = noise * torch.rand(len(latents), 1, 1, 1, generator=generator)
     amount = amount * torch.randn(latents.shape, generator=generator)
-    latents = latents + amount.to(latents.device)
+    return paint_loss(codec, latents + amount.to(latents.device), frames)
+
+
+def paint_loss(codec: PatchAutoencoder, latents: Tensor, frames: Tensor) -> Tensor:
+    """L1 + L2 + L1 of gradients of what latents `[B,C,h,w]` are painted as; the truth is frames
+    uint8 `[B,H,W,3]`.
+    """
     truth = _to_float(frames).permute(0, 3, 1, 2)
     error = codec.paint(latents) - truth
     gradient = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()

@@ -65,6 +65,7 @@ class StartChoice:
     Attributes:
         fullscreen: whether it takes the whole screen.
         settings: as the player has changed them.
+        screen: what it is drawn on.
 
     Raises:
         NoDisplay: there is no display.
@@ -80,10 +81,10 @@ class StartChoice:
         settings: Settings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._screen = Screen("worldsim", SIZE, zoom, footed=True)
+        self.screen = Screen("worldsim", SIZE, zoom, footed=True)
         self.settings = settings or Settings()
         self._page: SettingsPage | None = None
-        self._screen.apply(self.settings)
+        self.screen.apply(self.settings)
         self._worlds, self._clock = worlds, clock or Clock()
         self.fullscreen = False
         if fullscreen:
@@ -104,18 +105,24 @@ class StartChoice:
         while not self._done:
             for event in pygame.event.get():
                 self._listen(event)
-            self._draw()
+            self.draw()
             self._clock.sleep(FRAME_SECONDS)
         self._left.set()
-        self._draw()  # what follows takes a moment
+        self.draw()  # what follows takes a moment
         if not self._picked:
-            self._screen.close()
+            self.screen.close()
             return None
         world, start = self._starts[self._at]
         return Chosen(self._worlds[world].world, start)
 
     def _load(self) -> None:
-        """Read the clips, the marked one's world first, then import what playing needs."""
+        """Read the clips, then import what playing needs."""
+        self.read_clips()
+        for name in () if self._left.is_set() else WARM:
+            importlib.import_module(name)
+
+    def read_clips(self) -> None:
+        """Read the clips of all thumbnails, the marked one first, until something is chosen."""
         order = sorted(range(len(self._starts)), key=lambda n: n != self._at)
         for number in order:
             if self._left.is_set():
@@ -124,8 +131,6 @@ class StartChoice:
             self._clips[number] = read_clip(
                 self._worlds[world].paths[start], self._worlds[world].fps
             )
-        for name in WARM:
-            importlib.import_module(name)
 
     # ---- keys ----
 
@@ -162,7 +167,7 @@ class StartChoice:
         """A key goes to the settings; what can be seen of them is seen at once."""
         page.press(self._keyboard.name(event)[0], event.unicode)
         self.settings, self._page = page.settings, page if page.open else None
-        self._screen.apply(page.settings)
+        self.screen.apply(page.settings)
 
     def _point(self, position: tuple[int, int]) -> bool:
         """Mark the thumbnail below the mouse; whether there is one."""
@@ -171,18 +176,19 @@ class StartChoice:
         return found is not None
 
     def _toggle_fullscreen(self) -> None:
-        self._screen.fullscreen()
+        self.screen.fullscreen()
         self.fullscreen = not self.fullscreen
 
     # ---- pictures ----
 
     def _lay_out(self) -> StartLayout:
-        room = self._screen.room()
-        inside = room.less(GAP, self._screen.line + 2 * GAP, GAP, self._screen.foot)
-        return lay_out_starts([len(one.paths) for one in self._worlds], inside, self._screen.line)
+        room = self.screen.room()
+        inside = room.less(GAP, self.screen.line + 2 * GAP, GAP, self.screen.foot)
+        return lay_out_starts([len(one.paths) for one in self._worlds], inside, self.screen.line)
 
-    def _draw(self) -> None:
-        screen, room, layout = self._screen, self._screen.room(), self._lay_out()
+    def draw(self) -> None:
+        """Draw it as it is now."""
+        screen, room, layout = self.screen, self.screen.room(), self._lay_out()
         screen.fill(room)
         if self._page is not None:
             screen.text(self._page.lines(), room)
@@ -203,7 +209,7 @@ class StartChoice:
         clip, fps = self._clips[number], self._worlds[world].fps
         frame = None if clip is None else clip[frame_at(self._clock.now(), len(clip), fps)]
         name = self._worlds[world].names[start]
-        self._screen.thumbnail(frame, name, cell, marked=number == self._at)
+        self.screen.thumbnail(frame, name, cell, marked=number == self._at)
 
     def _describe(self) -> str:
         world, start = self._starts[self._at]

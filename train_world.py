@@ -13,7 +13,7 @@ from worldsim.arguments import parse_count_to
 from worldsim.config import ConfigError, nearest
 from worldsim.paths import asset
 
-PARTS = ("", "published/", "autoencoder/")  # of assets/configs, in this order
+PARTS = ("", "published/", "autoencoder/", "videoar/")  # of assets/configs, in this order
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,10 +70,14 @@ def main(argv: list[str] | None = None) -> int:
     from models.training.spatial_config import is_spatial
     from models.training.spatial_run import train_spatial
     from models.training.videoar_config import recipe_of
+    from models.training.videoar_published_run import train_videoar_published
     from models.training.videoar_run import train_videoar
+    from models.training.videoar_tokenizer_run import train_videoar_tokenizer
 
-    if recipe_of(args.config) == "videoar":
-        return train_videoar(args)
+    recipes = {"videoar": train_videoar, "videoar-published": train_videoar_published}
+    recipes["videoar-tokenizer"] = train_videoar_tokenizer
+    if (recipe := recipe_of(args.config)) in recipes:
+        return recipes[recipe](args)
     if is_autoencoder(args.config):
         return train_autoencoder(args)
     return train_spatial(args) if is_spatial(args.config) else train(args)

@@ -29,13 +29,14 @@ class VideoARSettings(NamedTuple):
     play: PlayConfig
 
 
-def check_sizes(settings: VideoARSettings) -> None:
-    """Refuse parts that do not fit each other.
+def check_tokenizer(
+    codec: AutoencoderConfig | CausalAutoencoderConfig, quantizer: QuantizerConfig
+) -> None:
+    """Refuse an autoencoder and a quantiser that do not fit each other.
 
     Raises:
         ValueError: which setting has to change.
     """
-    codec, quantizer = settings.codec, settings.quantizer
     side = codec.frame_size // codec.patch
     fits = (
         ("quantizer.channels", quantizer.channels, codec.channels),
@@ -73,7 +74,7 @@ def settings_from_dict(told: dict[str, Any]) -> VideoARSettings:
         network=from_dict(NetworkConfig, told["network"]),
         play=from_dict(PlayConfig, told["play"]),
     )
-    check_sizes(settings)
+    check_tokenizer(settings.codec, settings.quantizer)
     return settings
 
 

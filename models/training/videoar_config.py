@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from models.build.videoar import VideoARSettings, check_sizes
+from models.build.videoar import VideoARSettings, check_tokenizer
 from models.codec.multiscale_quantizer import QuantizerConfig
 from models.training.base_config import EpisodeFolders, MainTraining, WorldConfig
 from models.videoar.config import NetworkConfig, PlayConfig
@@ -48,7 +48,7 @@ class VideoARConfig(WorldConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_sizes(self.settings)
+        check_tokenizer(self.codec, self.quantizer)
         actions = len(load_actions(self.action_set))
         if self.network.conditions != actions:
             raise ValueError(

@@ -32,9 +32,9 @@ from worldsim.config import load_config, to_dict
 from worldsim.data.clips import Clip, ClipSampler
 from worldsim.data.latents import LatentCache, load_or_encode_latents
 from worldsim.data.store import EpisodeStore
-from worldsim.world.card import WorldCard
-from worldsim.world.checkpoint import save_training
-from worldsim.world.model import WorldModel
+from worldsim.world.card import WorldCard, read_card
+from worldsim.world.checkpoint import CARD, save_training
+from worldsim.world.model import WorldModel, world_folder
 from worldsim.world.protocols import Parts
 
 SMOKE = (
@@ -68,6 +68,8 @@ def train_videoar(args) -> int:
     torch.manual_seed(cfg.seed)
     if rank == 0:
         check_needs(cfg, out, args)
+        if args.origin:
+            check_origin(cfg, args.origin)
         start_folder(out, args.fresh)
         if args.smoke:
             collect_some(cfg)
@@ -83,6 +85,21 @@ def train_videoar(args) -> int:
     if rank == 0:
         run.export()
     return 0
+
+
+def check_origin(cfg: VideoARConfig, world: str) -> None:
+    """Refuse a world that this training cannot begin with.
+
+    Raises:
+        ValueError: one of another dynamics, or other settings of a part.
+    """
+    card, mine = read_card(world_folder(world) / CARD), settings_to_dict(cfg.settings)
+    if card.builder != "videoar":
+        raise ValueError(f"--from must name a world of VideoAR, got {world}, a {card.builder!r}")
+    for part in ("codec", "quantizer", "network"):
+        theirs = json.loads(json.dumps(card.settings[part]))
+        if theirs != json.loads(json.dumps(mine[part])):
+            raise ValueError(f"{part} must be as {world} has it, {theirs}, got {mine[part]}")
 
 
 def take_tokenizer(cfg: VideoARConfig, world: str, out: Path) -> None:

@@ -125,7 +125,7 @@ def videoar_loss(
     conditions: Tensor,
     drawn: Drawn,
 ) -> tuple[Tensor, dict[str, float]]:
-    """The loss of a batch, and what to log of it.
+    """The loss of a batch, and what to log of it: `bits` where a clip has more than one frame.
 
     Args:
         network: learns.
@@ -142,7 +142,8 @@ def videoar_loss(
     losses = [label_loss(*pair) for pair in pairs]
     weights = scale_weights(quantizer.cfg)
     loss = sum(weight * part.mean() for weight, part in zip(weights, losses, strict=True))
-    return loss, {"loss": float(loss.detach()), "bits": frame_bits(losses)}
+    told = {"loss": float(loss.detach())}
+    return loss, told | ({"bits": frame_bits(losses)} if features.shape[1] > 1 else {})
 
 
 def label_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from models.codec.multiscale_quantizer import QuantizerConfig
 from models.nn.blocks import Modulation, modulate
@@ -175,7 +176,13 @@ class Block(nn.Module):
 
 
 class VideoARNetwork(nn.Module):
-    """Levels of tokens -> hidden states -> logits of labels."""
+    """Levels of tokens -> hidden states -> logits of labels.
+
+    With `checkpointing`, blocks are computed again in the backward pass: less memory for a third
+    more arithmetic.
+    """
+
+    checkpointing = False
 
     def __init__(self, cfg: NetworkConfig, quantizer: QuantizerConfig):
         super().__init__()
@@ -214,9 +221,15 @@ class VideoARNetwork(nn.Module):
         kv = []
         for layer, block in enumerate(self.blocks):
             seen = None if context is None else context[layer]
-            x, own = block(x, condition.unsqueeze(2), shared, rotations, seen, mask)
+            given = (x, condition.unsqueeze(2), shared, rotations, seen, mask)
+            x, own = self._run_block(block, given)
             kv.append(own)
         return Output(x, condition, kv)
+
+    def _run_block(self, block: nn.Module, given: tuple) -> tuple[Tensor, KV]:
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, *given, use_reentrant=False)
+        return block(*given)
 
     def _embed_levels(self, tokens: LevelTokens, condition: Tensor) -> Tensor:
         """Tokens `[B,F,S,D]`: features and their level; a frame's first level has the condition

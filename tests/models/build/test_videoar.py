@@ -5,7 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.build.videoar import build_videoar, check_sizes, settings_from_dict, settings_to_dict
+from models.build.videoar import (
+    build_videoar,
+    check_tokenizer,
+    settings_from_dict,
+    settings_to_dict,
+)
 from models.codec.causal_autoencoder import CausalAutoencoderConfig
 from models.codec.multiscale_quantizer import QuantizerConfig
 from tests.support.videoar_worlds import small_settings, write_videoar_world
@@ -89,10 +94,10 @@ def test_settings_come_back():
 def test_parts_that_do_not_fit_are_refused(world):
     quantizer = QuantizerConfig(channels=6, scales=((1, 1), (4, 4)))
     with pytest.raises(ValueError, match=r"quantizer\.channels must be 8"):
-        check_sizes(small_settings()._replace(quantizer=quantizer))
+        check_tokenizer(small_settings().codec, quantizer)
     quantizer = QuantizerConfig(channels=8, scales=((1, 1), (8, 8)))
     with pytest.raises(ValueError, match=r"must be \(4, 4\)"):
-        check_sizes(small_settings()._replace(quantizer=quantizer))
+        check_tokenizer(small_settings().codec, quantizer)
     card = dataclasses.replace(world.card, settings={"codec": {}})
     with pytest.raises(WorldError, match="does not describe a network"):
         build_videoar(card, {}, "cpu")

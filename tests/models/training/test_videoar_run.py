@@ -10,7 +10,7 @@ import torch
 
 from models.training.loop import Run
 from models.training.videoar_config import VideoARConfig
-from models.training.videoar_run import SMOKE, VideoARRecipe, prepare
+from models.training.videoar_run import SMOKE, VideoARRecipe, check_origin, prepare
 from train_world import main
 from worldsim.config import ConfigError, load_config
 from worldsim.data.store import EpisodeStore
@@ -99,6 +99,16 @@ def test_a_world_begins_another(smoke, tmp_path, capsys):
     mine, theirs = (world.dynamics.network.state_dict() for world in (one, other))
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     assert torch.equal(one.codec.quantizer.codebooks, other.codec.quantizer.codebooks)
+
+
+def test_a_world_of_another_kind_begins_none(smoke):
+    """Before a folder is made, and not by a tensor's shape."""
+    cfg = load_config(CONFIG, VideoARConfig)
+    with pytest.raises(ValueError, match="must name a world of VideoAR"):
+        check_origin(cfg, "dmlab")
+    with pytest.raises(ValueError, match="codec must be as"):
+        check_origin(cfg, str(smoke / "world"))
+    check_origin(load_config(CONFIG, VideoARConfig, [*SMOKE]), str(smoke / "world"))
 
 
 @pytest.mark.parametrize(

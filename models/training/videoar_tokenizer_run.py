@@ -8,7 +8,7 @@ The settings of a tokenizer of images have `codec.time_kernel=1`, `codec.time_st
 """
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from models.build.videoar import check_tokenizer, make_tokenizer
 from models.codec.causal_autoencoder import CausalAutoencoderConfig
 from models.codec.inflation import inflate
-from models.codec.multiscale_quantizer import QuantizerConfig
+from models.codec.multiscale_quantizer import Quantised, QuantizerConfig
 from models.codec.multiscale_tokenizer import MultiscaleTokenizer, to_pictures
 from models.codec.patch_discriminator import patch_discriminator
 from models.codec.tokenizer_loss import (
@@ -34,7 +34,7 @@ from models.training.ema import make_ema, warm_up_ema
 from models.training.recipe_autoencoder import loop
 from models.training.videoar_published_config import SMOKE_SCALES
 from worldsim.atomic import atomic_write
-from worldsim.config import load_config, to_dict
+from worldsim.config import load_config
 from worldsim.data.published.clip_files import find_clips
 from worldsim.data.published.formats import find_layout
 from worldsim.data.published.windows import FrameSource, Stretches
@@ -44,7 +44,7 @@ from worldsim.paths import check_name
 from worldsim.world.checkpoint import load_training, load_weights
 from worldsim.world.model import resolve_device
 
-WEIGHTS = "tokenizer.safetensors"
+WEIGHTS, SETTINGS = "tokenizer.safetensors", "tokenizer.json"
 MEASURED = 8  # held-out clips
 TRUNCATED = 0.1  # share of steps whose finer scales are left out
 
@@ -264,7 +264,9 @@ def begin_tokenizer(cfg: TokenizerConfig) -> MultiscaleTokenizer:
     return tokenizer
 
 
-def run_clips(tokenizer: MultiscaleTokenizer, pictures: Tensor, scales: int):
+def run_clips(
+    tokenizer: MultiscaleTokenizer, pictures: Tensor, scales: int
+) -> tuple[Quantised, Tensor]:
     """Pictures `[B,T,3,S,S]` quantised and painted from their first scales."""
     codec = tokenizer.autoencoder
     _, features = codec.encode_clip(tokenizer.initial(), pictures)
@@ -277,7 +279,8 @@ def write_result(run: TokenizerRun, out: Path) -> str:
     """Write the averaged weights and their settings, and say how good they are."""
     weights = {name: t.detach().cpu().contiguous() for name, t in run.average.state_dict().items()}
     atomic_write(out / WEIGHTS, lambda scratch: save_file(weights, scratch))
-    told = {"settings": to_dict(run.cfg), "step": run.step} | run.measure()
-    text = json.dumps({name: told[name] for name in ("step", "psnr")})
-    atomic_write(out / "tokenizer.json", lambda scratch: Path(scratch).write_text(text))
+    told = run.measure()
+    settings = {"codec": asdict(run.cfg.codec), "quantizer": asdict(run.cfg.quantizer)}
+    text = json.dumps(settings | {"step": run.step} | told, indent=1)
+    atomic_write(out / SETTINGS, lambda scratch: Path(scratch).write_text(text))
     return f"{out / WEIGHTS}: held-out PSNR {told['psnr']:.2f} dB"

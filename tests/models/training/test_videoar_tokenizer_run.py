@@ -47,8 +47,10 @@ def test_a_tokenizer_of_images_begins_one_of_videos(where, tmp_path):
     assert "judge" not in lines[0]
     assert all(line["judge"] > 0 and line["adversarial"] != 0 for line in lines[1:])
     cfg = small_network(load_config(FOLDER / "videoar-l-ucf101.yaml", VideoARPublishedConfig))
-    quantizer = replace(cfg.quantizer)
-    tokenizer = open_tokenizer(replace(cfg, tokenizer=str(video), quantizer=quantizer), False)
+    tokenizer = open_tokenizer(replace(cfg, tokenizer=str(video)), untrained=False)
+    told = json.loads((tmp_path / "videos/tokenizer.json").read_text())
+    assert told["codec"]["time_stride"] == 4
+    assert told["psnr"] > 0
     saved = load_weights(video)
     assert all(torch.equal(part, saved[name]) for name, part in tokenizer.state_dict().items())
 

@@ -42,6 +42,7 @@ COMMANDS = {
     "bench": Command("measure how fast a world runs here", "worldsim.evaluate.bench.command:main"),
     "replay": Command("play a recording again, or verify it", "worldsim.runtime.cli.replay:main"),
     "export": Command("make a world playable without torch", "models.export.command:main"),
+    "page": Command("make a page that plays a world", "models.export.page_command:main"),
     "convert": Command("import published FAR models, check agreement", "models.zoo.convert:main"),
     "doctor": Command("check that this machine has what is needed", "worldsim.doctor:main"),
 }

@@ -36,6 +36,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("world", metavar="WORLD", help="a bundled world, or a world's folder")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to")
+    add_weights_option(parser)
+    return parser.parse_args(argv)
+
+
+def add_weights_option(parser: argparse.ArgumentParser) -> None:
+    """Let a command line say how weights are stored."""
     told = "; ".join(f"{name}: {what}" for name, what in PRECISIONS.items())
     parser.add_argument(
         "--weights",
@@ -43,4 +49,3 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default="float16",
         help=f"how weights are stored (default: %(default)s). {told}",
     )
-    return parser.parse_args(argv)

@@ -3,6 +3,7 @@ card, the starts and a manifest.
 """
 
 import json
+import logging
 import shutil
 import tempfile
 import warnings
@@ -101,8 +102,10 @@ def write_graphs(
 
 def to_onnx(graph: Graph) -> onnx.ModelProto:
     """An ONNX model of a graph, weights inside."""
+    # The exporter calls what torch deprecates, and says of each graph that torchvision is missing.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what the exporter calls in torch
+        warnings.simplefilter("ignore")
         program = torch.onnx.export(
             graph.eval(),
             tuple(graph.inputs.values()),
@@ -114,7 +117,19 @@ def to_onnx(graph: Graph) -> onnx.ModelProto:
             optimize=False,  # ONNX Runtime does it, and names of weights stay
             verbose=False,
         )
-    return program.model_proto
+    return drop_traces(program.model_proto)
+
+
+def drop_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without what the exporter notes of the Python code that each node came from, which
+    is most of a file and names folders of this machine.
+    """
+    parts = [model.graph, *model.functions]
+    for part in (*parts, *(node for graph in parts for node in graph.node)):
+        del part.metadata_props[:]
+    for value in (*model.graph.value_info, *model.graph.initializer):
+        del value.metadata_props[:]
+    return model
 
 
 def describe(name: str, graph: Graph) -> GraphSpec:

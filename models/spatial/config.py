@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from models.memory.sizes import KEPT_NEWEST
 
+MOST = 0.9  # share of a view beyond which it is a new one, for the sampler
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
@@ -107,4 +109,4 @@ class SamplerConfig:
             return 1
         if unseen < self.some:
             return 2
-        return 4 if unseen < 0.9 else 8
+        return 4 if unseen < MOST else 8

@@ -1,0 +1,133 @@
+// A step of a dream: the twin of `imagine` in models/onnx_runtime/dynamics.py. What is computed
+// lies in the graphs; here is what is kept and where it goes.
+
+import { Bank, Cache } from "./memory.js";
+import { drawFrameNoise } from "./noise.js";
+
+const round = Math.fround;
+
+export class Dream {
+  /**
+   * @param {object} facts what page.json says
+   * @param {object} graphs name -> function of arrays to a promise of arrays
+   * @param {object} arrays of a start, by name
+   * @param {number} seed of the noise
+   */
+  constructor(facts, graphs, arrays, seed) {
+    const group = (prefix) =>
+      Object.fromEntries(
+        Object.entries(arrays)
+          .filter(([name]) => name.startsWith(prefix))
+          .map(([name, part]) => [name.slice(prefix.length), part]),
+      );
+    Object.assign(this, { facts, graphs, seed, count: 0 });
+    this.bank = new Bank(facts.sizes, group("bank."));
+    this.cache = new Cache(facts.spans, facts.cache_shape, group("cache."));
+    this.number = Number(arrays.frame[0]);
+    this.pose = arrays.pose.slice();
+    this.frame = arrays.newest.slice();
+    this.inverseDepth = arrays.inverse_depth.slice();
+    this.moves = [];
+  }
+
+  /**
+   * Dream the next frame.
+   * @param {number} action
+   * @returns {Promise<Uint8Array>} RGB
+   */
+  async step(action) {
+    const { graphs, bank } = this;
+    const motion = await this.#move(action);
+    const slots = await this.#select();
+    const shown = await graphs.look(...bank.sources(slots), this.pose);
+    const [rgb, seen, firstHand, known, knownDepth, view, mask, depth] = shown;
+    await this.#cacheKeyframes(slots);
+    const condition = [view, mask, depth, [action], motion, this.pose];
+    const latents = await this.#sample(condition, 1 - known[0]);
+    const told = [latents, rgb, seen, view, knownDepth, firstHand, this.pose];
+    const [frame, inverseDepth, points, fresh] = await graphs.finish(...told);
+    Object.assign(this, { frame, inverseDepth });
+    if (firstHand.reduce((sum, pixel) => sum + pixel, 0) >= this.facts.least_new) {
+      const { pose } = this;
+      bank.insert(this.number, { frame, firstHand, inverseDepth, pose, points, fresh });
+    }
+    await this.#remember(latents);
+    this.moves.push(action);
+    this.count++;
+    return frame;
+  }
+
+  /** Move the body, and give the motion. */
+  async #move(action) {
+    const { bank } = this;
+    const told = [bank.points, bank.ids, this.pose, this.inverseDepth, [action]];
+    const [logits, motions] = await this.graphs.odometry(...told);
+    const best = 3 * logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
+    const motion = motions.slice(best, best + 3);
+    const [ahead, left, up] = motion;
+    const [x, y, heading, height] = this.pose;
+    const [cos, sin] = [round(Math.cos(heading)), round(Math.sin(heading))];
+    this.pose = Float32Array.of(
+      x + ahead * cos - left * sin,
+      y + ahead * sin + left * cos,
+      heading + round(this.facts.actions[action].turn),
+      height + up,
+    );
+    return motion;
+  }
+
+  /** Slots whose frames show most of the view. */
+  async #select() {
+    const { points, fresh, ids, poses } = this.bank;
+    const [slots] = await this.graphs.select(points, fresh, ids, poses, this.pose);
+    return Array.from(slots, Number).slice(0, this.facts.sources);
+  }
+
+  /** Encode the frames that show most of the view, those in the window left out. */
+  async #cacheKeyframes(slots) {
+    const { bank, cache, graphs } = this;
+    const { count } = this.facts.spans.keyframes;
+    const oldest = this.number - this.facts.spans.window.count;
+    const id = (slot) => Number(bank.ids[slot]);
+    const old = (slot) => slot >= 0 && id(slot) >= 0 && id(slot) < oldest;
+    const chosen = slots.filter(old).slice(0, count);
+    for (const place of cache.want(chosen.map(id))) {
+      const slot = chosen[place];
+      const [latents] = await graphs.encode(bank.picture(slot));
+      const pose = bank.poses.slice(4 * slot, 4 * slot + 4);
+      cache.write("keyframes", place, await graphs.context_fine(latents, pose), id(slot));
+    }
+  }
+
+  /** Latents, in the sampler steps that the share of the view that is invented asks for. */
+  async #sample(condition, unseen) {
+    const { facts, cache } = this;
+    const { little, some, most } = facts.sampler;
+    const asked = unseen < little ? 1 : unseen < some ? 2 : unseen < most ? 4 : 8;
+    let x = drawFrameNoise(this.seed, this.count, facts.latents);
+    for (const { level, length, told } of facts.schedules[Math.min(facts.steps, asked)]) {
+      const context = [cache.k, cache.v, cache.visible()];
+      const [clean] = await this.graphs.denoise(x, [level], [told], ...context, ...condition);
+      const part = round(length / level);
+      const limit = facts.latent_limit;
+      x = x.map((noisy, i) => {
+        const next = round(noisy - round(part * round(noisy - clean[i])));
+        return Math.min(Math.max(next, -limit), limit);
+      });
+    }
+    return x;
+  }
+
+  /** Encode the newest frame, fine for the window and now and then coarse. */
+  async #remember(latents) {
+    const { graphs, cache, number, pose } = this;
+    const { window, coarse } = this.facts.spans;
+    const fine = await graphs.context_fine(latents, pose);
+    cache.write("window", number % window.count, fine, number);
+    if (number % this.facts.dilation === 0) {
+      const place = Math.floor(number / this.facts.dilation) % coarse.count;
+      cache.write("coarse", place, await graphs.context_coarse(latents, pose), number);
+    }
+    this.number++;
+  }
+}

@@ -4,6 +4,7 @@ import { openWorld } from "./world.js";
 
 const find = (id) => document.getElementById(id);
 const say = (text) => (find("status").textContent = text);
+const canvas = find("screen").getContext("2d", { willReadFrequently: true }); // small: no GPU
 const held = []; // actions of keys and buttons that are down, the newest last
 let tapped = null; // an action that was asked for since the last frame
 let world = null;
@@ -40,7 +41,7 @@ function draw() {
     picture.data.set(dream.frame.subarray(3 * i, 3 * i + 3), 4 * i);
     picture.data[4 * i + 3] = 255;
   }
-  find("screen").getContext("2d").putImageData(picture, 0, 0);
+  canvas.putImageData(picture, 0, 0);
   document.body.dataset.frame = dream.count;
 }
 

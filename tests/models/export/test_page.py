@@ -11,8 +11,8 @@ import pytest
 from models.export.page import build_page, trim_memory
 from models.onnx_runtime.noise import draw_frame_noise
 from models.onnx_runtime.world import load_world
-from tests.support.devtools import find_chromium, open_browser, serve
 from tests.support.commands import refused
+from tests.support.devtools import find_chromium, open_browser, serve
 
 ROOT = Path(__file__).resolve().parents[3]
 LIBRARY = ROOT / "node_modules" / "onnxruntime-web"

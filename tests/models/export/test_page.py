@@ -159,7 +159,7 @@ def test_keys_move_the_dream_and_the_link_says_how(page, world):
 def test_another_start_and_the_same_again(page):
     page.evaluate("document.getElementById('again').click()")
     page.wait_for("document.body.dataset.frame === '0'")
-    assert page.evaluate("document.getElementById('starts').length") == 1
+    assert page.evaluate("document.getElementById('starts').length") == 2
 
 
 def test_a_page_without_its_weights_says_so(tab, site, address):

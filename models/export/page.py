@@ -1,5 +1,5 @@
 """From a world to a folder of static files: a page that plays the world in a browser by ONNX
-Runtime Web. The page's own files lie in assets/page; ONNX Runtime Web comes from npm.
+Runtime Web. The page's own files lie in assets/browser; ONNX Runtime Web comes from npm.
 """
 
 import json
@@ -21,7 +21,7 @@ from worldsim.paths import asset, asset_names
 from worldsim.world.arrays import save_arrays
 from worldsim.world.base import world_folder
 
-VERSION = 1  # of page.json, which assets/page/world.js reads
+VERSION = 1  # of page.json, which assets/browser/world.js reads
 ONNX_RUNTIME_WEB = "1.30.0"  # which the page was tested with
 PARTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 NOT_READ = ("bank.true", "seen", "latents")  # of a start, by the page
@@ -91,7 +91,7 @@ def _copy_files(exported: Path, library: list[Path], site: Path) -> None:
     (site / "ort").mkdir(parents=True)
     for path in library:
         shutil.copyfile(path, site / "ort" / path.name)
-    ours = [asset("page", name) for name in asset_names("page")]
+    ours = [asset("browser", name) for name in asset_names("browser")]
     for path in (*ours, exported / WEIGHTS, *exported.glob("*.onnx")):
         shutil.copyfile(path, site / path.name)
 

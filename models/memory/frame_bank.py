@@ -115,3 +115,12 @@ def average(maps: Tensor) -> Tensor:
     """Means `[..., COARSE, COARSE]` of the cells of maps `[..., n, n]`."""
     side = maps.shape[-1] // COARSE
     return F.avg_pool2d(maps.flatten(0, -3).unsqueeze(1), side).view(*maps.shape[:-2], COARSE, -1)
+
+
+def take_medians(maps: Tensor) -> Tensor:
+    """Medians `[..., COARSE, COARSE]` of the cells of maps `[..., n, n]`: where two surfaces meet a
+    mean would lie between them, where nothing is.
+    """
+    side = maps.shape[-1] // COARSE
+    cells = maps.unflatten(-1, (COARSE, side)).unflatten(-3, (COARSE, side)).transpose(-3, -2)
+    return cells.flatten(-2).median(dim=-1).values

@@ -55,3 +55,10 @@ def shrink(maps: Tensor, size: int) -> Tensor:
     """Maps `[B,1,n,n]` averaged to `size` places each way, where they have more."""
     side = maps.shape[-1] // size
     return maps if side == 1 else F.avg_pool2d(maps, side)
+
+
+def join_detail(decoded: Tensor, coarse: Tensor, rgb: Tensor, seen: Tensor) -> Tensor:
+    """Pictures `[B,3,H,W]` in -1..1: decoded ones, with the detail of a view's `rgb` that decoding
+    the view (`coarse`) loses, where it is `seen` `[B,H,W]`.
+    """
+    return (decoded + (rgb - coarse) * seen.unsqueeze(1)).clamp(-1, 1)

@@ -20,7 +20,7 @@ from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
 from models.spatial.carry import SpatialCarry
-from models.spatial.condition import encode_view
+from models.spatial.condition import encode_view, join_detail
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.context_cache import ContextCache
 from models.spatial.levels import level_spans
@@ -119,7 +119,8 @@ class SpatialDynamics(nn.Module):
         """
         pictures = frames.permute(0, 3, 1, 2).float() / 127.5 - 1
         carry.pose = self._locate(carry, actions, pictures)
-        carry.inverse_depth = self.depth.inverse_depth(pictures)
+        nothing = torch.zeros_like(carry.inverse_depth)
+        carry.inverse_depth = self._read_depth(pictures, nothing)
         carry.newest, carry.latents = frames.clone(), latents.float()
         carry.seen = torch.ones_like(carry.seen)
         everything = torch.ones_like(carry.seen)
@@ -171,7 +172,7 @@ class SpatialDynamics(nn.Module):
         latents = self._sample(carry, condition, noise, view, steps)
         pictures = self.add_detail(latents, view.rgb, view.mask, features.latents)
         known = view.inverse_depth * view.known_depth
-        told = self.depth.inverse_depth(pictures, known)
+        told = self._read_depth(pictures, known)
         carry.inverse_depth = torch.where(known > 0, known, told)
         carry.newest = to_frames(pictures)
         carry.seen, carry.latents = view.mask, latents
@@ -265,8 +266,12 @@ class SpatialDynamics(nn.Module):
         """
         decoded = torch.cat([self.codec.paint(row) for row in latents.split(1)])
         coarse = torch.cat([self.codec.paint(row) for row in view.split(1)])
-        detail = (rgb - coarse) * seen.unsqueeze(1)
-        return (decoded + detail).clamp(-1, 1)
+        return join_detail(decoded, coarse, rgb, seen)
+
+    def _read_depth(self, pictures: Tensor, known: Tensor) -> Tensor:
+        """Inverse depth `[B,n,n]`; convolutions would not give each row what it gets alone."""
+        rows = zip(pictures.split(1), known.split(1), strict=True)
+        return torch.cat([self.depth.inverse_depth(*row) for row in rows])
 
     # ---- memory ----
 

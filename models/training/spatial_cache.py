@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from models.memory.depth_network import DepthNetwork
-from models.memory.frame_bank import average
+from models.memory.frame_bank import take_medians
 from worldsim.data.store import EpisodeStore, read_episode
 from worldsim.poses import with_heights
 from worldsim.types import NULL_ACTION, Episode
@@ -108,7 +108,7 @@ def _write_arrays(paths: list[Path], network: DepthNetwork, folder: Path) -> dic
                 inverse = read_inverse_depth(network, torch.from_numpy(episode.frames))
                 np.ascontiguousarray(episode.frames).tofile(f)
                 inverse.half().numpy().tofile(d)
-                average(inverse).half().numpy().tofile(coarse)
+                take_medians(inverse).half().numpy().tofile(coarse)
                 actions.append(np.concatenate(([NULL_ACTION], episode.actions)))
                 poses.append(poses_of(episode))
                 bounds.append(bounds[-1] + len(episode.frames))

@@ -22,6 +22,8 @@ class SpatialLossConfig:
             are uniform.
         least: noise level below which the velocity weight 1 / t^2 no longer grows.
         residuals: share of samples whose memory has old errors of the network added.
+        own_frames: share of groups whose later targets find the first one, as the network generates
+            it, in their memory, in their time.
         shortcuts: share of samples that learn long sampler steps, in their time.
     """
 
@@ -29,12 +31,15 @@ class SpatialLossConfig:
     logit_normal: float = 0.6
     least: float = 0.15
     residuals: float = 0.25
+    own_frames: float = 0.5
     shortcuts: float = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpatialTraining(MainTraining):
-    """The main run; errors in memory and long sampler steps begin at their shares of it."""
+    """The main run; errors in memory, own frames in memory and long sampler steps begin at their
+    shares of it.
+    """
 
     batch: int = 64
     lr: float = 1.5e-3
@@ -42,6 +47,7 @@ class SpatialTraining(MainTraining):
     decay: float = 0.25
     ema: float = 0.999
     error_injection_from: float = 0.02
+    own_frames_from: float = 0.75
     shortcuts_from: float = 0.6
     sheet_minutes: float = 20.0
 

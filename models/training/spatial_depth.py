@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.memory.depth_network import DepthConfig, DepthNetwork, depth_loss
+from models.codec.patch_autoencoder import PatchAutoencoder
+from models.memory.depth_network import DepthConfig, DepthNetwork
+from models.training.depth_loss import depth_loss
 from models.training.part import PartTraining
 from worldsim.data.store import EpisodeStore
 
@@ -24,7 +26,12 @@ class DepthTraining:
 
 
 def train_depth(
-    cfg: DepthConfig, plan: DepthTraining, store: EpisodeStore, path: Path, seed: int
+    cfg: DepthConfig,
+    plan: DepthTraining,
+    codec: PatchAutoencoder,
+    store: EpisodeStore,
+    path: Path,
+    seed: int,
 ) -> DepthNetwork:
     """A trained depth network; resumes and saves in `path`.
 
@@ -41,7 +48,7 @@ def train_depth(
         def draw_loss() -> Tensor:
             chosen = torch.randint(len(frames), (plan.batch,), generator=generator)
             pictures = frames[chosen].permute(0, 3, 1, 2).float() / 127.5 - 1
-            return depth_loss(network, pictures, depths[chosen].float(), generator)
+            return depth_loss(network, codec, pictures, depths[chosen].float(), generator)
 
         training.run(draw_loss, steepness=2)
     return network.requires_grad_(False).eval()

@@ -2,6 +2,7 @@
 errors of seen and of unseen cells averaged apart and added one to one.
 """
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from models.spatial.network import (
     FrameCondition,
     SpatialNetwork,
 )
+from models.training.spatial_chain import OwnFrames, Predict
 from models.training.spatial_config import SpatialLossConfig
 from models.training.spatial_samples import Samples
 
@@ -39,17 +41,35 @@ class Inputs(NamedTuple):
     mask: Tensor
 
 
+class Stage(NamedTuple):
+    """What a step of training asks for: memories with errors of earlier steps, memories with the
+    network's own frames, long sampler steps.
+    """
+
+    residuals: bool = False
+    own_frames: bool = False
+    shortcuts: bool = False
+
+
 class SpatialLoss:
     """The loss, and the errors of earlier steps that damage memories.
 
     Args:
         cfg: shares.
         codec: frames to latents.
+        own_frames: completes memories by generated frames.
         generator: of everything drawn.
     """
 
-    def __init__(self, cfg: SpatialLossConfig, codec: PatchAutoencoder, generator: torch.Generator):
+    def __init__(
+        self,
+        cfg: SpatialLossConfig,
+        codec: PatchAutoencoder,
+        own_frames: OwnFrames,
+        generator: torch.Generator,
+    ):
         self.cfg, self.codec, self.generator = cfg, codec, generator
+        self.own_frames = own_frames
         self.residuals: Tensor | None = None
 
     def __call__(
@@ -57,13 +77,15 @@ class SpatialLoss:
         network: SpatialNetwork,
         average: SpatialNetwork,
         samples: Samples,
-        residuals: bool,
-        shortcuts: bool,
+        stage: Stage,
     ) -> tuple[Tensor, dict[str, float]]:
-        """Loss and measures of a batch; `residuals`, `shortcuts`: whether their time has come."""
+        """Loss and measures of a batch."""
         tokens = network.cfg.fine_tokens, network.cfg.coarse_tokens
+        if stage.own_frames:
+            ready = functools.partial(self.make_predict, network)
+            samples = self.own_frames.extend(samples, ready)
         with torch.no_grad():
-            inputs = self.prepare(samples, tokens, residuals)
+            inputs = self.prepare(samples, tokens, stage.residuals)
         context = encode_context(network, inputs)
         t = self._levels(len(inputs.clean))
         noise = self._normal(inputs.clean.shape)
@@ -72,7 +94,7 @@ class SpatialLoss:
             torch.full_like(t, SHORTEST),
             None,
         )
-        if shortcuts:
+        if stage.shortcuts:
             t, jumps, noisy, target = self._shortcuts(average, inputs, t, noisy, noise)
         predicted = network(noisy, t, jumps.long(), inputs.frame, context, inputs.mask)
         error = (predicted - (inputs.clean if target is None else target)).square().mean(dim=1)
@@ -81,6 +103,17 @@ class SpatialLoss:
         )
         self._keep((predicted - inputs.clean).detach())
         return 0.3 * loss, self._measures(error.detach(), t, inputs.frame)
+
+    def make_predict(self, network: SpatialNetwork, samples: Samples) -> Predict:
+        """The network, ready to generate the frames of samples."""
+        tokens = network.cfg.fine_tokens, network.cfg.coarse_tokens
+        inputs = self.prepare(samples, tokens, residuals=False)
+        context = encode_context(network, inputs)
+
+        def predict(x: Tensor, level: Tensor, jumps: Tensor) -> Tensor:
+            return network(x, level, jumps, inputs.frame, context, inputs.mask)
+
+        return predict
 
     def prepare(self, samples: Samples, tokens: tuple[int, int], residuals: bool) -> Inputs:
         """Latents, conditions and masks of samples; `tokens` of a fine and of a coarse frame."""

@@ -30,10 +30,11 @@ from models.training.optim import make_optimisers, set_rate
 from models.training.prefetch import Prefetcher
 from models.training.smoke import collect_some, with_data_in
 from models.training.spatial_cache import SpatialEpisode, cached_episodes
+from models.training.spatial_chain import OwnFrames
 from models.training.spatial_config import SpatialConfig
 from models.training.spatial_depth import hash_network, train_depth
 from models.training.spatial_init import network_of, take_parts
-from models.training.spatial_loss import SpatialLoss
+from models.training.spatial_loss import SpatialLoss, Stage
 from models.training.spatial_odometry import train_odometry
 from models.training.spatial_samples import Samples, open_drawer
 from worldsim.actions import load_actions
@@ -65,6 +66,7 @@ SMOKE = (
     "samples.candidates=24",
     "training.steps=12",
     "training.batch=4",
+    "training.own_frames_from=0.2",
     "training.shortcuts_from=0.3",
     "odometry.width=32",
     "odometry.prototypes=8",
@@ -133,7 +135,8 @@ def prepare(
     """Codec, depth network, and the episodes with the depth that it reads off them; made once."""
     store = open_store(cfg, "--episodes 1200 --depth")
     codec = train_codec(cfg, store, out, device)
-    depth = train_depth(cfg.depth, cfg.depth_training, store, out / "depth.pt", cfg.seed)
+    settings = cfg.depth, cfg.depth_training
+    depth = train_depth(*settings, codec, store, out / "depth.pt", cfg.seed)
     episodes = cached_episodes(store, depth, hash_network(depth), Path(cfg.data.cache))
     return codec, depth, episodes
 
@@ -158,7 +161,9 @@ class SpatialRecipe:
         self.opts = make_optimisers(self.network, self.plan)
         seed = cfg.seed + 1000 * distributed.rank()
         self.generator = torch.Generator().manual_seed(seed)
-        self.loss_of = SpatialLoss(cfg.loss, codec, self.generator)
+        view, share = cfg.memory.field_of_view, cfg.loss.own_frames
+        own_frames = OwnFrames(codec, depth, view, share, self.generator)
+        self.loss_of = SpatialLoss(cfg.loss, codec, own_frames, self.generator)
         self.actions = load_actions(cfg.action_set)
         settings = (self.actions, cfg.memory, cfg.samples, cfg.depth.far, seed)
         make = functools.partial(open_drawer, Path(cfg.data.cache), *settings)
@@ -171,9 +176,10 @@ class SpatialRecipe:
 
     def loss(self, average: nn.Module, batch: Samples, step: int) -> tuple[Tensor, dict]:
         """Of what this step's stage asks for."""
-        done = step / self.plan.steps
-        stage = done >= self.plan.error_injection_from, done >= self.plan.shortcuts_from
-        return self.loss_of(self.network, average, batch, *stage)
+        done, plan = step / self.plan.steps, self.plan
+        begins = plan.error_injection_from, plan.own_frames_from, plan.shortcuts_from
+        stage = Stage(*(done >= begin for begin in begins))
+        return self.loss_of(self.network, average, batch, stage)
 
     def set_rate(self, step: int) -> None:
         """Warm-up, constant, decay."""

@@ -90,6 +90,14 @@ class Samples(NamedTuple):
         parts = {n: part.to(device) for n, part in self._asdict().items() if n != "view"}
         return Samples(view=view, **parts)
 
+    def pick(self, rows: Tensor, groups: Tensor) -> "Samples":
+        """The targets `rows` `[R]` alone, each with the context frames of its group `[R]`."""
+        of_groups = ("fine", "fine_poses", "fine_known", "coarse", "coarse_poses", "coarse_known")
+        view = MemoryView(*(part[rows] for part in self.view))
+        parts = {n: part for n, part in self._asdict().items() if n != "view"}
+        picked = {n: part[groups if n in of_groups else rows] for n, part in parts.items()}
+        return Samples(view=view, **picked)
+
 
 class SampleDrawer:
     """Draws samples from episodes.

@@ -5,8 +5,15 @@ import torch
 
 from models.nn.flow_matching import euler_step, interpolate
 from models.spatial.network import JUMPS, SHORTEST, FrameCondition
+from models.training.spatial_chain import OwnFrames
 from models.training.spatial_config import SpatialLossConfig
-from models.training.spatial_loss import SpatialLoss, balance_errors, encode_context, token_mask
+from models.training.spatial_loss import (
+    SpatialLoss,
+    Stage,
+    balance_errors,
+    encode_context,
+    token_mask,
+)
 from models.training.spatial_samples import SampleConfig, SampleDrawer
 from tests.support.room_walks import walk_room
 from tests.support.spatial_worlds import SIZE, small_models, small_settings
@@ -28,7 +35,9 @@ def samples():
 
 def loss_of(models, seed=0, **changes) -> SpatialLoss:
     generator = torch.Generator().manual_seed(seed)
-    return SpatialLoss(SpatialLossConfig(**changes), models.codec, generator)
+    cfg = SpatialLossConfig(**changes)
+    own = OwnFrames(models.codec, models.depth, 90.0, cfg.own_frames, generator)
+    return SpatialLoss(cfg, models.codec, own, generator)
 
 
 def condition(mask: torch.Tensor) -> FrameCondition:
@@ -60,14 +69,14 @@ def test_a_frame_sees_itself_and_the_context_that_there_is(samples):
     assert mask.shape[1:3] == (1, 1)
 
 
-@pytest.mark.parametrize("shortcuts", [False, True])
-def test_it_falls_on_a_batch(models, samples, shortcuts):
+@pytest.mark.parametrize("stage", [Stage(True), Stage(True, True), Stage(True, False, True)])
+def test_it_falls_on_a_batch(models, samples, stage):
     torch.manual_seed(0)
     network = small_models(small_settings()).network
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     find, found = loss_of(models), []
     for _ in range(30):
-        loss, measures = find(network, network, samples, True, shortcuts)
+        loss, measures = find(network, network, samples, stage)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -1,0 +1,96 @@
+"""The loss of the depth network: pictures as play shows them, beside depth that an engine rendered.
+
+In play it reads true frames, and generated ones: sharp where memory showed them, and as blurred and
+broken as a decoder's pictures elsewhere. So it learns on both, with the depth of what is sharp as
+an input. Nothing generated is needed for that: true frames through the codec, their latents wrong,
+look like generated ones, and their depth is known.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.codec.patch_autoencoder import PatchAutoencoder
+from models.memory.depth_network import DepthNetwork
+
+LIKE_TRUE = 0.35  # share of pictures that are left as they are
+NOTHING_KNOWN = 0.35  # share of pictures of which no depth is known
+MOST_NOISE = 0.6  # of latents, whose mean square is 1
+PIXEL_NOISE = 0.1
+BETA = 0.1  # of logarithms: below it errors count by their squares
+
+
+def depth_loss(
+    network: DepthNetwork,
+    codec: PatchAutoencoder,
+    pictures: Tensor,
+    depths: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """Robust error of logarithmic inverse depth.
+
+    Args:
+        network: learns.
+        codec: breaks pictures as it breaks generated ones.
+        pictures: `[B,3,H,H]` in -1..1.
+        depths: `[B,H/2,H/2]` in the unit of poses.
+        generator: of everything drawn.
+    """
+    cfg = network.cfg
+    target = -depths.clamp(cfg.near, cfg.far).log()
+    flip = draw_rows(0.5, len(pictures), generator)
+    pictures = torch.where(flip[:, None, None, None], pictures.flip(3), pictures)
+    target = torch.where(flip[:, None, None], target.flip(2), target)
+    seen = draw_seen(target, generator)
+    like_true = draw_rows(LIKE_TRUE, len(pictures), generator)[:, None, None]
+    shown = mix_broken(codec, pictures, seen | like_true, generator)
+    nothing = draw_rows(NOTHING_KNOWN, len(pictures), generator)[:, None, None]
+    known = draw_known(target, seen & ~nothing & ~like_true, generator)
+    return F.smooth_l1_loss(network(shown, known), target, beta=BETA)
+
+
+def draw_rows(share: float, batch: int, generator: torch.Generator) -> Tensor:
+    """Bool `[B]`, true in about this share."""
+    return torch.rand(batch, generator=generator) < share
+
+
+def draw_seen(like: Tensor, generator: torch.Generator) -> Tensor:
+    """What memory might show `[B,n,n]`: all but a strip and a few places, or nothing."""
+    batch, n = like.shape[:2]
+    low, high = torch.rand(2, batch, 1, 1, generator=generator).mul(1.4).sub(0.2).sort(dim=0).values
+    place = (torch.arange(n) + 0.5) / n
+    outside = (place < low) | (place > high)
+    scattered = torch.rand(batch, 1, n, n, generator=generator)
+    scattered = F.avg_pool2d(F.pad(scattered, (1, 1, 1, 1), mode="replicate"), 3, 1).squeeze(1)
+    return outside & (scattered > 0.3 + 0.2 * torch.rand(batch, 1, 1, generator=generator))
+
+
+def draw_known(target: Tensor, seen: Tensor, generator: torch.Generator) -> Tensor:
+    """Inverse depth `[B,n,n]` that memory might know of logarithmic targets where they are seen, a
+    little wrong; 0 elsewhere.
+    """
+    wrong = 0.03 * torch.randn(len(target), 1, 1, generator=generator)
+    wrong = wrong + 0.02 * torch.randn(target.shape, generator=generator)
+    return (target + wrong).exp() * seen
+
+
+@torch.no_grad()
+def mix_broken(
+    codec: PatchAutoencoder, pictures: Tensor, seen: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Pictures `[B,3,H,H]` that are broken where they are not seen `[B,H/2,H/2]`."""
+    seen = seen.repeat_interleave(2, 1).repeat_interleave(2, 2).unsqueeze(1)
+    shown = torch.where(seen, pictures, break_pictures(codec, pictures, generator))
+    amount = PIXEL_NOISE * torch.rand(len(pictures), 1, 1, 1, generator=generator)
+    return shown + amount * torch.randn(pictures.shape, generator=generator)
+
+
+def break_pictures(codec: PatchAutoencoder, pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures `[B,3,H,H]` as decoded from latents that lie, by other amounts in each, between
+    themselves and the mean of their neighbours, with noise.
+    """
+    latents = codec.encode_pictures(pictures)
+    around = F.avg_pool2d(F.pad(latents, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    fog, noise = torch.rand(2, len(pictures), 1, 1, 1, generator=generator)
+    wrong = MOST_NOISE * noise.square() * torch.randn(latents.shape, generator=generator)
+    return codec.paint(torch.lerp(latents, around, fog.square()) + wrong).clamp(-1, 1)

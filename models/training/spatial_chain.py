@@ -1,0 +1,135 @@
+"""Memories that hold the network's own frames: what it invents has to bear being built on.
+
+The targets of a group of samples are frames of one walk, some frames apart. The first one is
+generated as play would generate it, written to memory by the rule of play (first-hand pixels with
+the depth that is read off them), and the views of the others are completed by what it shows. So
+the network learns to go on from its own inventions, towards true frames, before their errors grow
+from frame to frame.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from models.codec.patch_autoencoder import PatchAutoencoder
+from models.memory.depth_network import DepthNetwork
+from models.memory.frame_bank import FrameBank, Insertion
+from models.memory.renderer import MemoryView, render
+from models.nn.flow_matching import euler_step
+from models.nn.noise_schedule import sigmas
+from models.spatial.condition import encode_view, join_detail
+from models.spatial.network import SHORTEST
+from models.training.spatial_samples import Samples
+
+STEPS = (1, 2, 4)  # sampler steps of own frames, one of them at random
+
+# clean latents of (noisy latents `[B,C,h,w]`, levels `[B]`, jumps `[B]`)
+Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class OwnFrames:
+    """Completes the views of samples by what the network generates.
+
+    Args:
+        codec, depth: of the world.
+        field_of_view: degrees.
+        share: of the groups.
+        generator: of everything drawn.
+    """
+
+    def __init__(
+        self,
+        codec: PatchAutoencoder,
+        depth: DepthNetwork,
+        field_of_view: float,
+        share: float,
+        generator: torch.Generator,
+    ):
+        self.codec, self.depth, self.field_of_view = codec, depth, field_of_view
+        self.share, self.generator = share, generator
+
+    @torch.no_grad()
+    def extend(self, samples: Samples, predict_of: Callable[[Samples], Predict]) -> Samples:
+        """The same targets; views of all but the first of some groups show the first one too, as it
+        is generated.
+
+        Args:
+            samples: groups of at least two.
+            predict_of: makes the network ready to generate the frames of samples.
+        """
+        group, groups = len(samples.frames) // len(samples.fine), len(samples.fine)
+        drawn = torch.rand(groups, generator=self.generator) < self.share
+        chosen = torch.nonzero(drawn).flatten().to(samples.frames.device)
+        if group < 2 or not len(chosen):
+            return samples
+        first = samples.pick(chosen * group, chosen)
+        own = self._generate(first, predict_of(first))
+        later = torch.arange(1, group, device=chosen.device)
+        rows = (chosen.unsqueeze(1) * group + later).flatten()
+        own = own.map(lambda part, dim: part.repeat_interleave(group - 1, dim=dim))
+        old = MemoryView(*(part[rows] for part in samples.view))
+        settings = self.field_of_view, self.depth.cfg.far
+        new = complete_views(old, own, samples.poses[rows], *settings)
+        view = (
+            whole.index_copy(0, rows, part) for whole, part in zip(samples.view, new, strict=True)
+        )
+        return samples._replace(view=MemoryView(*view))
+
+    def _generate(self, samples: Samples, predict: Predict) -> FrameBank:
+        view, shape = samples.view, self.codec.latent_shape
+        features = encode_view(self.codec, view)
+        noise = torch.randn(len(samples.frames), *shape, generator=self.generator)
+        steps = STEPS[int(torch.randint(len(STEPS), (), generator=self.generator))]
+        latents = integrate_flow(predict, noise.to(samples.frames.device), steps)
+        decoded, coarse = self.codec.paint(latents), self.codec.paint(features.latents)
+        pictures = join_detail(decoded, coarse, view.rgb, view.mask)
+        return remember_pictures(self.depth, pictures, view, samples.poses, self.field_of_view)
+
+
+def integrate_flow(predict: Predict, noise: Tensor, steps: int) -> Tensor:
+    """Latents `[B,C,h,w]` after `steps` sampler steps from noise."""
+    x = noise
+    for t, d in sigmas(steps):
+        level = x.new_full((len(x),), t)
+        clean = predict(x, level, torch.full((len(x),), SHORTEST, device=x.device))
+        x = euler_step(x, clean, t, d)
+    return x
+
+
+def remember_pictures(
+    depth: DepthNetwork,
+    pictures: Tensor,
+    view: MemoryView,
+    poses: Tensor,
+    field_of_view: float,
+) -> FrameBank:
+    """A bank `[B,1,...]` of what generated pictures `[B,3,H,W]` are the first to show."""
+    known = view.inverse_depth * view.known_depth
+    inverse = torch.where(known > 0, known, depth.inverse_depth(pictures, known))
+    size, (batch, n) = pictures.shape[-1], inverse.shape[:2]
+    bank = FrameBank.empty(batch, 1, size, n, pictures.device)
+    frames = ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+    rows = torch.arange(batch, device=pictures.device)
+    entry = Insertion(frames, inverse, poses, view.first_hand)
+    bank.insert(entry, rows, torch.zeros_like(rows), False, field_of_view)
+    return bank
+
+
+def complete_views(
+    view: MemoryView, own: FrameBank, poses: Tensor, field_of_view: float, far: float
+) -> MemoryView:
+    """Views of B poses `[B,4]`, with what a bank of own frames shows where they show nothing."""
+    rows = [
+        render(own.map(lambda part, _, i=i: part[i : i + 1]), pose[None], field_of_view, far)
+        for i, pose in enumerate(poses)
+    ]
+    added = MemoryView(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
+    missing = ~view.known
+    return MemoryView(
+        rgb=torch.where(missing.unsqueeze(1), added.rgb, view.rgb),
+        mask=view.mask | (missing & added.mask),
+        inverse_depth=torch.where(view.inverse_depth > 0, view.inverse_depth, added.inverse_depth),
+        first_hand=view.first_hand & (~missing | added.first_hand),
+        doubtful=view.doubtful | (missing & added.doubtful),
+    )

@@ -1,0 +1,76 @@
+"""The loss of the depth network: it falls, and pictures break where memory does not show them."""
+
+import pytest
+import torch
+
+from models.memory.depth_network import DepthConfig, DepthNetwork
+from models.training.depth_loss import break_pictures, depth_loss, draw_known, draw_seen, mix_broken
+from tests.support.rooms import look
+from tests.support.spatial_worlds import SIZE, small_models, small_settings
+
+CFG = DepthConfig(frame_size=SIZE, width=32, layers=1)
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return small_models(small_settings()).codec
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def batch_of_rooms(count: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures whose shade says how far the walls are, and their depths."""
+    generator = torch.Generator().manual_seed(0)
+    poses = torch.randn(count, 4, generator=generator) * torch.tensor([1.0, 1.0, 3.0, 0.1])
+    depths = torch.stack([torch.from_numpy(look(pose, SIZE // 2)[0]).float() for pose in poses])
+    fine = torch.stack([torch.from_numpy(look(pose, SIZE)[0]).float() for pose in poses])
+    return (fine / 4 - 1).clamp(-1, 1).unsqueeze(1).repeat(1, 3, 1, 1), depths
+
+
+def test_it_falls(codec, generator):
+    torch.manual_seed(0)
+    network = DepthNetwork(CFG)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=5e-3)
+    pictures, depths = batch_of_rooms()
+    found = []
+    for _ in range(60):
+        loss = depth_loss(network, codec, pictures, depths, generator)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        found.append(loss.item())
+    assert sum(found[-5:]) < 0.5 * sum(found[:5])
+
+
+def test_what_is_known_is_nearly_true_where_it_is_seen_and_seen_is_never_all(generator):
+    target = torch.randn(64, 16, 16, generator=generator)
+    seen = draw_seen(target, generator)
+    known = draw_known(target, seen, generator)
+    assert torch.equal(known > 0, seen)
+    assert (known[seen].log() - target[seen]).abs().max() < 0.3
+    shares = seen.float().mean(dim=(1, 2))
+    assert shares.max() < 1
+    assert shares.max() > 0.5
+    assert shares.min() == 0
+
+
+def test_pictures_break_where_they_are_not_seen_alone(codec, generator):
+    pictures = torch.rand(8, 3, SIZE, SIZE, generator=generator) * 2 - 1
+    seen = torch.ones(8, SIZE // 2, SIZE // 2, dtype=torch.bool)
+    seen[:, :, :4] = False
+    error = (mix_broken(codec, pictures, seen, generator) - pictures).abs().mean(dim=(0, 1, 2))
+    assert error[:8].min() > 3 * error[8:].max()
+
+
+def test_broken_pictures_are_decoded_ones(codec, generator):
+    """With nothing wrong they are what the codec makes of them, and within the limits always."""
+    pictures = torch.rand(4, 3, SIZE, SIZE, generator=generator) * 2 - 1
+    decoded = codec.paint(codec.encode_pictures(pictures)).clamp(-1, 1)
+    errors = torch.stack(
+        [(break_pictures(codec, pictures, generator) - decoded).abs().mean() for _ in range(40)]
+    )
+    assert errors.min() < 0.2 * errors.max()
+    assert break_pictures(codec, 3 * pictures, generator).abs().max() <= 1

@@ -46,7 +46,7 @@ def test_later_views_show_more_and_first_ones_what_they_showed(models, samples):
         assert torch.equal(old[::2], new[::2])
     before, after = samples.view, extended.view
     assert (after.mask | ~before.mask).all()
-    assert after.mask[1::2].sum() > 1.05 * before.mask[1::2].sum()
+    assert after.mask[1::2].sum() > before.mask[1::2].sum() + 32  # pixels
     known = before.known.unsqueeze(1).expand_as(before.rgb)
     assert torch.equal(before.rgb[known], after.rgb[known])
 
@@ -66,7 +66,8 @@ def test_a_part_of_the_samples_keeps_their_groups(samples):
 def test_what_is_remembered_is_shown_again_where_it_is_first_hand():
     """Seen from where it was made, an own frame shows its first-hand half, and that alone."""
     everywhere_as_far = DepthNetwork(DepthConfig(frame_size=SIZE, width=32, layers=1))
-    everywhere_as_far.requires_grad_(False).out.weight.zero_()
+    for part in everywhere_as_far.requires_grad_(False).out.parameters():
+        part.zero_()
     pictures = torch.rand(1, 3, SIZE, SIZE) * 2 - 1
     left = torch.zeros(1, SIZE, SIZE, dtype=torch.bool)
     left[:, :, : SIZE // 2] = True

@@ -2,8 +2,9 @@
 
 In play it reads true frames, and generated ones: sharp where memory showed them, and as blurred and
 broken as a decoder's pictures elsewhere. So it learns on both, with the depth of what is sharp as
-an input. Nothing generated is needed for that: true frames through the codec, their latents wrong,
-look like generated ones, and their depth is known.
+an input; what fills small holes of memory may show anything, and is as far as what is around it.
+Nothing generated is needed for that: true frames through the codec, their latents wrong, look like
+generated ones, and their depth is known.
 """
 
 import torch
@@ -15,6 +16,8 @@ from models.memory.depth_network import DepthNetwork
 
 LIKE_TRUE = 0.35  # share of pictures that are left as they are
 NOTHING_KNOWN = 0.35  # share of pictures of which no depth is known
+STRANGE = 0.5  # share of pictures that show something else in the small holes of memory
+GRAINS = (1, 3, 5)  # places that small holes measure, about
 MOST_NOISE = 0.6  # of latents, whose mean square is 1
 PIXEL_NOISE = 0.1
 BETA = 0.1  # of logarithms: below it errors count by their squares
@@ -41,9 +44,12 @@ def depth_loss(
     flip = draw_rows(0.5, len(pictures), generator)
     pictures = torch.where(flip[:, None, None, None], pictures.flip(3), pictures)
     target = torch.where(flip[:, None, None], target.flip(2), target)
-    seen = draw_seen(target, generator)
     like_true = draw_rows(LIKE_TRUE, len(pictures), generator)[:, None, None]
+    strip, holes = draw_strips(target, generator), draw_holes(target, generator)
+    seen = ~(strip | holes)
     shown = mix_broken(codec, pictures, seen | like_true, generator)
+    strange = draw_rows(STRANGE, len(pictures), generator)[:, None, None]
+    shown = torch.where(enlarge(holes & strange & ~like_true), shown.roll(1, dims=0), shown)
     nothing = draw_rows(NOTHING_KNOWN, len(pictures), generator)[:, None, None]
     known = draw_known(target, seen & ~nothing & ~like_true, generator)
     return F.smooth_l1_loss(network(shown, known), target, beta=BETA)
@@ -54,15 +60,27 @@ def draw_rows(share: float, batch: int, generator: torch.Generator) -> Tensor:
     return torch.rand(batch, generator=generator) < share
 
 
-def draw_seen(like: Tensor, generator: torch.Generator) -> Tensor:
-    """What memory might show `[B,n,n]`: all but a strip and a few places, or nothing."""
+def draw_strips(like: Tensor, generator: torch.Generator) -> Tensor:
+    """The vertical strip of maps `[B,n,n]` that memory does not show, up to all of it."""
     batch, n = like.shape[:2]
     low, high = torch.rand(2, batch, 1, 1, generator=generator).mul(1.4).sub(0.2).sort(dim=0).values
     place = (torch.arange(n) + 0.5) / n
-    outside = (place < low) | (place > high)
-    scattered = torch.rand(batch, 1, n, n, generator=generator)
-    scattered = F.avg_pool2d(F.pad(scattered, (1, 1, 1, 1), mode="replicate"), 3, 1).squeeze(1)
-    return outside & (scattered > 0.3 + 0.2 * torch.rand(batch, 1, 1, generator=generator))
+    return ((place > low) & (place < high)).expand(batch, n, n)
+
+
+def draw_holes(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Small places of maps `[B,n,n]` that memory does not show, from few to nearly all."""
+    batch, n = like.shape[:2]
+    grain = GRAINS[int(torch.randint(len(GRAINS), (), generator=generator))]
+    noise = torch.randn(batch, 1, n, n, generator=generator)
+    smooth = grain * F.avg_pool2d(F.pad(noise, (grain // 2,) * 4, mode="reflect"), grain, 1)
+    share = 0.95 * torch.rand(batch, 1, 1, generator=generator)
+    return smooth.squeeze(1) < torch.special.ndtri(share)
+
+
+def enlarge(maps: Tensor) -> Tensor:
+    """Bool maps `[B,n,n]` at the resolution of pictures `[B,1,2n,2n]`."""
+    return maps.repeat_interleave(2, 1).repeat_interleave(2, 2).unsqueeze(1)
 
 
 def draw_known(target: Tensor, seen: Tensor, generator: torch.Generator) -> Tensor:
@@ -79,8 +97,7 @@ def mix_broken(
     codec: PatchAutoencoder, pictures: Tensor, seen: Tensor, generator: torch.Generator
 ) -> Tensor:
     """Pictures `[B,3,H,H]` that are broken where they are not seen `[B,H/2,H/2]`."""
-    seen = seen.repeat_interleave(2, 1).repeat_interleave(2, 2).unsqueeze(1)
-    shown = torch.where(seen, pictures, break_pictures(codec, pictures, generator))
+    shown = torch.where(enlarge(seen), pictures, break_pictures(codec, pictures, generator))
     amount = PIXEL_NOISE * torch.rand(len(pictures), 1, 1, 1, generator=generator)
     return shown + amount * torch.randn(pictures.shape, generator=generator)
 

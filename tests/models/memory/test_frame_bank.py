@@ -2,7 +2,7 @@
 
 import torch
 
-from models.memory.frame_bank import EMPTY, KEPT_NEWEST, FrameBank, Insertion, average
+from models.memory.frame_bank import EMPTY, KEPT_NEWEST, FrameBank, Insertion, average, take_medians
 
 SIZE, DEPTH, SLOTS = 16, 8, 20
 ALL = torch.tensor([0])
@@ -85,3 +85,14 @@ def test_rows_gives_the_slots_and_says_which_are_empty():
     small = bank.rows(torch.tensor([0]), torch.tensor([[3, EMPTY]]))
     assert small.ids.tolist() == [[bank.ids[0, 3].item(), EMPTY]]
     assert torch.equal(small.rgba[0, 0], bank.rgba[0, 3])
+
+
+def test_a_coarse_place_lies_on_a_surface_not_between_two():
+    """By hand: cells of four places, of which the second smallest is taken."""
+    maps = torch.zeros(1, 16, 16)
+    maps[0, 0, :2], maps[0, 1, :2] = torch.tensor([4.0, 1.0]), torch.tensor([3.0, 2.0])
+    maps[0, 15, 15] = 9.0
+    found = take_medians(maps)
+    assert found.shape == (1, 8, 8)
+    assert found[0, 0, 0] == 2
+    assert found[0, 7, 7] == 0

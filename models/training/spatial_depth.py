@@ -19,7 +19,7 @@ from worldsim.data.store import EpisodeStore
 class DepthTraining:
     """steps of `batch` frames at rate `lr`, on frames of at most `episodes` episodes."""
 
-    steps: int = 4000
+    steps: int = 6000
     batch: int = 32
     lr: float = 2e-3
     episodes: int = 200

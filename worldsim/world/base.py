@@ -110,7 +110,18 @@ class World:
             carry = self.observe(carry, frames[:, t], led)
         return WorldState(carry, [int(seed) for seed in seeds], [0] * len(frames), self.hash)
 
-    def observe(self, carry: Any, frames: np.ndarray, actions: Sequence[int]) -> Any:
+    def step(
+        self,
+        state: WorldState,
+        actions: Sequence[int],
+        steps: int | None = None,
+        context_noise: float | None = None,
+        poses: np.ndarray | None = None,
+    ) -> tuple[WorldState, np.ndarray]:
+        """Dream one frame a row: the state advanced, and frames uint8 `[B,H,W,3]`."""
+        raise NotImplementedError
+
+    def observe(self, carry: Any, frames: np.ndarray, actions: Sequence[int] | np.ndarray) -> Any:
         """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none)."""
         raise NotImplementedError
 

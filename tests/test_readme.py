@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from worldsim.cli import COMMANDS
 
@@ -42,6 +43,17 @@ def test_its_commands_exist(page):
             assert all(
                 (ROOT / word).is_file() for word in words[1:] if word.endswith((".py", ".yaml"))
             )
+
+
+def test_the_workflow_builds_the_page_as_the_docs_say():
+    """The same commands, in the same order, and nothing that is no command of ours."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/page.yml").read_text(encoding="utf-8"))
+    steps = [step["run"] for step in workflow["jobs"]["page"]["steps"] if "run" in step]
+    told = [" ".join(words) for words in commands("docs/anywhere.md")]
+    page = next(line for line in told if line.startswith("worldsim page"))
+    assert steps[-1] == page
+    assert steps[-2].startswith("npm install")
+    assert "[export]" in steps[-3]
 
 
 def test_the_options_of_its_collecting_are_real():

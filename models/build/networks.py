@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.codec.dcae import DCAECodec, empty_autoencoder
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
@@ -143,3 +143,16 @@ def fill_weights(
             f"({str(error).splitlines()[-1].strip()}): fetch the world again"
         ) from error
     module.requires_grad_(False).eval().to(device)
+
+
+def name_weights(parts: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """Weights of parts by `part.name`; matrices of the part `network` in float16."""
+    named = {
+        f"{part}.{name}": tensor
+        for part, module in parts.items()
+        for name, tensor in module.state_dict().items()
+    }
+    return {
+        name: tensor.half() if name.startswith("network.") and tensor.ndim >= 2 else tensor
+        for name, tensor in named.items()
+    }

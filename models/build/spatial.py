@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.build.networks import fill_weights
+from models.build.networks import fill_weights, name_weights
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.memory.depth_network import DepthConfig, DepthNetwork
 from models.memory.odometry import Odometry, OdometryConfig
@@ -70,15 +70,7 @@ def settings_to_dict(settings: SpatialSettings) -> dict[str, Any]:
 
 def weights_of(models: SpatialModels) -> dict[str, Tensor]:
     """Weights of all networks under one roof; matrices of the dynamics in float16."""
-    named = {
-        f"{part}.{name}": tensor
-        for part, module in models._asdict().items()
-        for name, tensor in module.state_dict().items()
-    }
-    return {
-        name: tensor.half() if name.startswith("network.") and tensor.ndim >= 2 else tensor
-        for name, tensor in named.items()
-    }
+    return name_weights(models._asdict())
 
 
 def build_spatial(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.build.networks import fill_weights
+from models.build.networks import fill_weights, name_weights
 from models.codec.causal_autoencoder import CausalAutoencoder, CausalAutoencoderConfig
 from models.codec.multiscale_quantizer import MultiscaleQuantizer, QuantizerConfig
 from models.codec.multiscale_tokenizer import MultiscaleTokenizer
@@ -80,16 +80,7 @@ def settings_from_dict(told: dict[str, Any]) -> VideoARSettings:
 
 def weights_of(tokenizer: MultiscaleTokenizer, network: VideoARNetwork) -> dict[str, Tensor]:
     """Weights of all networks under one roof; matrices of the dynamics in float16."""
-    parts = {"codec": tokenizer, "network": network}
-    named = {
-        f"{part}.{name}": tensor
-        for part, module in parts.items()
-        for name, tensor in module.state_dict().items()
-    }
-    return {
-        name: tensor.half() if name.startswith("network.") and tensor.ndim >= 2 else tensor
-        for name, tensor in named.items()
-    }
+    return name_weights({"codec": tokenizer, "network": network})
 
 
 def build_videoar(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:

@@ -19,6 +19,7 @@ from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
 from models.spatial.condition import encode_view, join_detail
+from models.spatial.dynamics import to_frames
 from models.spatial.network import SHORTEST
 from models.training.spatial_samples import Samples
 
@@ -109,9 +110,8 @@ def remember_pictures(
     inverse = torch.where(known > 0, known, depth.inverse_depth(pictures, known))
     size, (batch, n) = pictures.shape[-1], inverse.shape[:2]
     bank = FrameBank.empty(batch, 1, size, n, pictures.device)
-    frames = ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
     rows = torch.arange(batch, device=pictures.device)
-    entry = Insertion(frames, inverse, poses, view.first_hand)
+    entry = Insertion(to_frames(pictures), inverse, poses, view.first_hand)
     bank.insert(entry, rows, torch.zeros_like(rows), False, field_of_view)
     return bank
 

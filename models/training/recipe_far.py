@@ -27,14 +27,13 @@ from models.training.config import TrainConfig
 from models.training.config_published import is_published
 from models.training.ema import warm_up_ema
 from models.training.init_from import dynamics_of
-from models.training.loop import Run, start_folder
-from models.training.needs import check_needs
+from models.training.loop import Run
 from models.training.optim import make_optimisers, set_rate
 from models.training.recipe_published import train_published
 from models.training.reward import steps_of, train_outcome
-from models.training.smoke import collect_some, with_data_in
+from models.training.start import Beginning, finish, learn, start_training
 from worldsim.actions import load_actions
-from worldsim.config import load_config, to_dict
+from worldsim.config import to_dict
 from worldsim.data.clips import Clip, ClipSampler
 from worldsim.data.store import EpisodeStore
 from worldsim.world.card import WorldCard
@@ -66,34 +65,14 @@ SMOKE = (
 
 def train(args) -> int:
     """Everything, in order."""
-    rank, _ = distributed.start()
-    if args.threads:
-        torch.set_num_threads(args.threads)
     if is_published(args.config):
         return train_published(args)
-    cfg = load_config(args.config, TrainConfig, [*(SMOKE if args.smoke else ()), *args.set])
-    out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
-    cfg = with_data_in(cfg, out, "latents") if args.smoke else cfg
-    device = distributed.own_device(args.device)
-    torch.manual_seed(cfg.seed)
-    if rank == 0:
-        check_needs(cfg, out, args)
-        start_folder(out, args.fresh)
-        if args.smoke:
-            collect_some(cfg)
-        if args.origin:
-            take_codec(cfg, args.origin, out)
-        prepare(cfg, out, device)
-    distributed.barrier()
-    codec, cache = prepare(cfg, out, device)
-    run = DynamicsRun(cfg, codec, cache, out, device)
-    if not run.resume(needed=args.export) and args.origin:
-        run.begin_with(dynamics_of(args.origin, run.recipe.actions, run.network))
-    if not args.export:
-        run.loop()
-    if rank == 0:
-        run.export()
-    return 0
+    cfg, out, device = start_training(
+        args, Beginning(TrainConfig, SMOKE, "latents"), take_codec, prepare
+    )
+    run = DynamicsRun(cfg, *prepare(cfg, out, device), out, device)
+    learn(run, args, lambda: dynamics_of(args.origin, run.recipe.actions, run.network))
+    return finish(run)
 
 
 class SlidingRecipe:

@@ -27,9 +27,10 @@ from models.training.config_published import SMOKE, PublishedConfig, small
 from models.training.data_published import Encoder, encode_frames, latents_of, open_encoder, shrunk
 from models.training.ema import update_ema
 from models.training.loop import Run, start_folder
+from models.training.start import finish, learn, read_settings
 from models.zoo.import_weights import make_published_card
 from models.zoo.presets import ZooEntry, autoencoder_config, zoo_entry
-from worldsim.config import load_config, to_dict
+from worldsim.config import to_dict
 from worldsim.data.crop import square
 from worldsim.data.published.clip_files import find_clips
 from worldsim.data.published.formats import Layout, find_layout
@@ -44,10 +45,7 @@ from worldsim.world.protocols import Parts
 def train_published(args) -> int:
     """Everything, in order; `args` as train_world.py parses them."""
     rank, count = distributed.start()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    cfg = load_config(args.config, PublishedConfig, [*(SMOKE if args.smoke else ()), *args.set])
-    out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
+    cfg, out = read_settings(args, PublishedConfig, SMOKE)
     cfg = small(cfg, out) if args.smoke else cfg
     device = distributed.own_device(args.device)
     if cfg.training.batch % count:
@@ -62,13 +60,8 @@ def train_published(args) -> int:
         source_of(cfg, entry, encoder)  # the others find the latents ready
     distributed.barrier()
     run = Run(PublishedRecipe(cfg, entry, encoder, device), out, device)
-    if not run.resume(needed=args.export) and args.origin:
-        run.begin_with(world_weights(args.origin, "dynamics."))
-    if not args.export:
-        run.loop()
-    if rank == 0:
-        run.export()
-    return 0
+    learn(run, args, lambda: world_weights(args.origin, "dynamics."))
+    return finish(run)
 
 
 def encoder_of(

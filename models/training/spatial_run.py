@@ -24,11 +24,9 @@ from models.training import distributed
 from models.training.card import make_card
 from models.training.codec import open_store, train_codec
 from models.training.ema import warm_up_ema
-from models.training.loop import Run, start_folder
-from models.training.needs import check_needs
+from models.training.loop import Run
 from models.training.optim import make_optimisers, set_rate
 from models.training.prefetch import Prefetcher
-from models.training.smoke import collect_some, with_data_in
 from models.training.spatial_cache import SpatialEpisode, cached_episodes
 from models.training.spatial_chain import OwnFrames
 from models.training.spatial_config import SpatialConfig
@@ -37,8 +35,9 @@ from models.training.spatial_init import network_of, take_parts
 from models.training.spatial_loss import SpatialLoss, Stage
 from models.training.spatial_odometry import train_odometry
 from models.training.spatial_samples import Samples, open_drawer
+from models.training.start import Beginning, finish, learn, start_training
 from worldsim.actions import load_actions
-from worldsim.config import load_config, to_dict
+from worldsim.config import to_dict
 from worldsim.data.store import EpisodeStore
 from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import check_world, save_world
@@ -77,8 +76,6 @@ SMOKE = (
 
 def train_spatial(args) -> int:
     """Everything, in order."""
-    if args.threads:
-        torch.set_num_threads(args.threads)
     with flush_denormals():
         return train_in_order(args)
 
@@ -98,35 +95,16 @@ def flush_denormals() -> Iterator[None]:
 
 def train_in_order(args) -> int:
     """Codec, depth network, cache, dynamics, odometry, world folder."""
-    rank, _ = distributed.start()
-    changes = [*(SMOKE if args.smoke else ()), *args.set]
-    cfg = load_config(args.config, SpatialConfig, changes)
-    out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
-    cfg = with_data_in(cfg, out, "depth") if args.smoke else cfg
-    device = distributed.own_device(args.device)
-    torch.manual_seed(cfg.seed)
-    if rank == 0:
-        check_needs(cfg, out, args, "--depth")
-        start_folder(out, args.fresh)
-        if args.smoke:
-            collect_some(cfg, "--depth")
-        if args.origin:
-            take_parts(cfg, args.origin, out)
-        prepare(cfg, out, device)
-    distributed.barrier()
-    codec, depth, episodes = prepare(cfg, out, device)
-    recipe = SpatialRecipe(cfg, codec, depth, episodes, out, device)
+    kind = Beginning(SpatialConfig, SMOKE, "depth", "--depth")
+    cfg, out, device = start_training(args, kind, take_parts, prepare)
+    recipe = SpatialRecipe(cfg, *prepare(cfg, out, device), out, device)
     run = Run(recipe, out, device)
     try:
-        if not run.resume(needed=args.export) and args.origin:
-            run.begin_with(network_of(cfg, args.origin) or recipe.network.state_dict())
-        if not args.export:
-            run.loop()
+        origin = lambda: network_of(cfg, args.origin) or recipe.network.state_dict()  # noqa: E731
+        learn(run, args, origin)
     finally:
         recipe.drawer.close()
-    if rank == 0:
-        run.export()
-    return 0
+    return finish(run)
 
 
 def prepare(

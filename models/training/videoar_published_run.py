@@ -22,13 +22,14 @@ from models.codec.multiscale_tokenizer import MultiscaleTokenizer, to_pictures
 from models.training import distributed
 from models.training.ema import warm_up_ema
 from models.training.loop import Run, start_folder
+from models.training.start import finish, learn, read_settings
 from models.training.videoar_published_config import VideoARPublishedConfig, small
 from models.training.videoar_run import row_seed, to_device
 from models.videoar.dynamics import VideoARDynamics
 from models.videoar.loss import draw, videoar_loss
 from models.videoar.network import VideoARNetwork, initialise
 from worldsim.atomic import atomic_write
-from worldsim.config import load_config, to_dict
+from worldsim.config import to_dict
 from worldsim.data.published.clip_files import find_clips
 from worldsim.data.published.formats import find_layout
 from worldsim.data.published.windows import FrameSource, Row, Stretches
@@ -44,11 +45,8 @@ SHOWN = 4  # clips of a preview
 def train_videoar_published(args) -> int:
     """Everything, in order; `args` as train_world.py parses them."""
     rank, count = distributed.start()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    cfg = load_config(args.config, VideoARPublishedConfig, args.set)
+    cfg, out = read_settings(args, VideoARPublishedConfig)
     cfg = small(cfg) if args.smoke else cfg
-    out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
     device = distributed.own_device(args.device)
     if cfg.training.batch % count:
         raise ValueError(
@@ -60,13 +58,8 @@ def train_videoar_published(args) -> int:
         start_folder(out, args.fresh)
     distributed.barrier()
     run = Run(PublishedVideoARRecipe(cfg, tokenizer, device), out, device)
-    if not run.resume(needed=args.export) and args.origin:
-        run.begin_with(weights_to_begin_with(Path(args.origin), run.network))
-    if not args.export:
-        run.loop()
-    if rank == 0:
-        run.export()
-    return 0
+    learn(run, args, lambda: weights_to_begin_with(Path(args.origin), run.network))
+    return finish(run)
 
 
 def weights_to_begin_with(folder: Path, network: VideoARNetwork) -> dict[str, Tensor]:

@@ -18,17 +18,16 @@ from models.training import distributed
 from models.training.card import make_card
 from models.training.codec import open_store, world_weights
 from models.training.ema import warm_up_ema
-from models.training.loop import Run, start_folder
-from models.training.needs import check_needs
+from models.training.loop import Run
 from models.training.optim import make_optimisers, set_rate
-from models.training.smoke import collect_some, with_data_in
+from models.training.start import Beginning, finish, learn, start_training
 from models.training.videoar_config import VideoARConfig
 from models.training.videoar_tokenizer import train_tokenizer
 from models.videoar.dynamics import VideoARDynamics
 from models.videoar.loss import Drawn, draw, videoar_loss
 from models.videoar.network import VideoARNetwork, initialise
 from worldsim.actions import load_actions
-from worldsim.config import load_config, to_dict
+from worldsim.config import to_dict
 from worldsim.data.clips import Clip, ClipSampler
 from worldsim.data.latents import LatentCache, load_or_encode_latents
 from worldsim.data.store import EpisodeStore
@@ -57,34 +56,11 @@ SMOKE = (
 
 def train_videoar(args) -> int:
     """Tokenizer, features, dynamics, world folder."""
-    rank, _ = distributed.start()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    changes = [*(SMOKE if args.smoke else ()), *args.set]
-    cfg = load_config(args.config, VideoARConfig, changes)
-    out = args.out or Path("runs") / (cfg.name + ("-smoke" if args.smoke else ""))
-    cfg = with_data_in(cfg, out, "latents") if args.smoke else cfg
-    device = distributed.own_device(args.device)
-    torch.manual_seed(cfg.seed)
-    if rank == 0:
-        check_needs(cfg, out, args)
-        if args.origin:
-            check_origin(cfg, args.origin)
-        start_folder(out, args.fresh)
-        if args.smoke:
-            collect_some(cfg)
-        if args.origin:
-            take_tokenizer(cfg, args.origin, out)
-        prepare(cfg, out, device)
-    distributed.barrier()
+    kind = Beginning(VideoARConfig, SMOKE, "latents")
+    cfg, out, device = start_training(args, kind, take_tokenizer, prepare, check_origin)
     run = Run(VideoARRecipe(cfg, *prepare(cfg, out, device), device), out, device)
-    if not run.resume(needed=args.export) and args.origin:
-        run.begin_with(world_weights(args.origin, "network."))
-    if not args.export:
-        run.loop()
-    if rank == 0:
-        run.export()
-    return 0
+    learn(run, args, lambda: world_weights(args.origin, "network."))
+    return finish(run)
 
 
 def check_origin(cfg: VideoARConfig, world: str) -> None:

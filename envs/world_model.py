@@ -22,10 +22,11 @@ from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 
 from envs.keys import keys_to_action
 from envs.start import Context, begin, choose_context
-from envs.state import DreamState, outcomes, read_state, write_state
+from envs.state import DreamState, outcomes
 from envs.uncertainty import step_ensemble
 from worldsim.runtime.core.clock import Pacer
 from worldsim.types import STEPS
+from worldsim.world.moment_file import read_state, write_state
 
 if TYPE_CHECKING:
     from worldsim.runtime.window.window import Viewer

@@ -51,6 +51,7 @@ ONLY_IN = {
     "diffusers": ("models/codec/dcae.py",),
     "onnxruntime": ("models/onnx_runtime/sessions.py", "worldsim/doctor.py"),
     "onnx": ("models/export/",),
+    "aiohttp": ("worldsim/serve/", "worldsim/evaluate/bench/serve.py"),
 }
 SOURCES = sorted(
     [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]

@@ -41,6 +41,8 @@ LOOK_UPS = {
     "state history": "worldsim/runtime/core/state_history.py",
     "step governor": "worldsim/runtime/core/step_governor.py",
     "vector env": "envs/vector.py",
+    "serve over WebSocket": "worldsim/serve/app.py",
+    "wire protocol": "worldsim/serve/protocol.py",
     "uncertainty": "envs/uncertainty.py",
     "atomic write": "worldsim/atomic.py",
 }

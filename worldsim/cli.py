@@ -43,6 +43,7 @@ COMMANDS = {
     "replay": Command("play a recording again, or verify it", "worldsim.runtime.cli.replay:main"),
     "export": Command("make a world playable without torch", "models.export.command:main"),
     "page": Command("make a page that plays a world", "models.export.page_command:main"),
+    "serve": Command("let players in browsers play a world", "worldsim.serve.command:main"),
     "convert": Command("import published FAR models, check agreement", "models.zoo.convert:main"),
     "doctor": Command("check that this machine has what is needed", "worldsim.doctor:main"),
 }

@@ -1,6 +1,6 @@
 // The page: keys and buttons move a dream, each frame is drawn; a link replays a walk.
 
-import { openWorld } from "./world.js";
+import { openWorld } from "./engine.js";
 
 const find = (id) => document.getElementById(id);
 const say = (text) => (find("status").textContent = text);
@@ -104,6 +104,7 @@ function listen() {
   });
   addEventListener("keyup", (event) => release(ofKey(event)));
   addEventListener("blur", () => held.splice(0));
+  addEventListener("told", (event) => say(event.detail)); // by the engine
   actions.forEach((action, id) => {
     const button = document.createElement("button");
     button.textContent = action.name;

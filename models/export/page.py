@@ -20,6 +20,7 @@ from models.spatial.levels import LevelSpan
 from worldsim.paths import asset, asset_names
 from worldsim.world.arrays import save_arrays
 from worldsim.world.base import world_folder
+from worldsim.world.description import describe_screen
 
 VERSION = 1  # of page.json, which assets/browser/world.js reads
 ONNX_RUNTIME_WEB = "1.30.0"  # which the page was tested with
@@ -126,15 +127,9 @@ def describe_world(world: OnnxWorld) -> dict[str, Any]:
     """What a page has to know of a world, starts aside."""
     dynamics, card, pipeline = world.dynamics, world.card, world.dynamics.pipeline
     sampler = dynamics.sampler
-    actions = _describe_actions(world)
-    keys = "; ".join(f"{one['name']}: {' or '.join(one['keys'])}" for one in actions if one["keys"])
     return {
         "version": VERSION,
-        "title": card.title,
-        "fps": card.fps,
-        "frame_size": card.frame_size,
-        "hint": f"Hold a key or a button. {keys}",
-        "actions": actions,
+        **describe_screen(world),
         "steps": card.steps,
         "sampler": {"little": sampler.little, "some": sampler.some, "most": MOST},
         "sources": dynamics.memory.sources,
@@ -143,19 +138,6 @@ def describe_world(world: OnnxWorld) -> dict[str, Any]:
         "weights": WEIGHTS,
         **_describe_pipeline(pipeline, dynamics.memory.slots),
     }
-
-
-def _describe_actions(world: OnnxWorld) -> list[dict[str, Any]]:
-    """Name, keys and turn of every action."""
-    table = world.actions
-    return [
-        {
-            "name": name,
-            "keys": [key for key, action in table.keys.items() if action == name],
-            "turn": table.turns[number],
-        }
-        for number, name in enumerate(table.names)
-    ]
 
 
 def _describe_span(span: LevelSpan) -> dict[str, int]:

@@ -1,0 +1,1 @@
+"""`worldsim serve`: one world, dreamt for many players at once over WebSocket."""

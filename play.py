@@ -28,7 +28,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Open a window on a world and play it.")
     add = parser.add_argument_group("which world").add_argument
     bundled = ", ".join(asset_names("worlds"))
-    add("--world", metavar="NAME_OR_PATH", help=f"a bundled world ({bundled}), or a folder")
+    add("--world", metavar="NAME_OR_PATH", help=f"{bundled}, a name of `worldsim zoo`, or a folder")
     add("--env", metavar="ID", help="play an engine instead, e.g. Maze-v0 or Voxel-v0")
     add(
         "--seed", type=natural, metavar="N", help="of the first start; drawn and shown if not given"
@@ -221,6 +221,7 @@ def build(options: argparse.Namespace):
     if options.env:
         opening = open_engine(options.env, bindings)
     else:
+        fetch_if_named(options.world)
         opening = open_world(
             options.world or WORLD,
             seed,
@@ -250,6 +251,15 @@ def build(options: argparse.Namespace):
         governor=StepGovernor(on=options.steps is None and not alone),
         rewind_bytes=options.rewind_mb << 20,
     )
+
+
+def fetch_if_named(world: "str | None") -> None:
+    """Fetch a world of the zoo that is not here yet, before a window hides the progress."""
+    from worldsim.world.base import world_folder
+    from worldsim.zoo import read_released
+
+    if world in read_released():
+        world_folder(world)
 
 
 def draw_seed() -> int:

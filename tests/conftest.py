@@ -29,6 +29,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 os.environ["WORLDSIM_CONFIG"] = os.path.join(
     tempfile.gettempdir(), f"worldsim-config-{os.getpid()}"
 )
+os.environ["WORLDSIM_CACHE"] = os.environ["WORLDSIM_CONFIG"] + "-worlds"
 # The machine may be busy: no example fails for being slow, and CI tries the same ones every time.
 settings.register_profile("worldsim", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("worldsim")

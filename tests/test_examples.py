@@ -49,3 +49,10 @@ def test_a_film_shows_the_dream_beside_its_map(bundled_world, tmp_path, capsys):
     assert len(animation.frames) == 6
     assert animation.frames[0].shape[:2] == (64, 136)
     assert animation.frames[-1][:, 72:].std() > 10  # the map is not empty
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_top_to_bottom(bundled_world, capsys):
+    cells = runpy.run_path(str(EXAMPLES / "first_dream.py"))
+    assert cells["strip"].shape == (64, 8 * 64, 3)
+    assert "the same frame again: True" in capsys.readouterr().out

@@ -44,6 +44,10 @@ COMMANDS = {
     "export": Command("make a world playable without torch", "models.export.command:main"),
     "page": Command("make a page that plays a world", "models.export.page_command:main"),
     "serve": Command("let players in browsers play a world", "worldsim.serve.command:main"),
+    "zoo": Command("list worlds, fetch released ones", "models.zoo.command:main"),
+    "publish": Command(
+        "write a world's model card, upload it to the hub", "models.zoo.publish:main"
+    ),
     "convert": Command("import published FAR models, check agreement", "models.zoo.convert:main"),
     "doctor": Command("check that this machine has what is needed", "worldsim.doctor:main"),
 }

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-HUB = "guyuchao/FAR_Models"
+from worldsim.zoo import HUB
 
 
 def main(argv: Sequence[str] | None = None) -> int:

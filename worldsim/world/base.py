@@ -16,6 +16,7 @@ from worldsim.world.card import Spawn, WorldCard, list_start_names, read_spawn
 from worldsim.world.checkpoint import CARD
 from worldsim.world.error import WorldError
 from worldsim.world.state import WorldState
+from worldsim.zoo import fetch_by_name
 
 EXPORT = "pipeline.json"  # there in a folder that `worldsim export` wrote
 RAN_AWAY = "the dream ran away to numbers that are not finite: reset, or restore an earlier state"
@@ -191,18 +192,22 @@ class World:
 
 
 def world_folder(path_or_name: str | Path) -> Path:
-    """The folder of a world given by path, or by its name in assets/worlds.
+    """The folder of a world given by path, or by its name: bundled, or in the zoo, from where it is
+    fetched on first use.
 
     Raises:
-        WorldError: there is none.
+        WorldError: there is none, or it can't be fetched.
+        ImportError: what fetching needs is not installed.
     """
     given = Path(path_or_name)
     bundled = [asset("worlds", given.name)] if given.parts == (given.name,) else []
     for folder in (given, *bundled):
         if folder.is_dir() and (folder / CARD).is_file():
             return folder
+    if (fetched := fetch_by_name(str(path_or_name))) is not None:
+        return fetched
     known = sorted(path.parent.name for path in asset("worlds").glob(f"*/{CARD}"))
     raise WorldError(
-        f"there is no world {str(path_or_name)!r}: give a folder that `worldsim train` made, or "
-        f"one of the bundled: {', '.join(known) or 'none'}"
+        f"there is no world {str(path_or_name)!r}: give a folder that `worldsim train` made, one "
+        f"of the bundled ({', '.join(known) or 'none'}), or one that `worldsim zoo` lists"
     )

@@ -151,7 +151,7 @@ def check_files(folder: Path, needed: tuple[str, ...]) -> dict[str, str]:
             f"`worldsim train`, or the name of a bundled world"
         )
     with reading(folder / MANIFEST, NO_MANIFEST, RESTORE, WorldError):
-        listed = _read_manifest(folder)
+        listed = read_listed(folder)
         for name, digest in listed.items():
             _check_file(folder, name, digest)
         for name in needed:
@@ -161,7 +161,12 @@ def check_files(folder: Path, needed: tuple[str, ...]) -> dict[str, str]:
         return listed
 
 
-def _read_manifest(folder: Path) -> dict[str, str]:
+def read_listed(folder: Path) -> dict[str, str]:
+    """What a world's manifest lists: name -> sha256.
+
+    Raises:
+        WorldError: it is no manifest.
+    """
     listed = read_json(folder / MANIFEST, NO_MANIFEST, RESTORE, WorldError, MOST_MANIFEST)
     if not isinstance(listed, dict) or not all(isinstance(d, str) for d in listed.values()):
         raise WorldError(f"{folder / MANIFEST} must list names and their sha256: {RESTORE}")

@@ -8,7 +8,9 @@ import numpy as np
 from worldsim.paths import asset, asset_names
 from worldsim.world.card import list_start_names, read_card
 from worldsim.world.error import WorldError
+from worldsim.zoo import cache_folder
 
+CACHED = "[!.]*/card.json"
 TRAINED = "runs/*/world"  # where trainings that were started here leave their worlds
 CLIP_SECONDS = 3.0
 
@@ -33,11 +35,12 @@ class WorldStarts:
 
 
 def list_worlds(here: Path) -> list[WorldStarts]:
-    """The bundled worlds, and those of trainings below `here`, that have starts; those whose card
-    cannot be read are left out.
+    """The bundled worlds, those that were fetched, and those of trainings below `here`, that have
+    starts; those whose card cannot be read are left out.
     """
     trained = sorted(path for path in here.glob(TRAINED) if (path / "card.json").is_file())
     folders = {name: asset("worlds", name) for name in asset_names("worlds")}
+    folders |= {card.parent.name: card.parent for card in sorted(cache_folder().glob(CACHED))}
     folders |= {str(path): path for path in trained}
     found = (_read_starts(world, folder) for world, folder in folders.items())
     return [one for one in found if one is not None and one.paths]

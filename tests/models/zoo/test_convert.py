@@ -14,6 +14,7 @@ from models.zoo.golden import read_golden
 from models.zoo.import_weights import autoencoder_shapes, network_shapes
 from models.zoo.presets import autoencoder_config, far_config, zoo_entry, zoo_names
 from models.zoo.tensor_names import from_published, to_published
+from tests.support.tiny_release import write_tiny_release
 from worldsim.actions import load_actions
 from worldsim.world.checkpoint import WorldError
 from worldsim.world.model import load_world
@@ -78,29 +79,10 @@ def test_an_unknown_published_setting_is_refused():
         far_config(golden.meta["config"] | {"surprise": 1})
 
 
-PRESET = """
-title: A tiny one
-parameters: 0
-autoencoder: tiny-dcae
-network: {width: 64, layers: 2, head_size: 32, axes: [8, 12, 12], coarse_patch: 4, window: 4,
-  condition: action, classes: 4}
-play: {classes: [0, 1, 2], action_delay: 1, guidance: 1.5}
-action_set: dmlab-published
-fps: 7.5
-steps: 3
-"""
-
-
 @pytest.fixture
 def released(tmp_path, diffusers):
     """Files like the released ones, tiny, with the golden files' weights, and their preset."""
-    far, dcae = (read_golden(GOLDEN / f"{n}.safetensors") for n in ("far_long", "dcae_8x"))
-    plain = {name: torch.zeros_like(tensor) for name, tensor in far.weights.items()}
-    ema = {f"module.{name}": tensor for name, tensor in far.weights.items()}
-    torch.save({"model": plain, "ema": ema, "step": 7}, tmp_path / "far.pth")
-    torch.save(dcae.weights, tmp_path / "dcae.pth")
-    (tmp_path / "tiny.yaml").write_text(PRESET)
-    (tmp_path / "tiny-dcae.yaml").write_text(json.dumps(dcae.meta["config"]))
+    write_tiny_release(tmp_path)
     return tmp_path
 
 
@@ -205,7 +187,7 @@ def test_files_come_from_the_hub(hub):
 
 
 def test_no_network_is_one_sentence(hub):
-    with pytest.raises(ValueError, match="never fetched, and the hub can't be reached: go online"):
+    with pytest.raises(ValueError, match="never fetched: the hub can't be reached; go online"):
         hub_import(hub, "--far", "other.pth", "--autoencoder", "dcae.pth")
     with pytest.raises(ValueError, match=r"which of the hub's files .* is made of is not known"):
         hub_import(hub)

@@ -20,6 +20,7 @@ from worldsim.runtime.core.moves import Move, Start
 from worldsim.runtime.core.playable_env import PlayableEnv, choose_spawn
 from worldsim.world.card import read_card
 from worldsim.world.opening import library_of
+from worldsim.zoo import find_cached
 
 SIZE = (64, 64)
 AUTO = "auto"  # the device is chosen once torch is there
@@ -158,7 +159,7 @@ def open_world(
     Its card and the start's last picture are read at once, the network in stages.
 
     Args:
-        world: the name of a bundled world, or a world's folder.
+        world: the name of a bundled or fetched world, or a world's folder.
         seed: chooses the start, as `PlayableEnv.start` does.
         spawn: the start, chosen by hand.
         steps: sampler steps a frame; None for the world's own number.
@@ -179,7 +180,7 @@ def open_world(
         kwargs |= {"runtime": runtime}
     libraries = (library_of(runtime),)
     try:
-        folder = Path(world) if is_folder else asset("worlds", world)
+        folder = Path(world) if is_folder else find_cached(world) or asset("worlds", world)
         card = read_card(folder / "card.json")
         actions, title = load_actions(card.action_set), card.title
         spawns = sorted((folder / "spawns").glob("[!.]*.npz"))

@@ -104,7 +104,8 @@ def replace_figures(around: Around, status: Status) -> Around:
 def draw_all(out: Path) -> list[Path]:
     """Draw every screen into a folder; the files."""
     with tempfile.TemporaryDirectory() as nothing:
-        os.environ["WORLDSIM_CONFIG"] = nothing  # nobody's own settings
+        # Nobody's own settings, and no fetched worlds.
+        os.environ["WORLDSIM_CONFIG"] = os.environ["WORLDSIM_CACHE"] = nothing
         worlds = list_worlds(Path(nothing))
         draw_choice(worlds, out / "choice.png")
         settings = SettingsPage([one.world for one in worlds]).lines()

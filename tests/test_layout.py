@@ -45,6 +45,9 @@ LOOK_UPS = {
     "wire protocol": "worldsim/serve/protocol.py",
     "uncertainty": "envs/uncertainty.py",
     "atomic write": "worldsim/atomic.py",
+    "model zoo": "worldsim/zoo.py",
+    "fetch a world": "models/zoo/fetch_world.py",
+    "publish": "models/zoo/publish.py",
 }
 
 # Names of an older version, which nothing but the upgrade tables and the log may use.

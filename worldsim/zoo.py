@@ -1,5 +1,6 @@
 """Worlds by name: bundled with the code, released by others and fetched on first use, or fetched
 before. Knows names, sizes and the cache folder; fetching is models/zoo, reached by a string.
+Imports what takes long where it is used: the help of commands needs names only.
 
     fetch_by_name("far-dmlab")      # the folder in the cache, made on first use
 """
@@ -10,9 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from worldsim.config import from_dict, load_yaml
 from worldsim.paths import asset, asset_names
-from worldsim.world.card import read_card
 from worldsim.world.error import WorldError
 
 HUB = "guyuchao/FAR_Models"
@@ -73,6 +72,8 @@ class ZooRow:
 
 def read_released() -> dict[str, ReleasedWorld]:
     """The released worlds by name."""
+    from worldsim.config import from_dict, load_yaml
+
     told = load_yaml(asset("configs", "zoo", "worlds.yaml"))
     return {name: from_dict(ReleasedWorld, row, name) for name, row in told.items()}
 
@@ -136,6 +137,8 @@ def measure_folder(folder: Path) -> int:
 
 
 def _read_row(name: str, folder: Path, source: str) -> ZooRow:
+    from worldsim.world.card import read_card
+
     try:
         card = read_card(folder / "card.json")
         title, licence = card.title, card.licence

@@ -82,13 +82,20 @@ class _Handler(BaseHTTPRequestHandler):
             how = {"uploadMode": "regular", "shouldIgnore": False}
             self._json({"files": [{"path": r["path"], **how} for r in json.loads(body)["files"]]})
         elif what == "commit":
-            self._commit(self.mirror.files[f"{owner}/{name}"], body)
+            self._commit(f"{owner}/{name}", body)
 
-    def _commit(self, files, body):
+    def _commit(self, repository, body):
+        files = self.mirror.files[repository]
         for row in map(json.loads, body.splitlines()):
             if row["key"] == "file":
                 files[row["value"]["path"]] = base64.b64decode(row["value"]["content"])
-        self._json({"success": True, "commitUrl": f"{self.mirror.url}/commit", "commitOid": COMMIT})
+        self._json(
+            {
+                "success": True,
+                "commitUrl": f"{self.mirror.url}/{repository}/commit/{COMMIT}",
+                "commitOid": COMMIT,
+            }
+        )
 
     def _file(self, with_body):
         path, asked = unquote(urlsplit(self.path).path), self.headers.get("Range")

@@ -74,7 +74,19 @@ class Server {
   }
 
   #send() {
-    this.socket.send(JSON.stringify(this.asked.message));
+    const { message } = this.asked;
+    if (message) this.socket.send(JSON.stringify(message));
+  }
+
+  /** Fetch or send the present moment: the server's answer. */
+  async state(options) {
+    const address = new URL("state", this.address.href.replace(/^ws/, "http"));
+    address.searchParams.set("session", this.session);
+    const answer = await fetch(address, options).catch(() => {
+      throw new Error("the server does not answer");
+    });
+    if (!answer.ok) throw new Error((await answer.json()).message);
+    return answer;
   }
 
   #take(told) {
@@ -103,7 +115,7 @@ class Server {
     this.opening = true;
     try {
       const welcome = await this.open();
-      if (welcome.why) throw final(`${welcome.why}. Reload the page to begin again.`);
+      if (welcome.why) throw final(`${welcome.why} by reloading the page`);
       say("Connected again");
       if (this.asked) this.#send();
     } catch (error) {
@@ -142,9 +154,9 @@ async function decode(told) {
 /** A dream that the server makes. */
 class Dream {
   constructor(server, told, frame) {
-    const { turn, start, seed, origin, count } = told;
+    const { turn, start, seed, origin, earliest, count } = told;
     const moves = [...told.moves].map((digit) => parseInt(digit, 36));
-    Object.assign(this, { server, turn, start, seed, origin, count, moves, frame });
+    Object.assign(this, { server, turn, start, seed, origin, earliest, count, moves, frame });
   }
 
   /** Dream the next frame: RGB. */
@@ -165,6 +177,31 @@ class Dream {
     this.count = step;
     return this.frame;
   }
+
+  /** The present moment as a file's bytes: how it came about, and the server's state. */
+  async save() {
+    const state = new Uint8Array(await (await this.server.state()).arrayBuffer());
+    const { start, seed, origin, moves } = this;
+    const line = new TextEncoder().encode(JSON.stringify({ start, seed, origin, moves }));
+    const bytes = new Uint8Array(4 + line.length + state.length);
+    new DataView(bytes.buffer).setUint32(0, line.length, true);
+    bytes.set(line, 4);
+    bytes.set(state, 4 + line.length);
+    return bytes;
+  }
+}
+
+/** The two parts of a saved moment. */
+function readMoment(bytes) {
+  try {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const end = 4 + view.getUint32(0, true);
+    const line = JSON.parse(new TextDecoder().decode(bytes.subarray(4, end)));
+    if (!Array.isArray(line.moves)) throw new Error("it has no moves");
+    return { line, state: bytes.subarray(end) };
+  } catch {
+    throw new Error("this file is no moment that was saved from a server's world");
+  }
 }
 
 class World {
@@ -176,19 +213,31 @@ class World {
   async begin(start, seed) {
     const turn = ++this.turn;
     const message = { type: "begin", turn, start, seed };
+    return this.#expect(turn, message);
+  }
+
+  /** The dream of a saved moment. */
+  async restore(bytes) {
+    const { line, state } = readMoment(bytes);
+    const arrived = this.#expect(this.turn + 1, null); // the server begins it by itself
+    try {
+      await this.server.state({ method: "POST", body: state });
+    } catch (error) {
+      this.server.asked = null;
+      throw error;
+    }
+    this.turn++;
+    const { start, origin, moves } = line;
+    return Object.assign(await arrived, { start, origin, moves });
+  }
+
+  async #expect(turn, message) {
     let told = null;
     const frame = await this.server.ask(message, (answer) => {
       if (answer.type === "began" && answer.turn === turn) told = answer;
       return told !== null && isFrame(turn, told.count)(answer);
     });
     return new Dream(this.server, told, await decode(frame));
-  }
-
-  /** Where the present moment can be fetched as a file, and sent back. */
-  get stateAddress() {
-    const address = new URL("state", this.server.address.href.replace(/^ws/, "http"));
-    address.searchParams.set("session", this.server.session);
-    return address.href;
   }
 }
 

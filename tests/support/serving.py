@@ -1,8 +1,12 @@
 """A server on loopback, and players of it that speak its protocol."""
 
+import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+import threading
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from worldsim.serve.limits import Limits
 from worldsim.serve.protocol import unpack_frame
 from worldsim.serve.room import Room
 
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "a-token-of-tests"
 SMALL = 4096  # bytes that the system keeps for a client that does not read; it doubles them
 
@@ -125,3 +130,71 @@ def dream_alone(world, start, seed, actions):
         state, frames = world.step(state, [action])
         made.append(frames[0])
     return np.stack(made)
+
+
+class Background:
+    """A server in a thread of its own, beside a browser that is waited for.
+
+    Attributes:
+        address: of the page, with its token.
+    """
+
+    def __init__(self, served: Served, loop: asyncio.AbstractEventLoop):
+        self._served, self._loop = served, loop
+        self.address = f"{served.address}/?token={TOKEN}"
+
+    @property
+    def sessions(self):
+        """Those in memory."""
+        return list(self._served.room.sessions.values())
+
+    def cut(self):
+        """Cut every connection, as a network does."""
+        for session in self.sessions:
+            self._loop.call_soon_threadsafe(session.line.abort)
+
+    def open_elsewhere(self, session):
+        """Open a session in a second place."""
+        opening = self._served.connect(session=session.id)
+        asyncio.run_coroutine_threadsafe(opening, self._loop).result(240)
+
+
+@contextmanager
+def serving_in_background(world, folder: Path, **limits):
+    """A server of a world, in a thread."""
+    ready, made = threading.Event(), {}
+
+    async def run():
+        async with serving(world, folder, **limits) as served:
+            made["loop"], made["stop"] = asyncio.get_running_loop(), asyncio.Event()
+            made["server"] = Background(served, made["loop"])
+            ready.set()
+            await made["stop"].wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    assert ready.wait(240)
+    try:
+        yield made["server"]
+    finally:
+        made["loop"].call_soon_threadsafe(made["stop"].set)
+        thread.join()
+
+
+@contextmanager
+def serve_process(*options: str):
+    """The command `worldsim serve`, and the address that it printed."""
+    command = [sys.executable, "-m", "worldsim", "serve", *options, "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        for line in process.stdout:
+            if "http://" in line:
+                break
+        else:
+            raise AssertionError("the server has ended")
+        yield process, line.strip()
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.stdout.close()
+        process.wait()

@@ -26,6 +26,7 @@ from worldsim.world.description import describe_play
 HARD_LIMIT = 16  # times the limit of a message; at that size a connection ends
 BEAT = 20.0  # seconds between two signs of life
 TEND = 1.0
+CLOSING = 2.0  # seconds in which a client may answer that it closes too
 NOT_IN = "the token is missing or wrong: open the address that the server printed, as it is there"
 HEADERS = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 KINDS = {".js": "text/javascript", ".html": "text/html; charset=utf-8"}
@@ -153,8 +154,8 @@ def _refuse(refused: Refused) -> web.Response:
 class Connection:
     """A WebSocket as a session's line."""
 
-    def __init__(self, socket: web.WebSocketResponse, form: str) -> None:
-        self._socket, self.form = socket, form
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, form: str) -> None:
+        self._request, self._socket, self.form = request, socket, form
 
     async def send(self, message: bytes | dict[str, Any]) -> None:
         """Send a message; waits while the client does not read."""
@@ -167,8 +168,16 @@ class Connection:
     async def close(self, code: int, sentence: str) -> None:
         """End it, and say why; a client that does not read is cut off."""
         reason = sentence.encode()[:120]
-        with suppress(ConnectionError, TimeoutError):
-            await asyncio.wait_for(self._socket.close(code=code, message=reason), 2.0)
+        with suppress(ConnectionError):
+            try:
+                await asyncio.wait_for(self._socket.close(code=code, message=reason), CLOSING)
+            except TimeoutError:
+                self.abort()
+
+    def abort(self) -> None:
+        """End it at once; what was not sent is dropped."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
 
 async def _play(request: web.Request) -> web.StreamResponse:
@@ -178,9 +187,11 @@ async def _play(request: web.Request) -> web.StreamResponse:
     except Refused as refused:
         return _refuse(refused)
     most = room.limits.message * HARD_LIMIT
-    socket = web.WebSocketResponse(heartbeat=BEAT, timeout=2.0, max_msg_size=most, compress=False)
+    socket = web.WebSocketResponse(
+        heartbeat=BEAT, timeout=CLOSING, max_msg_size=most, compress=False
+    )
     await socket.prepare(request)
-    line = Connection(socket, form)
+    line = Connection(request, socket, form)
     try:
         session, why = await room.enter(line, request.query.get("session"))
     except Refused as refused:

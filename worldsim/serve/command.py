@@ -29,9 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         The exit status.
 
     Raises:
-        ValueError: no such world, or one without starts.
+        ValueError: no such world, one without starts, or a port that is taken.
         ImportError: aiohttp is not installed.
-        OSError: the port is taken.
     """
     options = parse(argv)
     try:
@@ -41,9 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     token = _choose_token()
     with tempfile.TemporaryDirectory(prefix="worldsim-serve-") as scratch:
         folder = options.sessions or Path(scratch)
-        batch = _open(options)
-        with _listen(options.host, options.port) as listener:
-            return asyncio.run(_serve(batch, _limits(options), folder, listener, token))
+        with _listen(options.host, options.port) as listener:  # before what takes seconds
+            batch = _open(options)
+            lasting = options.sessions is not None
+            return asyncio.run(_serve(batch, _limits(options), folder, listener, token, lasting))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -100,6 +100,10 @@ def _open(options: argparse.Namespace) -> Any:
     for start, spawn in enumerate(world.spawns[: options.starts]):
         print(f"taking in {spawn.name}", flush=True)
         batch.take_in(start)
+    if options.runtime == "torch" and options.device == "cpu":
+        from worldsim.threads import settle_threads
+
+        settle_threads(lambda: world.step(batch.open_start(0, 0)[0], [0], options.steps))
     return batch
 
 
@@ -111,6 +115,7 @@ def _listen(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         listener.bind((host, port))
+        listener.listen()
     except (OSError, UnicodeError) as error:
         listener.close()
         told = getattr(error, "strerror", None) or str(error)
@@ -118,8 +123,12 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _count(kept: int) -> str:
+    return "1 session was kept" if kept == 1 else f"{kept} sessions were kept"
+
+
 async def _serve(
-    batch: Any, limits: Limits, folder: Path, listener: socket.socket, token: str
+    batch: Any, limits: Limits, folder: Path, listener: socket.socket, token: str, lasting: bool
 ) -> int:
     from aiohttp import web
 
@@ -135,11 +144,12 @@ async def _serve(
     print(f"    {_address(listener)}/?token={token}", flush=True)
     print("Ctrl+C stops it.", flush=True)
     try:
-        await stopped.wait()
+        waits = [asyncio.create_task(one.wait()) for one in (stopped, room.ended)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
         kept = await room.close()
         await runner.cleanup()
-        print(f"stopped; {kept} sessions were kept in {folder}", flush=True)
+        print(f"stopped; {_count(kept)} in {folder}" if lasting else "stopped", flush=True)
     return 0
 
 

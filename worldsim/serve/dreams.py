@@ -130,7 +130,7 @@ class DreamBatch:
         actions = np.array([dream.ahead[0] for dream in dreams])
         try:
             self._state, frames = self.world.step(state, actions, self.steps)
-        except ValueError:
+        except Exception:
             self._members = []
             for dream in dreams:
                 self._go_back(dream, dream.made)

@@ -26,6 +26,8 @@ GATHER = 0.008  # seconds in which players who got their frames together ask for
 SAVE_EVERY = 256  # frames between two states on the disk
 TAKEN, IDLE, FULL, LEAVING = 4001, 4002, 4003, 1001  # why a connection is closed
 
+GONE = "this session is not here any more, or cannot be read: begin again"
+
 log = logging.getLogger(__name__)
 Made = TypeVar("Made")
 
@@ -37,6 +39,9 @@ class Room:
         batch: their dreams.
         limits: of them.
         folder: where sessions are kept.
+
+    Attributes:
+        ended: set when no more frames are made.
     """
 
     def __init__(self, batch: DreamBatch, limits: Limits, folder: Path) -> None:
@@ -46,6 +51,7 @@ class Room:
         self._thread = ThreadPoolExecutor(1, "dreams")
         self._wake, self._count, self._closing = asyncio.Event(), 0, False
         self._door, self._running = asyncio.Lock(), asyncio.Lock()
+        self.ended, self._shut = asyncio.Event(), False
 
     # ---- who is there ----
 
@@ -66,7 +72,8 @@ class Room:
                 try:
                     session = await self._restore(session_id)
                 except (ReadError, OSError) as error:
-                    why = str(error)
+                    log.warning("a session cannot be resumed: %s", error)
+                    why = GONE
             session = session or self._add(secrets.token_urlsafe(18))
             await self._connect(session, line)
             return session, why
@@ -84,7 +91,10 @@ class Room:
         if not gone:
             most = self.limits.players
             raise Refused("full", f"all {most} places are taken: try again later")
-        await self._park(min(gone, key=lambda session: session.gone_at))
+        try:
+            await self._park(min(gone, key=lambda session: session.gone_at))
+        except OSError as error:
+            raise Refused("full", f"no session can be put aside ({error}): try later") from None
 
     def _add(self, session_id: str) -> Session:
         self._count += 1
@@ -108,12 +118,12 @@ class Room:
                 self.sessions.pop(session.id, None)
 
     async def _park(self, session: Session) -> None:
-        """Move a session from the memory to the disk."""
+        """Move a session from the memory to the disk; it stays where that cannot be written."""
         dream = session.dream
-        del self.sessions[session.id]
         if dream is not None:
             await self._run(lambda: self._save(session, dream))
             await self._run(lambda: self.batch.forget(dream))
+        del self.sessions[session.id]
 
     # ---- what is asked ----
 
@@ -131,7 +141,11 @@ class Room:
             Step: self._step,
             Rewind: self._rewind,
         }
-        await handlers[type(message)](session, message)
+        session.handled = True
+        try:
+            await handlers[type(message)](session, message)
+        finally:
+            session.asked_at, session.handled = _now(), False
 
     async def _begin(self, session: Session, asked: Begin) -> None:
         starts = len(self.batch.world.spawns)
@@ -152,8 +166,10 @@ class Room:
         former, session.dream, session.turn = session.dream, dream, turn
         session.awaited.clear()
         session.out.clear()
-        world_hash = self.batch.world.hash
-        await self._keep(session, lambda: self.folder.begin(session.id, turn, dream, world_hash))
+        session.warned = False
+        world_hash, in_use = self.batch.world.hash, set(self.sessions)
+        begin = partial(self.folder.begin, session.id, turn, dream, world_hash, in_use)
+        await self._keep(session, begin)
         if former is not None:
             await self._run(lambda: self.batch.forget(former))
 
@@ -230,13 +246,13 @@ class Room:
 
     async def run(self) -> None:
         """Make frames until the room is closed."""
-        async with self._running:
-            while not self._closing:
-                chosen = self._choose()
-                if chosen:
-                    await self._make(chosen)
-                else:
-                    await self._rest()
+        try:
+            async with self._running:
+                while not self._closing:
+                    chosen = self._choose()
+                    await (self._make(chosen) if chosen else self._rest())
+        finally:
+            self.ended.set()
 
     def wake(self) -> None:
         """Look again whether a frame may be made."""
@@ -296,10 +312,14 @@ class Room:
 
     def _warn(self, session: Session, error: OSError) -> None:
         """Play goes on; that a restart of the server would lose it is said once a dream."""
-        log.warning("a session cannot be kept: %s", error)
-        session.send(Refused("not_kept", f"this session cannot be kept: {error}").message())
+        if not session.warned:
+            session.warned = True
+            log.warning("a session cannot be kept: %s", error)
+            session.send(Refused("not_kept", f"this session cannot be kept: {error}").message())
 
     async def _run(self, work: Callable[[], Made]) -> Made:
+        if self._shut:
+            raise Refused("stopped", "the server was stopped; the session is kept")
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def tend(self) -> None:
@@ -307,12 +327,19 @@ class Room:
         idle = self.limits.idle
         for session in list(self.sessions.values()) if not self._closing else ():
             if session.line is None and _now() - session.gone_at > idle:
-                async with self._door:
-                    if session.line is None and session.id in self.sessions:
-                        await self._park(session)
-            elif session.line is not None and _now() - session.asked_at > idle:
+                await self._put_aside(session)
+            elif session.line is not None and session.is_idle(_now(), idle):
                 told = f"nothing was asked for {idle:g} seconds; the session is kept"
                 await session.line.close(IDLE, told)
+
+    async def _put_aside(self, session: Session) -> None:
+        async with self._door:
+            if session.line is None and session.id in self.sessions:
+                try:
+                    await self._park(session)
+                except OSError as error:
+                    session.gone_at = _now()  # it is tried again
+                    self._warn(session, error)
 
     async def close(self) -> int:
         """Keep every session and end.
@@ -329,6 +356,7 @@ class Room:
         async with self._running:  # the step that is under way is done
             for session in dreamers:
                 await self._keep(session, partial(self._save, session, session.present))
+        self._shut = True
         await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
         return len(dreamers)
 

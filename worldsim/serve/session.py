@@ -37,6 +37,8 @@ class Session:
         fresh: set when there is something to send.
         sending: whether a message is on its way.
         blocked: whether its dream is being changed.
+        handled: whether a message of the client's is being dealt with.
+        warned: whether the client was told that its dream cannot be kept.
         asked_at: when the client wrote last.
         next_at: before this no frame is made.
         served_at: when a frame was made last.
@@ -53,6 +55,8 @@ class Session:
     fresh: asyncio.Event = field(default_factory=asyncio.Event)
     sending: bool = False
     blocked: bool = False
+    warned: bool = False
+    handled: bool = False
     asked_at: float = 0.0
     next_at: float = 0.0
     served_at: float = 0.0
@@ -67,6 +71,10 @@ class Session:
         if self.dream is None or not self.dream.ahead or self.line is None:
             return False
         return len(self.out) + self.sending < limits.queue and not self.blocked
+
+    def is_idle(self, now: float, seconds: float) -> bool:
+        """Whether its client has asked for nothing, and got nothing, for so long."""
+        return not self.handled and now - max(self.asked_at, self.served_at) > seconds
 
     def ask(self, step: Step, limits: Limits, actions: int) -> int | None:
         """Take a step that a client asks for.
@@ -144,4 +152,5 @@ class Session:
         dream = self.present
         moves = "".join("0123456789abcdefghijklmnopqrstuvwxyz"[move] for move in dream.moves)
         where = {"turn": self.turn, "start": dream.start, "seed": dream.seed}
-        return where | {"origin": dream.origin, "count": dream.count, "moves": moves}
+        where |= {"origin": dream.origin, "earliest": dream.history.first}
+        return where | {"count": dream.count, "moves": moves}

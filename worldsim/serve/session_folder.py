@@ -10,6 +10,7 @@ A dream follows from its start, seed and moves; a state saves making them all ag
 import json
 import re
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,18 @@ class SessionFolder:
         found = [path for path in self._folder.glob("*") if _SESSION.fullmatch(path.name)]
         return sorted(found, key=lambda path: path.stat().st_mtime)
 
-    def begin(self, session: str, turn: int, dream: Dream, world_hash: str) -> None:
-        """Keep a new dream of a session instead of the one before.
+    def begin(
+        self, session: str, turn: int, dream: Dream, world_hash: str, in_use: Collection[str] = ()
+    ) -> None:
+        """Keep a new dream of a session instead of the one before; those `in_use` are not the
+        oldest.
 
         Raises:
             OSError: full disk, no permission.
         """
         for old in self.list()[: -self._most]:
-            shutil.rmtree(old, ignore_errors=True)
+            if old.name not in in_use:
+                shutil.rmtree(old, ignore_errors=True)
         home = self._home(session) / f"{turn:08d}"
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)

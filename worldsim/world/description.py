@@ -7,8 +7,11 @@ from worldsim.world.base import World
 
 
 def describe_play(world: World) -> dict[str, Any]:
-    """Title, pace, size, actions and starts of a world, and a hint for the player."""
-    return describe_screen(world) | {"starts": [{"name": spawn.name} for spawn in world.spawns]}
+    """Title, pace, size, actions and starts of a world, a hint for the player, and what saved
+    moments belong to.
+    """
+    starts = [{"name": spawn.name} for spawn in world.spawns]
+    return describe_screen(world) | {"identity": f"served {world.hash}", "starts": starts}
 
 
 def describe_screen(world: World) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 from tests.support.commands import refused, told
 from worldsim.evaluate.bench.command import main, summary
 from worldsim.evaluate.bench.play import rate
+from worldsim.evaluate.bench.serve import Count, summarize_players
 from worldsim.evaluate.bench.timing import WARM_UP, Point, measure_before, resident_mb, time_dream
 from worldsim.world.model import load_world
 
@@ -44,6 +45,28 @@ def test_many_dreams_are_compared_with_one(tiny_world, capsys):
     assert three["per_s"] == pytest.approx(3000 / three["ms"])
     assert three["ratio"] == pytest.approx(three["per_s"] / one["per_s"])
     assert any("frames/s" in line for line in printed)
+
+
+def test_players_of_a_server_are_timed(tiny_world, capsys):
+    """Every frame is counted once, whoever got it."""
+    options = ["--players", "3", "--rounds", "4", "--steps", "1"]
+    printed, report = bench(tiny_world, capsys, *options)
+    found = report["players"]["1"]
+    assert found["players"] == 3
+    assert 3 * 4 <= found["frames"] <= 3 * 4 + 2  # those under way when there are enough
+    assert found["cpu_ms"] is None or found["cpu_ms"] > 0
+    latency = found["latency"]
+    assert 0 < latency["p50_ms"] <= latency["p95_ms"] <= latency["p99_ms"]
+    assert any("fairness" in line for line in printed)
+
+
+@pytest.mark.parametrize(("made", "fairness"), [([5, 5, 5, 5], 1), ([8, 0, 0, 0], 0.25)])
+def test_fairness_is_one_where_all_get_the_same(made, fairness):
+    counts = [Count([1.0] * number) for number in made]
+    found = summarize_players(counts, 2.0)
+    assert found["fairness"] == fairness
+    assert found["per_s"] == sum(made) / 2
+    assert (found["fewest"], found["most"]) == (min(made), max(made))
 
 
 def test_points_beyond_the_run_are_left_out(tiny_world, capsys):

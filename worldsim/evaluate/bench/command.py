@@ -4,6 +4,7 @@
     worldsim bench dmlab --frames 10000 --steps 2 --window --record
     worldsim bench dmlab --frames 10000 --steps 1 --record --rewind 200   # resident memory
     worldsim bench dmlab --vector 1,4,16,64        # frames a second by number of dreams
+    worldsim bench dmlab --players 16 --steps 4    # a server on loopback: latency and fairness
     worldsim bench --reference-layout             # published FAR-Long, and slow twins of it
 
 Prints a table to read; the last line is the same as JSON.
@@ -17,7 +18,7 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
-from worldsim.arguments import parse_count, parse_counts
+from worldsim.arguments import parse_count, parse_count_to, parse_counts
 
 if TYPE_CHECKING:
     from worldsim.evaluate.bench.timing import Point
@@ -42,7 +43,7 @@ def _build_parser() -> argparse.ArgumentParser:
         help="go this far at most (default: %(default)s)",
     )
     add("--batch", type=parse_count, default=1, help="dreams at once (default: %(default)s)")
-    add("--rounds", type=parse_count, default=20, help="frames a dream of --vector makes")
+    add("--rounds", type=parse_count, default=20, help="frames a dream of --vector or player makes")
     add("--steps", type=parse_counts, default="1,2,4", help="sampler steps (default: %(default)s)")
     add(
         "--at",
@@ -57,6 +58,7 @@ def _build_parser() -> argparse.ArgumentParser:
         const="1,4,16",
         help="only this: dreams in one batch, each at its own frame (default: %(const)s)",
     )
+    add("--players", type=parse_count_to(256), help="only this: players of a server, over loopback")
     add("--window", action="store_true", help="also play it with a window")
     add("--record", action="store_true", help="also play it while recording")
     add(
@@ -95,6 +97,8 @@ def main(argv: list[str] | None = None) -> int:
     world = load_world(args.world, args.device)
     if args.vector:
         return _run_vector(world, args)
+    if args.players:
+        return _run_players(world, args)
     if args.device == "cpu":
         settle_threads_for(world, args.steps[0])
     report = _describe_world(world, args) | {"points": points, "runs": []}
@@ -126,6 +130,37 @@ def _run_vector(world: Any, args: argparse.Namespace) -> int:
         rows = [[str(one["dreams"]), one["ms"], one["per_s"], one["ratio"]] for one in found]
         head = ["dreams", "ms a step", "frames/s", f"x {args.vector[0]} dream"]
         print("\n".join(grid(head, rows)))
+    print(json.dumps(report, allow_nan=False))
+    return 0
+
+
+def _run_players(world: Any, args: argparse.Namespace) -> int:
+    from worldsim.evaluate.bench.serve import time_players
+    from worldsim.evaluate.table import grid
+
+    report = _describe_world(world, args) | {"rounds": args.rounds, "players": {}}
+    rows = []
+    for steps in args.steps:
+        _say(f"{steps} sampler steps: {args.players} players")
+        options = ("--steps", str(steps), "--device", args.device)
+        found = time_players(args.world, args.players, args.rounds, options)
+        report["players"][str(steps)] = found
+        figures = [found["per_s"], found["cpu_ms"], *found["latency"].values()]
+        spread = [str(found[name]) for name in ("fewest", "most")]
+        rows.append([str(steps), *figures, *spread, found["fairness"]])
+    print(f"{world.card.name}, {args.players} players of a server on {args.device}")
+    head = [
+        "steps",
+        "frames/s",
+        "cpu ms",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "fewest",
+        "most",
+        "fairness",
+    ]
+    print("\n".join(grid(head, rows)))
     print(json.dumps(report, allow_nan=False))
     return 0
 

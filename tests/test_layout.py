@@ -47,6 +47,7 @@ LOOK_UPS = {
     "atomic write": "worldsim/atomic.py",
     "model zoo": "worldsim/zoo.py",
     "fetch a world": "models/zoo/fetch_world.py",
+    "sound": "worldsim/runtime/window/sound.py",
     "publish": "models/zoo/publish.py",
 }
 

@@ -72,11 +72,12 @@ INTENTS = (
     Intent(name="screenshot", keys=("f12",), help="keep what is shown as a picture", how="view"),
     Intent(name="hud", keys=("h",), help="figures: a bar, all of them, none", how="view"),
     Intent(name="fullscreen", keys=("f11",), help="the whole screen, or a window", how="view"),
+    Intent(name="sound", keys=("l",), help="sound on, or off", how="view"),
     Intent(name="settings", keys=(",",), help="settings, kept for the next time", how="view"),
     Intent(name="help", keys=("f1", "pad back"), help="this help", how="view"),
 )
 
-VIEWS = ("screenshot", "hud", "fullscreen", "settings", "help")
+VIEWS = ("screenshot", "hud", "fullscreen", "sound", "settings", "help")
 REPLAY_INTENTS = (
     *(i for i in INTENTS if i.name in ("quit", "pause", "one_step", "rewind")),
     Intent(name="slower", keys=("-", "ctrl+-"), help="a slower pace"),

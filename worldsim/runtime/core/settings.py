@@ -2,7 +2,7 @@
 
     # settings.yaml
     {world: dmlab, steps: 2, fps: 10, keys: my-keys.yaml, recordings: recordings,
-     upscaler: smooth, palette: light, mouse: true}
+     upscaler: smooth, palette: light, mouse: true, sound: true}
 
 What is not named is as usual; options of the command line come first. Knows no screen.
 """
@@ -37,6 +37,7 @@ class Settings:
         upscaler: how pictures are enlarged, one of UPSCALERS.
         palette: colours of what is not the picture, one of PALETTES.
         mouse: whether dragging the mouse turns.
+        sound: whether steps, bumps, recall and invention are to be heard.
     """
 
     world: str = ""
@@ -47,6 +48,7 @@ class Settings:
     upscaler: str = UPSCALERS[0]
     palette: str = PALETTES[0]
     mouse: bool = True
+    sound: bool = True
 
 
 def _is_count(low: int, high: int) -> Callable[[Any], bool]:
@@ -54,6 +56,10 @@ def _is_count(low: int, high: int) -> Callable[[Any], bool]:
         return value is None or (type(value) is int and low <= value <= high)
 
     return check
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
 
 
 def _is_text(value: Any) -> bool:
@@ -68,7 +74,8 @@ CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "recordings": (lambda value: _is_text(value) and value.strip() != "", "a folder"),
     "upscaler": (UPSCALERS.__contains__, " or ".join(UPSCALERS)),
     "palette": (PALETTES.__contains__, " or ".join(PALETTES)),
-    "mouse": (lambda value: isinstance(value, bool), "true or false"),
+    "mouse": (_is_switch, "true or false"),
+    "sound": (_is_switch, "true or false"),
 }
 
 

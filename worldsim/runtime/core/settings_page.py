@@ -47,6 +47,7 @@ def list_rows(worlds: Sequence[str]) -> list[Row]:
         Row("upscaler", "enlarging", UPSCALERS, UPSCALERS),
         Row("palette", "colours", PALETTES, PALETTES),
         Row("mouse", "turning by dragging", (True, False), ("on", "off")),
+        Row("sound", "sound", (True, False), ("on", "off")),
     ]
 
 

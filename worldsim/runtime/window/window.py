@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from worldsim.actions import ActionSet
 from worldsim.paths import asset_names
 from worldsim.runtime.core.clock import Clock
 from worldsim.runtime.core.intents import Intent, build_key_hints, find_view_key
 from worldsim.runtime.core.mouse_turn import MouseTurn
-from worldsim.runtime.core.moves import Step
+from worldsim.runtime.core.moves import Point, Step
 from worldsim.runtime.core.settings import Settings
 from worldsim.runtime.core.settings_page import SettingsPage
 from worldsim.runtime.core.sinks import Sink
@@ -36,6 +37,7 @@ from worldsim.runtime.window.screen import (
     pygame,
     video_driver,
 )
+from worldsim.runtime.window.sound import Sounds
 
 ADVICE = 'Set SDL_VIDEODRIVER=dummy, or make the environment with render_mode="rgb_array".'
 __all__ = ["NoDisplay", "Viewer", "Window", "fit_size", "video_driver"]
@@ -97,7 +99,7 @@ class Window(Sink):
         hud: whether there is a line of words and hints below the picture at first.
         fullscreen: whether it takes the whole screen at first.
         shares: folder of screenshots.
-        settings: how it looks, and whether the mouse turns.
+        settings: how it looks and sounds, and whether the mouse turns.
         clock: must be the session's.
         redraw: seconds after which a picture that did not change is drawn again.
 
@@ -133,6 +135,8 @@ class Window(Sink):
         if fullscreen:
             self._screen.fullscreen()
         self._pads, self._keyboard = Gamepads(), Keyboard()
+        self._actions: ActionSet | None = None
+        self._sounds = Sounds(lambda: self._actions, self._settings.sound)
         self._hud = WORDS if hud else NOTHING
         self._help = 0  # which page of it is to be seen, from 1
         self._trends = {
@@ -155,8 +159,13 @@ class Window(Sink):
 
     # ---- called by the session, on its thread ----
 
+    def begin(self, point: Point) -> None:
+        """Steps follow one another from here."""
+        self._sounds.begin(point)
+
     def step(self, step: Step) -> None:
         """Remember the key press a frame answers."""
+        self._sounds.step(step)
         self._pressed_at = step.pressed_at or self._pressed_at
         self._trends["ms a frame"].append(1000 * step.seconds)
 
@@ -164,6 +173,7 @@ class Window(Sink):
         """Put the newest picture where the window finds it; what was not shown yet is gone."""
         self._shot = Shot(frame, status, self._pressed_at)
         self._heard_at = self._clock.now()
+        self._sounds.show(frame, status)
         if status.drift is not None:
             self._trends["sharpness %"].append(100 * status.drift)
         if status.seen_share is not None:
@@ -191,6 +201,7 @@ class Window(Sink):
         on_display_loss(finish)
         stopped_at = None
         while worker.is_alive():
+            self._actions = keys.actions
             self._listen(keys)
             self._draw(keys)
             if keys.command_queue.stopped:
@@ -239,6 +250,7 @@ class Window(Sink):
         """A key goes to the settings; what can be seen of them is seen at once."""
         page.press(self._keyboard.name(event)[0], event.unicode)
         self._settings = page.settings
+        self._sounds.on = page.settings.sound
         self._screen.apply(page.settings)
         self._page, self._drawn = page if page.open else None, None
 
@@ -272,6 +284,9 @@ class Window(Sink):
             self._page = SettingsPage(asset_names("worlds"))
         elif answer.name == "fullscreen":
             self._screen.fullscreen()
+        elif answer.name == "sound":
+            self._sounds.on = not self._sounds.on
+            self._say(f"Sound is {'on' if self._sounds.on else 'off'}.")
         elif answer.name == "screenshot":
             self._say(self._keep_picture())
         self._drawn = None

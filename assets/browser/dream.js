@@ -1,42 +1,76 @@
 // A step of a dream: the twin of `imagine` in models/onnx_runtime/dynamics.py. What is computed
 // lies in the graphs; here is what is kept and where it goes.
 
-import { Bank, Cache } from "./memory.js";
+import { Bank, Cache, Journal } from "./memory.js";
 import { drawFrameNoise } from "./noise.js";
 
 const round = Math.fround;
+const UNDONE = 240; // steps that can be taken back
 
 export class Dream {
   /**
    * @param {object} facts what page.json says
    * @param {object} graphs name -> function of arrays to a promise of arrays
-   * @param {object} arrays of a start, by name
-   * @param {number} seed of the noise
+   * @param {object} arrays of a start or of a saved moment, by name
+   * @param {{start: number, seed: number, moves?: number[]}} walk the start's number, the seed of
+   *   the noise, the actions that were taken
    */
-  constructor(facts, graphs, arrays, seed) {
+  constructor(facts, graphs, arrays, { start, seed, moves = [] }) {
     const group = (prefix) =>
       Object.fromEntries(
         Object.entries(arrays)
           .filter(([name]) => name.startsWith(prefix))
           .map(([name, part]) => [name.slice(prefix.length), part]),
       );
-    Object.assign(this, { facts, graphs, seed, count: 0 });
+    Object.assign(this, { facts, graphs, start, seed, count: moves.length, moves });
+    this.journal = new Journal(UNDONE);
     this.bank = new Bank(facts.sizes, group("bank."));
     this.cache = new Cache(facts.spans, facts.cache_shape, group("cache."));
     this.number = Number(arrays.frame[0]);
     this.pose = arrays.pose.slice();
     this.frame = arrays.newest.slice();
     this.inverseDepth = arrays.inverse_depth.slice();
-    this.moves = [];
+  }
+
+  /** The earliest frame to which the dream can go back. */
+  get earliest() {
+    return this.count - this.journal.steps.length;
   }
 
   /**
-   * Dream the next frame.
+   * Dream the next frame. Where that fails, the dream is as before.
    * @param {number} action
    * @returns {Promise<Uint8Array>} RGB
    */
   async step(action) {
-    const { graphs, bank } = this;
+    const { number, pose, frame, inverseDepth } = this;
+    this.journal.open({ number, pose, frame, inverseDepth });
+    try {
+      await this.#imagine(action);
+    } catch (error) {
+      Object.assign(this, this.journal.undo());
+      throw error;
+    }
+    this.moves.push(action);
+    this.count++;
+    return this.frame;
+  }
+
+  /** Go back to an earlier frame: RGB. */
+  rewind(count) {
+    if (count < this.earliest || count > this.count) {
+      throw new Error(`frame ${count} is not kept, only ${this.earliest} to ${this.count}`);
+    }
+    while (this.count > count) {
+      Object.assign(this, this.journal.undo());
+      this.moves.pop();
+      this.count--;
+    }
+    return this.frame;
+  }
+
+  async #imagine(action) {
+    const { graphs, bank, journal } = this;
     const motion = await this.#move(action);
     const slots = await this.#select();
     const shown = await graphs.look(...bank.sources(slots), this.pose);
@@ -49,12 +83,9 @@ export class Dream {
     Object.assign(this, { frame, inverseDepth });
     if (firstHand.reduce((sum, pixel) => sum + pixel, 0) >= this.facts.least_new) {
       const { pose } = this;
-      bank.insert(this.number, { frame, firstHand, inverseDepth, pose, points, fresh });
+      bank.insert(this.number, { frame, firstHand, inverseDepth, pose, points, fresh }, journal);
     }
     await this.#remember(latents);
-    this.moves.push(action);
-    this.count++;
-    return frame;
   }
 
   /** Move the body, and give the motion. */
@@ -85,17 +116,18 @@ export class Dream {
 
   /** Encode the frames that show most of the view, those in the window left out. */
   async #cacheKeyframes(slots) {
-    const { bank, cache, graphs } = this;
+    const { bank, cache, graphs, journal } = this;
     const { count } = this.facts.spans.keyframes;
     const oldest = this.number - this.facts.spans.window.count;
     const id = (slot) => Number(bank.ids[slot]);
     const old = (slot) => slot >= 0 && id(slot) >= 0 && id(slot) < oldest;
     const chosen = slots.filter(old).slice(0, count);
-    for (const place of cache.want(chosen.map(id))) {
+    for (const place of cache.want(chosen.map(id), journal)) {
       const slot = chosen[place];
       const [latents] = await graphs.encode(bank.picture(slot));
       const pose = bank.poses.slice(4 * slot, 4 * slot + 4);
-      cache.write("keyframes", place, await graphs.context_fine(latents, pose), id(slot));
+      const context = await graphs.context_fine(latents, pose);
+      cache.write("keyframes", place, context, id(slot), journal);
     }
   }
 
@@ -115,18 +147,20 @@ export class Dream {
         return Math.min(Math.max(next, -limit), limit);
       });
     }
+    if (!x.every(Number.isFinite)) throw new Error("the dream ran away to numbers without end");
     return x;
   }
 
   /** Encode the newest frame, fine for the window and now and then coarse. */
   async #remember(latents) {
-    const { graphs, cache, number, pose } = this;
+    const { graphs, cache, number, pose, journal } = this;
     const { window, coarse } = this.facts.spans;
     const fine = await graphs.context_fine(latents, pose);
-    cache.write("window", number % window.count, fine, number);
+    cache.write("window", number % window.count, fine, number, journal);
     if (number % this.facts.dilation === 0) {
       const place = Math.floor(number / this.facts.dilation) % coarse.count;
-      cache.write("coarse", place, await graphs.context_coarse(latents, pose), number);
+      const context = await graphs.context_coarse(latents, pose);
+      cache.write("coarse", place, context, number, journal);
     }
     this.number++;
   }

@@ -5,6 +5,35 @@ import { roundToHalf } from "./arrays.js";
 
 export const EMPTY = -1;
 
+/** What the last steps wrote over, so that they can be undone. */
+export class Journal {
+  /** @param {number} most steps that are kept */
+  constructor(most) {
+    Object.assign(this, { most, steps: [] });
+  }
+
+  /** Begin a step; `mark` is given back when it is undone. */
+  open(mark) {
+    this.steps.push({ mark, parts: [] });
+    if (this.steps.length > this.most) this.steps.shift();
+  }
+
+  /** Numbers `from` to `to` of an array will be written over. */
+  keep(array, from, to) {
+    this.steps.at(-1)?.parts.push([array, from, array.slice(from, to)]);
+  }
+
+  /** Undo the newest step; its mark. */
+  undo() {
+    const { mark, parts } = this.steps.pop();
+    for (const [array, from, old] of parts.reverse()) array.set(old, from);
+    return mark;
+  }
+}
+
+/** Names of the bank's arrays, in which the first axis is the slot. */
+export const BANK = ["rgba", "inverse_depth", "poses", "points", "fresh", "ids"];
+
 /** Remembered frames. `frames` and `depths` are numbers a slot. */
 export class Bank {
   /**
@@ -55,9 +84,13 @@ export class Bank {
   }
 
   /** Write frame `number`: its picture, what is first-hand of it, depth, pose and coarse points. */
-  insert(number, { frame, firstHand, inverseDepth, pose, points, fresh }) {
-    const { pixels, depths, cells } = this.sizes;
+  insert(number, { frame, firstHand, inverseDepth, pose, points, fresh }, journal) {
+    const { slots, pixels, depths, cells } = this.sizes;
     const slot = this.freeSlot(number);
+    for (const name of BANK) {
+      const size = this[name].length / slots;
+      journal.keep(this[name], slot * size, (slot + 1) * size);
+    }
     for (let i = 0, at = slot * pixels * 4; i < pixels; i++, at += 4) {
       this.rgba.set(frame.subarray(3 * i, 3 * i + 3), at);
       this.rgba[at + 3] = firstHand[i] ? 255 : 0;
@@ -92,20 +125,27 @@ export class Cache {
     Object.assign(this, { spans, rows: layers * heads, slots, width });
     this.k = held.k.slice();
     this.v = held.v.slice();
-    this.ids = Array.from(held.ids, Number);
+    this.ids = Int32Array.from(held.ids, Number);
   }
 
   /** Store keys and values of frame `number` at a place of a level. */
-  write(level, place, [k, v], number) {
+  write(level, place, [k, v], number, journal) {
     const span = this.spans[level];
     const size = span.tokens * this.width;
     const start = (span.slot + place * span.tokens) * this.width;
     for (let row = 0; row < this.rows; row++) {
       const at = row * this.slots * this.width + start;
+      journal.keep(this.k, at, at + size);
+      journal.keep(this.v, at, at + size);
       this.k.set(k.subarray(row * size, (row + 1) * size), at);
       this.v.set(v.subarray(row * size, (row + 1) * size), at);
     }
-    this.ids[span.frame + place] = number;
+    this.#name(span.frame + place, number, journal);
+  }
+
+  #name(at, number, journal) {
+    journal.keep(this.ids, at, at + 1);
+    this.ids[at] = number;
   }
 
   /** Which slots hold something, a number of 0 or 1 each. */
@@ -124,13 +164,13 @@ export class Cache {
    * Say which frames the keyframes shall be; those that are no longer wanted are dropped.
    * @returns {number[]} places whose keys and values are missing
    */
-  want(numbers) {
+  want(numbers, journal) {
     const { frame, count } = this.spans.keyframes;
     const missing = [];
     for (let place = 0; place < count; place++) {
       const wanted = numbers[place] ?? EMPTY;
       if (this.ids[frame + place] === wanted) continue;
-      this.ids[frame + place] = EMPTY;
+      this.#name(frame + place, EMPTY, journal);
       if (wanted !== EMPTY) missing.push(place);
     }
     return missing;

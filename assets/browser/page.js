@@ -1,38 +1,24 @@
-// The page: keys and buttons move a dream, each frame is drawn; a link replays a walk.
+// The page: what a player asks for moves a dream, each frame is drawn; dreams are taken back, saved,
+// shared as a link, downloaded.
 
+import { BACK, Controls } from "./controls.js";
 import { openWorld } from "./engine.js";
+import { encodePng, Film } from "./film.js";
+import { getMoment, putMoment } from "./shelf.js";
+import { readLink, writeLink } from "./walk.js";
+
+const PICTURE = 8; // pixels of a side that a frame's pixel becomes in a picture, and in a film
+const FILM = 4;
 
 const find = (id) => document.getElementById(id);
 const say = (text) => (find("status").textContent = text);
 const canvas = find("screen").getContext("2d", { willReadFrequently: true }); // small: no GPU
-const held = []; // actions of keys and buttons that are down, the newest last
-let tapped = null; // an action that was asked for since the last frame
 let world = null;
+let controls = null;
 let dream = null;
-let turn = 0; // of the newest start: a frame of an older dream is not drawn
-
-/** What the address says of a walk: #start=0&seed=1&moves=2201 */
-function readLink() {
-  const told = new URLSearchParams(location.hash.slice(1));
-  const number = (name, most) => {
-    const value = Number(told.get(name) ?? 0);
-    return Number.isInteger(value) && value >= 0 && value <= most ? value : 0;
-  };
-  const { starts, actions } = world.facts;
-  const moves = [...(told.get("moves") ?? "")].map((digit) => parseInt(digit, 36));
-  return {
-    start: number("start", starts.length - 1),
-    seed: told.has("seed") ? number("seed", 2 ** 31) : Math.floor(Math.random() * 2 ** 31),
-    moves: moves.filter((action) => action < actions.length),
-  };
-}
-
-function writeLink() {
-  const moves = dream.moves.map((action) => action.toString(36)).join("");
-  const told = new URLSearchParams({ start: find("starts").value, seed: dream.seed, moves });
-  history.replaceState(null, "", `#${told}`);
-  return location.href;
-}
+let film = new Film();
+let turn = 0; // of the newest dream that was asked for
+let running = Promise.resolve(); // until the loop that plays the present dream has ended
 
 function draw() {
   const size = world.facts.frame_size;
@@ -45,106 +31,180 @@ function draw() {
   document.body.dataset.frame = dream.count;
 }
 
-async function begin(start, seed, moves = []) {
+/** Take another dream in place of this one, once its frame is made; `make` promises it. */
+function change(make, moves = [], hint = world.facts.hint) {
   const mine = ++turn;
-  const begun = await world.begin(start, seed);
-  if (mine !== turn) return;
-  dream = begun;
-  find("starts").value = start;
-  draw();
+  controls.wake();
+  running = running.then(() => (mine === turn ? live(mine, make, moves, hint) : null)).catch(fail);
+}
+
+async function live(mine, make, moves, hint) {
+  if (await take(make)) say(hint);
   for (const [i, move] of moves.entries()) {
     say(`Walking the link's way: ${i + 1} of ${moves.length}`);
-    await begun.step(move);
+    await advance(move);
     if (mine !== turn) return;
-    draw();
+    say(hint);
   }
-  say(world.facts.hint);
   document.body.dataset.state = "ready";
-  guard(play(mine));
+  await play(mine);
+}
+
+/** Whether the dream could be made; if not, the one before goes on. */
+async function take(make) {
+  try {
+    dream = await make();
+  } catch (error) {
+    if (!dream) throw error;
+    say(`That did not work: ${error.message}.`);
+    return false;
+  }
+  film = new Film();
+  film.push(dream.frame);
+  find("starts").value = dream.start;
+  draw();
+  return true;
 }
 
 /** Make frames while something is held, no faster than the world's pace. */
 async function play(mine) {
   const pace = 1000 / world.facts.fps;
   while (mine === turn) {
-    const begun = performance.now();
-    const action = held.at(-1) ?? tapped;
-    tapped = null;
-    if (action !== null && action !== undefined) {
-      await dream.step(action);
-      if (mine === turn) draw();
+    const asked = controls.take();
+    if (asked === null) {
+      await controls.rest(pace);
+      continue;
     }
+    const begun = performance.now();
+    await (asked === BACK ? goBack() : advance(asked)).catch(excuse);
     const rest = pace - (performance.now() - begun);
     await new Promise((done) => setTimeout(done, Math.max(rest, 0)));
   }
 }
 
-function press(action) {
-  tapped = action;
-  if (!held.includes(action)) held.push(action);
+async function advance(action) {
+  film.push(await dream.step(action));
+  draw();
 }
 
-function release(action) {
-  if (held.includes(action)) held.splice(held.indexOf(action), 1);
+async function goBack() {
+  if (dream.count <= (dream.earliest ?? dream.origin ?? 0)) {
+    say("That is as far back as it goes.");
+    return;
+  }
+  await dream.rewind(dream.count - 1);
+  film.pop();
+  draw();
 }
+
+/** A frame could not be made: the dream is as before. */
+function excuse(error) {
+  if (error.final) throw error;
+  controls.clear();
+  say(`That did not work: ${error.message}.`);
+}
+
+function fail(error) {
+  document.body.dataset.state = "failed";
+  say(`It does not work: ${error.message}`);
+}
+
+function download(content, ending) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([content]));
+  const title = world.facts.title.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+  link.download = `${title}-${dream.count}.${ending}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+/** What the buttons do. */
+const TOOLS = {
+  async again() {
+    const { start, seed } = { start: Number(find("starts").value), seed: dream.seed };
+    change(() => world.begin(start, seed));
+  },
+  async link() {
+    const link = writeLink(dream);
+    await navigator.clipboard?.writeText(link).catch(() => {});
+    say("The address bar has the link of this walk; it is copied too, where the browser allows it.");
+  },
+  async save() {
+    const { count } = dream;
+    await putMoment(world.facts.identity, await dream.save());
+    say(`Frame ${count} is saved in this browser, in place of what was saved before.`);
+  },
+  async load() {
+    const bytes = await getMoment(world.facts.identity);
+    if (!bytes) say("Nothing of this world is saved in this browser yet.");
+    else change(() => world.restore(bytes));
+  },
+  async download() {
+    download(await dream.save(), "moment");
+  },
+  async open() {
+    find("file").click();
+  },
+  async picture() {
+    const { frame_size: size, fps } = world.facts;
+    download(await encodePng([dream.frame], size, fps, PICTURE), "png");
+  },
+  async film() {
+    const { frames } = film;
+    say(`Writing a film of ${frames.length} frames`);
+    const { frame_size: size, fps } = world.facts;
+    download(await encodePng([...frames], size, fps, FILM), "png");
+    say(`The film is an animated PNG of the last ${frames.length} frames.`);
+  },
+};
 
 function listen() {
-  const actions = world.facts.actions;
-  const ofKey = (event) => {
-    const key = event.key.toLowerCase().replace("arrow", "");
-    return event.ctrlKey || event.altKey || event.metaKey
-      ? -1
-      : actions.findIndex((action) => action.keys.includes(key));
-  };
-  addEventListener("keydown", (event) => {
-    const action = ofKey(event);
-    if (action < 0) return;
-    event.preventDefault();
-    if (!event.repeat) press(action);
-  });
-  addEventListener("keyup", (event) => release(ofKey(event)));
-  addEventListener("blur", () => held.splice(0));
-  addEventListener("told", (event) => say(event.detail)); // by the engine
-  actions.forEach((action, id) => {
+  controls = new Controls(world.facts.actions);
+  controls.listen();
+  world.facts.actions.forEach(({ name, keys }, id) => {
     const button = document.createElement("button");
-    button.textContent = action.name;
-    button.addEventListener("pointerdown", () => press(id));
-    for (const end of ["pointerup", "pointerleave", "pointercancel"]) {
-      button.addEventListener(end, () => release(id));
-    }
+    button.textContent = name;
+    button.title = keys.join(" or ");
+    controls.bind(button, id);
     find("actions").append(button);
   });
-  const again = () => guard(begin(Number(find("starts").value), dream.seed));
+  controls.bind(find("back"), BACK);
+  for (const [name, act] of Object.entries(TOOLS)) {
+    find(name).addEventListener("click", () => act().catch(excuse));
+  }
   find("starts").addEventListener("change", (event) => {
     event.target.blur(); // else arrow keys choose another start
-    again();
+    TOOLS.again();
   });
-  find("again").addEventListener("click", again);
-  find("link").addEventListener("click", () => {
-    const link = writeLink();
-    navigator.clipboard?.writeText(link).catch(() => {});
-    say("The address bar has the link of this walk.");
+  find("file").addEventListener("change", async ({ target }) => {
+    const [file] = target.files;
+    if (!file) return;
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    target.value = ""; // so that the same file can be opened again
+    change(() => world.restore(bytes));
   });
 }
 
-function guard(promise) {
-  return promise.catch((error) => {
-    document.body.dataset.state = "failed";
-    say(`It does not work: ${error.message}`);
-  });
+/** Hide what this engine does not offer. */
+function hideMissing() {
+  const isSaving = "identity" in world.facts;
+  for (const id of ["save", "load", "download", "open"]) find(id).hidden = !isSaving;
 }
 
 async function main() {
+  addEventListener("told", (event) => say(event.detail)); // by the engine
   const base = new URL("./", location.href);
   world = await openWorld(base, (done, of) => say(`Opening the network: ${done} of ${of}`));
-  const { title, starts, frame_size: size } = world.facts;
+  const { title, starts, frame_size: size, hint } = world.facts;
   document.title = title;
   find("title").textContent = title;
   Object.assign(find("screen"), { width: size, height: size });
   starts.forEach(({ name }, i) => find("starts").add(new Option(name, i)));
   listen();
-  const { start, seed, moves } = readLink();
-  await begin(start, seed, moves);
+  hideMissing();
+  const { start, seed, moves, isWhole } = readLink(world.facts);
+  const told = isWhole ? hint : `What does not fit this world was left out of the link. ${hint}`;
+  change(() => world.begin(start, seed), moves, told);
 }
 
-guard(main());
+main().catch(fail);

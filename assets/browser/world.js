@@ -1,14 +1,16 @@
 // Opens what `worldsim page` wrote: its facts, its graphs by ONNX Runtime Web, its starts.
 
-import * as ort from "./ort/ort.wasm.min.mjs";
 import { readArrays } from "./arrays.js";
 import { Dream } from "./dream.js";
+import { readFile } from "./files.js";
+import { unpackMoment } from "./state.js";
 
-const VERSION = 1;
+const VERSION = 2;
 const ARRAYS = {
   float32: Float32Array, int64: BigInt64Array, uint8: Uint8Array, bool: Uint8Array,
 };
 const MOST_THREADS = 4;
+const WASM = "ort/ort-wasm-simd-threaded.wasm";
 
 /** A world whose dreams can be begun. */
 class World {
@@ -18,8 +20,15 @@ class World {
 
   /** A dream from a start, with a seed of its noise. */
   async begin(start, seed) {
-    const buffer = await read(this.base, this.facts.starts[start].file);
-    return new Dream(this.facts, this.graphs, readArrays(buffer), seed);
+    const { file } = this.facts.starts[start];
+    const arrays = readArrays(await readFile(this.base, file, this.facts.files[file]));
+    return new Dream(this.facts, this.graphs, arrays, { start, seed });
+  }
+
+  /** The dream of a saved moment. */
+  restore(buffer) {
+    const { arrays, walk } = unpackMoment(this.facts, buffer);
+    return new Dream(this.facts, this.graphs, arrays, walk);
   }
 }
 
@@ -27,31 +36,44 @@ class World {
  * Open a world.
  * @param {URL} base its folder
  * @param {(done: number, of: number) => void} tell is told how far it is
+ * @param {"wasm" | "webgpu"} provider who computes
  */
-export async function openWorld(base, tell = () => {}) {
+export async function openWorld(base, tell = () => {}, provider = "wasm") {
   if (typeof WebAssembly !== "object") throw new Error("this browser has no WebAssembly");
-  ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
-  // Threads share memory, which a page may only do where its host sends the headers for it.
-  ort.env.wasm.numThreads = self.crossOriginIsolated
-    ? Math.min(MOST_THREADS, navigator.hardwareConcurrency)
-    : 1;
-  const facts = JSON.parse(new TextDecoder().decode(await read(base, "page.json")));
+  const facts = JSON.parse(new TextDecoder().decode(await readFile(base, "page.json")));
   if (facts.version !== VERSION) {
-    throw new Error(`page.json has version ${facts.version}, this page plays ${VERSION}`);
+    throw new Error(`page.json has version ${facts.version}, this page plays ${VERSION}: reload`);
   }
-  const weights = new Uint8Array(await read(base, facts.weights));
+  const ort = await openRuntime(base, facts, provider);
+  const weights = new Uint8Array(await readFile(base, facts.weights, facts.files[facts.weights]));
   const graphs = {};
   const specs = Object.entries(facts.graphs);
   for (const [i, [name, spec]] of specs.entries()) {
     tell(i, specs.length);
-    graphs[name] = await openGraph(new Uint8Array(await read(base, spec.file)), spec, facts, weights);
+    const bytes = new Uint8Array(await readFile(base, spec.file, facts.files[spec.file]));
+    graphs[name] = await openGraph(ort, bytes, spec, { facts, weights, provider });
   }
   return new World(base, facts, graphs);
 }
 
-async function openGraph(bytes, spec, facts, weights) {
+/** ONNX Runtime Web; the build that knows WebGPU is larger and only fetched when asked for. */
+async function openRuntime(base, facts, provider) {
+  const build = provider === "webgpu" ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs";
+  const ort = await import(`./ort/${build}`).catch(() => {
+    throw new Error(`ort/${build} cannot be fetched: reload to try again`);
+  });
+  ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
+  if (provider === "wasm") ort.env.wasm.wasmBinary = await readFile(base, WASM, facts.files[WASM]);
+  // Threads share memory, which a page may only do where its host sends the headers for it.
+  ort.env.wasm.numThreads = self.crossOriginIsolated
+    ? Math.min(MOST_THREADS, navigator.hardwareConcurrency)
+    : 1;
+  return ort;
+}
+
+async function openGraph(ort, bytes, spec, { facts, weights, provider }) {
   const session = await ort.InferenceSession.create(bytes, {
-    executionProviders: ["wasm"],
+    executionProviders: [provider],
     externalData: [{ path: facts.weights, data: weights }],
     logSeverityLevel: 3,
   });
@@ -65,10 +87,4 @@ async function openGraph(bytes, spec, facts, weights) {
     const made = await session.run(Object.fromEntries(feeds));
     return Object.keys(spec.outputs).map((name) => made[name].data);
   };
-}
-
-async function read(base, file) {
-  const answer = await fetch(new URL(file, base));
-  if (!answer.ok) throw new Error(`${file} cannot be fetched (${answer.status})`);
-  return answer.arrayBuffer();
 }

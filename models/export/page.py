@@ -2,9 +2,11 @@
 Runtime Web. The page's own files lie in assets/browser; ONNX Runtime Web comes from npm.
 """
 
+import gzip
 import json
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -22,9 +24,11 @@ from worldsim.world.arrays import save_arrays
 from worldsim.world.base import world_folder
 from worldsim.world.description import describe_screen
 
-VERSION = 1  # of page.json, which assets/browser/world.js reads
+VERSION = 2  # of page.json, which assets/browser/world.js reads
 ONNX_RUNTIME_WEB = "1.30.0"  # which the page was tested with
 PARTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+WEBGPU_BUILD = "ort-wasm-simd-threaded.asyncify"
+WEBGPU_PARTS = ("ort.webgpu.min.mjs", f"{WEBGPU_BUILD}.mjs", f"{WEBGPU_BUILD}.wasm")
 NOT_READ = ("bank.true", "seen", "latents")  # of a start, by the page
 
 
@@ -35,6 +39,7 @@ def build_page(
     starts: int,
     library: Path,
     tell: Callable[[str], None] = print,
+    webgpu: bool = False,
 ) -> None:
     """Write the folder, whole or not at all.
 
@@ -45,6 +50,7 @@ def build_page(
         starts: how many of the world's starts can be chosen at most.
         library: the folder of npm's package onnxruntime-web.
         tell: is told what is done.
+        webgpu: whether the larger build of ONNX Runtime Web, which knows WebGPU, lies there too.
 
     Raises:
         WorldError: no such world, or one that cannot be exported.
@@ -52,7 +58,7 @@ def build_page(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty: give a folder that is not there yet")
-    files = find_library(library)
+    files = find_library(library, PARTS + WEBGPU_PARTS if webgpu else PARTS)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".page-") as scratch:
         exported, site = Path(scratch) / "world", Path(scratch) / "site"
@@ -65,20 +71,20 @@ def build_page(
         _copy_files(exported, files, site)
         world = load_world(exported)
         written = _write_starts(world, site, starts, tell)
-        facts = describe_world(world) | {"starts": written}
+        facts = describe_world(world) | {"starts": written, "files": pack_files(site)}
         (site / "page.json").write_text(json.dumps(facts) + "\n")
         if out.exists():
             out.rmdir()
         site.rename(out)
 
 
-def find_library(folder: Path) -> list[Path]:
+def find_library(folder: Path, parts: tuple[str, ...] = PARTS) -> list[Path]:
     """The files of ONNX Runtime Web that a page needs.
 
     Raises:
         ValueError: they are not in `folder`.
     """
-    files = [folder / "dist" / part for part in PARTS]
+    files = [folder / "dist" / part for part in parts]
     missing = [path for path in files if not path.is_file()]
     if missing:
         raise ValueError(
@@ -86,6 +92,24 @@ def find_library(folder: Path) -> list[Path]:
             f"or give the package's folder by --library"
         )
     return files
+
+
+def pack_files(site: Path) -> dict[str, dict[str, Any]]:
+    """Compress what the page fetches and can unpack by itself, on any host; what page.json says of
+    each such file: its size, its checksum, and whether it lies there as NAME.gz.
+    """
+    wasm = site / "ort" / PARTS[-1]
+    found = (*sorted(site.glob("*.onnx")), *sorted(site.glob("*.safetensors")), wasm)
+    return {
+        path.relative_to(site).as_posix(): _pack_file(path) for path in (site / WEIGHTS, *found)
+    }
+
+
+def _pack_file(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(content, mtime=0))
+    path.unlink()
+    return {"bytes": len(content), "crc32": zlib.crc32(content), "packed": True}
 
 
 def _copy_files(exported: Path, library: list[Path], site: Path) -> None:
@@ -129,6 +153,7 @@ def describe_world(world: OnnxWorld) -> dict[str, Any]:
     sampler = dynamics.sampler
     return {
         "version": VERSION,
+        "identity": world.hash,
         **describe_screen(world),
         "steps": card.steps,
         "sampler": {"little": sampler.little, "some": sampler.some, "most": MOST},

@@ -24,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     from models.export.page import build_page
 
-    build_page(options.world, options.out, options.weights, options.starts, options.library)
+    told = (options.world, options.out, options.weights, options.starts, options.library)
+    build_page(*told, webgpu=options.webgpu)
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
     print(f"{options.out}: {size / 1e6:.1f} MB; put it on a web server, or try it with")
     print(f"python -m http.server --bind 127.0.0.1 --directory {options.out}")
@@ -53,5 +54,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default=LIBRARY,
         metavar="DIR",
         help="npm's package onnxruntime-web (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--webgpu",
+        action="store_true",
+        help="add what ?provider=webgpu in the page's address needs: 27 MB, fetched only then",
     )
     return parser.parse_args(argv)

@@ -22,7 +22,7 @@ def describe_screen(world: World) -> dict[str, Any]:
         "title": world.card.title,
         "fps": world.card.fps,
         "frame_size": world.card.frame_size,
-        "hint": f"Hold a key or a button. {keys}",
+        "hint": f"Hold a key or a button. {keys}; rewind: backspace",
         "actions": actions,
     }
 

@@ -122,7 +122,7 @@ DREAM = """(async () => {
   const frames = [];
   for (const move of %s) frames.push(btoa(String.fromCharCode(...await dream.step(move))));
   return { frames, pose: [...dream.pose], held: [...dream.bank.ids].map(Number),
-           cached: dream.cache.ids, visible: [...dream.cache.visible()] };
+           cached: [...dream.cache.ids], visible: [...dream.cache.visible()] };
 })()"""
 
 
@@ -163,14 +163,14 @@ def test_another_start_and_the_same_again(page):
 
 
 def test_a_page_without_its_weights_says_so(tab, site, address):
-    kept = site / "some" / "page" / "weights.bin"
+    kept = site / "some" / "page" / "weights.bin.gz"
     kept.rename(kept.with_suffix(".away"))
     try:
         tab.open("about:blank")
         tab.open(address)
         tab.wait_for("document.body?.dataset.state === 'failed'")
         told = tab.evaluate("document.getElementById('status').textContent")
-        assert "weights.bin cannot be fetched (404)" in told
+        assert "weights.bin.gz cannot be fetched (404)" in told
     finally:
         kept.with_suffix(".away").rename(kept)
 

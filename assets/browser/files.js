@@ -1,0 +1,45 @@
+// Fetches the page's files, and checks that they are whole.
+
+import { checkSum } from "./checksum.js";
+
+const GZIP = 0x8b1f; // the first two bytes
+
+/**
+ * The content of a file of the page.
+ * @param {URL} base the page's folder
+ * @param {string} name
+ * @param {{bytes: number, crc32: number, packed?: boolean}} [told] what page.json says of it;
+ *   `packed`: it lies there as NAME.gz
+ * @returns {Promise<ArrayBuffer>}
+ */
+export async function readFile(base, name, told = null) {
+  const file = told?.packed ? `${name}.gz` : name;
+  const buffer = await unpack(await fetchFile(base, file), file, told?.packed);
+  if (told && (buffer.byteLength !== told.bytes || checkSum(new Uint8Array(buffer)) !== told.crc32)) {
+    throw new Error(`${file} is damaged: reload the page, or tell who put it here`);
+  }
+  return buffer;
+}
+
+async function fetchFile(base, file) {
+  let answer = null;
+  try {
+    answer = await fetch(new URL(file, base));
+    if (answer.ok) return await answer.arrayBuffer();
+  } catch {
+    throw new Error(`${file} cannot be fetched: there is no connection; reload to try again`);
+  }
+  throw new Error(`${file} cannot be fetched (${answer.status})`);
+}
+
+/** Some hosts have browsers unpack what ends in .gz; then it is left as it is. */
+async function unpack(buffer, file, packed) {
+  const isPacked = buffer.byteLength > 2 && new DataView(buffer).getUint16(0, true) === GZIP;
+  if (!packed || !isPacked) return buffer;
+  try {
+    const stream = new Blob([buffer]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return await new Response(stream).arrayBuffer();
+  } catch {
+    throw new Error(`${file} is damaged: reload the page, or tell who put it here`);
+  }
+}

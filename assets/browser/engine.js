@@ -1,7 +1,7 @@
 // What dreams for this page: here the browser itself, in a worker. `worldsim serve` puts another file
 // in this place (assets/serve/engine.js), whose dreams are made on the server. Both offer:
 //   openWorld(base, tell) -> world
-//   world: facts, begin(start, seed) -> dream, restore(bytes) -> dream
+//   world: facts, note (what the player should know of it), begin(start, seed) -> dream, restore(bytes) -> dream
 //   dream: start, seed, moves, count, frame, earliest (frame to which it can go back),
 //          step(action) -> RGB, rewind(count) -> RGB, save() -> bytes
 // All but the fields are promises; what is refused leaves everything as it was.
@@ -62,8 +62,8 @@ class Dream {
 }
 
 class World {
-  constructor(desk, facts) {
-    Object.assign(this, { desk, facts, turn: 0 });
+  constructor(desk, facts, note) {
+    Object.assign(this, { desk, facts, note, turn: 0 });
   }
 
   /** A dream from a start, with a seed of its noise. */
@@ -90,16 +90,15 @@ export async function openWorld(base, tell = () => {}) {
     throw new Error("this browser is too old: it has no module workers or DecompressionStream");
   }
   const desk = new Desk(tell);
-  const provider = await chooseProvider();
-  return new World(desk, await desk.call("open", { base: base.href, provider }));
+  const { provider, note } = await chooseProvider();
+  return new World(desk, await desk.call("open", { base: base.href, provider }), note);
 }
 
 /** WebAssembly, or WebGPU where the address asks for it (?provider=webgpu) and there is some. */
 async function chooseProvider() {
-  if (new URLSearchParams(location.search).get("provider") !== "webgpu") return "wasm";
+  const isAsked = new URLSearchParams(location.search).get("provider") === "webgpu";
+  if (!isAsked) return { provider: "wasm", note: "" };
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  if (adapter) return "webgpu";
-  const detail = "This browser has no WebGPU here, so WebAssembly computes";
-  dispatchEvent(new CustomEvent("told", { detail }));
-  return "wasm";
+  if (adapter) return { provider: "webgpu", note: "WebGPU computes." };
+  return { provider: "wasm", note: "There is no WebGPU here, so WebAssembly computes." };
 }

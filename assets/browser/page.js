@@ -195,7 +195,7 @@ async function main() {
   addEventListener("told", (event) => say(event.detail)); // by the engine
   const base = new URL("./", location.href);
   world = await openWorld(base, (done, of) => say(`Opening the network: ${done} of ${of}`));
-  const { title, starts, frame_size: size, hint } = world.facts;
+  const { title, starts, frame_size: size } = world.facts;
   document.title = title;
   find("title").textContent = title;
   Object.assign(find("screen"), { width: size, height: size });
@@ -203,8 +203,9 @@ async function main() {
   listen();
   hideMissing();
   const { start, seed, moves, isWhole } = readLink(world.facts);
-  const told = isWhole ? hint : `What does not fit this world was left out of the link. ${hint}`;
-  change(() => world.begin(start, seed), moves, told);
+  const left = isWhole ? "" : "What does not fit this world was left out of the link.";
+  const hint = [world.note, left, world.facts.hint].filter(Boolean).join(" ");
+  change(() => world.begin(start, seed), moves, hint);
 }
 
 main().catch(fail);

@@ -40,12 +40,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def add_weights_option(parser: argparse.ArgumentParser) -> None:
+def add_weights_option(parser: argparse.ArgumentParser, default: str = "float16") -> None:
     """Let a command line say how weights are stored."""
     told = "; ".join(f"{name}: {what}" for name, what in PRECISIONS.items())
     parser.add_argument(
         "--weights",
         choices=tuple(PRECISIONS),
-        default="float16",
+        default=default,
         help=f"how weights are stored (default: %(default)s). {told}",
     )

@@ -29,6 +29,7 @@ ONNX_RUNTIME_WEB = "1.30.0"  # which the page was tested with
 PARTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 WEBGPU_BUILD = "ort-wasm-simd-threaded.asyncify"
 WEBGPU_PARTS = ("ort.webgpu.min.mjs", f"{WEBGPU_BUILD}.mjs", f"{WEBGPU_BUILD}.wasm")
+NOT_OPENED = ("read_depth", "compare")  # graphs of true frames, which a page takes in no more
 NOT_READ = ("bank.true", "seen", "latents")  # of a start, by the page
 
 
@@ -117,8 +118,12 @@ def _copy_files(exported: Path, library: list[Path], site: Path) -> None:
     for path in library:
         shutil.copyfile(path, site / "ort" / path.name)
     ours = [asset("browser", name) for name in asset_names("browser")]
-    for path in (*ours, exported / WEIGHTS, *exported.glob("*.onnx")):
+    for path in (*ours, exported / WEIGHTS, *_played_graphs(exported)):
         shutil.copyfile(path, site / path.name)
+
+
+def _played_graphs(exported: Path) -> list[Path]:
+    return [path for path in exported.glob("*.onnx") if path.stem not in NOT_OPENED]
 
 
 def _write_starts(
@@ -177,6 +182,7 @@ def _describe_pipeline(pipeline: Pipeline, slots: int) -> dict[str, Any]:
     sizes = {"slots": slots, "cells": COARSE * COARSE, "newest": KEPT_NEWEST}
     sizes |= {"pixels": frame[1] * frame[2], "depths": depth[1] * depth[2]}
     told = asdict(pipeline)
+    told["graphs"] = {k: graph for k, graph in told["graphs"].items() if k not in NOT_OPENED}
     return {
         "sizes": sizes,
         "latents": int(np.prod(taken["denoise"]["noisy"].shape)),

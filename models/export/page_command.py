@@ -39,7 +39,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "world", metavar="WORLD", help="a bundled world, a world's folder, or an exported one"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to")
-    add_weights_option(parser)
+    add_weights_option(parser, "int8")
     parser.add_argument(
         "--starts",
         type=int,

@@ -2,108 +2,24 @@
 
 import base64
 import json
-import os
-from pathlib import Path
 
 import numpy as np
-import pytest
 
-from models.export.page import build_page, trim_memory
+from models.export.page import trim_memory
 from models.onnx_runtime.noise import draw_frame_noise
-from models.onnx_runtime.world import load_world
 from tests.support.commands import refused
-from tests.support.devtools import find_chromium, open_browser, serve
+from tests.support.pages import SEED, begin, dream, open_page, picture, told, unlike
 
-ROOT = Path(__file__).resolve().parents[3]
-LIBRARY = ROOT / "node_modules" / "onnxruntime-web"
 MOVES = [0, 2, 2, 1, 2, 0, 3, 2, 2, 1, 1, 2]
-SEED = 5
-
-
-def lacking(what):
-    if os.environ.get("CI"):
-        pytest.fail(f"{what}; CI must have it")
-    pytest.skip(what)
-
-
-@pytest.fixture(scope="module")
-def site(exported_world, tmp_path_factory):
-    """The folder that is served; the page lies in a folder of it, as on a host for many pages."""
-    if not LIBRARY.is_dir():
-        lacking("no onnxruntime-web: npm install")
-    folder = tmp_path_factory.mktemp("site")
-    build_page(exported_world, folder / "some" / "page", "float32", 2, LIBRARY, lambda _: None)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    with serve(site) as host:
-        yield f"{host}/some/page/"
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory):
-    if find_chromium() is None:
-        lacking("no chromium: install it")
-    with open_browser(tmp_path_factory.mktemp("browser") / "profile") as tab:
-        yield tab
-
-
-@pytest.fixture
-def page(tab, address):
-    """The page, ready to be played."""
-    tab.open("about:blank")
-    tab.complaints.clear()
-    tab.open(f"{address}#start=0&seed={SEED}&moves=02")
-    tab.wait_for("['ready', 'failed'].includes(document.body?.dataset.state)")
-    assert tab.evaluate("document.body.dataset.state") == "ready", tab.evaluate(
-        "document.getElementById('status').textContent"
-    )
-    return tab
-
-
-@pytest.fixture(scope="module")
-def world(exported_world):
-    return load_world(exported_world)
-
-
-def begin(world):
-    spawn = world.spawns[0]
-    return world.reset(spawn.frames[None], spawn.actions[None], [SEED])
-
-
-def dream(world, moves):
-    state, made = begin(world), []
-    for move in moves:
-        state, frames = world.step(state, [move])
-        made.append(frames[0])
-    return np.stack(made), state
-
-
-SHOWN = """(() => {
-  const screen = document.getElementById("screen");
-  const { data } = screen.getContext("2d").getImageData(0, 0, screen.width, screen.height);
-  return Array.from(data);
-})()"""
-
-
-def picture(tab, size):
-    return np.array(tab.evaluate(SHOWN), np.uint8).reshape(size, size, 4)[..., :3]
-
-
-def unlike(ours, theirs):
-    """The share of numbers that differ by more than two grey levels."""
-    return float((np.abs(ours.astype(int) - theirs) > 2).mean())
 
 
 def test_noise_is_that_of_python(page):
     for count in (0, 1, 1000):
-        told = page.evaluate(
+        found = page.evaluate(
             f"import('./noise.js').then((m) => [...m.drawFrameNoise({SEED}, {count}, 1024)])"
         )
         wanted = draw_frame_noise(SEED, count, (16, 8, 8)).ravel()
-        np.testing.assert_allclose(told, wanted, atol=2e-6)
+        np.testing.assert_allclose(found, wanted, atol=2e-6)
 
 
 def test_half_precision_is_that_of_numpy(page):
@@ -128,15 +44,15 @@ DREAM = """(async () => {
 
 def test_the_same_dream_as_in_python(page, world):
     """The frames, and what is remembered of them where."""
-    told = page.evaluate(DREAM % (SEED, json.dumps(MOVES)))
+    found = page.evaluate(DREAM % (SEED, json.dumps(MOVES)))
     wanted, state = dream(world, MOVES)
-    frames = [np.frombuffer(base64.b64decode(frame), np.uint8) for frame in told["frames"]]
+    frames = [np.frombuffer(base64.b64decode(frame), np.uint8) for frame in found["frames"]]
     assert unlike(np.stack(frames).reshape(wanted.shape), wanted) < 0.01
     carry = state.carry
-    np.testing.assert_allclose(told["pose"], carry.pose[0], atol=1e-3)
-    assert told["held"] == carry.bank.ids[0].tolist()
-    assert told["cached"] == carry.cache.ids[0].tolist()
-    assert told["visible"] == carry.cache.visible(world.dynamics.spans, 0)[0].astype(int).tolist()
+    np.testing.assert_allclose(found["pose"], carry.pose[0], atol=1e-3)
+    assert found["held"] == carry.bank.ids[0].tolist()
+    assert found["cached"] == carry.cache.ids[0].tolist()
+    assert found["visible"] == carry.cache.visible(world.dynamics.spans, 0)[0].astype(int).tolist()
 
 
 def test_a_link_replays_its_walk(page, world):
@@ -166,13 +82,55 @@ def test_a_page_without_its_weights_says_so(tab, site, address):
     kept = site / "some" / "page" / "weights.bin.gz"
     kept.rename(kept.with_suffix(".away"))
     try:
-        tab.open("about:blank")
-        tab.open(address)
-        tab.wait_for("document.body?.dataset.state === 'failed'")
-        told = tab.evaluate("document.getElementById('status').textContent")
-        assert "weights.bin.gz cannot be fetched (404)" in told
+        assert open_page(tab, address) == "failed"
+        assert "weights.bin.gz cannot be fetched (404)" in told(tab)
     finally:
         kept.with_suffix(".away").rename(kept)
+
+
+def test_a_damaged_file_is_named(tab, site, address):
+    for name in ("weights.bin.gz", "denoise.onnx.gz"):
+        path = site / "some" / "page" / name
+        whole = path.read_bytes()
+        damaged = bytearray(whole)
+        damaged[len(whole) // 2] ^= 1
+        path.write_bytes(damaged)
+        try:
+            assert open_page(tab, address) == "failed"
+            assert f"{name} is damaged" in told(tab)
+        finally:
+            path.write_bytes(whole)
+
+
+def test_a_lost_connection_and_an_unpacked_file(page, address):
+    """A host may have the browser unpack files; that is the same file."""
+    read = "import('./files.js').then((m) => m.readFile(%s).then((b) => b.byteLength, String))"
+    gone = page.evaluate(read % "new URL('http://127.0.0.1:1/'), 'weights.bin'")
+    assert "weights.bin cannot be fetched: there is no connection" in gone
+    facts = "{ bytes: 3, crc32: 891568578 }"  # zlib.crc32(b"abc")
+    assert page.evaluate(read % f"new URL('data:,abc'), '', {facts}") == 3
+
+
+def test_an_old_browser_is_told(tab, address):
+    script = tab.call(
+        "Page.addScriptToEvaluateOnNewDocument", source="delete self.DecompressionStream"
+    )
+    try:
+        assert open_page(tab, address) == "failed"
+        assert "this browser is too old" in told(tab)
+    finally:
+        tab.call("Page.removeScriptToEvaluateOnNewDocument", **script)
+
+
+def test_without_webgpu_it_falls_back_and_says_so(tab, address):
+    assert open_page(tab, f"{address}?provider=webgpu#start=0&seed={SEED}&moves=0") == "ready"
+    assert told(tab).startswith("There is no WebGPU here, so WebAssembly computes.")
+
+
+def test_a_link_with_parts_that_do_not_fit_says_so(tab, address):
+    assert open_page(tab, f"{address}#start=99&seed={SEED}&moves=0z") == "ready"
+    assert told(tab).startswith("What does not fit this world was left out of the link.")
+    assert tab.evaluate("document.body.dataset.frame") == "1"
 
 
 def test_only_slots_in_use_are_written(world):
@@ -185,6 +143,6 @@ def test_only_slots_in_use_are_written(world):
 
 
 def test_without_the_library_the_command_says_how_to_get_it(capsys, tmp_path, exported_world):
-    told = ["--out", str(tmp_path / "site"), "--library", str(tmp_path)]
-    assert "npm install onnxruntime-web@" in refused(capsys, "page", str(exported_world), *told)
+    options = ["--out", str(tmp_path / "site"), "--library", str(tmp_path)]
+    assert "npm install onnxruntime-web@" in refused(capsys, "page", str(exported_world), *options)
     assert list(tmp_path.iterdir()) == []

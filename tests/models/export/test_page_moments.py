@@ -27,7 +27,7 @@ RESUME = """(async () => {
   const again = String(await dream.save());
   const back = await walk(dream);
   const restored = await world.restore(saved);
-  const { count, moves } = restored;
+  const [count, moves] = [restored.count, [...restored.moves]];
   const same = String(await restored.save()) === String(saved);
   const resumed = await walk(restored);
   return { whole, back, resumed, count, moves, same, isBack: again === String(saved) };

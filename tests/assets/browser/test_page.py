@@ -2,6 +2,8 @@
 
 import base64
 import json
+import zlib
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -102,28 +104,34 @@ def test_a_damaged_file_is_named(tab, site, address):
             path.write_bytes(whole)
 
 
-def test_a_lost_connection_and_an_unpacked_file(page, address):
+def test_a_lost_connection_and_an_unpacked_file(page, site):
     """A host may have the browser unpack files; that is the same file."""
     read = "import('./files.js').then((m) => m.readFile(%s).then((b) => b.byteLength, String))"
     gone = page.evaluate(read % "new URL('http://127.0.0.1:1/'), 'weights.bin'")
     assert "weights.bin cannot be fetched: there is no connection" in gone
-    facts = "{ bytes: 3, crc32: 891568578 }"  # zlib.crc32(b"abc")
-    assert page.evaluate(read % f"new URL('data:,abc'), '', {facts}") == 3
+    (site / "some" / "page" / "plain.gz").write_bytes(b"abc")
+    facts = f"{{ bytes: 3, crc32: {zlib.crc32(b'abc')}, packed: true }}"
+    assert page.evaluate(read % f"location.href, 'plain', {facts}") == 3
+
+
+@contextmanager
+def lacking(tab, owner, name):
+    """A browser that does not have something."""
+    source = f"Object.defineProperty({owner}, {name!r}, {{ value: undefined }})"
+    script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=source)
+    yield
+    tab.call("Page.removeScriptToEvaluateOnNewDocument", **script)
 
 
 def test_an_old_browser_is_told(tab, address):
-    script = tab.call(
-        "Page.addScriptToEvaluateOnNewDocument", source="delete self.DecompressionStream"
-    )
-    try:
+    with lacking(tab, "self", "DecompressionStream"):
         assert open_page(tab, address) == "failed"
-        assert "this browser is too old" in told(tab)
-    finally:
-        tab.call("Page.removeScriptToEvaluateOnNewDocument", **script)
+    assert "this browser is too old" in told(tab)
 
 
 def test_without_webgpu_it_falls_back_and_says_so(tab, address):
-    assert open_page(tab, f"{address}?provider=webgpu#start=0&seed={SEED}&moves=0") == "ready"
+    with lacking(tab, "Navigator.prototype", "gpu"):
+        assert open_page(tab, f"{address}?provider=webgpu#start=0&seed={SEED}&moves=0") == "ready"
     assert told(tab).startswith("There is no WebGPU here, so WebAssembly computes.")
 
 

@@ -189,7 +189,7 @@ class WorldModelEnv(gymnasium.Env):
                 state, np.array([action]), self.steps, self.context_noise
             )
         self._frame = frame
-        info = self._info() | ({} if unsure is None else {"uncertainty": float(unsure)})
+        info = self._info() | ({} if unsure is None else {"uncertainty": np.float64(unsure)})
         (reward,), (terminated,) = outcomes(self._state)
         truncated = not self._show()
         return frame.copy(), float(reward), bool(terminated), truncated, info
@@ -294,11 +294,12 @@ class WorldModelEnv(gymnasium.Env):
         return frame.copy(), info
 
     def _info(self) -> dict[str, Any]:
-        info: dict[str, Any] = {"frame": int(self._state.frame_count[0])}
+        # Numbers are numpy's: TorchRL's readers and Gymnasium's vectors take these as they are.
+        info: dict[str, Any] = {"frame": np.int64(self._state.frame_count[0])}
         if self._state.poses is not None:
             info["pose"] = np.array(self._state.poses[0], np.float32)
         if (seen := self._state.seen) is not None:
-            info |= {"seen": seen[0].copy(), "seen_share": float(seen[0].mean())}
+            info |= {"seen": seen[0].copy(), "seen_share": np.float64(seen[0].mean())}
         return info
 
     def _live_state(self) -> "WorldState":

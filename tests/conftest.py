@@ -136,8 +136,8 @@ def minari():
 @pytest.fixture(scope="session")
 def agents():
     """Makes sure that a policy can learn here."""
-    if importlib.util.find_spec("stable_baselines3") is None:
-        _lacking("no stable-baselines3: pip install -e '.[test]'")
+    if not all(importlib.util.find_spec(name) for name in ("stable_baselines3", "torchrl")):
+        _lacking("no stable-baselines3 or torchrl: pip install -e '.[test]'")
 
 
 @pytest.fixture(scope="session")

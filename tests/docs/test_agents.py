@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from worldsim.data.command import parser as data_parser
 from worldsim.runtime.cli.rollout_command import _build_parser
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "agents.md"
@@ -17,14 +18,17 @@ def blocks(language):
 
 
 @pytest.mark.parametrize("code", blocks("python"))
-def test_its_python_runs(code, bundled_world):
+def test_its_python_runs(code, bundled_world, request):
+    if "envs.sb3_vec_env" in code or "envs.torchrl_env" in code:
+        request.getfixturevalue("agents")
     exec(compile(code, "agents.md", "exec"), {"__name__": "agents"})
 
 
 def test_its_rollouts_are_real():
     """A renamed option must not leave the page behind."""
     (block,) = blocks("bash")
+    parsers = {"rollout": _build_parser, "data": data_parser}
     for line in block.splitlines():
-        words = shlex.split(line)
-        assert words[:2] == ["worldsim", "rollout"]
-        _build_parser().parse_args(words[2:])
+        program, command, *options = shlex.split(line)
+        assert program == "worldsim"
+        parsers[command]().parse_args(options)

@@ -28,6 +28,7 @@ export class Dream {
     this.cache = new Cache(facts.spans, facts.cache_shape, group("cache."));
     this.number = Number(arrays.frame[0]);
     this.pose = arrays.pose.slice();
+    this.climb = arrays.climb.slice();
     this.frame = arrays.newest.slice();
     this.inverseDepth = arrays.inverse_depth.slice();
   }
@@ -92,10 +93,12 @@ export class Dream {
   async #move(action) {
     const { bank } = this;
     const told = [bank.points, bank.ids, this.pose, this.inverseDepth, [action]];
+    if ("climb" in this.facts.graphs.odometry.inputs) told.push(this.climb);
     const [logits, motions] = await this.graphs.odometry(...told);
     const best = 3 * logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
     const motion = motions.slice(best, best + 3);
     const [ahead, left, up] = motion;
+    this.climb = [up];
     const [x, y, heading, height] = this.pose;
     const [cos, sin] = [round(Math.cos(heading)), round(Math.sin(heading))];
     this.pose = Float32Array.of(

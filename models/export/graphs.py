@@ -125,14 +125,22 @@ def _odometry(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
     part = dynamics.odometry
 
     def odometry(
-        points: Tensor, ids: Tensor, pose: Tensor, newest: Tensor, action: Tensor
+        points: Tensor,
+        ids: Tensor,
+        pose: Tensor,
+        newest: Tensor,
+        action: Tensor,
+        climb: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         bank = bank_of(points=points, ids=ids)
-        return part(part.scan(bank, pose, newest), action)
+        rising = torch.zeros_like(pose[:, 0]) if climb is None else climb
+        return part(part.scan(bank, pose, newest), rising, action)
 
     inputs = {"points": _points(shapes), "ids": _ids(shapes), "pose": shapes.pose}
     inputs |= {"newest": torch.full((1, shapes.depth, shapes.depth), 0.5)}
     inputs |= {"action": torch.zeros(1, dtype=torch.long)}
+    if part.cfg.inertia:
+        inputs |= {"climb": torch.zeros(1)}
     return Graph(dynamics, odometry, inputs, ("logits", "motions"))
 
 

@@ -1,8 +1,9 @@
 """How far an action carries: learnt from what stands around the body, as memory knows it.
 
 The points of the bank, and those of the newest frame, around the body's own pose form a polar
-occupancy grid (a range scan of all directions, not only of what is in view). A small classifier
-reads it and the action, and chooses one of some prototype motions, so that a step that is either
+occupancy grid (a range scan of all directions, not only of what is in view), in bands of height
+where a step can be climbed and a wall cannot. A small classifier reads it, the action, and how fast
+the body rises or falls, and chooses one of some prototype motions, so that a step that is either
 free or blocked is never taken for half a step. A motion is (ahead, left, up) in the unit of poses,
 before the turn of the same action.
 """
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from models.memory.frame_bank import EMPTY, FrameBank
 from models.memory.pinhole import unproject
 
+CLIMBS = 17  # knots that a climb is told by
+STEEPEST = 0.6  # climb, in the unit of poses, of the outermost knots
+
 
 @dataclass(frozen=True, kw_only=True)
 class OdometryConfig:
@@ -25,7 +29,9 @@ class OdometryConfig:
         actions: size of the action set.
         sectors, rings: of the grid, around the body and outwards.
         reach: radius of the grid, in the unit of poses.
-        low, high: heights above the camera between which a point is in the body's way.
+        low, high: heights above the camera between which a point counts.
+        bands: of equal height between them, each with a grid of its own.
+        inertia: whether the last motion's height matters, as to a body that jumps and falls.
         width: of the hidden layers.
         prototypes: motions to choose from.
     """
@@ -36,6 +42,8 @@ class OdometryConfig:
     reach: float = 0.9
     low: float = -0.4
     high: float = 0.45
+    bands: int = 1
+    inertia: bool = False
     width: int = 192
     prototypes: int = 48
 
@@ -48,7 +56,8 @@ class Odometry(nn.Module):
         self.cfg, self.field_of_view = cfg, field_of_view
         self.register_buffer("turns", torch.tensor(turns, dtype=torch.float32), persistent=False)
         self.register_buffer("motions", torch.zeros(cfg.prototypes, 3))
-        inputs = cfg.sectors * (cfg.rings + 1) + cfg.actions
+        inputs = cfg.sectors * cfg.bands * (cfg.rings + 1) + cfg.actions
+        inputs += CLIMBS * cfg.inertia
         self.first = nn.Linear(inputs, cfg.width)
         self.second = nn.Linear(cfg.width, cfg.width)
         self.choice = nn.Linear(cfg.width, cfg.prototypes)
@@ -56,23 +65,27 @@ class Odometry(nn.Module):
         nn.init.zeros_(self.offset.weight)
         nn.init.zeros_(self.offset.bias)
 
-    def forward(self, scan: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `[B,P]` and motions `[B,P,3]` of all prototypes, for scans `[B,...]`."""
-        told = F.one_hot(actions, self.cfg.actions).to(scan.dtype)
-        x = torch.cat((scan.flatten(1), told), dim=1).unsqueeze(1)  # rows of a batch stay apart
+    def forward(self, scan: Tensor, climb: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `[B,P]` and motions `[B,P,3]` of all prototypes, for scans `[B,...]`, heights
+        `[B]` that the last motions gained and actions `[B]`.
+        """
+        told = [scan.flatten(1), F.one_hot(actions, self.cfg.actions).to(scan.dtype)]
+        if self.cfg.inertia:
+            told.append(encode_climb(climb))
+        x = torch.cat(told, dim=1).unsqueeze(1)  # rows of a batch stay apart
         x = F.silu(self.first(x))
         x = x + F.silu(self.second(x))
         offsets = self.offset(x).squeeze(1).unflatten(1, (-1, 3))
         return self.choice(x).squeeze(1), self.motions + offsets
 
-    def predict_motion(self, scan: Tensor, actions: Tensor) -> Tensor:
+    def predict_motion(self, scan: Tensor, climb: Tensor, actions: Tensor) -> Tensor:
         """The most likely motions `[B,3]`; none without an action (-1)."""
-        logits, motions = self(scan, actions.clamp(min=0))
+        logits, motions = self(scan, climb, actions.clamp(min=0))
         chosen = motions[torch.arange(len(actions), device=actions.device), logits.argmax(dim=1)]
         return chosen * (actions >= 0).unsqueeze(1)
 
     def scan(self, bank: FrameBank, poses: Tensor, newest: Tensor | None) -> Tensor:
-        """The polar grid `[B,sectors,rings + 1]` around poses `[B,4]`.
+        """The polar grid `[B,sectors,bands * (rings + 1)]` around poses `[B,4]`.
 
         Args:
             bank: what is remembered.
@@ -88,9 +101,17 @@ class Odometry(nn.Module):
         return polar_grid(points, known, poses, self.cfg)
 
 
+def encode_climb(climb: Tensor) -> Tensor:
+    """How near heights `[B]` are to each knot, `[B,CLIMBS]` in 0..1: one or two are not 0."""
+    knots = torch.linspace(-STEEPEST, STEEPEST, CLIMBS, device=climb.device)
+    apart = (climb.clamp(-STEEPEST, STEEPEST).unsqueeze(1) - knots).abs()
+    return (1 - apart * ((CLIMBS - 1) / (2 * STEEPEST))).clamp(min=0)
+
+
 def polar_grid(points: Tensor, known: Tensor, poses: Tensor, cfg: OdometryConfig) -> Tensor:
-    """Occupancy `[B,sectors,rings + 1]` of points `[B,N,3]` around poses `[B,4]`: logarithms of
-    counts, and last how near the nearest point of the sector is, 0 where there is none.
+    """Occupancy `[B,sectors,bands * (rings + 1)]` of points `[B,N,3]` around poses `[B,4]`: of
+    each band logarithms of counts, and how near the nearest point of the sector is, 0 where there
+    is none.
     """
     east, north = points[..., 0] - poses[:, None, 0], points[..., 1] - poses[:, None, 1]
     above = points[..., 2] - poses[:, None, 3]
@@ -99,15 +120,18 @@ def polar_grid(points: Tensor, known: Tensor, poses: Tensor, cfg: OdometryConfig
     way = torch.remainder(torch.atan2(north, east) - poses[:, None, 2], 2 * torch.pi)
     sector = (way * (cfg.sectors / (2 * torch.pi))).long().clamp(0, cfg.sectors - 1)
     ring = (distance * (cfg.rings / cfg.reach)).long().clamp(0, cfg.rings - 1)
-    batch, cells = len(points), cfg.sectors * cfg.rings
-    place = torch.where(inside, sector * cfg.rings + ring, cells)
-    counts = points.new_zeros(batch, cells + 1).scatter_add(1, place, torch.ones_like(distance))
-    counts = counts[:, :-1].view(batch, cfg.sectors, cfg.rings)
-    nearest = points.new_full((batch, cfg.sectors + 1), cfg.reach)
-    spoke = torch.where(inside, sector, cfg.sectors)
+    band = ((above - cfg.low) * (cfg.bands / (cfg.high - cfg.low))).long().clamp(0, cfg.bands - 1)
+    batch, spokes = len(points), cfg.sectors * cfg.bands
+    spoke = torch.where(inside, sector * cfg.bands + band, spokes)
+    place = spoke * cfg.rings + torch.where(inside, ring, 0)
+    counts = points.new_zeros(batch, spokes * cfg.rings + 1)
+    counts = counts.scatter_add(1, place, torch.ones_like(distance))
+    counts = counts[:, :-1].view(batch, spokes, cfg.rings)
+    nearest = points.new_full((batch, spokes + 1), cfg.reach)
     nearest = nearest.scatter_reduce(1, spoke, distance.clamp(max=cfg.reach), "amin")
     closeness = (1 - nearest[:, :-1] / cfg.reach).unsqueeze(2)
-    return torch.cat((torch.log1p(counts) / 3, closeness), dim=2)
+    grid = torch.cat((torch.log1p(counts) / 3, closeness), dim=2)
+    return grid.view(batch, cfg.sectors, -1)
 
 
 def motion_between(before: Tensor, after: Tensor) -> Tensor:

@@ -97,6 +97,7 @@ class Carry:
     cache: Cache
     frame: np.ndarray
     pose: np.ndarray
+    climb: np.ndarray
     newest: np.ndarray
     seen: np.ndarray
     latents: np.ndarray

@@ -96,6 +96,7 @@ class OnnxDynamics:
             "cache.ids": (1, frames),
             "frame": (1,),
             "pose": (1, 4),
+            "climb": (1,),
             "newest": (1, size, size, 3),
             "seen": (1, size, size),
             "latents": taken["denoise"]["noisy"].shape,
@@ -125,7 +126,7 @@ class OnnxDynamics:
         """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none)."""
         for row in carry.rows:
             frame = frames[row : row + 1]
-            carry.pose[row] = self._locate(carry, row, int(actions[row]), frame)
+            self._locate(carry, row, int(actions[row]), frame)
             pose = carry.pose[row : row + 1]
             inverse, points, fresh = self.graphs.read_depth(frame, pose)
             (carry.latents[row : row + 1],) = self.graphs.encode(frame)
@@ -138,10 +139,11 @@ class OnnxDynamics:
             self._remember(carry, row)
         return carry
 
-    def _locate(self, carry: Carry, row: int, action: int, frame: np.ndarray) -> np.ndarray:
-        """The pose `[4]` that a true frame was seen from."""
+    def _locate(self, carry: Carry, row: int, action: int, frame: np.ndarray) -> None:
+        """Move the body to where a true frame was seen from."""
         if action < 0:
-            return carry.pose[row]
+            carry.climb[row] = 0
+            return
         logits, motions = self._read_odometry(carry, row, action)
         bank, turn = carry.bank, self.turns[action]
 
@@ -152,7 +154,7 @@ class OnnxDynamics:
             return self.graphs.compare(*bank.sources(row, slots), poses, frame)
 
         motion = align_motion(carry.pose[row], turn, logits, motions, select, compare)
-        return compose_pose(carry.pose[row], motion, turn)
+        carry.pose[row], carry.climb[row] = compose_pose(carry.pose[row], motion, turn), motion[2]
 
     # ---- generated frames ----
 
@@ -194,6 +196,7 @@ class OnnxDynamics:
             carry.pose[row] = compose_pose(carry.pose[row], motion, self.turns[action])
         else:
             motion, carry.pose[row] = motion_between(carry.pose[row], led), led
+        carry.climb[row] = motion[2]
         pose = carry.pose[row : row + 1].copy()
         slots = self._select(carry, row, pose)[: self.memory.sources]
         shown = self.graphs.look(*carry.bank.sources(row, slots), pose)
@@ -206,7 +209,9 @@ class OnnxDynamics:
         if not carry.frame[row]:
             newest = np.full_like(newest, 1 / self.far)
         bank, at = carry.bank, slice(row, row + 1)
-        told = bank.points[at], bank.ids[at], carry.pose[at], newest, np.array([action])
+        told = [bank.points[at], bank.ids[at], carry.pose[at], newest, np.array([action])]
+        if "climb" in self.pipeline.graphs["odometry"].inputs:
+            told.append(carry.climb[at])
         logits, motions = self.graphs.odometry(*told)
         return logits[0], motions[0]
 

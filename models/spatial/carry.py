@@ -15,27 +15,29 @@ class SpatialCarry(GroupedCarry):
     """Memory of B dreams.
 
     bank: frames with depth; cache: keys and values of context frames; frame int64 `[B]` number of
-    the next frame; pose `[B,4]` of the newest one (x, y, heading, height); newest uint8
-    `[B,H,W,3]`, seen bool `[B,H,W]` which of it memory showed, latents `[B,C,h,w]` and
-    inverse_depth `[B,n,n]` of it.
+    the next frame; pose `[B,4]` of the newest one (x, y, heading, height), climb `[B]` the height
+    that the motion to it gained; newest uint8 `[B,H,W,3]`, seen bool `[B,H,W]` which of it memory
+    showed, latents `[B,C,h,w]` and inverse_depth `[B,n,n]` of it.
     """
 
     bank: FrameBank
     cache: ContextCache
     frame: Tensor
     pose: Tensor
+    climb: Tensor
     newest: Tensor
     seen: Tensor
     latents: Tensor
     inverse_depth: Tensor
 
-    PLAIN = ("frame", "pose", "newest", "seen", "latents", "inverse_depth")
+    PLAIN = ("frame", "pose", "climb", "newest", "seen", "latents", "inverse_depth")
     GROUPS = ("bank", "cache")
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> "SpatialCarry":
         """Inverse of tensors."""
-        groups, plain = cls.split_tensors(tensors)
+        nothing = {"climb": torch.zeros_like(tensors["pose"][:, 3])}  # states of older versions
+        groups, plain = cls.split_tensors(nothing | tensors)
         return cls(FrameBank(**groups["bank"]), ContextCache(**groups["cache"]), **plain)
 
     @property

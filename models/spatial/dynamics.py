@@ -89,6 +89,7 @@ class SpatialDynamics(nn.Module):
             cache=ContextCache.empty(self.cfg, self.memory, batch, device),
             frame=torch.zeros(batch, dtype=torch.long, **at),
             pose=torch.zeros(batch, 4, **at),
+            climb=torch.zeros(batch, **at),
             newest=torch.zeros(batch, size, size, 3, dtype=torch.uint8, **at),
             seen=torch.zeros(batch, size, size, dtype=torch.bool, **at),
             latents=torch.zeros(batch, *self.latent_shape, **at),
@@ -118,7 +119,8 @@ class SpatialDynamics(nn.Module):
             frames: uint8 `[B,H,W,3]`.
         """
         pictures = frames.permute(0, 3, 1, 2).float() / 127.5 - 1
-        carry.pose = self._locate(carry, actions, pictures)
+        motions, carry.pose = self._locate(carry, actions, pictures)
+        carry.climb = motions[:, 2].clone()
         nothing = torch.zeros_like(carry.inverse_depth)
         carry.inverse_depth = self._read_depth(pictures, nothing)
         carry.newest, carry.latents = frames.clone(), latents.float()
@@ -126,9 +128,12 @@ class SpatialDynamics(nn.Module):
         everything = torch.ones_like(carry.seen)
         return self._remember(carry, everything, carry.rows, true=True)
 
-    def _locate(self, carry: SpatialCarry, actions: Tensor, pictures: Tensor) -> Tensor:
-        """Poses `[B,4]` that true pictures `[B,3,H,W]` were seen from."""
-        logits, motions = self.odometry(self._scan(carry), actions.clamp(min=0))
+    def _locate(
+        self, carry: SpatialCarry, actions: Tensor, pictures: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Motions `[B,3]` to, and poses `[B,4]` that true pictures `[B,3,H,W]` were seen from."""
+        scan = self._scan(carry)
+        logits, motions = self.odometry(scan, carry.climb, actions.clamp(min=0))
         turns = self._turns(actions)
         view = self.memory.field_of_view, self.depth.cfg.far
         found = torch.zeros(len(actions), 3, device=pictures.device)
@@ -138,7 +143,7 @@ class SpatialDynamics(nn.Module):
             found[row] = align_motion(
                 bank, carry.pose[row], turns[row], *offered, pictures[row], view
             )
-        return compose_poses(carry.pose, found, turns)
+        return found, compose_poses(carry.pose, found, turns)
 
     # ---- generated frames ----
 
@@ -164,6 +169,7 @@ class SpatialDynamics(nn.Module):
             motions, carry.pose = self._move(carry, actions)
         else:
             motions, carry.pose = motion_between(carry.pose, poses), poses.clone()
+        carry.climb = motions[:, 2].clone()
         slots = self._select(carry)
         view = self._render(carry, slots)
         features = encode_view(self.codec, view)
@@ -181,7 +187,7 @@ class SpatialDynamics(nn.Module):
 
     def _move(self, carry: SpatialCarry, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Motions `[B,3]` of actions and the poses `[B,4]` they lead to."""
-        motions = self.odometry.predict_motion(self._scan(carry), actions)
+        motions = self.odometry.predict_motion(self._scan(carry), carry.climb, actions)
         return motions, compose_poses(carry.pose, motions, self._turns(actions))
 
     def _scan(self, carry: SpatialCarry) -> Tensor:

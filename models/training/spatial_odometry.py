@@ -56,10 +56,12 @@ class Situations:
         self.generator = torch.Generator().manual_seed(seed)
         self.moves = [np.flatnonzero(np.isin(e.actions, actions.walks)) for e in episodes]
 
-    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Scans `[B,...]`, actions `[B]`, motions `[B,3]`; half of them mirrored."""
+    def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Scans `[B,...]`, heights `[B]` that the motions before gained, actions `[B]`, motions
+        `[B,3]`; half of them mirrored.
+        """
         rows = [self._draw_row() for _ in range(self.plan.batch)]
-        points, known, newest, poses, actions, motions = (
+        points, known, newest, poses, climb, actions, motions = (
             torch.stack(part) for part in zip(*rows, strict=True)
         )
         bank = make_point_bank(points, known)
@@ -68,7 +70,7 @@ class Situations:
         scans = torch.where(flip[:, None, None], scans.flip(1), scans)
         actions = torch.where(flip, self.mirrored[actions], actions)
         sign = torch.where(flip, -1.0, 1.0).unsqueeze(1) * torch.tensor([0.0, 1.0, 0.0])
-        return scans, actions, motions * (sign + torch.tensor([1.0, 0.0, 1.0]))
+        return scans, climb, actions, motions * (sign + torch.tensor([1.0, 0.0, 1.0]))
 
     def _draw_row(self) -> tuple[Tensor, ...]:
         rng, plan = self.rng, self.plan
@@ -87,8 +89,9 @@ class Situations:
         points, known = self._remember(episode, frames, poses[:-1])
         newest = torch.from_numpy(episode.inverse_depth[now].astype(np.float32))
         newest = newest * self._scale(1)[0]
+        climb = read_motion(episode, now)[2] if now else torch.tensor(0.0)
         action = torch.tensor(int(episode.actions[target]))
-        return points, known, newest, poses[-1], action, read_motion(episode, target)
+        return points, known, newest, poses[-1], climb, action, read_motion(episode, target)
 
     def _remember(
         self, episode: SpatialEpisode, frames: np.ndarray, poses: Tensor
@@ -142,9 +145,11 @@ def train_odometry(
     return measure_odometry(Situations(odometry, episodes[:apart], actions, plan, seed + 1))
 
 
-def odometry_loss(odometry: Odometry, scans: Tensor, actions: Tensor, motions: Tensor) -> Tensor:
+def odometry_loss(
+    odometry: Odometry, scans: Tensor, climb: Tensor, actions: Tensor, motions: Tensor
+) -> Tensor:
     """Which prototype is nearest, and how far it is off."""
-    logits, offered = odometry(scans, actions)
+    logits, offered = odometry(scans, climb, actions)
     nearest = (odometry.motions - motions.unsqueeze(1)).square().sum(dim=2).argmin(dim=1)
     chosen = offered[torch.arange(len(actions)), nearest]
     scale = odometry.motions.abs().max().clamp(min=1e-3)
@@ -157,8 +162,8 @@ def measure_odometry(situations: Situations, batches: int = 8) -> dict[str, floa
     """Errors of the most likely motions."""
     errors = []
     for _ in range(batches):
-        scans, actions, motions = situations.draw()
-        told = situations.odometry.predict_motion(scans, actions)
+        scans, climb, actions, motions = situations.draw()
+        told = situations.odometry.predict_motion(scans, climb, actions)
         errors.append((told - motions).norm(dim=1))
     error = torch.cat(errors)
     far = 0.1 * situations.odometry.motions.norm(dim=1).max()

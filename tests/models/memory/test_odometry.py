@@ -1,28 +1,36 @@
 """How far an action carries, by what stands around the body."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from models.memory.frame_bank import EMPTY
-from models.memory.odometry import Odometry, OdometryConfig, compose_poses, polar_grid
+from models.memory.odometry import (
+    Odometry,
+    OdometryConfig,
+    compose_poses,
+    encode_climb,
+    polar_grid,
+)
 from tests.support.rooms import FOV, bank_of_looks
 from worldsim.world.batch_invariant import make_batch_invariant
 
 CFG = OdometryConfig(actions=4, sectors=8, rings=3, reach=0.9, width=32, prototypes=5)
 TURNS = (0.4, -0.4, 0.0, 0.0)
+STILL = torch.zeros(1)  # the last motion led neither up nor down
 
 
-def grid_of(*points, pose=(0.0, 0.0, 0.0, 0.0)):
+def grid_of(*points, pose=(0.0, 0.0, 0.0, 0.0), cfg=CFG):
     found = torch.tensor([points], dtype=torch.float32)
     known = torch.ones(found.shape[:2], dtype=torch.bool)
-    return polar_grid(found, known, torch.tensor([pose]), CFG)[0]
+    return polar_grid(found, known, torch.tensor([pose]), cfg)[0]
 
 
-def awake() -> Odometry:
+def awake(cfg: OdometryConfig = CFG) -> Odometry:
     torch.manual_seed(0)
-    odometry = Odometry(CFG, TURNS, FOV).requires_grad_(False)
+    odometry = Odometry(cfg, TURNS, FOV).requires_grad_(False)
     for weight in (odometry.motions, odometry.offset.weight):
         torch.nn.init.normal_(weight, std=0.2)
     make_batch_invariant(odometry)
@@ -54,6 +62,41 @@ def test_the_grid_turns_with_the_body():
     assert torch.allclose(ahead, turned, atol=1e-5)
 
 
+def test_bands_tell_a_step_from_a_wall():
+    """Three bands of 0.3: a point of each height is counted in its own, and near there alone."""
+    banded = replace(CFG, low=-0.45, bands=3)
+    for band, height in enumerate((-0.3, 0.0, 0.3)):
+        grid = grid_of((0.4, 0.1, height), cfg=banded).view(8, 3, 4)
+        assert grid[0, band, 1] == pytest.approx(math.log(2) / 3)
+        assert grid[0, band, 3] == pytest.approx(1 - math.hypot(0.4, 0.1) / 0.9)
+        assert (grid.count_nonzero(), grid[0, band].count_nonzero()) == (2, 2)
+
+
+def test_bands_together_are_what_one_band_counts():
+    generator = torch.Generator().manual_seed(0)
+    points = (torch.randn(60, 3, generator=generator) * 0.4).tolist()
+    one = grid_of(*points)
+    banded = grid_of(*points, cfg=replace(CFG, bands=4)).view(8, 4, 4)
+    counts = torch.expm1(3 * banded[..., :3]).sum(dim=1)
+    assert torch.allclose(counts, torch.expm1(3 * one[..., :3]), atol=1e-4)
+    assert torch.equal(banded[..., 3].amax(dim=1), one[..., 3])
+
+
+def test_a_climb_lies_between_two_knots():
+    told = encode_climb(torch.tensor([0.0, 0.0375, -2.0]))
+    assert torch.allclose(told.sum(dim=1), torch.ones(3))
+    assert (told[0, 8], told[2, 0]) == (1, 1)
+    assert told[1, 8:10].tolist() == pytest.approx([0.5, 0.5], abs=1e-5)
+
+
+def test_a_body_that_rises_goes_on_otherwise_where_inertia_counts():
+    scan = torch.rand(1, 8, 4, generator=torch.Generator().manual_seed(0))
+    for inertia in (False, True):
+        odometry = awake(replace(CFG, inertia=inertia))
+        told = [odometry(scan, STILL + climb, torch.tensor([2]))[0] for climb in (0.0, 0.4)]
+        assert torch.equal(*told) is not inertia
+
+
 def test_points_that_are_not_known_do_not_count():
     points, known = torch.tensor([[[0.4, 0.1, 0.0]]]), torch.tensor([[False]])
     assert (polar_grid(points, known, torch.zeros(1, 4), CFG) == 0).all()
@@ -79,15 +122,15 @@ def test_poses_compose_by_hand():
 def test_an_action_that_is_not_there_does_not_move():
     odometry = awake()
     scan = odometry.scan(bank_of_looks(torch.zeros(1, 4), 16), torch.zeros(1, 4), None)
-    assert (odometry.predict_motion(scan, torch.tensor([-1])) == 0).all()
-    assert (odometry.predict_motion(scan, torch.tensor([2])) != 0).any()
+    assert (odometry.predict_motion(scan, STILL, torch.tensor([-1])) == 0).all()
+    assert (odometry.predict_motion(scan, STILL, torch.tensor([2])) != 0).any()
 
 
 def test_a_chosen_motion_is_one_of_the_prototypes_and_its_offset():
     odometry = awake()
     scan = odometry.scan(bank_of_looks(torch.zeros(1, 4), 16), torch.zeros(1, 4), None)
-    logits, motions = odometry(scan, torch.tensor([2]))
-    chosen = odometry.predict_motion(scan, torch.tensor([2]))
+    logits, motions = odometry(scan, STILL, torch.tensor([2]))
+    chosen = odometry.predict_motion(scan, STILL, torch.tensor([2]))
     assert torch.equal(chosen[0], motions[0, logits[0].argmax()])
 
 
@@ -100,8 +143,10 @@ def test_rows_are_what_they_are_alone():
     bank.ids[1] = EMPTY
     poses = torch.tensor([[2.7, 0.1, 0.3, 0.0], [0.0, 0.0, 0.0, 0.0], [2.4, 0.9, 1.0, 0.1]])
     newest, actions = torch.rand(3, 8, 8, generator=generator) + 0.2, torch.tensor([2, 0, 1])
-    together = odometry.predict_motion(odometry.scan(bank, poses, newest), actions)
+    climb = torch.tensor([0.0, 0.4, -0.2])
+    together = odometry.predict_motion(odometry.scan(bank, poses, newest), climb, actions)
     for row in range(3):
         at = slice(row, row + 1)
         scan = odometry.scan(bank.map(lambda part, _, at=at: part[at]), poses[at], newest[at])
-        assert torch.equal(odometry.predict_motion(scan, actions[at])[0], together[row])
+        alone = odometry.predict_motion(scan, climb[at], actions[at])
+        assert torch.equal(alone[0], together[row])

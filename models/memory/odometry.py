@@ -143,6 +143,11 @@ def motion_between(before: Tensor, after: Tensor) -> Tensor:
     return torch.stack(moved, dim=-1)
 
 
+def climbs_of(motions: Tensor) -> Tensor:
+    """The heights `[B]` that motions `[B,3]` gain, of strides as a state is stored."""
+    return motions[:, 2].clone(memory_format=torch.contiguous_format)
+
+
 def compose_poses(poses: Tensor, motions: Tensor, turns: Tensor) -> Tensor:
     """Poses `[B,4]` after motions `[B,3]` and turns `[B]`."""
     x, y, heading, height = poses.unbind(-1)

@@ -15,7 +15,7 @@ from models.memory.alignment import align_motion
 from models.memory.coverage import select_keyframes
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import EMPTY, FrameBank, Insertion
-from models.memory.odometry import Odometry, compose_poses, motion_between
+from models.memory.odometry import Odometry, climbs_of, compose_poses, motion_between
 from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
@@ -120,7 +120,7 @@ class SpatialDynamics(nn.Module):
         """
         pictures = frames.permute(0, 3, 1, 2).float() / 127.5 - 1
         motions, carry.pose = self._locate(carry, actions, pictures)
-        carry.climb = motions[:, 2].clone()
+        carry.climb = climbs_of(motions)
         nothing = torch.zeros_like(carry.inverse_depth)
         carry.inverse_depth = self._read_depth(pictures, nothing)
         carry.newest, carry.latents = frames.clone(), latents.float()
@@ -169,7 +169,7 @@ class SpatialDynamics(nn.Module):
             motions, carry.pose = self._move(carry, actions)
         else:
             motions, carry.pose = motion_between(carry.pose, poses), poses.clone()
-        carry.climb = motions[:, 2].clone()
+        carry.climb = climbs_of(motions)
         slots = self._select(carry)
         view = self._render(carry, slots)
         features = encode_view(self.codec, view)

@@ -44,8 +44,8 @@ export class Dream {
    * @returns {Promise<Uint8Array>} RGB
    */
   async step(action) {
-    const { number, pose, frame, inverseDepth } = this;
-    this.journal.open({ number, pose, frame, inverseDepth });
+    const { number, pose, climb, frame, inverseDepth } = this;
+    this.journal.open({ number, pose, climb, frame, inverseDepth });
     try {
       await this.#imagine(action);
     } catch (error) {
@@ -98,7 +98,7 @@ export class Dream {
     const best = 3 * logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
     const motion = motions.slice(best, best + 3);
     const [ahead, left, up] = motion;
-    this.climb = [up];
+    this.climb = Float32Array.of(up);
     const [x, y, heading, height] = this.pose;
     const [cos, sin] = [round(Math.cos(heading)), round(Math.sin(heading))];
     this.pose = Float32Array.of(

@@ -20,6 +20,7 @@ export function packMoment(dream) {
   for (const name of ["k", "v", "ids"]) arrays[`cache.${name}`] = cache[name];
   arrays.frame = BigInt64Array.of(BigInt(dream.number));
   arrays.pose = dream.pose;
+  arrays.climb = dream.climb;
   arrays.newest = dream.frame;
   arrays.inverse_depth = dream.inverseDepth;
   const told = {
@@ -86,7 +87,7 @@ function checkLengths({ sizes, spans, cache_shape: shape }, arrays) {
     "bank.rgba": 4 * pixels * used, "bank.inverse_depth": depths * used, "bank.poses": 4 * used,
     "bank.points": 3 * cells * used, "bank.fresh": cells * used, "bank.ids": used,
     "cache.k": values, "cache.v": values, "cache.ids": frames,
-    frame: 1, pose: 4, newest: 3 * pixels, inverse_depth: depths,
+    frame: 1, pose: 4, climb: 1, newest: 3 * pixels, inverse_depth: depths,
   };
   const names = Object.keys(expected);
   const fits = names.every((name) => arrays[name]?.length === expected[name]);

@@ -134,6 +134,14 @@ def minari():
 
 
 @pytest.fixture(scope="session")
+def parquet():
+    """Reads tables: the module pyarrow.parquet."""
+    if importlib.util.find_spec("pyarrow") is None:
+        _lacking("no pyarrow: pip install -e '.[test]'")
+    return importlib.import_module("pyarrow.parquet")
+
+
+@pytest.fixture(scope="session")
 def agents():
     """Makes sure that a policy can learn here."""
     if not all(importlib.util.find_spec(name) for name in ("stable_baselines3", "torchrl")):

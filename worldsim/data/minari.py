@@ -1,8 +1,11 @@
 """Episodes as a Minari data set, which offline learners read. Needs `pip install 'worldsim[data]'`.
 
-Frames are kept losslessly, in HDF5. Minari puts the set below MINARI_DATASETS_PATH, or ~/.minari.
+Frames are kept losslessly, in HDF5; poses are `infos["pose"]`, and `recover_environment()` makes
+the environment that the episodes came from. Minari puts the set below
+MINARI_DATASETS_PATH, or ~/.minari.
 """
 
+import copy
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -42,13 +45,19 @@ def _import_libraries() -> tuple[Any, Any]:
         ) from error
 
 
-def export(name: str, episodes: Sequence[Episode], actions: int) -> Any:
+def export(
+    name: str,
+    episodes: Sequence[Episode],
+    actions: int,
+    environment: tuple[str, dict[str, Any]] | None = None,
+) -> Any:
     """Write episodes as a new data set.
 
     Args:
         name: Minari's id of the set, e.g. "dmlab/random-v0".
         episodes: of one world and frame size, each at least one action long.
         actions: how many actions the world has.
+        environment: the Gymnasium id and arguments that made them; None where none is known.
 
     Returns:
         The minari.MinariDataset.
@@ -62,6 +71,12 @@ def export(name: str, episodes: Sequence[Episode], actions: int) -> Any:
     minari, buffers = _import_libraries()
     if not episodes:
         raise ValueError("there are no episodes to export.")
+    spec = None
+    if environment is not None:
+        import worldsim  # noqa: F401  registers the environments
+
+        spec = copy.deepcopy(gymnasium.spec(environment[0]))
+        spec.kwargs.update(environment[1])
     try:
         return minari.create_dataset_from_buffers(
             name,
@@ -69,6 +84,7 @@ def export(name: str, episodes: Sequence[Episode], actions: int) -> Any:
                 _make_buffer(buffers.EpisodeBuffer, number, one)
                 for number, one in enumerate(episodes)
             ],
+            env=spec,
             observation_space=gymnasium.spaces.Box(0, 255, episodes[0].frames.shape[1:], np.uint8),
             action_space=gymnasium.spaces.Discrete(actions),
             algorithm_name=str(episodes[0].meta.extra.get("policy", "unknown")),
@@ -91,4 +107,5 @@ def _make_buffer(kind: type, number: int, episode: Episode) -> Any:
         rewards=[float(reward) for reward in episode.rewards],
         terminations=ended.tolist(),
         truncations=(last & ~ended).tolist(),
+        infos=None if episode.poses is None else {"pose": list(episode.poses)},
     )

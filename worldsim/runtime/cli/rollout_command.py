@@ -79,10 +79,10 @@ def main(argv: list[str] | None = None) -> int:
 def _export(name: str, folder: Path) -> int:
     from worldsim.actions import load_actions
     from worldsim.data.minari import export
-    from worldsim.runtime.recording.recording import META, read_recording
+    from worldsim.data.recorded import find_environment, read_episodes
 
-    found = [read_recording(meta.parent).episode for meta in sorted(folder.glob(f"*/{META}"))]
-    export(name, found, len(load_actions(found[0].meta.action_set)))
+    found = list(read_episodes(folder))
+    export(name, found, len(load_actions(found[0].meta.action_set)), find_environment(folder))
     return len(found)
 
 

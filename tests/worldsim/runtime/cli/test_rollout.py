@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import cv2
 import gymnasium
 import numpy as np
 import pytest
@@ -30,6 +31,10 @@ def turn_right_then_stop(frame, actions, rng):
 def recordings(folder):
     found = [read_recording(path.parent) for path in folder.glob(f"*/{META}")]
     return sorted(found, key=lambda recording: recording.episode.meta.seed)
+
+
+def recordings_by_folder(folder):
+    return [read_recording(path.parent) for path in sorted(folder.glob(f"*/{META}"))]
 
 
 def change_meta(folder, **facts):
@@ -146,7 +151,15 @@ def test_minari_loads_what_was_rolled_out(tiny_world, tmp_path, monkeypatch, min
     assert roll(tiny_world, tmp_path / "out", *options) == 0
     from minari import load_dataset
 
-    loaded = [(e.observations, e.actions) for e in load_dataset("tiny/random-v0")]
+    dataset = load_dataset("tiny/random-v0")
+    recovered = dataset.recover_environment().unwrapped
+    assert recovered.world.hash == recordings(tmp_path / "out")[0].identity.world_hash
+    for loaded, read in zip(dataset, recordings_by_folder(tmp_path / "out"), strict=True):
+        assert np.array_equal(recovered.reset(seed=int(loaded.seed))[0], loaded.observations[0])
+        assert (loaded.infos is None or not loaded.infos) == (read.episode.poses is None)
+        if read.episode.poses is not None:
+            assert np.array_equal(loaded.infos["pose"], read.episode.poses)
+    loaded = [(e.observations, e.actions) for e in dataset]
     found = [(one.episode.frames, one.episode.actions) for one in recordings(tmp_path / "out")]
     assert len(loaded) == len(found)
     for frames, actions in found:
@@ -156,6 +169,43 @@ def test_minari_loads_what_was_rolled_out(tiny_world, tmp_path, monkeypatch, min
         )
     again = command(tiny_world, tmp_path / "out", *options)
     assert "already exists" in refused(capsys, *again)
+
+
+def test_lerobots_layout_holds_what_was_rolled_out(tiny_world, tmp_path, parquet, capsys):
+    """Read as LeRobot reads it: by the templates and features of info.json, with pyarrow."""
+    assert roll(tiny_world, tmp_path / "out", "--episodes", "2", "--steps", "5") == 0
+    export = ["data", "export", str(tmp_path / "out"), str(tmp_path / "set"), "--layout", "lerobot"]
+    assert cli([*export, "--task", "walk about"]) == 0
+    root, found = tmp_path / "set", recordings_by_folder(tmp_path / "out")
+    info = json.loads((root / "meta/info.json").read_text())
+    assert (info["total_episodes"], info["total_frames"]) == (2, 10)
+    rows = 0
+    for number, read in enumerate(found):
+        episode = read.episode
+        path = info["data_path"].format(episode_chunk=0, episode_index=number)
+        table = parquet.read_table(root / path)
+        assert table.column_names == list(info["features"])
+        columns = table.to_pydict()
+        pixels = [
+            cv2.imdecode(np.frombuffer(one["bytes"], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+            for one in columns["observation.image"]
+        ]
+        assert np.array_equal(pixels, episode.frames[:-1])
+        assert columns["action"] == episode.actions.tolist()
+        assert np.allclose(np.diff(columns["timestamp"]) * info["fps"], 1, rtol=1e-3)
+        assert columns["index"] == list(range(rows, rows + 5))
+        if episode.poses is not None:
+            assert np.array_equal(columns["observation.state"], episode.poses[:-1])
+        rows += 5
+    lines = (root / "meta/episodes_stats.jsonl").read_text().splitlines()
+    stats = json.loads(lines[1])["stats"]
+    assert set(stats) == set(info["features"])
+    mean = np.array(stats["observation.image"]["mean"])
+    assert np.allclose(mean[:, 0, 0], found[1].episode.frames[:-1].mean((0, 1, 2)) / 255)
+    assert "exists already" in refused(capsys, *export)
+    empty = ["data", "export", str(tmp_path / "no"), str(tmp_path / "new"), "--layout", "lerobot"]
+    assert refused(capsys, *empty)
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_episode_that_its_task_ended_is_recorded_as_terminated(tiny_world, tmp_path):

@@ -154,10 +154,9 @@ def test_minari_loads_what_was_rolled_out(tiny_world, tmp_path, monkeypatch, min
     dataset = load_dataset("tiny/random-v0")
     recovered = dataset.recover_environment().unwrapped
     assert recovered.world.hash == recordings(tmp_path / "out")[0].identity.world_hash
+    assert dataset.observation_space == recovered.observation_space
+    assert dataset.action_space == recovered.action_space
     for loaded, read in zip(dataset, recordings_by_folder(tmp_path / "out"), strict=True):
-        assert np.array_equal(
-            recovered.reset(seed=read.episode.meta.seed)[0], loaded.observations[0]
-        )
         assert (loaded.infos is None or not loaded.infos) == (read.episode.poses is None)
         if read.episode.poses is not None:
             assert np.array_equal(loaded.infos["pose"], read.episode.poses)

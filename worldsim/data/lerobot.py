@@ -68,9 +68,11 @@ def _import_pyarrow() -> tuple[Any, Any]:
 
 def _write_all(folder: Path, episodes: Iterable[Episode], task: str) -> int:
     (folder / "meta").mkdir(parents=True)
-    features, rows, listed, stats, kind = None, 0, [], [], None
+    features: dict[str, dict[str, Any]] = {}
+    kind: dict[str, Any] = {}
+    rows, listed, stats = 0, [], []
     for number, episode in enumerate(episodes):
-        if kind is None:
+        if not kind:
             kind, features = _describe_kind(episode), make_features(episode)
         if _describe_kind(episode) != kind:
             raise ValueError(
@@ -82,7 +84,7 @@ def _write_all(folder: Path, episodes: Iterable[Episode], task: str) -> int:
         listed.append({"episode_index": number, "tasks": [task], "length": len(episode)})
         stats.append({"episode_index": number, "stats": summarise(columns, episode)})
         rows += len(episode)
-    if kind is None:
+    if not kind:
         raise ValueError("there are no episodes to export.")
     _write_lines(folder / "meta/tasks.jsonl", [{"task_index": 0, "task": task}])
     _write_lines(folder / "meta/episodes.jsonl", listed)

@@ -72,7 +72,7 @@ def test_the_engine_of_a_card_is_one_of_ours(engine, trap):
 def test_the_engine_of_a_training_is_one_of_ours(trap):
     from types import SimpleNamespace
 
-    from models.training.recipe_far import collect_some
+    from models.training.smoke import collect_some
 
     data = SimpleNamespace(train="x/train", heldout="x/heldout")
     with pytest.raises(ValueError, match="the setting engine"):

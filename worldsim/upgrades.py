@@ -5,7 +5,7 @@ One table; everything that reads settings goes through `upgrade_settings`. A nam
 version after it changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 DYNAMICS_GROUPS = {
@@ -40,6 +40,10 @@ RENAMED_INTENTS = {"fan": "action_preview", "ghost": "ground_truth", "take": "co
 
 RENAMED_TENSORS = {f"bank_{name}": f"bank.{name}" for name in ("latents", "poses", "ids", "true")}
 """Name of a tensor in a saved state once -> its name now."""
+
+ADDED_TENSORS = {"climb": ("pose", 3)}
+"""Name of a tensor that states once did not have -> a tensor, and the last index of the part of it
+that has its shape; all zero then."""
 
 
 def upgrade_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -121,9 +125,15 @@ def _put(section: dict[str, Any], path: list[str], value: Any, told: str) -> dic
     return section | {name: value}
 
 
-def upgrade_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Tensors of a saved state under their names of today."""
-    return {RENAMED_TENSORS.get(name, name): tensor for name, tensor in tensors.items()}
+def upgrade_tensors(tensors: Mapping[str, Any], expected: Collection[str]) -> dict[str, Any]:
+    """Tensors of a saved state under their names of today, with those of the `expected` names that
+    did not exist yet.
+    """
+    named = {RENAMED_TENSORS.get(name, name): tensor for name, tensor in tensors.items()}
+    for name, (like, column) in ADDED_TENSORS.items():
+        if name in expected and name not in named and like in named:
+            named[name] = named[like][..., column] * 0
+    return named
 
 
 def flatten_groups(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,8 +36,7 @@ class SpatialCarry(GroupedCarry):
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> "SpatialCarry":
         """Inverse of tensors."""
-        nothing = {"climb": torch.zeros_like(tensors["pose"][:, 3])}  # states of older versions
-        groups, plain = cls.split_tensors(nothing | tensors)
+        groups, plain = cls.split_tensors(tensors)
         return cls(FrameBank(**groups["bank"]), ContextCache(**groups["cache"]), **plain)
 
     @property

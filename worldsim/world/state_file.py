@@ -29,7 +29,7 @@ def read_state_file(world: "World", path: str | Path) -> "WorldState":
     one = world.dynamics.initial(1).tensors()
     with reading(path, WHAT, ADVICE, WorldError):
         meta, tensors = read_arrays(path, WHAT, ADVICE, like=next(iter(one.values())))
-    tensors = upgrade_tensors(tensors)
+    tensors = upgrade_tensors(tensors, one)
     if meta.get("kind") != KIND:
         raise WorldError(f"{path} is a safetensors file, but no saved state: {ADVICE}")
     if meta.get("world") != world.hash:

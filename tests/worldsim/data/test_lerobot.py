@@ -2,11 +2,11 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
 
 from tests.support.commands import refused
+from tests.support.lerobot_sets import decode_pictures, read_columns
 from worldsim.cli import main as cli
 from worldsim.data.store import EpisodeStore
 from worldsim.types import Episode, EpisodeMeta
@@ -39,15 +39,8 @@ def test_every_row_comes_back(tmp_path, posed, parquet):
     listed = [json.loads(one) for one in (root / "meta/episodes.jsonl").read_text().splitlines()]
     stats = (root / "meta/episodes_stats.jsonl").read_text().splitlines()
     for number, episode in enumerate(store):
-        path = info["data_path"].format(episode_chunk=0, episode_index=number)
-        table = parquet.read_table(root / path)
-        assert table.column_names == list(info["features"])
-        columns = table.to_pydict()
-        pixels = [
-            cv2.imdecode(np.frombuffer(one["bytes"], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-            for one in columns["observation.image"]
-        ]
-        assert np.array_equal(pixels, episode.frames[:-1])
+        columns = read_columns(parquet, root, info, number)
+        assert np.array_equal(decode_pictures(columns), episode.frames[:-1])
         assert columns["action"] == episode.actions.tolist()
         assert np.array_equal(np.float32(columns["next.reward"]), episode.rewards)
         assert columns["next.done"] == [False] * (len(episode) - 1) + [True]

@@ -5,13 +5,13 @@ import shutil
 import subprocess
 import sys
 
-import cv2
 import gymnasium
 import numpy as np
 import pytest
 
 from envs.wrappers import Task
 from tests.support.commands import refused
+from tests.support.lerobot_sets import decode_pictures, read_columns
 from worldsim.cli import main as cli
 from worldsim.runtime.cli.replay import main as replay
 from worldsim.runtime.core.clock import Clock
@@ -183,15 +183,8 @@ def test_lerobots_layout_holds_what_was_rolled_out(tiny_world, tmp_path, parquet
     rows = 0
     for number, read in enumerate(found):
         episode = read.episode
-        path = info["data_path"].format(episode_chunk=0, episode_index=number)
-        table = parquet.read_table(root / path)
-        assert table.column_names == list(info["features"])
-        columns = table.to_pydict()
-        pixels = [
-            cv2.imdecode(np.frombuffer(one["bytes"], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-            for one in columns["observation.image"]
-        ]
-        assert np.array_equal(pixels, episode.frames[:-1])
+        columns = read_columns(parquet, root, info, number)
+        assert np.array_equal(decode_pictures(columns), episode.frames[:-1])
         assert columns["action"] == episode.actions.tolist()
         assert np.allclose(np.diff(columns["timestamp"]) * info["fps"], 1, rtol=1e-3)
         assert columns["index"] == list(range(rows, rows + 5))

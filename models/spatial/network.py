@@ -29,7 +29,7 @@ from models.nn.geometric_attention import attach_poses, geometric_attention
 from models.nn.relative_pose import NUMBERS, TokenPose, token_poses
 from models.nn.rope import far_long_frequencies, kernel_bias, rotation
 from models.spatial.config import NetworkConfig
-from worldsim.world.batch_invariant import attention as row_attention
+from worldsim.world.batch_invariant import attention
 
 MASK_CELL, DEPTH_CELL = 8, 4  # mask bits and inverse depths of a cell, each way
 FINE, COARSE_KIND = 0, 1
@@ -62,12 +62,6 @@ class KV(NamedTuple):
 
     k: list[Tensor]
     v: list[Tensor]
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, **how) -> Tensor:
-    """Attention; in play each row comes out as it would alone."""
-    batched = torch.is_grad_enabled()
-    return (F.scaled_dot_product_attention if batched else row_attention)(q, k, v, **how)
 
 
 class NarrowBlock(nn.Module):

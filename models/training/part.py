@@ -50,16 +50,23 @@ class PartTraining:
         """Whether nothing is left to learn."""
         return self.step >= self.plan.steps
 
-    def run(self, draw_loss: Callable[[], Tensor], steepness: float) -> None:
+    def run(
+        self,
+        draw_loss: Callable[[], Tensor],
+        steepness: float,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         """Train to the end.
 
         Args:
             draw_loss: the loss of the next batch.
             steepness: of the way down to rate zero, which begins when `1 / steepness` is left.
+            precision: of its products on the CPU.
         """
         while not self.is_done:
             self._set_rate(steepness)
-            loss = draw_loss()
+            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+                loss = draw_loss()
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()

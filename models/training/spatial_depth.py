@@ -13,6 +13,7 @@ from models.memory.depth_network import DepthConfig, DepthNetwork
 from models.training.depth_loss import depth_loss
 from models.training.part import PartTraining
 from worldsim.data.store import EpisodeStore
+from worldsim.machine_speed import pick_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,8 @@ def train_depth(
             pictures = frames[chosen].permute(0, 3, 1, 2).float() / 127.5 - 1
             return depth_loss(network, codec, pictures, depths[chosen].float(), generator)
 
-        training.run(draw_loss, steepness=2)
+        precision = pick_precision("auto", torch.device("cpu"))
+        training.run(draw_loss, steepness=2, precision=precision)
     return network.requires_grad_(False).eval()
 
 

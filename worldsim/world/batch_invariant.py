@@ -65,8 +65,10 @@ def make_batch_invariant(module: object) -> None:
 def attention(
     q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, scale: float | None = None
 ) -> Tensor:
-    """Attention of rows `[B,H,N,d]`, the mask `[1 or B,...]`; on a CPU each row as it is alone."""
-    if len(q) == 1 or q.device.type != "cpu":
+    """Attention of rows `[B,H,N,d]`, the mask `[1 or B,...]`; on a CPU each row as it is alone,
+    but where gradients are asked for.
+    """
+    if len(q) == 1 or q.device.type != "cpu" or torch.is_grad_enabled():
         return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, scale=scale)
     one_for_all = attn_mask is None or len(attn_mask) == 1
     masks = (attn_mask,) * len(q) if one_for_all else attn_mask.split(1)

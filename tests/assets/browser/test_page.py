@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import zlib
 from contextlib import contextmanager
 
@@ -102,6 +103,20 @@ def test_a_damaged_file_is_named(tab, site, address):
             assert f"{name} is damaged" in told(tab)
         finally:
             path.write_bytes(whole)
+
+
+def test_an_older_file_that_the_browser_keeps_is_fetched_anew(tab, site, address):
+    """A server that goes by the time of change to the second takes both for the same file."""
+    path = site / "some" / "page" / "denoise.onnx.gz"
+    whole, times = path.read_bytes(), path.stat()
+    path.write_bytes(bytes(len(whole)))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    try:
+        assert open_page(tab, address) == "failed"
+    finally:
+        path.write_bytes(whole)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert open_page(tab, address) == "ready", told(tab)
 
 
 def test_a_lost_connection_and_an_unpacked_file(page, site):

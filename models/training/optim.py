@@ -5,6 +5,7 @@ from torch import nn
 
 from models.training.base_config import MainTraining
 from models.training.muon import Muon
+from worldsim.machine_speed import pick_precision
 
 BLOCKS = ("blocks.", "before.", "after.")
 CONDITIONING = ("adaln", "modulation")
@@ -19,10 +20,11 @@ def make_optimisers(network: nn.Module, plan: MainTraining) -> list[torch.optim.
         and part.ndim == 2
         and not any(word in name for word in CONDITIONING)
     ]
+    precision = pick_precision(plan.precision, next(network.parameters()).device)
     chosen = {id(part) for part in hidden}
     rest = [part for part in network.parameters() if id(part) not in chosen]
     return [
-        Muon(hidden, lr=plan.muon_lr, weight_decay=plan.weight_decay),
+        Muon(hidden, lr=plan.muon_lr, weight_decay=plan.weight_decay, precision=precision),
         torch.optim.AdamW(rest, lr=plan.lr, betas=(0.9, 0.98), weight_decay=plan.weight_decay),
     ]
 

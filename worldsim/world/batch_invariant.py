@@ -68,7 +68,10 @@ def attention(
     """Attention of rows `[B,H,N,d]`, the mask `[1 or B,...]`; on a CPU each row as it is alone,
     but where gradients are asked for.
     """
-    if len(q) == 1 or q.device.type != "cpu" or torch.is_grad_enabled():
+    on_cpu = q.device.type == "cpu"
+    if on_cpu and torch.is_autocast_enabled("cpu"):
+        return multiply_out_attention(q, k, v, attn_mask, scale)
+    if len(q) == 1 or not on_cpu or torch.is_grad_enabled():
         return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, scale=scale)
     one_for_all = attn_mask is None or len(attn_mask) == 1
     masks = (attn_mask,) * len(q) if one_for_all else attn_mask.split(1)
@@ -76,6 +79,17 @@ def attention(
     return torch.cat(
         [F.scaled_dot_product_attention(*row[:3], attn_mask=row[3], scale=scale) for row in rows]
     )
+
+
+def multiply_out_attention(
+    q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None, scale: float | None
+) -> Tensor:
+    """The same, product by product: where a CPU trains in bfloat16, torch's kernel for the whole
+    is five times slower on sequences as short as a frame's (docs/LOG.md).
+    """
+    scores = (q @ k.mT) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    scores = scores if attn_mask is None else scores + attn_mask
+    return scores.softmax(dim=-1) @ v
 
 
 def apply_row_by_row(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

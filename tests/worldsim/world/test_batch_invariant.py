@@ -59,6 +59,23 @@ def test_attention_does_not_mind_company(masked):
         assert torch.equal(together[part], single)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_of_a_training_in_bfloat16_is_that_of_torch(masked):
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(3, 2, 5, 8, generator=generator, requires_grad=True) for _ in range(3))
+    mask = torch.zeros(3, 1, 1, 5)
+    mask[..., 3:] = -torch.inf
+    mask = mask if masked else None
+    wanted = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    gradients = torch.autograd.grad(wanted.square().sum(), (q, k, v))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = batch_invariant.attention(q, k, v, mask)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, atol=0.02, rtol=0.02)
+    also = torch.autograd.grad(found.float().square().sum(), (q, k, v))
+    torch.testing.assert_close(also, gradients, atol=0.08, rtol=0.05)
+
+
 @pytest.fixture(scope="module")
 def seeing_world(tmp_path_factory):
     """A tiny world whose dreams remember views, and stand still: then they need none, and the rows

@@ -3,6 +3,7 @@ there.
 """
 
 import copy
+import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -67,12 +68,15 @@ def write_spawns(store: EpisodeStore, folder: Path) -> None:
 
 
 def write_heads(episodes: Iterable[Episode], folder: Path) -> None:
-    """The first frames of episodes; those that are there already are left."""
+    """The first frames of episodes, without depth, which only the choice of starts needs; those
+    that are there already are left.
+    """
     spawns = EpisodeStore(folder)
     for number, episode in enumerate(episodes):
         name = f"spawn{number}"
         if name not in spawns:
-            spawns.append(head_of(episode, SPAWN_FRAMES), name)
+            head = dataclasses.replace(head_of(episode, SPAWN_FRAMES), depths=None)
+            spawns.append(head, name, small=True)
 
 
 def _choose_walks(store: EpisodeStore) -> list[Episode]:

@@ -110,7 +110,9 @@ class EpisodeStore:
         stems = (name.removesuffix(".npz").split("-")[0] for name in self._names)
         return {int(stem) for stem in stems if stem.isascii() and stem.isdigit()}
 
-    def append(self, episode: Episode, name: str | None = None, once: bool = False) -> Path:
+    def append(
+        self, episode: Episode, name: str | None = None, once: bool = False, small: bool = False
+    ) -> Path:
         """Write an episode to a new file.
 
         Args:
@@ -119,6 +121,7 @@ class EpisodeStore:
                 none. A name that is taken gets `-1`, `-2`...
             once: leave an episode of that name as it is, and write none: for work that may be done
                 twice.
+            small: spend time to make the file small: for what is shipped.
 
         Returns:
             The path of the file.
@@ -129,7 +132,7 @@ class EpisodeStore:
         """
         seed = episode.meta.seed
         stem = name or ("episode" if seed is None else f"{seed:010d}")
-        path = write_arrays(self.folder, stem, _to_arrays(episode), once=once)
+        path = write_arrays(self.folder, stem, _to_arrays(episode), once=once, small=small)
         self.refresh()
         return path
 

@@ -1,5 +1,6 @@
 """The episode store: what goes in comes out, whole or not at all, and hostile files are refused."""
 
+import dataclasses
 import io
 import json
 import os
@@ -55,12 +56,24 @@ def test_what_goes_in_comes_out(tmp_path, posed, steps, deep):
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_numpy_can_read_the_file(tmp_path):
+@pytest.mark.parametrize("small", [True, False])
+def test_numpy_can_read_the_file(tmp_path, small):
     episode = make_episode()
-    path = EpisodeStore(tmp_path).append(episode)
+    store = EpisodeStore(tmp_path)
+    path = store.append(episode, small=small)
+    assert_same(store[0], episode)
     with np.load(path) as arrays:
         assert (arrays["frames"] == episode.frames).all()
         assert json.loads(arrays["meta"].tobytes())["seed"] == 3
+
+
+def test_a_small_file_is_smaller(tmp_path):
+    """What comes again after more than the 32 KiB that deflating remembers is found again."""
+    frames = np.tile(make_episode(11, size=32).frames, (5, 1, 1, 1))
+    episode = dataclasses.replace(make_episode(59, posed=False), frames=frames)
+    store = EpisodeStore(tmp_path)
+    packed, small = (store.append(episode, small=small) for small in (False, True))
+    assert small.stat().st_size < 0.5 * packed.stat().st_size
 
 
 def test_an_episode_never_replaces_another(tmp_path):

@@ -10,7 +10,7 @@ from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank
 from models.memory.odometry import compose_poses
 from models.memory.renderer import MemoryView, render
-from models.memory.sizes import CANDIDATES, CERTAIN, LEAST_SEEN, PRIOR, SHIFT, SOURCES
+from models.memory.sizes import CANDIDATES, CERTAIN, LEAST_SEEN, PRIOR, SHIFT, SOURCES, WORTH
 
 
 def align_motion(
@@ -47,7 +47,7 @@ def align_motion(
     step = SHIFT * motions.norm(dim=1).max()
     near = best + step * _around(best)
     error, _ = photometric_errors(bank, pose, turn, near, picture, view)
-    return near[error.argmin()]
+    return near[error.argmin()] if error.min() < (1 - WORTH) * error[0] else best
 
 
 def _around(like: Tensor) -> Tensor:

@@ -6,10 +6,11 @@ COARSE = 8  # coarse points of a frame, each way
 KEPT_NEWEST = 16  # frames that are never dropped
 
 # ---- where a true frame was seen from ----
-CERTAIN = 0.98  # probability of a motion that is not checked
+CERTAIN = 0.999  # probability of a motion that is not checked
 CANDIDATES = 6
 SOURCES = 3
 HYPOTHESES = 9  # poses that are compared at once, at most
 LEAST_SEEN = 0.2  # share of the view that memory must show for a comparison to mean something
-PRIOR = 0.01  # photometric error (of -1..1) that a factor of e in probability is worth
+PRIOR = 0.001  # photometric error (of -1..1) that a factor of e in probability is worth
 SHIFT = 0.08  # small corrections, in longest motions
+WORTH = 0.25  # share of the error that a correction must take away: small gains are chance

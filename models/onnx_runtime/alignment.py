@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.memory.sizes import CANDIDATES, CERTAIN, HYPOTHESES, LEAST_SEEN, PRIOR, SHIFT, SOURCES
+from models.memory.sizes import (
+    CANDIDATES,
+    CERTAIN,
+    HYPOTHESES,
+    LEAST_SEEN,
+    PRIOR,
+    SHIFT,
+    SOURCES,
+    WORTH,
+)
 from models.onnx_runtime.poses import compose_pose
 
 Select = Callable[[np.ndarray], np.ndarray]
@@ -46,7 +55,7 @@ def align_motion(
     step = SHIFT * np.sqrt((motions * motions).sum(axis=1)).max()
     near = best + step * AROUND
     error, _ = _errors(pose, turn, near, select, compare)
-    return near[error.argmin()]
+    return near[error.argmin()] if error.min() < (1 - WORTH) * error[0] else best
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,14 +1,15 @@
-"""Batches drawn ahead of time in a process of their own, in the same order as without it.
+"""Batches drawn ahead of time in processes of their own, in the same order as without them.
 
 What is drawn depends on the drawer's state alone, and that travels with every batch: a training
-that resumes goes on with the batch after the last one that it used.
+that resumes goes on with the batch after the last one that it used. Several processes, each with
+a drawer of its own, take turns: the order of their batches does not depend on who is faster.
 """
 
 import contextlib
 import multiprocessing
 import os
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -51,8 +52,7 @@ class Prefetcher:
         Raises:
             RuntimeError: the process ended.
         """
-        if self._process is None:
-            self._start()
+        self.start()
         while True:
             with contextlib.suppress(queue.Empty):
                 arrays, self.state = self._batches.get(timeout=PATIENCE)
@@ -60,8 +60,8 @@ class Prefetcher:
             if not self._process.is_alive():
                 raise RuntimeError("the process that draws samples ended: run the command again")
 
-    def load_state_dict(self, state: dict) -> None:
-        """Go on from a state."""
+    def load_state_dict(self, state: dict | None) -> None:
+        """Go on from a state; None: from the beginning."""
         self.close()
         self.state = state
 
@@ -76,12 +76,60 @@ class Prefetcher:
             self._process.join()
             self._process = None
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin to draw ahead, if that has not begun."""
+        if self._process is not None:
+            return
         context = multiprocessing.get_context("spawn")
         self._batches = context.Queue(AHEAD)
         arguments = (self.make, self.batch, self.state, self._batches, os.getpid())
         self._process = context.Process(target=_draw_all, args=arguments, daemon=True)
         self._process.start()
+
+
+class RoundRobin:
+    """A Drawer whose batches come from several processes in turn.
+
+    Args:
+        makes: of each process, makes its drawer there; picklable.
+        batch: samples of a batch.
+    """
+
+    def __init__(self, makes: Sequence[Callable[[], Drawer]], batch: int):
+        self.workers, self.turn = [Prefetcher(make, batch) for make in makes], 0
+
+    def draw(self) -> Any:
+        """The next batch.
+
+        Raises:
+            RuntimeError: a process ended.
+        """
+        for worker in self.workers:
+            worker.start()
+        batch = self.workers[self.turn].draw()
+        self.turn = (self.turn + 1) % len(self.workers)
+        return batch
+
+    def state_dict(self) -> dict | None:
+        """The states after the last batch that was used, and whose turn is next; of a single
+        process its drawer's state.
+        """
+        states = [worker.state_dict() for worker in self.workers]
+        return {"workers": states, "turn": self.turn} if len(states) > 1 else states[0]
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from a state. Of another number of processes, as many as there are on both sides go
+        on where they were, and others begin.
+        """
+        states, turn = state.get("workers", [state]), state.get("turn", 0)
+        self.turn = turn if len(states) == len(self.workers) else 0
+        for worker, own in zip(self.workers, states, strict=False):
+            worker.load_state_dict(own)
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self.workers:
+            worker.close()
 
 
 def _draw_all(

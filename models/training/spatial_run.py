@@ -26,7 +26,7 @@ from models.training.codec import open_store, train_codec
 from models.training.ema import warm_up_ema
 from models.training.loop import Run
 from models.training.optim import make_optimisers, set_rate
-from models.training.prefetch import Prefetcher
+from models.training.prefetch import RoundRobin
 from models.training.spatial_cache import SpatialEpisode, cached_episodes
 from models.training.spatial_chain import OwnFrames
 from models.training.spatial_config import SpatialConfig
@@ -143,10 +143,11 @@ class SpatialRecipe:
         own_frames = OwnFrames(codec, depth, view, share, self.generator)
         self.loss_of = SpatialLoss(cfg.loss, codec, own_frames, self.generator)
         self.actions = load_actions(cfg.action_set)
-        settings = (self.actions, cfg.memory, cfg.samples, cfg.depth.far, seed)
+        settings = (self.actions, cfg.memory, cfg.samples, cfg.depth.far)
         make = functools.partial(open_drawer, Path(cfg.data.cache), *settings)
+        seeds = range(seed, seed + cfg.samples.workers)
         batch = max(self.plan.batch // distributed.count(), cfg.samples.group)
-        self.drawer = Prefetcher(make, batch)
+        self.drawer = RoundRobin([functools.partial(make, seed) for seed in seeds], batch)
 
     def draw(self, step: int) -> Samples:
         """The next samples, on the device."""

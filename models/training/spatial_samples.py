@@ -27,6 +27,8 @@ from models.training.spatial_cache import SpatialEpisode, open_episodes
 from worldsim.actions import ActionSet
 from worldsim.poses import relative_poses
 
+MOST_WORKERS = 256  # less than what the seeds of two training processes are apart
+
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig:
@@ -45,6 +47,8 @@ class SampleConfig:
         stride: a whole step, in the unit of poses; 5 % of wrong poses are off by it.
         speckled: share of samples that lose scattered small places, as where depths disagree.
         noisy, blurred: share of views with noise up to 0.2, and of blurred ones.
+        workers: processes that draw samples, each with a seed of its own, of every training
+            process; another number draws other samples.
     """
 
     lengths: tuple[int, ...] = (8, 24, 72, 144, 300)
@@ -62,6 +66,11 @@ class SampleConfig:
     speckled: float = 0.3
     noisy: float = 0.4
     blurred: float = 0.2
+    workers: int = 1
+
+    def __post_init__(self):
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise ValueError(f"workers must be in [1, {MOST_WORKERS}], got {self.workers}")
 
 
 class Samples(NamedTuple):

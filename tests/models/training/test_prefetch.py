@@ -1,5 +1,6 @@
-"""Batches drawn ahead in another process are those that would have been drawn here."""
+"""Batches drawn ahead in other processes are those that would have been drawn here."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -10,21 +11,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.training.prefetch import Prefetcher
+from models.training.prefetch import Prefetcher, RoundRobin
 
 ROOT = Path(__file__).resolve().parents[3]
 LARGE = 300_000  # numbers; more than a pipe holds
 
 
 class Counting:
-    """A drawer of consecutive numbers: its state is the next one."""
+    """A drawer of consecutive numbers: its state is the next one. Each batch takes a while."""
 
-    def __init__(self, last: int = 2**30):
-        self.next, self.last = 0, last
+    def __init__(self, last: int = 2**30, first: int = 0, seconds: float = 0.0):
+        self.next, self.last, self.seconds = first, last, seconds
 
     def draw(self, batch: int) -> torch.Tensor:
         if self.next >= self.last:
             raise ValueError("nothing is left to draw")
+        time.sleep(self.seconds)
         start, self.next = self.next, self.next + batch
         return torch.arange(start, self.next)
 
@@ -61,6 +63,58 @@ def test_batches_come_in_order_and_resume_after_the_last_that_was_used(ahead):
     ahead.draw()
     ahead.load_state_dict(state)
     assert torch.equal(ahead.draw(), here.draw(LARGE))
+
+
+def open_workers(*firsts: int) -> RoundRobin:
+    """Processes that count from several numbers, two to a batch; the first one is slow."""
+    slow = [0.3] + [0.0] * (len(firsts) - 1)
+    pairs = zip(firsts, slow, strict=True)
+    return RoundRobin([functools.partial(Counting, first=f, seconds=s) for f, s in pairs], 2)
+
+
+@pytest.fixture
+def three():
+    """Three processes."""
+    workers = open_workers(0, 1000, 2000)
+    yield workers
+    workers.close()
+
+
+def first_numbers(workers: RoundRobin, batches: int) -> list[int]:
+    return [int(workers.draw()[0]) for _ in range(batches)]
+
+
+def test_several_processes_take_turns_and_resume_in_the_middle_of_one(three):
+    """However slow one is; the one whose turn had not come begins, and what others drew ahead is
+    not lost. A process that ends is told.
+    """
+    assert first_numbers(three, 2) == [0, 1000]
+    state = three.state_dict()
+    assert first_numbers(three, 4) == [2000, 2, 1002, 2002]
+    three.load_state_dict(state)
+    assert first_numbers(three, 4) == [2000, 2, 1002, 2002]
+    os.kill(three.workers[1]._process.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="the process that draws samples ended"):
+        first_numbers(three, 20)
+
+
+def test_a_single_process_keeps_its_drawers_state():
+    """Checkpoints of before there were several hold that."""
+    workers = open_workers(0)
+    workers.load_state_dict({"next": 8})
+    assert workers.state_dict() == {"next": 8}
+
+
+def test_another_number_of_processes_goes_on_with_those_that_were():
+    more, fewer = open_workers(0, 1000, 2000), open_workers(0, 1000)
+    more.load_state_dict({"next": 8})
+    assert more.state_dict() == {"workers": [{"next": 8}, None, None], "turn": 0}
+    states = [{"next": 8}, {"next": 1002}, None]
+    fewer.load_state_dict({"workers": states, "turn": 2})
+    assert fewer.state_dict() == {"workers": states[:2], "turn": 0}
+    alone = open_workers(0)
+    alone.load_state_dict(fewer.state_dict())
+    assert alone.state_dict() == {"next": 8}
 
 
 def test_a_drawer_that_fails_is_told(capfd):

@@ -77,8 +77,8 @@ def test_smoke_run_logs_every_step_and_learns_odometry(smoke):
 
 
 def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):
-    """Drawer, generator and residuals come back; all stages are on."""
-    stages = ["training.shortcuts_from=0", "training.error_injection_from=0"]
+    """Drawers, generator and residuals come back; all stages are on."""
+    stages = ["training.shortcuts_from=0", "training.error_injection_from=0", "samples.workers=2"]
 
     def run_in(name: str) -> Run:
         recipe = recipe_in(smoke, tmp_path / name, *stages)
@@ -130,6 +130,7 @@ def test_missing_data_is_one_sentence(tmp_path):
         ("depth.frame_size=32", "depth.frame_size must be 64, .* got 32"),
         ("odometry.actions=5", "odometry.actions must be 4, .* got 5"),
         ("memory.slots=16", "slots must be > 16"),
+        ("samples.workers=0", r"workers must be in \[1, 256\], got 0"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_sentence(change, sentence):

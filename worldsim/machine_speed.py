@@ -1,6 +1,8 @@
 """How fast this machine multiplies matrices, and in which precision it should train."""
 
+import contextlib
 import time
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -27,3 +29,10 @@ def pick_precision(wish: str, device: torch.device) -> torch.dtype:
         return getattr(torch, wish)
     faster = matmul_seconds(torch.bfloat16, device) < matmul_seconds(torch.float32, device)
     return torch.bfloat16 if faster else torch.float32
+
+
+def autocast_to(precision: torch.dtype, device: torch.device) -> AbstractContextManager:
+    """Inside, products are of this precision; nothing changes for float32."""
+    if precision == torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, precision)

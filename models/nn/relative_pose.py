@@ -42,7 +42,8 @@ def token_poses(poses: Tensor, grid: Tensor) -> TokenPose:
     shape = (*poses.shape[:2], len(grid))
     # In float64, since the last bit of a float32 cosine may depend on where in a batch it stands.
     bearing = poses[..., 2:].double() + grid[:, 2].double()
-    angles = bearing.unsqueeze(-1) * torch.tensor(HARMONICS, device=poses.device)
+    # no tensor is made of numbers here: a GPU would wait for each
+    angles = torch.stack([bearing * harmonic for harmonic in HARMONICS], dim=-1)
     bearings = torch.stack((angles.cos(), angles.sin()), dim=-1).float()
     there = torch.stack(
         (
@@ -53,8 +54,8 @@ def token_poses(poses: Tensor, grid: Tensor) -> TokenPose:
     )
     place = F.pad(torch.cat((there, bearings), dim=-2).flatten(-2), (0, PADDED - NUMBERS))
     origin = F.pad(there, (0, 0, 0, len(HARMONICS)))
-    back = bearings * bearings.new_tensor([1.0, -1.0])
-    scale = torch.tensor([1 / 8, 0.0], device=poses.device).expand_as(back[..., :1, :])
+    back = torch.cat((bearings[..., :1], -bearings[..., 1:]), dim=-1)
+    scale = F.pad(torch.full_like(back[..., :1, :1], 1 / 8), (0, 1))
     turn = torch.cat((back[..., :1, :], scale, back), dim=-2)
     return TokenPose(
         *(part.flatten(1, 2) for part in (place, origin.unsqueeze(3), turn.unsqueeze(3)))

@@ -66,11 +66,12 @@ def rotation(positions: Tensor, frequencies: Tensor) -> Tensor:
     """Unit complex numbers `[..., 1, head_size / 2]` for positions `[..., axes]` (the 1 is for the
     heads).
 
-    The angle is taken in float64: frame 100,000 keeps its phase. ONNX has no complex numbers, so
-    while a network is exported, cosine and sine come as a last axis of two real ones.
+    The angle is taken in float64: frame 100,000 keeps its phase. ONNX has no complex numbers, and
+    torch.compile makes no fast code of them, so while a network is exported or compiled, cosine and
+    sine come as a last axis of two real ones.
     """
     angle = positions.double() @ frequencies
-    if torch.compiler.is_exporting():
+    if torch.compiler.is_exporting() or torch.compiler.is_compiling():
         return torch.stack((angle.cos(), angle.sin()), dim=-1).float().unsqueeze(-3)
     return torch.polar(torch.ones_like(angle), angle).to(torch.complex64).unsqueeze(-2)
 

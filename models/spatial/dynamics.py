@@ -126,7 +126,8 @@ class SpatialDynamics(nn.Module):
         carry.newest, carry.latents = frames.clone(), latents.float()
         carry.seen = torch.ones_like(carry.seen)
         everything = torch.ones_like(carry.seen)
-        return self._remember(carry, everything, carry.rows, true=True)
+        kept = self._is_kept(carry).tolist()
+        return self._remember(carry, everything, carry.rows, kept, true=True)
 
     def _locate(
         self, carry: SpatialCarry, actions: Tensor, pictures: Tensor
@@ -173,17 +174,19 @@ class SpatialDynamics(nn.Module):
         slots = self._select(carry)
         view = self._render(carry, slots)
         features = encode_view(self.codec, view)
-        self._cache_keyframes(carry, slots)
+        keyframes = self._choose_keyframes(carry, slots)
+        plan = self._plan(carry, view, keyframes.missing, steps)
+        self._cache_keyframes(carry, keyframes, plan)
         condition = FrameCondition(*features, actions, motions, carry.pose)
-        latents = self._sample(carry, condition, noise, view, steps)
+        latents = self._sample(carry, condition, noise, plan)
         pictures = self.add_detail(latents, view.rgb, view.mask, features.latents)
         known = view.inverse_depth * view.known_depth
         told = self._read_depth(pictures, known)
         carry.inverse_depth = torch.where(known > 0, known, told)
         carry.newest = to_frames(pictures)
         carry.seen, carry.latents = view.mask, latents
-        new = view.first_hand.flatten(1).sum(dim=1) >= LEAST_NEW
-        return self._remember(carry, view.first_hand, carry.rows[new], true=False), latents
+        new = pick_rows(carry.rows, plan.new)
+        return self._remember(carry, view.first_hand, new, plan.kept, true=False), latents
 
     def _move(self, carry: SpatialCarry, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Motions `[B,3]` of actions and the poses `[B,4]` they lead to."""
@@ -207,8 +210,8 @@ class SpatialDynamics(nn.Module):
         sources = carry.bank.rows(carry.rows, slots)
         return render(sources, carry.pose, self.memory.field_of_view, self.depth.cfg.far)
 
-    def _cache_keyframes(self, carry: SpatialCarry, slots: Tensor) -> None:
-        """Encode the frames that show most of the view, those in the window left out."""
+    def _choose_keyframes(self, carry: SpatialCarry, slots: Tensor) -> "Keyframes":
+        """The frames that show most of the view, those in the window left out."""
         span, bank = self.spans["keyframes"], carry.bank
         rows = carry.rows.unsqueeze(1)
         ids = torch.where(slots >= 0, bank.ids[rows, slots.clamp(min=0)], EMPTY)
@@ -219,10 +222,32 @@ class SpatialDynamics(nn.Module):
         ids = torch.where(slots == EMPTY, EMPTY, ids)
         held = carry.cache.ids[:, span.frames]
         held.masked_fill_(held != ids, EMPTY)
-        for place in range(span.count):
-            missing = carry.rows[(ids[:, place] != held[:, place])]
+        return Keyframes(slots, ids, ids != held)
+
+    def _plan(
+        self, carry: SpatialCarry, view: MemoryView, missing: Tensor, steps: int
+    ) -> "StepPlan":
+        """What the host must know of a step; read at once, since a GPU waits for each reading."""
+        new = view.first_hand.flatten(1).sum(dim=1) >= LEAST_NEW
+        told = torch.stack((view.known_share, new, self._is_kept(carry)), dim=1)
+        shares, *flags = torch.cat((told, missing), dim=1).T.tolist()
+        steps_of = [min(steps, self.sampler.steps(1 - share)) for share in shares]
+        new, kept, *missing = ([flag > 0 for flag in of_rows] for of_rows in flags)
+        return StepPlan(steps_of, missing, new, kept)
+
+    def _is_kept(self, carry: SpatialCarry) -> Tensor:
+        """Which dreams keep the newest frame for the long past, `[B]`."""
+        return carry.frame % self.memory.dilation == 0
+
+    def _cache_keyframes(
+        self, carry: SpatialCarry, keyframes: "Keyframes", plan: "StepPlan"
+    ) -> None:
+        """Encode those that the cache lacks."""
+        span, bank, ids = self.spans["keyframes"], carry.bank, keyframes.ids
+        for place, flags in enumerate(plan.missing):
+            missing = pick_rows(carry.rows, flags)
             if len(missing):
-                at = missing, slots[missing, place]
+                at = missing, keyframes.slots[missing, place]
                 pictures = bank.rgba[at][..., :3]
                 latents = apply_row_by_row(self.codec.encode, pictures).unsqueeze(1)
                 context = self.network.encode_context(latents, bank.poses[at].unsqueeze(1), FINE)
@@ -230,20 +255,12 @@ class SpatialDynamics(nn.Module):
                 carry.cache.write(span, missing, where, context, ids[missing, place])
 
     def _sample(
-        self,
-        carry: SpatialCarry,
-        condition: FrameCondition,
-        noise: Tensor,
-        view: MemoryView,
-        steps: int,
+        self, carry: SpatialCarry, condition: FrameCondition, noise: Tensor, plan: "StepPlan"
     ) -> Tensor:
         """Latents `[B,C,h,w]`; each dream takes the sampler steps that its own view asks for."""
-        wanted = [min(steps, self.sampler.steps(1 - share)) for share in view.known_share.tolist()]
         latents = torch.empty_like(noise)
-        for count in sorted(set(wanted)):
-            rows = torch.tensor(
-                [i for i, k in enumerate(wanted) if k == count], device=noise.device
-            )
+        for count in sorted(set(plan.steps)):
+            rows = pick_rows(carry.rows, [k == count for k in plan.steps])
             part = FrameCondition(*(tensor[rows] for tensor in condition))
             latents[rows] = self._integrate(carry, part, noise[rows], rows, count)
         return latents
@@ -270,40 +287,78 @@ class SpatialDynamics(nn.Module):
         """Pictures `[B,3,H,W]` in -1..1: latents `[B,C,h,w]` decoded, with the detail that the
         codec drops of a view's `rgb` `[B,3,H,W]` and latents `view` where it is `seen` `[B,H,W]`.
         """
-        decoded = torch.cat([self.codec.paint(row) for row in latents.split(1)])
-        coarse = torch.cat([self.codec.paint(row) for row in view.split(1)])
+        decoded, coarse = (apply_row_by_row(self.codec.paint, part) for part in (latents, view))
         return join_detail(decoded, coarse, rgb, seen)
 
     def _read_depth(self, pictures: Tensor, known: Tensor) -> Tensor:
-        """Inverse depth `[B,n,n]`; convolutions would not give each row what it gets alone."""
+        """Inverse depth `[B,n,n]`; a CPU's convolutions would not give each row what it gets
+        alone.
+        """
+        if pictures.device.type != "cpu":
+            return self.depth.inverse_depth(pictures, known)
         rows = zip(pictures.split(1), known.split(1), strict=True)
         return torch.cat([self.depth.inverse_depth(*row) for row in rows])
 
     # ---- memory ----
 
     def _remember(
-        self, carry: SpatialCarry, first_hand: Tensor, rows: Tensor, true: bool
+        self, carry: SpatialCarry, first_hand: Tensor, rows: Tensor, kept: list[bool], true: bool
     ) -> SpatialCarry:
-        """Write the newest frames to the bank (those of dreams `rows`) and to the cache."""
+        """Write the newest frames to the bank (those of dreams `rows`) and to the cache (`kept`:
+        whose to the long past).
+        """
         entry = Insertion(carry.newest, carry.inverse_depth, carry.pose, first_hand)
         if len(rows):
             part = Insertion(*(tensor[rows] for tensor in entry))
             carry.bank.insert(part, rows, carry.frame[rows], true, self.memory.field_of_view)
-        self._cache_newest(carry)
+        self._cache_newest(carry, pick_rows(carry.rows, kept))
         carry.frame = carry.frame + 1
         return carry
 
-    def _cache_newest(self, carry: SpatialCarry) -> None:
-        """Encode the newest frames, fine for the window and coarse for the long past."""
+    def _cache_newest(self, carry: SpatialCarry, kept: Tensor) -> None:
+        """Encode the newest frames, fine for the window and those of dreams `kept` coarse for the
+        long past.
+        """
         latents, poses = carry.latents.unsqueeze(1), carry.pose.unsqueeze(1)
         ids, rows, cache = carry.frame, carry.rows, carry.cache
         fine = self.network.encode_context(latents, poses, FINE)
         cache.write(self.spans["window"], rows, ids % self.memory.window, fine, ids)
-        kept = rows[ids % self.memory.dilation == 0]
         if len(kept):
             coarse = self.network.encode_context(latents[kept], poses[kept], COARSE_KIND)
             places = ids[kept] // self.memory.dilation % self.memory.coarse
             cache.write(self.spans["coarse"], kept, places, coarse, ids[kept])
+
+
+class Keyframes(NamedTuple):
+    """Slots of the bank and ids of the frames that a step attends to, `[B,K]` (EMPTY: none), and
+    which of them the cache lacks, bool `[B,K]`.
+    """
+
+    slots: Tensor
+    ids: Tensor
+    missing: Tensor
+
+
+class StepPlan(NamedTuple):
+    """What the host knows of a step, each a list of B: sampler steps; of every keyframe, which
+    dreams must encode it; which frames the bank takes, and which are kept for the long past.
+    """
+
+    steps: list[int]
+    missing: list[list[bool]]
+    new: list[bool]
+    kept: list[bool]
+
+
+def pick_rows(rows: Tensor, flags: list[bool]) -> Tensor:
+    """Those of the numbers `[B]` that are flagged. Without a copy to the device where all or none
+    are, as of a single dream.
+    """
+    if all(flags):
+        return rows
+    if not any(flags):
+        return rows[:0]
+    return torch.tensor([i for i, flag in enumerate(flags) if flag], device=rows.device)
 
 
 def to_frames(pictures: Tensor) -> Tensor:

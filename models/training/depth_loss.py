@@ -41,30 +41,43 @@ def depth_loss(
     """
     cfg = network.cfg
     target = -depths.clamp(cfg.near, cfg.far).log()
-    flip = draw_rows(0.5, len(pictures), generator)
+    flip = draw_rows(0.5, pictures, generator)
     pictures = torch.where(flip[:, None, None, None], pictures.flip(3), pictures)
     target = torch.where(flip[:, None, None], target.flip(2), target)
-    like_true = draw_rows(LIKE_TRUE, len(pictures), generator)[:, None, None]
+    like_true = draw_rows(LIKE_TRUE, pictures, generator)[:, None, None]
     strip, holes = draw_strips(target, generator), draw_holes(target, generator)
     seen = ~(strip | holes)
     shown = mix_broken(codec, pictures, seen | like_true, generator)
-    strange = draw_rows(STRANGE, len(pictures), generator)[:, None, None]
+    strange = draw_rows(STRANGE, pictures, generator)[:, None, None]
     shown = torch.where(enlarge(holes & strange & ~like_true), shown.roll(1, dims=0), shown)
-    nothing = draw_rows(NOTHING_KNOWN, len(pictures), generator)[:, None, None]
+    nothing = draw_rows(NOTHING_KNOWN, pictures, generator)[:, None, None]
     known = draw_known(target, seen & ~nothing & ~like_true, generator)
     return F.smooth_l1_loss(network(shown, known), target, beta=BETA)
 
 
-def draw_rows(share: float, batch: int, generator: torch.Generator) -> Tensor:
-    """Bool `[B]`, true in about this share."""
-    return torch.rand(batch, generator=generator) < share
+def draw_uniform(*shape: int, like: Tensor, generator: torch.Generator) -> Tensor:
+    """Numbers in 0..1, drawn on the CPU, so that they are the same on every device; given where
+    `like` lies.
+    """
+    return torch.rand(shape, generator=generator).to(like.device)
+
+
+def draw_normal(*shape: int, like: Tensor, generator: torch.Generator) -> Tensor:
+    """Normal numbers; as draw_uniform."""
+    return torch.randn(shape, generator=generator).to(like.device)
+
+
+def draw_rows(share: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    """Bool `[B]` of `like` `[B,...]`, true in about this share."""
+    return draw_uniform(len(like), like=like, generator=generator) < share
 
 
 def draw_strips(like: Tensor, generator: torch.Generator) -> Tensor:
     """The vertical strip of maps `[B,n,n]` that memory does not show, up to all of it."""
     batch, n = like.shape[:2]
-    low, high = torch.rand(2, batch, 1, 1, generator=generator).mul(1.4).sub(0.2).sort(dim=0).values
-    place = (torch.arange(n) + 0.5) / n
+    bounds = draw_uniform(2, batch, 1, 1, like=like, generator=generator).mul(1.4).sub(0.2)
+    low, high = bounds.sort(dim=0).values
+    place = (torch.arange(n, device=like.device) + 0.5) / n
     return ((place > low) & (place < high)).expand(batch, n, n)
 
 
@@ -72,9 +85,9 @@ def draw_holes(like: Tensor, generator: torch.Generator) -> Tensor:
     """Small places of maps `[B,n,n]` that memory does not show, from few to nearly all."""
     batch, n = like.shape[:2]
     grain = GRAINS[int(torch.randint(len(GRAINS), (), generator=generator))]
-    noise = torch.randn(batch, 1, n, n, generator=generator)
+    noise = draw_normal(batch, 1, n, n, like=like, generator=generator)
     smooth = grain * F.avg_pool2d(F.pad(noise, (grain // 2,) * 4, mode="reflect"), grain, 1)
-    share = 0.95 * torch.rand(batch, 1, 1, generator=generator)
+    share = 0.95 * draw_uniform(batch, 1, 1, like=like, generator=generator)
     return smooth.squeeze(1) < torch.special.ndtri(share)
 
 
@@ -87,8 +100,8 @@ def draw_known(target: Tensor, seen: Tensor, generator: torch.Generator) -> Tens
     """Inverse depth `[B,n,n]` that memory might know of logarithmic targets where they are seen, a
     little wrong; 0 elsewhere.
     """
-    wrong = 0.03 * torch.randn(len(target), 1, 1, generator=generator)
-    wrong = wrong + 0.02 * torch.randn(target.shape, generator=generator)
+    wrong = 0.03 * draw_normal(len(target), 1, 1, like=target, generator=generator)
+    wrong = wrong + 0.02 * draw_normal(*target.shape, like=target, generator=generator)
     return (target + wrong).exp() * seen
 
 
@@ -98,8 +111,8 @@ def mix_broken(
 ) -> Tensor:
     """Pictures `[B,3,H,H]` that are broken where they are not seen `[B,H/2,H/2]`."""
     shown = torch.where(enlarge(seen), pictures, break_pictures(codec, pictures, generator))
-    amount = PIXEL_NOISE * torch.rand(len(pictures), 1, 1, 1, generator=generator)
-    return shown + amount * torch.randn(pictures.shape, generator=generator)
+    amount = PIXEL_NOISE * draw_uniform(len(pictures), 1, 1, 1, like=shown, generator=generator)
+    return shown + amount * draw_normal(*pictures.shape, like=shown, generator=generator)
 
 
 def break_pictures(codec: PatchAutoencoder, pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -108,6 +121,8 @@ def break_pictures(codec: PatchAutoencoder, pictures: Tensor, generator: torch.G
     """
     latents = codec.encode_pictures(pictures)
     around = F.avg_pool2d(F.pad(latents, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    fog, noise = torch.rand(2, len(pictures), 1, 1, 1, generator=generator)
-    wrong = MOST_NOISE * noise.square() * torch.randn(latents.shape, generator=generator)
+    amounts = draw_uniform(2, len(pictures), 1, 1, 1, like=latents, generator=generator)
+    fog, noise = amounts.unbind()
+    noisy = draw_normal(*latents.shape, like=latents, generator=generator)
+    wrong = MOST_NOISE * noise.square() * noisy
     return codec.paint(torch.lerp(latents, around, fog.square()) + wrong).clamp(-1, 1)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from models.training import distributed
 from models.training.ema import make_ema
-from worldsim.machine_speed import pick_precision
+from worldsim.machine_speed import autocast_to, pick_precision
 from worldsim.world.checkpoint import CARD, load_into, load_training, save_training
 
 
@@ -191,9 +191,7 @@ class Run:
         with warnings.catch_warnings():
             # Norms keep float32 weights for bfloat16 activations; torch says that this is slower.
             warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")
-            with torch.autocast(
-                self.device.type, self.precision, enabled=self.precision != torch.float32
-            ):
+            with autocast_to(self.precision, self.device):
                 loss, measures = self.recipe.loss(self.average, batch, self.step)
             for opt in self.opts:
                 opt.zero_grad()

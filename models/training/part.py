@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from worldsim.machine_speed import autocast_to
 from worldsim.world.checkpoint import load_into, load_training, save_training
 
 SAVED = 500  # steps between two savings
@@ -61,11 +62,12 @@ class PartTraining:
         Args:
             draw_loss: the loss of the next batch.
             steepness: of the way down to rate zero, which begins when `1 / steepness` is left.
-            precision: of its products on the CPU.
+            precision: of its products.
         """
+        device = next(self.network.parameters()).device
         while not self.is_done:
             self._set_rate(steepness)
-            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            with autocast_to(precision, device):
                 loss = draw_loss()
             self.optimiser.zero_grad()
             loss.backward()

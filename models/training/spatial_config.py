@@ -38,7 +38,7 @@ class SpatialLossConfig:
 @dataclass(frozen=True, kw_only=True)
 class SpatialTraining(MainTraining):
     """The main run; errors in memory, own frames in memory and long sampler steps begin at their
-    shares of it.
+    shares of it. `compile`: the network's pass over targets goes through torch.compile.
     """
 
     batch: int = 64
@@ -50,6 +50,7 @@ class SpatialTraining(MainTraining):
     own_frames_from: float = 0.75
     shortcuts_from: float = 0.6
     sheet_minutes: float = 20.0
+    compile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

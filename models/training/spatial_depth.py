@@ -34,13 +34,14 @@ def train_depth(
     path: Path,
     seed: int,
 ) -> DepthNetwork:
-    """A trained depth network; resumes and saves in `path`.
+    """A trained depth network, where the codec is; resumes and saves in `path`.
 
     Raises:
         ValueError: no episode of the store has depth.
     """
     torch.manual_seed(seed)
-    network = DepthNetwork(cfg)
+    device = codec.mean.device
+    network = DepthNetwork(cfg).to(device)
     training = PartTraining("depth", "network", network, plan, path)
     if not training.is_done:
         frames, depths = read_frames_with_depth(store, plan.episodes)
@@ -48,10 +49,11 @@ def train_depth(
 
         def draw_loss() -> Tensor:
             chosen = torch.randint(len(frames), (plan.batch,), generator=generator)
-            pictures = frames[chosen].permute(0, 3, 1, 2).float() / 127.5 - 1
-            return depth_loss(network, codec, pictures, depths[chosen].float(), generator)
+            pictures = frames[chosen].to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+            target = depths[chosen].to(device).float()
+            return depth_loss(network, codec, pictures, target, generator)
 
-        precision = pick_precision("auto", torch.device("cpu"))
+        precision = pick_precision("auto", device)
         training.run(draw_loss, steepness=2, precision=precision)
     return network.requires_grad_(False).eval()
 

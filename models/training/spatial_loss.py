@@ -202,10 +202,10 @@ class SpatialLoss:
         """Mean errors at pure noise in cells that are not seen and that are seen, and below."""
         seen, pure = frame.seen[:, 0] > SEEN, (t > 0.99)[:, None, None]
         parts = {"unseen": pure & ~seen, "seen": pure & seen, "noisy": ~pure.expand_as(seen)}
-        return {
-            name: (error * part).sum().item() / max(part.sum().item(), 1)
-            for name, part in parts.items()
-        }
+        sums = [number for part in parts.values() for number in ((error * part).sum(), part.sum())]
+        told = torch.stack(sums).tolist()  # read at once: a GPU waits for each reading
+        means = (total / max(count, 1) for total, count in zip(told[::2], told[1::2], strict=True))
+        return dict(zip(parts, means, strict=True))
 
     @property
     def device(self) -> torch.device:

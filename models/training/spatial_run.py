@@ -136,6 +136,8 @@ class SpatialRecipe:
         self.config = json.dumps(to_dict(cfg))
         torch.manual_seed(cfg.seed)
         self.network = SpatialNetwork(cfg.network, cfg.memory.field_of_view).to(device)
+        if self.plan.compile:
+            self.network.compile(dynamic=False)
         self.opts = make_optimisers(self.network, self.plan)
         seed = cfg.seed + 1000 * distributed.rank()
         self.generator = torch.Generator().manual_seed(seed)

@@ -5,17 +5,20 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from models.memory.frame_bank import EMPTY, FrameBank
 from models.memory.odometry import compose_poses, motion_between
 from models.spatial.config import SamplerConfig
 from models.spatial.network import COARSE_KIND, FINE
+from tests.support.second_device import NAME, SecondDevice
 from tests.support.spatial_worlds import SIZE, small_dynamics
 from worldsim.world.batch_invariant import make_batch_invariant
 from worldsim.world.model import load_world
 from worldsim.world.snapshot import recall, take
 
 ROWS = 4
+SECOND = SecondDevice()
 
 
 @pytest.fixture(scope="module")
@@ -335,3 +338,37 @@ def test_a_moment_shares_pages_with_the_one_before(world):
 )
 def test_sampler_steps_follow_the_unseen_share(unseen, steps):
     assert SamplerConfig().steps(unseen) == steps
+
+
+def dream_on(device: str, frames: int, rows: int) -> tuple[list, list[dict]]:
+    """Frames of dreams on a device, and what the host waited for in each step."""
+    dynamics = small_dynamics().to(device)
+    make_batch_invariant(dynamics)
+    carry, shown, waits = dynamics.initial(rows), [], []
+    for t, frame in enumerate(true_frames(3, rows).to(device)):
+        led = torch.full((rows,), 2 if t else -1, device=device)
+        carry = dynamics.observe(carry, dynamics.codec.encode(frame), led, frame)
+    for t in range(frames):
+        actions, noise = (part.to(device) for part in step_of(dynamics, t, rows))
+        counted = SECOND.waits.copy()
+        carry, _ = dynamics.imagine(carry, actions, noise, 8)
+        waits.append(dict(SECOND.waits - counted))
+        shown.append(SECOND.take(carry.newest))
+    return shown, waits
+
+
+@pytest.mark.parametrize("rows", [1, ROWS])
+def test_a_step_on_a_second_device_is_the_cpus_and_reads_once(rows):
+    """As on a GPU: no tensor is left on the CPU, and the host waits for one reading a step: which
+    parts of the step are needed. A batch also says which rows they are of; a single dream does not.
+    """
+    frames = 6
+    with sdpa_kernel(SDPBackend.MATH):  # which any other device than the CPU gets here
+        here, _ = dream_on("cpu", frames, rows)
+    with SECOND:
+        there, waits = dream_on(NAME, frames, rows)
+    for one, other in zip(here, there, strict=True):
+        assert torch.equal(one, other)
+    rows_told = [step.pop("to device", 0) for step in waits]
+    assert waits == [{"tolist": 1}] * frames
+    assert max(rows_told) == 0 if rows == 1 else max(rows_told) <= 8

@@ -129,3 +129,16 @@ def test_old_errors_damage_what_is_known_alone(models, samples):
     seen = (view.mask | view.doubtful).unsqueeze(1).expand_as(damaged)
     assert torch.equal(damaged[~seen], samples.view.rgb[~seen])
     assert not torch.equal(damaged[seen], samples.view.rgb[seen])
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch looks, in passing
+def test_the_pass_over_targets_is_one_graph(models, samples):
+    """For torch.compile; its numbers are those of the pass as it is."""
+    network = models.network
+    inputs = loss_of(models).prepare(samples, (network.cfg.fine_tokens, 2), residuals=False)
+    mask = token_mask(samples, network.cfg.fine_tokens, network.cfg.coarse_tokens)
+    level, jumps = torch.full((8,), 0.5), torch.full((8,), SHORTEST)
+    noisy = torch.randn(inputs.clean.shape, generator=torch.Generator().manual_seed(0))
+    told = noisy, level, jumps, inputs.frame, encode_context(network, inputs), mask
+    compiled = torch.compile(network, backend="eager", fullgraph=True, dynamic=False)
+    torch.testing.assert_close(compiled(*told), network(*told))

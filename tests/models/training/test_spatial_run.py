@@ -8,11 +8,15 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import worldsim  # noqa: F401  registers the environments
+from models.training import distributed, spatial_depth
 from models.training.loop import Run, start_folder
 from models.training.spatial_config import SpatialConfig
 from models.training.spatial_run import SMOKE, SpatialRecipe, prepare
+from tests.support import second_device
+from tests.support.second_device import SecondDevice
 from train_world import main
 from worldsim.config import load_config
 from worldsim.data.store import EpisodeStore
@@ -97,6 +101,31 @@ def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):
     run = run_in("parts")
     assert begun + losses(run, 2) == whole
     run.recipe.drawer.close()
+
+
+def train_on_data_of(smoke: Path, out: Path) -> list[float]:
+    """The gradients' norms of a whole training like the smoke run, on the same episodes."""
+    where = {name: smoke / "data" / name for name in ("train", "heldout")}
+    where["cache"] = out / "depth"
+    changes = [*SMOKE, "training.precision=float32", "training.steps=3"]
+    changes += ["depth_training.steps=3", "odometry_training.steps=3"]
+    changes += [f"data.{name}={path}" for name, path in where.items()]
+    options = [option for change in changes for option in ("--set", change)]
+    assert main([CONFIG, "--out", str(out), *options]) == 0
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line["norm"] for line in lines if "norm" in line]
+
+
+def test_all_of_it_runs_on_a_second_device(smoke, tmp_path, monkeypatch):
+    """As on a GPU: no tensor is left on the CPU, and the curve is the CPU's."""
+    monkeypatch.setattr(spatial_depth, "pick_precision", lambda *_: torch.float32)
+    with sdpa_kernel(SDPBackend.MATH):  # which any other device than the CPU gets here
+        here = train_on_data_of(smoke, tmp_path / "here")
+    there = torch.device(second_device.NAME)
+    monkeypatch.setattr(distributed, "own_device", lambda name: there)
+    with SecondDevice():
+        assert train_on_data_of(smoke, tmp_path / "there") == pytest.approx(here, rel=1e-3)
+    assert load_world(tmp_path / "there" / "world").card.training["steps"] == 3
 
 
 def test_preview_draws_truth_over_dream(smoke, tmp_path):

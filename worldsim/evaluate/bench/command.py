@@ -6,6 +6,7 @@
     worldsim bench dmlab --vector 1,4,16,64        # frames a second by number of dreams
     worldsim bench dmlab --players 16 --steps 4    # a server on loopback: latency and fairness
     worldsim bench --reference-layout             # published FAR-Long, and slow twins of it
+    worldsim bench --gpu-table                    # play and training on a GPU, in one table
 
 Prints a table to read; the last line is the same as JSON.
 """
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from worldsim.evaluate.bench.timing import Point
 
 
-LAYOUT = "--reference-layout"
-LAYOUT_BENCH = "models.zoo.bench"  # by name: this package knows no network
+LAYOUT, GPU = "--reference-layout", "--gpu-table"
+# by name: this package knows no network
+OTHERS = {LAYOUT: "models.zoo.bench", GPU: "models.training.gpu_table"}
 LIVELY = 300  # frames beside which the window draws all the time
 
 
@@ -74,6 +76,11 @@ def _build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help=f"no world: published FAR's layout; options of its own, `bench {LAYOUT} --help`",
     )
+    add(
+        GPU,
+        action="store_true",
+        help=f"play and training on a GPU; options of its own, `bench {GPU} --help`",
+    )
     return parser
 
 
@@ -84,9 +91,10 @@ def main(argv: list[str] | None = None) -> int:
         ValueError: no such world, steps it cannot take, or a dream that ran away.
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    if LAYOUT in given:
-        given.remove(LAYOUT)
-        return importlib.import_module(LAYOUT_BENCH).main(given)
+    for option, module in OTHERS.items():
+        if option in given:
+            given.remove(option)
+            return importlib.import_module(module).main(given)
     args = _build_parser().parse_args(given)
     from worldsim.types import STEPS
     from worldsim.world.model import load_world

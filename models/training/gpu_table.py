@@ -64,7 +64,7 @@ QUICK = {"steps": (1,), "batch": (1, 2), "frames": 2, "kind_steps": (1,), "train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command.
+    """The command; 1 where a part failed.
 
     Raises:
         ValueError: no such device, world, preset or configuration.
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     atomic_write(args.out, lambda path: path.write_text(text))
     print("\n".join(lines(report)))
     print(text)
-    return 0
+    return int(any("failed" in row for row in rows))
 
 
 def every_row(args: argparse.Namespace, device: torch.device) -> Iterator[tuple[Row, Measure]]:
@@ -122,6 +122,8 @@ def attempt(measure: Measure, device: torch.device) -> Row:
         told = measure()
     except torch.OutOfMemoryError:
         return {"skipped": "out of memory"}
+    except (RuntimeError, ValueError) as error:  # the other parts are still worth measuring
+        return {"failed": str(error).partition("\n")[0][:300]}
     if cuda:
         told["memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 1e6)
     return {k: round(v, 2) if isinstance(v, float) else v for k, v in told.items()}
@@ -171,13 +173,13 @@ def heading(args: argparse.Namespace, device: torch.device) -> Row:
 def lines(report: Row) -> list[str]:
     """The report as a table."""
     head = ["part", "of", "steps", "batch", *COLUMNS]
-    done = [row for row in report["rows"] if "skipped" not in row]
+    done = [row for row in report["rows"] if "ms" in row]
     table = grid(head, [[row.get(column) for column in head] for row in done])
     notes = []
-    for row in report["rows"]:
-        if "skipped" in row:
+    for row, why in itertools.product(report["rows"], ("skipped", "failed")):
+        if why in row:
             named = (str(row[column]) for column in head[:4] if column in row)
-            notes.append(f"  left out: {', '.join(named)}: {row['skipped']}")
+            notes.append(f"  {why}: {', '.join(named)}: {row[why]}")
     samples = next((row["samples"] for row in report["rows"] if "samples" in row), "no")
     title = f"{report['device']}, torch {report['torch']}, {report['seconds']} s"
     return [title, *table, *notes, f"  training on {samples} samples"]

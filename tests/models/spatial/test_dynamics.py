@@ -362,7 +362,7 @@ def test_a_step_on_a_second_device_is_the_cpus_and_reads_once(rows):
     """As on a GPU: no tensor is left on the CPU, and the host waits for one reading a step: which
     parts of the step are needed. A batch also says which rows they are of; a single dream does not.
     """
-    frames = 6
+    frames = 4
     with sdpa_kernel(SDPBackend.MATH):  # which any other device than the CPU gets here
         here, _ = dream_on("cpu", frames, rows)
     with SECOND:
@@ -372,3 +372,12 @@ def test_a_step_on_a_second_device_is_the_cpus_and_reads_once(rows):
     rows_told = [step.pop("to device", 0) for step in waits]
     assert waits == [{"tolist": 1}] * frames
     assert max(rows_told) == 0 if rows == 1 else max(rows_told) <= 8
+
+
+def test_a_tensor_that_is_left_on_the_cpu_is_refused():
+    """The second device is one: else the test above would hold of anything."""
+    with SECOND:
+        dynamics = small_dynamics().to(NAME)
+        actions, noise = step_of(dynamics, 0, 1)
+        with pytest.raises(RuntimeError, match="tensors on two devices"):
+            dynamics.imagine(dynamics.initial(1), actions, noise.to(NAME), 1)

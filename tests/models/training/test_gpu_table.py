@@ -2,10 +2,9 @@
 
 import json
 
-import pytest
 import torch
 
-from models.training.gpu_table import attempt
+from models.training import gpu_table
 from tests.support.commands import told
 from tests.support.tiny_layout import PRESET
 from worldsim.evaluate.bench.command import main
@@ -38,17 +37,24 @@ def test_what_would_begin_too_late_is_left_out(tiny_spatial_world, tmp_path, cap
     options = ["--gpu-table", "--device", "cpu", "--quick", "--limit", "-1", *where]
     _, printed, report = told(capsys, main, *options)
     assert {row["skipped"] for row in report["rows"]} == {"after --limit"}
-    assert sum("left out" in line for line in printed) == len(report["rows"])
+    assert sum("skipped:" in line for line in printed) == len(report["rows"])
 
 
-def test_a_part_that_does_not_fit_is_left_out_and_other_failures_are_not():
-    def too_large():
-        raise torch.OutOfMemoryError("CUDA out of memory")
+def test_a_part_that_does_not_fit_or_fails_leaves_the_others(monkeypatch, tmp_path, capsys):
+    def measure_two(args, device):
+        def too_large():
+            raise torch.OutOfMemoryError("CUDA out of memory")
 
-    def wrong():
-        raise ValueError("the dream ran away")
+        def wrong():
+            raise RuntimeError("CUDA error: invalid argument\nCompile with TORCH_USE_CUDA_DSA")
 
-    cpu = torch.device("cpu")
-    assert attempt(too_large, cpu) == {"skipped": "out of memory"}
-    with pytest.raises(ValueError, match="ran away"):
-        attempt(wrong, cpu)
+        yield {"part": "batch", "of": "a", "batch": 256}, too_large
+        yield {"part": "training", "of": "b"}, wrong
+
+    monkeypatch.setattr(gpu_table, "every_row", measure_two)
+    options = ["--gpu-table", "--device", "cpu", "--out", str(tmp_path / "gpu.json")]
+    status, printed, report = told(capsys, main, *options)
+    assert status == 1
+    assert report["rows"][0]["skipped"] == "out of memory"
+    assert report["rows"][1]["failed"] == "CUDA error: invalid argument"
+    assert "  failed: training, b: CUDA error: invalid argument" in printed

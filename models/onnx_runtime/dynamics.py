@@ -72,6 +72,11 @@ class OnnxDynamics:
         self.turns = np.array(turns, np.float32)
         self.spans = level_spans(self.cfg, self.memory)
 
+    @property
+    def field_of_view(self) -> float:
+        """Degrees, of the width and of the height of a picture."""
+        return self.memory.field_of_view
+
     def initial(self, batch: int) -> Carry:
         """Dreams that have seen nothing."""
         return empty_carry(self._shapes(), batch, self.far)

@@ -80,6 +80,16 @@ class SpatialDynamics(nn.Module):
         """Radians per action."""
         return self.odometry.turns
 
+    @property
+    def field_of_view(self) -> float:
+        """Degrees, of the width and of the height of a picture."""
+        return self.memory.field_of_view
+
+    @property
+    def far(self) -> float:
+        """Depth, in the unit of poses, from which on everything is equally far."""
+        return self.depth.cfg.far
+
     def initial(self, batch: int) -> SpatialCarry:
         """Dreams that have seen nothing."""
         size, device = self.codec.frame_size, self.network.out.weight.device

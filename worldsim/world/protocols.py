@@ -45,6 +45,9 @@ class Dynamics(Protocol):
 
     One with `takes_poses` can be led: `imagine` takes `poses` `[B,4]`, where the bodies go, in the
     frame of reference of the first frame that was observed.
+
+    One whose carry has `inverse_depth` `[B,n,n]` of the newest frames names the camera that it is
+    seen by: `field_of_view` in degrees, and `far`, the depth from which on all is equally far.
     """
 
     def initial(self, batch: int) -> Carry:

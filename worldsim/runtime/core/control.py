@@ -41,6 +41,10 @@ class Controller(Protocol):
     def choose(self, frame: np.ndarray) -> Choice | None:
         """The action to take after `frame` (uint8 `[H,W,3]`), or None to wait."""
 
+    def choose_by_player(self, frame: np.ndarray) -> Choice | None:
+        """What the player asks for, whoever drives; None where that is nothing."""
+        return None
+
     def forget(self) -> None:
         """Drop what was asked for but not done: play was paused, or went somewhere else."""
         return
@@ -124,6 +128,10 @@ class Keyboard(Controller):
             return None
         action, pressed_at = held.popitem()
         return Choice(action=action, pressed_at=pressed_at)
+
+    def choose_by_player(self, frame: np.ndarray) -> Choice | None:
+        """The same: the player is who drives."""
+        return self.choose(frame)
 
     def forget(self) -> None:
         """Taps that came at the wrong time do nothing later."""

@@ -51,15 +51,21 @@ class Drivers(Controller):
         Raises:
             Exception: whoever drove failed; from now on the player drives.
         """
-        choice = self.keyboard.choose(frame)
+        choice = self.choose_by_player(frame)
         if choice is not None:
-            self._now = self.keyboard
             return choice
         try:
             return None if self._now is self.keyboard else self._now.choose(frame)
         except Exception:  # a policy is anybody's function; the player goes on without it
             self._now = self.keyboard
             raise
+
+    def choose_by_player(self, frame: np.ndarray) -> Choice | None:
+        """The player's choice, who drives from then on; None where no key is pressed."""
+        choice = self.keyboard.choose(frame)
+        if choice is not None:
+            self._now = self.keyboard
+        return choice
 
     def forget(self) -> None:
         """Everybody drops what was asked for."""

@@ -15,6 +15,7 @@ import numpy as np
 from worldsim.paths import check_name
 from worldsim.runtime.core.moves import NO_NOISE, Move, Start
 from worldsim.runtime.core.state_history import BUDGET
+from worldsim.world.depth_view import DepthView, read_depth_view
 from worldsim.world.memory_map import MAPPERS
 
 
@@ -167,6 +168,11 @@ class PlayableEnv:
         """bool `[H,W]` which pixels of the newest frame memory showed; None where nobody knows."""
         seen = self.base.memory.seen if self.dreams else None
         return None if seen is None else seen[0]
+
+    @property
+    def view(self) -> DepthView | None:
+        """How far away what the newest frame shows is; None where nobody knows."""
+        return read_depth_view(self.base.world, self.base.memory) if self.dreams else None
 
     @property
     def remembers_space(self) -> bool:

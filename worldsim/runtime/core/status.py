@@ -13,6 +13,7 @@ from worldsim.runtime.core.intents import INTENTS, NOTHING_LACKS, Intent, build_
 from worldsim.runtime.core.key_press import US, Layout
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.pane_layout import NO_STRIP, Pane, Strip
+from worldsim.world.depth_view import DepthView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class Status:
         strip: what the dream remembers, as thumbnails; empty when nobody asked.
         seen_share: 0 to 1, how much of the newest frame memory showed; None where nobody knows.
         invented: bool `[H,W]`, which pixels to colour as invented; None when nobody asked.
+        view: how far away what the frame shows is; None where nobody knows.
         lacking: by the name of an intent that cannot be had here, what it needs.
         copied: what the clipboard is to hold; empty for what it held before.
     """
@@ -82,6 +84,7 @@ class Status:
     strip: Strip = NO_STRIP
     seen_share: float | None = None
     invented: np.ndarray | None = None
+    view: DepthView | None = None
     lacking: Mapping[str, str] = field(default_factory=dict)
     copied: str = ""
 

@@ -18,15 +18,16 @@ from worldsim.runtime.session.loading import WorldLoader
 
 class Command(NamedTuple):
     """An intent by name, and which of its keys was pressed; or what only a mouse asks for: the path
-    of a dropped file, or when the mouse was dragged and the turns it made.
+    of a dropped file, when the mouse was dragged and the turns it made, or when it clicked and x
+    and y of the place it clicked on, None where nobody knows that.
     """
 
     name: str
     value: "Value" = 0
 
 
-Value = int | str | tuple[float, tuple[int, ...]]
-BY_MOUSE = ("open", "turn")
+Value = int | str | tuple[float, tuple[int, ...]] | tuple[float, tuple[float, float] | None]
+BY_MOUSE = ("open", "turn", "walk")
 _HOW = {intent.name: intent.how for intent in (*INTENTS, *REPLAY_INTENTS)}
 _HOW |= dict.fromkeys(BY_MOUSE, "press")
 MODIFIERS = ("left ctrl", "right ctrl", "left shift", "right shift", "left alt", "right alt")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 PACE = ("slower", "faster")
 PICKERS = ("gallery", "slots", "action_preview", "resample", "browse")
-KEEP_PICKER = ("pick", "record", "turn", *PICKERS, *PACE)
+KEEP_PICKER = ("pick", "record", "turn", "walk", *PICKERS, *PACE)
 FAR_SCRUB = 10
 
 
@@ -70,6 +70,7 @@ class Commands:
             "walk_back": self._walk_back,
             "share": self._share_clip,
             "turn": lambda value: session.turn(value[1]),
+            "walk": lambda value: session.walk_to(value[1]),
             "scrub": self._scrub,
             "comparison": self._compare_next,
             "browse": self._browse,

@@ -97,11 +97,14 @@ def _describe_space(session: "Session") -> dict[str, Any]:
     """What is known of the newest frame only; while one goes back, another is shown."""
     place = session.playthrough.place
     lacking = find_lacking(place)
-    if session.playthrough.lost or session.state is State.REWINDING or "tint" in lacking:
+    if session.playthrough.lost or session.state is State.REWINDING:
         return {"lacking": lacking}
+    if "tint" in lacking:
+        return {"lacking": lacking, "view": place.view}
     seen = place.seen
     return {
         "lacking": lacking,
+        "view": place.view,
         "seen_share": None if seen is None else float(seen.mean()),
         "invented": session.overlays.space.invented(place),
     }

@@ -9,6 +9,7 @@ player may ask for is in commands.py, what is shown in presenter.py.
 """
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from worldsim.runtime.core.click_walk import ClickWalk
 from worldsim.runtime.core.clock import Clock, Pacer
 from worldsim.runtime.core.control import Choice, Controller
 from worldsim.runtime.core.intents import check_keys
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 MOST_TURNS = 16  # that wait to be made
+RECALLED = 64  # moves that a stride is measured by
 LONGEST_SLEEP = 0.005  # a key is noticed within this time
 
 
@@ -76,6 +79,7 @@ class Session:
         steps: sampler steps of the next frame; 0 where the world has none.
         picker: pictures to choose from; None when there is nothing to choose.
         plan: actions that were picked and are yet to be made.
+        walk: the way to a place that was clicked on; None when there is none.
         presenter: tells the player and the sinks.
         noise: noise that frames are remembered with, in per cent; NO_NOISE where there is none.
         speed: the pace, as a multiple of the world's.
@@ -120,6 +124,7 @@ class Session:
         self.picker_name = ""
         self.comparisons: ComparisonPanel | None = None
         self.plan: deque[int] = deque()
+        self.walk: ClickWalk | None = None
         self._then: Callable[[], str] | None = None
         self._endless, self._rewind_bytes = endless, rewind_bytes
         self._seed, self._seeds = seed, np.random.default_rng(seed)
@@ -288,14 +293,35 @@ class Session:
 
     def go(self, actions: Sequence[int], then: Callable[[], str] | None = None) -> None:
         """Make these moves next, whoever drives; what `then` says after the last is shown."""
-        self.state = State.WAITING
+        self.state, self.walk = State.WAITING, None
         self.plan.extend(actions)
         self._then = then
 
     def turn(self, actions: Sequence[int]) -> None:
         """Make these turns next; where play rests, or they pile up, they are nothing."""
         if self.state in (State.WAITING, State.RUNNING) and self._then is None:
+            self.walk = None
             self.plan.extend(actions[: max(0, MOST_TURNS - len(self.plan))])
+
+    def walk_to(self, target: tuple[float, float] | None) -> None:
+        """Walk to a place next, until a key is pressed; where play rests, that is nothing.
+
+        Args:
+            target: x and y in the frame of reference of poses; None where nobody knows it.
+
+        Raises:
+            ValueError: nobody knows it, or this world's moves lead nowhere.
+        """
+        if self.state not in (State.WAITING, State.RUNNING) or self._then is not None:
+            return
+        self._drop_plan()
+        track = self.playthrough.track
+        recent = range(max(track.history.first, track.number - RECALLED), track.number + 1)
+        poses = [track.history[number].pose for number in recent]
+        places = [pose[:2] for pose in poses if pose is not None]
+        if target is None or len(places) < len(poses):
+            raise ValueError("This world does not know how far things are: walk by the keys.")
+        self.walk = ClickWalk(target, track.place.actions, map(math.dist, places, places[1:]))
 
     def fast_forward(self, frames: int) -> None:
         """Make so many frames at once, as far as the controller goes."""
@@ -423,10 +449,24 @@ class Session:
     def _next_choice(self, run_on: bool) -> Choice | None:
         if self.plan:
             return Choice(action=self.plan.popleft())
-        choice = self.controller.choose(self.frame)
+        choice = self._walk_on() or self.controller.choose(self.frame)
         actions = self.playthrough.place.actions
         if choice is None and run_on and actions.idle is not None:
             return Choice(action=actions.id(actions.idle))
+        return choice
+
+    def _walk_on(self) -> Choice | None:
+        """The next move to the place that was clicked on; a key of the player's ends that."""
+        if self.walk is None:
+            return None
+        choice = self.controller.choose_by_player(self.frame)
+        track = self.playthrough.track
+        action = self.walk.choose(track.history[track.number].pose) if choice is None else None
+        if action is not None:
+            return Choice(action=action)
+        if self.walk.blocked:
+            self.presenter.notify("Something is in the way.")
+        self.walk = None
         return choice
 
     def _make(self, choice: Choice) -> None:
@@ -453,7 +493,7 @@ class Session:
 
     def _drop_plan(self) -> None:
         self.plan.clear()
-        self._then = None
+        self._then = self.walk = None
 
     def _arrive(self, state: State) -> None:
         self.state, self._travel, self.picker = state, None, None

@@ -23,7 +23,8 @@ def find_wall(walls, pose, angle):
 def test_a_clicked_pixel_is_the_true_place_in_the_maze(engine, seed):
     """The wall that a ray meets in the plan of the maze, and a floor that the eye's height tells.
 
-    A sign, half a pixel or the field of view gone wrong would lead the body elsewhere."""
+    A sign, half a pixel or the field of view gone wrong would lead the body elsewhere.
+    """
     import gymnasium
 
     from envs.maze.scene import EYE_HEIGHT

@@ -2,7 +2,8 @@
 
     # settings.yaml
     {world: dmlab, steps: 2, fps: 10, keys: my-keys.yaml, recordings: recordings,
-     upscaler: smooth, palette: light, mouse: true, sound: true}
+     upscaler: smooth, palette: light, mouse: true,
+     touch_pad: after a touch, gamepad: true, sound: true}
 
 What is not named is as usual; options of the command line come first. Knows no screen.
 """
@@ -21,6 +22,7 @@ from worldsim.yaml12 import load_yaml
 FILE = "settings.yaml"
 UPSCALERS = ("nearest", "smooth")
 PALETTES = ("dark", "light")
+TOUCH_PADS = ("after a touch", "always", "never")
 MOST_STEPS, MOST_FPS = 64, 1000
 
 
@@ -36,7 +38,9 @@ class Settings:
         recordings: folder of recordings.
         upscaler: how pictures are enlarged, one of UPSCALERS.
         palette: colours of what is not the picture, one of PALETTES.
-        mouse: whether dragging the mouse turns.
+        mouse: whether dragging the mouse turns, and a click walks.
+        touch_pad: when keys are drawn on the screen, one of TOUCH_PADS.
+        gamepad: whether gamepads count.
         sound: whether steps, bumps, recall and invention are to be heard.
     """
 
@@ -48,6 +52,8 @@ class Settings:
     upscaler: str = UPSCALERS[0]
     palette: str = PALETTES[0]
     mouse: bool = True
+    touch_pad: str = TOUCH_PADS[0]
+    gamepad: bool = True
     sound: bool = True
 
 
@@ -75,6 +81,8 @@ CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "upscaler": (UPSCALERS.__contains__, " or ".join(UPSCALERS)),
     "palette": (PALETTES.__contains__, " or ".join(PALETTES)),
     "mouse": (_is_switch, "true or false"),
+    "touch_pad": (TOUCH_PADS.__contains__, " or ".join(TOUCH_PADS)),
+    "gamepad": (_is_switch, "true or false"),
     "sound": (_is_switch, "true or false"),
 }
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from worldsim.runtime.core.bindings import read_bindings
 from worldsim.runtime.core.settings import (
     PALETTES,
+    TOUCH_PADS,
     UPSCALERS,
     Settings,
     parse_settings,
@@ -46,7 +47,9 @@ def list_rows(worlds: Sequence[str]) -> list[Row]:
         Row("recordings", "folder of recordings"),
         Row("upscaler", "enlarging", UPSCALERS, UPSCALERS),
         Row("palette", "colours", PALETTES, PALETTES),
-        Row("mouse", "turning by dragging", (True, False), ("on", "off")),
+        Row("mouse", "drag to turn, click to walk", (True, False), ("on", "off")),
+        Row("touch_pad", "keys on the screen", TOUCH_PADS, TOUCH_PADS),
+        Row("gamepad", "gamepad", (True, False), ("on", "off")),
         Row("sound", "sound", (True, False), ("on", "off")),
     ]
 

@@ -148,6 +148,12 @@ class Keys:
                 return None
             return hint(key if press.letter else place, self.actions, self.layout, self.intents)
         self._down[place or press.letter] = meant
+        return self.press(meant, at)
+
+    def press(self, meant: str, at: float) -> Intent | None:
+        """A key of the tables, by its name there, went down; an intent that only the window can
+        carry out, or None.
+        """
         intent = find_intent(meant, self.intents)
         if intent is not None and intent.how == "view":
             return intent
@@ -162,10 +168,14 @@ class Keys:
     def up(self, key: str, place: str = "") -> None:
         """A key came up, whatever it was pressed with."""
         for name in (key, f"ctrl+{key}", self._down.pop(place or key, key)):
-            self._latch.release(name)
-            intent = find_intent(name, self.intents)
-            if intent is not None and intent.how == "hold":
-                self.command_queue.holds.release(intent.name)
+            self.release(name)
+
+    def release(self, meant: str) -> None:
+        """A key of the tables came up."""
+        self._latch.release(meant)
+        intent = find_intent(meant, self.intents)
+        if intent is not None and intent.how == "hold":
+            self.command_queue.holds.release(intent.name)
 
     def _commands(self) -> set[str]:
         return {key for intent in self.intents for key in intent.keys}

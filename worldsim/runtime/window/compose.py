@@ -2,13 +2,14 @@
 beside it; nothing hides a label, the strip, or what is compared. Draws through a Screen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from worldsim.runtime.core.pane_layout import Rect, beside, grid
 from worldsim.runtime.core.status import Status, banner
+from worldsim.runtime.core.touch_pad import PadKey, lay_out_pad
 from worldsim.runtime.panels.space_memory import tint
 from worldsim.runtime.session.state import State
 from worldsim.runtime.window.palette import Colour
@@ -27,6 +28,8 @@ class Around(NamedTuple):
         figures: lines of the side panel; none for no panel.
         trends: a name and its newest values each, as curves in the side panel.
         helped: lines over everything; none for no help.
+        pad: keys to be touched; none for no room for them.
+        held: those of them that are down, as the tables of keys name them.
     """
 
     words: str = ""
@@ -34,12 +37,26 @@ class Around(NamedTuple):
     figures: Sequence[str] = ()
     trends: Sequence[tuple[str, Sequence[float]]] = ()
     helped: Sequence[str] = ()
+    pad: Sequence[PadKey] = ()
+    held: Collection[str] = ()
+
+
+class Placed(NamedTuple):
+    """Where on the screen what can be pointed at went.
+
+    Attributes:
+        picture: the one frame; None where there is none, or several pictures.
+        pad: each key to be touched.
+    """
+
+    picture: Rect | None = None
+    pad: Sequence[Rect] = ()
 
 
 def compose(
     screen: Screen, frame: np.ndarray | None, status: Status, around: Around, now: float
-) -> None:
-    """Draw one moment.
+) -> Placed:
+    """Draw one moment; where things went.
 
     Args:
         screen: where.
@@ -54,14 +71,18 @@ def compose(
         toast = "" if status.state == CHOOSING or around.helped else message
         message = "" if toast else message
         room = _foot(screen, around, room, toast, _colour(screen, status, toast))
+    cells, room = lay_out_pad(around.pad, room)
+    for key, cell in zip(around.pad, cells, strict=True):
+        screen.button(key.label, cell, key.key in around.held)
     if around.figures and status.state != CHOOSING:
         room = _side(screen, around, room)
     if status.strip:
         room = room.less(bottom=screen.strip(status.strip, room))
+    shown = None
     if status.state == CHOOSING:
         _choice(screen, status, message, room)
     else:
-        told = _picture(screen, frame, status, room)
+        shown, told = _picture(screen, frame, status, room)
         if status.recording and not around.words:
             screen.text([status.recording], told)
     if around.helped:
@@ -72,6 +93,7 @@ def compose(
         screen.text([message], low, bottom=True, colour=_colour(screen, status, message))
     if status.progress is not None:
         screen.bar(status.progress, room)
+    return Placed() if around.helped else Placed(shown, cells)
 
 
 def _foot(screen: Screen, around: Around, room: Rect, toast: str, colour: Colour) -> Rect:
@@ -109,20 +131,24 @@ def _choice(screen: Screen, status: Status, message: str, room: Rect) -> None:
     screen.panes(status.panes, grid(len(status.panes), _size(status), room))
 
 
-def _picture(screen: Screen, frame: np.ndarray | None, status: Status, room: Rect) -> Rect:
-    """The frame, or what is compared with the curve beside it; the room for a few words."""
-    told = room
+def _picture(
+    screen: Screen, frame: np.ndarray | None, status: Status, room: Rect
+) -> tuple[Rect | None, Rect]:
+    """The frame, or what is compared with the curve beside it; where the frame went, and the room
+    for a few words.
+    """
+    shown, told = None, room
     if status.panes:
         cells, told = beside(len(status.panes), _size(status), room)
         screen.panes(status.panes, cells)
     else:
         if frame is not None and status.invented is not None:
             frame = tint(frame, status.invented)
-        screen.picture(frame, room)
+        shown = screen.picture(frame, room)
     if status.curve:
         told, below = told.halves()
         screen.curve(status.curve, below.less(*[MARGIN] * 4))
-    return told
+    return shown, told
 
 
 def _size(status: Status) -> tuple[int, int]:

@@ -133,10 +133,11 @@ class Screen:
         """Begin a new picture."""
         self._surface.fill(self.palette.back)
 
-    def picture(self, frame: np.ndarray | None, room: Rect) -> None:
-        """Draw a frame (uint8 `[H,W,3]`) as large as whole pixels allow, in the middle."""
-        if frame is not None:
-            self._place(frame, room)
+    def picture(self, frame: np.ndarray | None, room: Rect) -> Rect | None:
+        """Draw a frame (uint8 `[H,W,3]`) as large as whole pixels allow, in the middle; where it
+        went.
+        """
+        return None if frame is None else self._place(frame, room)
 
     def panes(self, panes: tuple[Pane, ...], cells: list[Rect]) -> None:
         """Draw pictures as large as whole pixels allow, each in its cell, a label on each."""
@@ -349,6 +350,17 @@ class Screen:
         image.blit(name, name.get_rect(center=cap.center))
         image.blit(told, told.get_rect(midleft=(cap.right + MARGIN // 2, cap.centery)))
         return image
+
+    def button(self, label: str, cell: Rect, held: bool) -> None:
+        """Draw a key to be touched."""
+        box, palette = pygame.Rect(cell), self.palette
+        pygame.draw.rect(self._surface, palette.mark if held else palette.cap, box, border_radius=8)
+        pygame.draw.rect(self._surface, palette.told, box, 2, border_radius=8)
+        font = self._size_font(max(SMALLEST_FONT, cell.height // 2))
+        image = font.render(plain(label), True, palette.text)
+        if image.get_width() > cell.width - 2 * MARGIN:
+            image = self._fit_label(label, cell.width - 2 * MARGIN)
+        self._surface.blit(image, image.get_rect(center=box.center))
 
     def fill(self, room: Rect) -> None:
         """Colour a room as what is not the picture."""

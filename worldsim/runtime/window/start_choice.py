@@ -150,7 +150,7 @@ class StartChoice:
             self._press("return")
         else:
             for key, is_down in self._pads.keys(event):
-                if is_down:
+                if is_down and self.settings.gamepad:
                     self._press(PADS.get(key, key))
 
     def _press(self, key: str) -> None:

@@ -19,17 +19,18 @@ from worldsim.actions import ActionSet
 from worldsim.paths import asset_names
 from worldsim.runtime.core.clock import Clock
 from worldsim.runtime.core.intents import Intent, build_key_hints, find_view_key
-from worldsim.runtime.core.mouse_turn import MouseTurn
 from worldsim.runtime.core.moves import Point, Step
-from worldsim.runtime.core.settings import Settings
+from worldsim.runtime.core.settings import TOUCH_PADS, Settings
 from worldsim.runtime.core.settings_page import SettingsPage
 from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.core.status import Status, describe_plainly, format_help, format_hud
+from worldsim.runtime.core.touch_pad import PadKey, list_pad_keys
 from worldsim.runtime.session.command_queue import Keys
 from worldsim.runtime.window.compose import Around, compose
 from worldsim.runtime.window.display_loss import on_display_loss
 from worldsim.runtime.window.gamepad import Gamepads
 from worldsim.runtime.window.keyboard import Keyboard, copy_text
+from worldsim.runtime.window.pointer import FINGERS, MICE, Pointer, Scene
 from worldsim.runtime.window.screen import (
     NoDisplay,
     Screen,
@@ -99,7 +100,7 @@ class Window(Sink):
         hud: whether there is a line of words and hints below the picture at first.
         fullscreen: whether it takes the whole screen at first.
         shares: folder of screenshots.
-        settings: how it looks and sounds, and whether the mouse turns.
+        settings: how it looks and sounds, and whether mouse, touch and gamepads count.
         clock: must be the session's.
         redraw: seconds after which a picture that did not change is drawn again.
 
@@ -128,7 +129,8 @@ class Window(Sink):
         self._redraw, self._shares, self._copied = redraw, Path(shares), ""
         self.beats: deque[float] = deque(maxlen=4096)
         self._clock = clock or Clock()
-        self._settings, self._mouse = settings or Settings(), MouseTurn()
+        self._settings = settings or Settings()
+        self._pointer, self._scene = Pointer(), Scene()
         self._page: SettingsPage | None = None
         self._screen = Screen(title, size, zoom, footed=hud)
         self._screen.apply(self._settings)
@@ -230,17 +232,15 @@ class Window(Sink):
                 keys.layout = self._keyboard.layout()
                 self._key(keys.down(_with_ctrl(letter, event), self._clock.now(), place))
                 if self._page is not None:
-                    keys.lost()  # what comes up while the page is open counts for nothing
+                    self._lose(keys)  # what comes up while the page is open counts for nothing
             elif event.type == pygame.KEYUP:
                 keys.up(*self._keyboard.name(event))
-            elif event.type == pygame.MOUSEMOTION and event.buttons[0]:
-                self._drag(event.rel[0], keys)
-            elif event.type == pygame.MOUSEBUTTONUP:
-                self._mouse.release()
+            elif event.type in (*FINGERS, *MICE):
+                self._point(event, keys)
             elif event.type == pygame.DROPFILE:
                 keys.drop(event.file)
             elif event.type == pygame.WINDOWFOCUSLOST:
-                keys.lost()
+                self._lose(keys)
             elif event.type in (pygame.VIDEORESIZE, pygame.VIDEOEXPOSE):
                 self._drawn = None
             else:
@@ -254,19 +254,39 @@ class Window(Sink):
         self._screen.apply(page.settings)
         self._page, self._drawn = page if page.open else None, None
 
-    def _drag(self, pixels: int, keys: Keys) -> None:
-        """The mouse was dragged over the picture."""
-        if self._settings.mouse and keys.actions is not None and self._page is None:
-            turns = self._mouse.drag(pixels, self._screen.room().width, keys.actions)
-            if turns:
-                keys.command_queue.put("turn", (self._clock.now(), turns))
+    def _lose(self, keys: Keys) -> None:
+        """Nothing is down any more."""
+        keys.lost()
+        self._pointer.clear()
+
+    def _point(self, event: pygame.event.Event, keys: Keys) -> None:
+        """The mouse or a finger: keys on the screen, turns, and a place to walk to."""
+        if self._page is not None or keys.actions is None:
+            return
+        for key, is_down in self._pointer.read_keys(event, self._scene):
+            if is_down:
+                self._key(keys.press(key, self._clock.now()))
+            else:
+                keys.release(key)
+            self._drawn = None
+        turns = self._pointer.read_turns(event, self._scene, keys.actions)
+        try:
+            click = self._pointer.read_click(event, self._scene)
+        except ValueError as error:  # it shows no place
+            self._say(str(error))
+            return
+        if self._settings.mouse and turns:
+            keys.command_queue.put("turn", (self._clock.now(), turns))
+        if self._settings.mouse and click is not None:
+            self._touched_at = self._clock.now()
+            keys.command_queue.put("walk", (self._clock.now(), click.target))
 
     def _pad(self, event: pygame.event.Event, keys: Keys) -> None:
         """A gamepad's events are key presses."""
         for key, is_down in self._pads.keys(event):
-            if is_down:
+            if is_down and self._settings.gamepad:
                 self._key(keys.down(key, self._clock.now()))
-            else:
+            elif not is_down:
                 keys.up(key)
 
     def _key(self, answer: Intent | str | None) -> None:
@@ -320,7 +340,8 @@ class Window(Sink):
         status = self._complete(shot.status, keys, now)
         helped = self._page.lines() if self._page is not None else self._page_of_help(status, keys)
         self.around = self._around(status, keys, now, helped)
-        compose(self._screen, shot.frame, status, self.around, now)
+        placed = compose(self._screen, shot.frame, status, self.around, now)
+        self._scene = Scene(self._screen.room(), placed, self.around.pad, status.view)
         self._screen.flip()
         self._count(shot)
         self._drawn, self._drawn_at = shot, now
@@ -351,14 +372,24 @@ class Window(Sink):
 
     def _around(self, status: Status, keys: Keys, now: float, helped: list[str]) -> Around:
         """What is shown around the picture: more, the more often H was pressed."""
+        pad, held = self._list_pad(keys), self._pointer.touches.held
         if self._hud == NOTHING:
-            return Around(helped=helped)
+            return Around(helped=helped, pad=pad, held=held)
         hints = self._hints(status, keys, now)
         figures, trends = [], []
         if self._hud == FIGURES and not helped:
             figures = format_hud(status)
             trends = [(name, tuple(kept)) for name, kept in self._trends.items() if kept]
-        return Around(describe_plainly(status), hints, figures, trends, helped)
+        return Around(describe_plainly(status), hints, figures, trends, helped, pad, held)
+
+    def _list_pad(self, keys: Keys) -> tuple[PadKey, ...]:
+        """The keys on the screen, where the player wants them."""
+        after_a_touch, always, _ = TOUCH_PADS
+        wanted = self._settings.touch_pad
+        shown = wanted == always or (wanted == after_a_touch and self._pointer.touched)
+        if not shown or keys.actions is None:
+            return ()
+        return list_pad_keys(keys.actions, keys.intents)
 
     def _hints(self, status: Status, keys: Keys, now: float) -> list[tuple[str, str]]:
         """The keys, at first, when nothing is pressed for a while, and after one without a use."""

@@ -100,6 +100,8 @@ HINTED = {
 }
 """Intents that a player is told of unasked, in a word or two; the last one in any case."""
 
+CLICK = "click"  # names what a click does, which is no intent
+MOUSE_ROWS = (("Drag", "turn"), ("Click", "walk there, until a key is pressed"))
 NOTHING_LACKS: Mapping[str, str] = MappingProxyType({})
 SHOWN = {"escape": "Esc", "return": "Enter", "page up": "PgUp", "page down": "PgDn"}
 
@@ -169,6 +171,7 @@ def build_help_rows(
     pads: bool = False,
     layout: Layout = US,
     lacking: Mapping[str, str] = NOTHING_LACKS,
+    mouse: bool = False,
 ) -> list[tuple[str, str]]:
     """The help overlay: (keys, meaning) rows, the world's actions first.
 
@@ -177,10 +180,14 @@ def build_help_rows(
         intents: the table.
         pads: whether a gamepad's controls are listed too.
         layout: what is printed on the player's keys.
-        lacking: by the name of an intent that cannot be had here, what it needs.
+        lacking: by the name of an intent, or CLICK, that cannot be had here, what it needs.
+        mouse: whether what the mouse does is listed too.
     """
     names = _Printed(layout, actions, intents)
     rows = _build_action_rows(actions, names, pads)
+    if mouse and rows:
+        drag, (click, walk) = MOUSE_ROWS
+        rows += [drag, (click, f"{walk} ({lacking[CLICK]})" if CLICK in lacking else walk)]
     told = {i.name: f"{i.help} ({lacking[i.name]})" for i in intents if i.name in lacking}
     return rows + [(format_keys(i, pads, names), told.get(i.name, i.help)) for i in intents]
 

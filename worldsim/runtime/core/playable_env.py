@@ -175,11 +175,16 @@ class PlayableEnv:
         return read_depth_view(self.base.world, self.base.memory) if self.dreams else None
 
     @property
+    def knows_distances(self) -> bool:
+        """Whether there is a view, as long as the world does not fail."""
+        # Asked of the card, for a world that failed has no memory to look at.
+        return self.dreams and getattr(self.base.world.card, "builder", "") in MAPPERS
+
+    @property
     def remembers_space(self) -> bool:
         """Whether it knows what it invented, and can draw a map of what it remembers."""
-        # Asked of the card, for a world that failed has no memory to look at.
-        builder = getattr(self.base.world.card, "builder", "") if self.dreams else ""
-        return builder in MAPPERS and self.identity.kwargs.get("runtime", "torch") == "torch"
+        runtime = self.identity.kwargs.get("runtime", "torch")
+        return self.knows_distances and runtime == "torch"
 
     def draw_map(self, size: int, reach: float) -> np.ndarray:
         """What is remembered, from above: uint8 `[size,size,3]`, `reach` from the middle to an

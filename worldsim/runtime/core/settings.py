@@ -3,7 +3,7 @@
     # settings.yaml
     {world: dmlab, steps: 2, fps: 10, keys: my-keys.yaml, recordings: recordings,
      upscaler: smooth, palette: light, mouse: true,
-     touch_pad: after a touch, gamepad: true, sound: true}
+     touch_pad: touch, gamepad: true, sound: true}
 
 What is not named is as usual; options of the command line come first. Knows no screen.
 """
@@ -22,7 +22,7 @@ from worldsim.yaml12 import load_yaml
 FILE = "settings.yaml"
 UPSCALERS = ("nearest", "smooth")
 PALETTES = ("dark", "light")
-TOUCH_PADS = ("after a touch", "always", "never")
+TOUCH_PADS = ("touch", "always", "never")
 MOST_STEPS, MOST_FPS = 64, 1000
 
 
@@ -39,7 +39,8 @@ class Settings:
         upscaler: how pictures are enlarged, one of UPSCALERS.
         palette: colours of what is not the picture, one of PALETTES.
         mouse: whether dragging the mouse turns, and a click walks.
-        touch_pad: when keys are drawn on the screen, one of TOUCH_PADS.
+        touch_pad: when keys are drawn on the screen, one of TOUCH_PADS: from the first touch on,
+            always or never.
         gamepad: whether gamepads count.
         sound: whether steps, bumps, recall and invention are to be heard.
     """

@@ -18,7 +18,7 @@ from worldsim.runtime.core.settings import (
 )
 
 TITLE = "Settings: Up and Down choose, Left and Right change, or type; Enter keeps, Esc does not."
-LATER = "World, steps, pace, keys and recordings count from the next start of the program."
+LATER = "World, steps, pace, keys and recordings count from the next start."
 LEAVE, KEEP = ("escape",), ("return", "enter")
 
 
@@ -36,7 +36,7 @@ def list_rows(worlds: Sequence[str]) -> list[Row]:
     steps, paces = (None, 1, 2, 3, 4, 8), (None, 5, 10, 15, 20, 30, 0)
     return [
         Row("world", "world", ("", *worlds), ("the usual", *worlds)),
-        Row("steps", "sampler steps", steps, ("as the pace allows", *map(str, steps[1:]))),
+        Row("steps", "sampler steps", steps, ("by the pace", *map(str, steps[1:]))),
         Row(
             "fps",
             "frames a second",
@@ -47,8 +47,8 @@ def list_rows(worlds: Sequence[str]) -> list[Row]:
         Row("recordings", "folder of recordings"),
         Row("upscaler", "enlarging", UPSCALERS, UPSCALERS),
         Row("palette", "colours", PALETTES, PALETTES),
-        Row("mouse", "drag to turn, click to walk", (True, False), ("on", "off")),
-        Row("touch_pad", "keys on the screen", TOUCH_PADS, TOUCH_PADS),
+        Row("mouse", "mouse turns, walks", (True, False), ("on", "off")),
+        Row("touch_pad", "keys on the screen", TOUCH_PADS, ("by touch", *TOUCH_PADS[1:])),
         Row("gamepad", "gamepad", (True, False), ("on", "off")),
         Row("sound", "sound", (True, False), ("on", "off")),
     ]

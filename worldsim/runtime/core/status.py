@@ -51,7 +51,7 @@ class Status:
         seen_share: 0 to 1, how much of the newest frame memory showed; None where nobody knows.
         invented: bool `[H,W]`, which pixels to colour as invented; None when nobody asked.
         view: how far away what the frame shows is; None where nobody knows.
-        lacking: by the name of an intent that cannot be had here, what it needs.
+        lacking: by the name of an intent, or CLICK, that cannot be had here, what it needs.
         copied: what the clipboard is to hold; empty for what it held before.
     """
 
@@ -148,6 +148,7 @@ def format_help(
     pads: bool = False,
     layout: Layout = US,
     lacking: Mapping[str, str] = NOTHING_LACKS,
+    mouse: bool = False,
 ) -> list[str]:
     """The help overlay, from the tables of keys: keys, a tab, their meaning.
 
@@ -156,9 +157,10 @@ def format_help(
         intents: everything else.
         pads: whether there is a gamepad, whose controls are listed too.
         layout: what is printed on the player's keys.
-        lacking: by the name of an intent that cannot be had here, what it needs.
+        lacking: by the name of an intent, or CLICK, that cannot be had here, what it needs.
+        mouse: whether what the mouse does is listed too.
     """
-    rows = build_help_rows(actions, intents, pads, layout, lacking)
+    rows = build_help_rows(actions, intents, pads, layout, lacking, mouse)
     lacks = tuple(f"({what})" for what in lacking.values())
     kinds = [Dimmed if lacks and meaning.endswith(lacks) else str for _, meaning in rows]
     return [kind(f"{keys}\t{meaning}") for kind, (keys, meaning) in zip(kinds, rows, strict=True)]

@@ -8,6 +8,7 @@ import importlib.util
 import sys
 from functools import lru_cache
 
+from worldsim.runtime.core.intents import CLICK
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.panels.space_memory import NEEDS
 
@@ -15,8 +16,10 @@ SPACE = ("tint", "map", "points", "resample")  # what needs a memory in space
 
 
 def find_lacking(place: PlayableEnv) -> dict[str, str]:
-    """By the name of an intent that cannot be had in a place, what it needs."""
+    """By the name of an intent, or CLICK, that cannot be had in a place, what it needs."""
     lacking = {} if place.dreams and place.remembers_space else dict.fromkeys(SPACE, NEEDS)
+    if not (place.dreams and place.knows_distances):
+        lacking[CLICK] = "needs a world that knows how far things are"
     if place.dreams and (remedy := find_remedy(getattr(place.base.world.card, "engine", ""))):
         lacking["ground_truth"] = f"needs the engine: {remedy}"
     return lacking

@@ -352,7 +352,14 @@ class Window(Sink):
         if not self._help or keys.actions is None:
             return []
         keys.layout = self._keyboard.layout()
-        lines = format_help(keys.actions, keys.intents, self._pads.any, keys.layout, status.lacking)
+        lines = format_help(
+            keys.actions,
+            keys.intents,
+            self._pads.any and self._settings.gamepad,
+            keys.layout,
+            status.lacking,
+            self._settings.mouse,
+        )
         more = f"{find_view_key('help', keys.intents)}: more"
         pages = self._screen.split_pages(lines, self._screen.room(), more)
         self._help = self._help if self._help <= len(pages) else 0

@@ -12,6 +12,7 @@ from worldsim.actions import load_actions
 from worldsim.runtime.core.bindings import Bindings, read_bindings
 from worldsim.runtime.core.control import Keyboard
 from worldsim.runtime.core.playable_env import PlayableEnv
+from worldsim.runtime.core.settings import Settings
 from worldsim.runtime.core.status import format_help
 from worldsim.runtime.session.loading import LoadedWorld
 from worldsim.runtime.session.state import State
@@ -157,6 +158,25 @@ def test_a_joystick_nobody_knows_counts_its_buttons(handed, sdl):
     stick.axis(0, 0.9)
     assert handed.ticks(1).seen.actions == [FORWARD, 0, 1]
     stick.unplug()
+
+
+@pytest.mark.parametrize(("is_on", "held"), [(True, ("pad a",)), (False, ())])
+def test_the_settings_switch_gamepads_off(sdl, make_fake_world, is_on, held):
+    """In the window itself, which has no focus here: SDL is told to report buttons all the same."""
+    from worldsim.runtime.window.window import Window
+
+    assert sdl.SDL_SetHint(b"SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS", b"1")
+    place = PlayableEnv(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
+    played = Played(LoadedWorld(place, Bindings()), Keyboard())
+    window, pad = Window("A test", (16, 16), settings=Settings(gamepad=is_on)), VirtualPad(sdl)
+    window._listen(played.keys)
+    pad.button(A, 1)
+    window._listen(played.keys)
+    assert played.keys.held() == held
+    pad.button(A, 0)
+    window._listen(played.keys)
+    assert played.keys.held() == ()
+    pad.unplug()
 
 
 def test_own_keys_leave_the_gamepad_alone_unless_they_name_it(sdl, make_fake_world, tmp_path):

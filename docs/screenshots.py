@@ -22,6 +22,7 @@ from worldsim.runtime.core.pane_layout import Pane, Strip
 from worldsim.runtime.core.settings import Settings
 from worldsim.runtime.core.settings_page import SettingsPage
 from worldsim.runtime.core.status import Status, describe_plainly, format_help, format_hud
+from worldsim.runtime.core.touch_pad import list_pad_keys
 from worldsim.runtime.window.compose import Around, compose
 from worldsim.runtime.window.screen import Screen
 from worldsim.runtime.window.start_choice import StartChoice
@@ -92,7 +93,8 @@ def make_scenes(clip: np.ndarray) -> dict[str, tuple[Status, Around]]:
         "memory": (replace(status, strip=strip), plain),
         "trouble": (replace(status, trouble="The disk is full: recording has stopped."), plain),
         "loading": (Status(title="dmlab", doing="loading the network", progress=0.6), plain),
-        "help": (status, plain._replace(helped=format_help(actions))),
+        "help": (status, plain._replace(helped=format_help(actions, mouse=True))),
+        "touch": (status, plain._replace(pad=list_pad_keys(actions), held=["w"])),
     }
 
 

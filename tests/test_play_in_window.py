@@ -3,7 +3,9 @@
 One program is driven through everything a player would try in the first minutes.
 """
 
+import itertools
 import os
+import re
 import shutil
 import time
 
@@ -11,10 +13,14 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.support.players import SECONDS, TOOLS, Program, until
+from tests.support.players import SECONDS, TOOLS, Program, tool, until
 from tests.support.x11_drop import Dropper
+from worldsim.data.store import EpisodeStore
+from worldsim.runtime.recording.journal import read_journal
+from worldsim.runtime.recording.recording import _unpack_step
 
 ZOOM, GHOST_ZOOM = 24, 8
+FORWARD, STAND = 2, 3
 MARKED = (86, 180, 233)  # the colour of the frame around the dream, and of the curve
 
 
@@ -134,3 +140,38 @@ def test_the_ground_truth_beside_the_dream(dreaming, tmp_path):
     dreaming.until_shown(lambda now: (now[half, [9, -9]] == [[255, 0, 0], [0, 255, 0]]).all())
     dreaming.keys("Escape")
     dreaming.leave()
+
+
+@pytest.fixture
+def corridor(screen, bundled_world, tmp_path):
+    """A start of the bundled maze that looks down a corridor, recorded from the beginning."""
+    kept = "--record", tmp_path / "recordings"
+    started = Program("play.py", "--world", "dmlab", "--seed", 3, "--start", 3, *kept, zoom=8)
+    yield started
+    started.end()
+
+
+def test_a_click_walks_to_the_place_it_shows(corridor, tmp_path):
+    """The floor of a corridor two cells ahead: the body goes there by itself, and the recording
+    holds the moves that keys would have made.
+    """
+    recordings = tmp_path / "recordings"
+    (journal,) = until(lambda: list(recordings.glob("*.journal")))
+
+    def read_actions():
+        steps = itertools.islice(read_journal(journal), 1, None)
+        return [_unpack_step(step, (64, 64, 3)).move.action for step in steps]
+
+    until(read_actions)  # it runs on: the body stands
+    before = corridor.picture("before the click")
+    tool("xdotool", "mousemove", "--window", corridor.window, 8 * 33, 8 * 43, "click", 1)
+    until(lambda: FORWARD in (made := read_actions()) and made[-3:] == [STAND] * 3)
+    corridor.until_shown(lambda now: (now[:300] != before[:300]).mean() > 0.5, "arrived")
+    corridor.keys("Escape")
+    assert "recorded:" in corridor.leave()
+    (folder,) = (path for path in recordings.iterdir() if path.is_dir())
+    (episode,) = EpisodeStore(folder)
+    told = "".join(map(str, episode.actions))
+    assert re.fullmatch(f"{STAND}+{FORWARD}{{3,6}}{STAND}+", told)
+    assert 1.2 < np.linalg.norm(episode.poses[-1, :2] - episode.poses[0, :2]) < 2.3
+    tool("xdotool", "mousemove", 1279, 1023)

@@ -95,6 +95,8 @@ export class Controls {
     for (const end of ["pointerup", "pointerleave", "pointercancel"]) {
       button.addEventListener(end, () => this.release(asked));
     }
+    // Of a finger that holds on, or of the other mouse button; a menu would take the release away.
+    button.addEventListener("contextmenu", (event) => event.preventDefault());
     button.addEventListener("click", ({ detail }) => {
       if (detail) return; // by a pointer, above
       this.tapped = asked; // by the keyboard

@@ -165,6 +165,38 @@ def test_a_gamepad_moves_the_dream_and_takes_it_back(page):
     wait_for_frame(page, 0)
 
 
+MIDDLES = """(() => [...document.querySelectorAll("#actions button, #back")].map((button) => {
+  const { x, y, width, height } = button.getBoundingClientRect();
+  return [x + width / 2, y + height / 2, width, height];
+}))()"""
+
+
+MENU = """document.querySelector("#actions button").dispatchEvent(
+  new MouseEvent("contextmenu", { bubbles: true, cancelable: true }))"""
+
+
+def touch(page, kind, *places):
+    points = [{"x": x, "y": y} for x, y in places]
+    page.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
+
+def test_a_finger_that_holds_a_button_moves_on_until_it_comes_up(page):
+    """Buttons are large enough for a thumb, and no menu or scrolling takes the finger away."""
+    page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    *moves, back = page.evaluate(MIDDLES)
+    assert all(min(width, height) >= 48 for _, _, width, height in (*moves, back))
+    touch(page, "touchStart", moves[2][:2])
+    page.wait_for("Number(document.body.dataset.frame) >= 4")
+    assert page.evaluate(MENU) is False
+    touch(page, "touchMove", (moves[2][0] + 9, moves[2][1] + 9))
+    page.wait_for("Number(document.body.dataset.frame) >= 6")
+    touch(page, "touchEnd")
+    touch(page, "touchStart", back[:2])
+    wait_for_frame(page, 0)
+    touch(page, "touchEnd")
+    page.call("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
 GROW = """(async () => {
   window.memories = [];
   WebAssembly.Memory = new Proxy(WebAssembly.Memory, {

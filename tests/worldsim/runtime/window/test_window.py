@@ -389,7 +389,8 @@ def test_settings_open_over_the_picture_and_the_mouse_turns(window, session, tmp
 
 def test_a_finger_brings_keys_that_move_while_they_are_held(window, session):
     """The first touch shows them; a thumb walks on and on until it comes up. And a click in a world
-    that does not know how far things are is answered by one sentence."""
+    that does not know how far things are is answered by one sentence.
+    """
 
     def finger(driven, kind, place):
         width, height = driven.window._screen.room()[2:]

@@ -48,6 +48,8 @@ LOOK_UPS = {
     "model zoo": "worldsim/zoo.py",
     "fetch a world": "models/zoo/fetch_world.py",
     "sound": "worldsim/runtime/window/sound.py",
+    "click to walk": "worldsim/runtime/core/click_walk.py",
+    "touch pad": "worldsim/runtime/core/touch_pad.py",
     "publish": "models/zoo/publish.py",
 }
 

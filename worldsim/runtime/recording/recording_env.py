@@ -24,7 +24,7 @@ class RecordingEnv:
     """
 
     rewinds, saves_state, samples, steps, noise = True, False, False, 0, NO_NOISE
-    dreams, spawns = False, ()
+    dreams, spawns, view = False, (), None
     budget = 1 << 40  # the frames are in memory anyway
     ended = "The end: Left goes back, U to the beginning."
 

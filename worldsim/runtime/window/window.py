@@ -269,15 +269,17 @@ class Window(Sink):
             else:
                 keys.release(key)
             self._drawn = None
+        if not self._settings.mouse or not keys.actions.keys:  # no move is the player's to make
+            return
         turns = self._pointer.read_turns(event, self._scene, keys.actions)
         try:
             click = self._pointer.read_click(event, self._scene)
         except ValueError as error:  # it shows no place
             self._say(str(error))
             return
-        if self._settings.mouse and turns:
+        if turns:
             keys.command_queue.put("turn", (self._clock.now(), turns))
-        if self._settings.mouse and click is not None:
+        if click is not None:
             self._touched_at = self._clock.now()
             keys.command_queue.put("walk", (self._clock.now(), click.target))
 

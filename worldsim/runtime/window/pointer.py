@@ -4,6 +4,7 @@ SDL tells of a finger twice, as a finger and, the first one, as a mouse; keys go
 there are two thumbs, and all else by the mouse.
 """
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from worldsim.world.depth_view import DepthView
 MOUSE = "mouse"  # as a finger
 FINGERS = (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERUP)
 MICE = (pygame.MOUSEBUTTONDOWN, pygame.MOUSEMOTION, pygame.MOUSEBUTTONUP)
-STILL = 80  # a click may stray by this part of the window's width
+STILL = 50  # a click may stray by this part of the window's width: fingers tremble
 
 
 class Scene(NamedTuple):
@@ -51,11 +52,11 @@ class Click(NamedTuple):
 
 @dataclass
 class _Press:
-    """Where the button went down, what was to be seen there, and how far it strayed since."""
+    """Where the button went down, what was to be seen there, and how far it ever strayed."""
 
     scene: Scene
     place: tuple[int, int]
-    path: int = 0
+    strayed: float = 0.0
 
 
 class Pointer:
@@ -92,7 +93,7 @@ class Pointer:
         """The turns that a drag has completed, unless it began on a key on the screen."""
         if event.type != pygame.MOUSEMOTION or self._press is None or not event.buttons[0]:
             return ()
-        self._press.path += abs(event.rel[0]) + abs(event.rel[1])
+        self._press.strayed = max(self._press.strayed, math.dist(self._press.place, event.pos))
         return self._turn.drag(event.rel[0], scene.room.width, actions)
 
     def read_click(self, event: "pygame.event.Event", scene: Scene) -> Click | None:
@@ -108,7 +109,7 @@ class Pointer:
             return None
         self._turn.release()
         press, self._press = self._press, None
-        if press is None or press.path > press.scene.room.width // STILL:
+        if press is None or press.strayed > press.scene.room.width / STILL:
             return None
         return _find_place(press)
 

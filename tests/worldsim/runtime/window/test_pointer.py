@@ -64,9 +64,17 @@ def test_a_drag_turns_and_is_no_click(pointing):
     assert pointing.move(210, 100, (110, 0))[1] == (RIGHT,)
     assert pointing.up(210, 100)[2] is None
     pointing.down(100, 100)
-    pointing.move(104, 100, (4, 0))
-    pointing.move(100, 100, (-4, 0))
+    pointing.move(110, 100, (10, 0))
+    pointing.move(100, 100, (-10, 0))
     assert pointing.up(100, 100)[2] is None  # it came back, but it strayed
+
+
+def test_a_finger_that_trembles_still_clicks(pointing):
+    pointing.down(100, 100)
+    for _ in range(9):
+        pointing.move(104, 103, (4, 3))
+        pointing.move(100, 100, (-4, -3))
+    assert pointing.up(103, 100)[2].target is not None
 
 
 def test_where_nobody_knows_distances_a_click_says_that(pointing):

@@ -148,21 +148,30 @@ class Keys:
                 return None
             return hint(key if press.letter else place, self.actions, self.layout, self.intents)
         self._down[place or press.letter] = meant
-        return self.press(meant, at)
+        intent = find_intent(meant, self.intents)
+        if intent is not None:
+            return self._ask(intent, meant, at)
+        self._latch.press(meant, at)
+        return None
 
     def press(self, meant: str, at: float) -> Intent | None:
         """A key of the tables, by its name there, went down; an intent that only the window can
         carry out, or None.
         """
         intent = find_intent(meant, self.intents)
-        if intent is not None and intent.how == "view":
+        if intent is not None:
+            return self._ask(intent, meant, at)
+        self._latch.press(meant, at)
+        return None
+
+    def _ask(self, intent: Intent, key: str, at: float) -> Intent | None:
+        """Ask for an intent; itself where only the window can carry it out."""
+        if intent.how == "view":
             return intent
-        if intent is not None and intent.how == "hold":
+        if intent.how == "hold":
             self.command_queue.holds.press(intent.name, at)
-        elif intent is not None:
-            self.command_queue.put(intent.name, intent.keys.index(meant))
         else:
-            self._latch.press(meant, at)
+            self.command_queue.put(intent.name, intent.keys.index(key))
         return None
 
     def up(self, key: str, place: str = "") -> None:

@@ -1,6 +1,7 @@
 """Networks from a world's card and weights, and back."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -145,14 +146,16 @@ def fill_weights(
     module.requires_grad_(False).eval().to(device)
 
 
-def name_weights(parts: dict[str, nn.Module]) -> dict[str, Tensor]:
-    """Weights of parts by `part.name`; matrices of the part `network` in float16."""
-    named = {
-        f"{part}.{name}": tensor
-        for part, module in parts.items()
-        for name, tensor in module.state_dict().items()
-    }
-    return {
-        name: tensor.half() if name.startswith("network.") and tensor.ndim >= 2 else tensor
-        for name, tensor in named.items()
-    }
+def name_weights(
+    parts: dict[str, nn.Module], halved: Collection[str] = ("network",)
+) -> dict[str, Tensor]:
+    """Weights of parts by `part.name`; matrices of the parts `halved` in float16, but for the
+    motions that odometry adds up.
+    """
+    found = {}
+    for part, module in parts.items():
+        for name, tensor in module.state_dict().items():
+            half = part in halved and tensor.ndim >= 2 and name != "motions"
+            half = half and tensor.is_floating_point()
+            found[f"{part}.{name}"] = tensor.half() if half else tensor
+    return found

@@ -69,8 +69,8 @@ def settings_to_dict(settings: SpatialSettings) -> dict[str, Any]:
 
 
 def weights_of(models: SpatialModels) -> dict[str, Tensor]:
-    """Weights of all networks under one roof; matrices of the dynamics in float16."""
-    return name_weights(models._asdict())
+    """Weights of all networks under one roof; matrices in float16."""
+    return name_weights(models._asdict(), models._fields)
 
 
 def build_spatial(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:

@@ -84,6 +84,7 @@ class LeCAM(nn.Module):
 
     def forward(self, real: Tensor, made: Tensor) -> Tensor:
         """The penalty of logits; moves the running means first."""
+        real, made = real.float(), made.float()  # autocast may have halved them
         with torch.no_grad():
             self.real.lerp_(real.mean(), 1 - self.decay)
             self.made.lerp_(made.mean(), 1 - self.decay)

@@ -83,3 +83,9 @@ def test_lecam_holds_back_a_discriminator_that_is_sure():
     assert unsure == 0
     # Means after one step of a half: 2.5 and -2.5, so both sides are 7.5 too far.
     assert sure == 2 * 7.5**2
+
+
+def test_lecam_takes_the_logits_of_autocast():
+    halved = [torch.full((4,), value, dtype=torch.bfloat16) for value in (5.0, -5.0)]
+    whole = [logits.float() for logits in halved]
+    assert torch.equal(LeCAM(0.5)(*halved), LeCAM(0.5)(*whole))

@@ -1,6 +1,7 @@
 """How fast this machine multiplies matrices, and in which precision it should train."""
 
 import contextlib
+import functools
 import time
 from contextlib import AbstractContextManager
 
@@ -21,6 +22,7 @@ def matmul_seconds(
     return min(found)
 
 
+@functools.cache  # two measurements may differ, and all parts of a training have to agree
 def pick_precision(wish: str, device: torch.device) -> torch.dtype:
     """bfloat16 where this machine multiplies it faster than float32, by a measurement of
     milliseconds.

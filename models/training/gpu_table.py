@@ -81,7 +81,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     report = heading(args, device) | {"seconds": round(time.monotonic() - began, 1), "rows": rows}
     text = json.dumps(report, allow_nan=False)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(args.out, lambda path: path.write_text(text))
     print("\n".join(lines(report)))
     print(text)

@@ -27,6 +27,7 @@ from models.training.spatial_cache import SpatialEpisode, open_episodes
 from worldsim.actions import ActionSet
 from worldsim.poses import relative_poses
 
+OF_GROUPS = ("fine", "fine_poses", "fine_known", "coarse", "coarse_poses", "coarse_known")
 MOST_WORKERS = 256  # less than what the seeds of two training processes are apart
 
 
@@ -101,10 +102,9 @@ class Samples(NamedTuple):
 
     def pick(self, rows: Tensor, groups: Tensor) -> "Samples":
         """The targets `rows` `[R]` alone, each with the context frames of its group `[R]`."""
-        of_groups = ("fine", "fine_poses", "fine_known", "coarse", "coarse_poses", "coarse_known")
         view = MemoryView(*(part[rows] for part in self.view))
         parts = {n: part for n, part in self._asdict().items() if n != "view"}
-        picked = {n: part[groups if n in of_groups else rows] for n, part in parts.items()}
+        picked = {n: part[groups if n in OF_GROUPS else rows] for n, part in parts.items()}
         return Samples(view=view, **picked)
 
 

@@ -21,7 +21,7 @@ from models.training.loop import Run
 from models.training.spatial_cache import SpatialEpisode, open_episodes
 from models.training.spatial_config import SpatialConfig
 from models.training.spatial_run import SMOKE, SpatialRecipe
-from models.training.spatial_samples import SampleDrawer, Samples
+from models.training.spatial_samples import OF_GROUPS, SampleDrawer, Samples
 from worldsim.actions import load_actions
 from worldsim.config import load_config
 from worldsim.paths import asset
@@ -126,8 +126,7 @@ def repeat(samples: Samples, batch: int) -> Samples:
     groups = torch.arange(batch // group) % (count // group)
     by_target = samples.pick(rows, rows // group)
     of_groups = samples.pick(groups * group, groups)
-    names = ("fine", "fine_poses", "fine_known", "coarse", "coarse_poses", "coarse_known")
-    return by_target._replace(**{name: getattr(of_groups, name) for name in names})
+    return by_target._replace(**{name: getattr(of_groups, name) for name in OF_GROUPS})
 
 
 def walk_anywhere(cfg: SpatialConfig, seed: int, frames: int = 320) -> SpatialEpisode:

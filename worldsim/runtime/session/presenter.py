@@ -99,12 +99,11 @@ def _describe_space(session: "Session") -> dict[str, Any]:
     lacking = find_lacking(place)
     if session.playthrough.lost or session.state is State.REWINDING:
         return {"lacking": lacking}
+    told = {"lacking": lacking, "view": place.view}
     if "tint" in lacking:
-        return {"lacking": lacking, "view": place.view}
+        return told
     seen = place.seen
-    return {
-        "lacking": lacking,
-        "view": place.view,
+    return told | {
         "seen_share": None if seen is None else float(seen.mean()),
         "invented": session.overlays.space.invented(place),
     }

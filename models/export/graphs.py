@@ -161,7 +161,8 @@ def _select(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
 
 def _look(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
     """What memory shows of a view, and the view as the network sees it."""
-    optics = dynamics.memory.field_of_view, dynamics.depth.cfg.far
+    memory = dynamics.memory
+    optics = memory.field_of_view, dynamics.depth.cfg.far, memory.sharp
 
     def look(
         rgba: Tensor, inverse_depth: Tensor, poses: Tensor, ids: Tensor, pose: Tensor
@@ -169,7 +170,8 @@ def _look(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         bank = bank_of(rgba=rgba, inverse_depth=inverse_depth, poses=poses, ids=ids)
         view = render(bank, pose, *optics)
         known = view.inverse_depth * view.known_depth
-        pixels = view.rgb, view.mask, view.first_hand, view.known_share, known
+        seen = dynamics.find_seen(view)
+        pixels = view.rgb, seen, view.first_hand, view.known_share, known
         return *pixels, *encode_view(dynamics.codec, view)
 
     outputs = ("rgb", "seen", "first_hand", "known_share", "known_depth")
@@ -244,8 +246,8 @@ def _denoise(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
 
 
 def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
-    """The frame of latents, with the detail of its view, its inverse depth, and what the bank keeps
-    of it.
+    """The frame of latents, with what its view shows, its inverse depth, what the bank keeps of it,
+    and the latents that later frames attend to.
     """
     angle = dynamics.memory.field_of_view
 
@@ -261,7 +263,10 @@ def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         picture = dynamics.add_detail(latents, rgb, seen, view)
         told = dynamics.depth.inverse_depth(picture, known)
         inverse = torch.where(known > 0, known, told)
-        return to_frames(picture), inverse, *summarize(inverse, pose, first_hand, angle)
+        frame = to_frames(picture)
+        # a copy: what goes in may not come out under another name
+        shown = dynamics.encode_shown(frame, latents).clone()
+        return frame, inverse, *summarize(inverse, pose, first_hand, angle), shown
 
     pixels = torch.ones(1, shapes.frame, shapes.frame, dtype=torch.bool)
     inputs = {"latents": shapes.latents, "rgb": shapes.picture, "seen": pixels}
@@ -270,7 +275,8 @@ def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         "known_depth": torch.ones(1, shapes.depth, shapes.depth),
     }
     inputs |= {"first_hand": pixels.clone(), "pose": shapes.pose}
-    return Graph(dynamics, finish, inputs, ("frame", "inverse_depth", "points", "fresh"))
+    outputs = ("frame", "inverse_depth", "points", "fresh", "shown_latents")
+    return Graph(dynamics, finish, inputs, outputs)
 
 
 def bank_of(**parts: Tensor) -> FrameBank:

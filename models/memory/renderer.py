@@ -66,7 +66,13 @@ class MemoryView(NamedTuple):
         return (seen > 0.999) & (self.inverse_depth > 0)
 
 
-def render(sources: FrameBank, target: Tensor, field_of_view: float, far: float) -> MemoryView:
+def render(
+    sources: FrameBank,
+    target: Tensor,
+    field_of_view: float,
+    far: float,
+    sharp: bool = False,
+) -> MemoryView:
     """The view from `target` `[B,4]` as the frames of a small bank show it.
 
     Args:
@@ -74,6 +80,8 @@ def render(sources: FrameBank, target: Tensor, field_of_view: float, far: float)
         target: poses.
         field_of_view: degrees.
         far: what is farther than half of this is taken for equally far.
+        sharp: whether only sharp pixels count as seen: one that is seen NEARER times as near as its
+            source saw it is a hint, like a doubtful one, since its detail is to be invented.
     """
     nearness = 1 / far
     depth = 1 / sources.inverse_depth.float().clamp(min=nearness)
@@ -87,7 +95,10 @@ def render(sources: FrameBank, target: Tensor, field_of_view: float, far: float)
     surfaces = Surfaces(points, 1 / dense, inside)
     found = sample_image(sources, depth, safe, surfaces, field_of_view, far)
     rgb, mask, doubtful, at_source = close_pixel_holes(*gather_pixels(sources, found))
-    first_hand = ~(mask | doubtful) | (at_source > NEARER / dense)
+    magnified = at_source > NEARER / dense
+    first_hand = ~(mask | doubtful) | magnified
+    if sharp:
+        mask, doubtful = mask & ~magnified, doubtful | (mask & magnified)
     return MemoryView(rgb, mask, inverse, first_hand, doubtful)
 
 

@@ -1,6 +1,7 @@
 """Settings of the dynamics with a memory in space: its network, its memory, its sampler."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from models.memory.sizes import KEPT_NEWEST
 
@@ -69,6 +70,11 @@ class MemoryConfig:
         coarse, dilation: how many frames of the long past, every `dilation`-th one, as coarse
             tokens.
         field_of_view: degrees, of the square picture.
+        sharp: whether pixels that are seen much nearer than they were stored are hints (see
+            models/memory/renderer.py, `render`).
+        composite: what becomes of a frame's pixels that memory knows: `detail` adds to the seen
+            ones what the codec drops of them, `paste` keeps all known ones, hints too, as they are
+            (models/spatial/condition.py, `join_detail` and `paste_known`).
     """
 
     slots: int = 256
@@ -78,6 +84,8 @@ class MemoryConfig:
     coarse: int = 16
     dilation: int = 8
     field_of_view: float = 73.0
+    sharp: bool = False
+    composite: Literal["detail", "paste"] = "detail"
 
     def __post_init__(self):
         if self.slots <= KEPT_NEWEST:

@@ -18,12 +18,13 @@ from models.memory.frame_bank import FrameBank, Insertion
 from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
-from models.spatial.condition import encode_view, join_detail
+from models.spatial.condition import encode_view, join_detail, paste_known
+from models.spatial.config import MemoryConfig
 from models.spatial.dynamics import to_frames
 from models.spatial.network import SHORTEST
 from models.training.spatial_samples import Samples
 
-STEPS = (1, 2, 4)  # sampler steps of own frames, one of them at random
+STEPS = (2, 4, 8)  # sampler steps of own frames, one of them at random
 
 # clean latents of (noisy latents `[B,C,h,w]`, levels `[B]`, jumps `[B]`)
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -33,8 +34,7 @@ class OwnFrames:
     """Completes the views of samples by what the network generates.
 
     Args:
-        codec, depth: of the world.
-        field_of_view: degrees.
+        codec, depth, memory: of the world.
         share: of the groups.
         generator: of everything drawn.
     """
@@ -43,11 +43,11 @@ class OwnFrames:
         self,
         codec: PatchAutoencoder,
         depth: DepthNetwork,
-        field_of_view: float,
+        memory: MemoryConfig,
         share: float,
         generator: torch.Generator,
     ):
-        self.codec, self.depth, self.field_of_view = codec, depth, field_of_view
+        self.codec, self.depth, self.memory = codec, depth, memory
         self.share, self.generator = share, generator
 
     @torch.no_grad()
@@ -70,7 +70,7 @@ class OwnFrames:
         rows = (chosen.unsqueeze(1) * group + later).flatten()
         own = own.map(lambda part, dim: part.repeat_interleave(group - 1, dim=dim))
         old = MemoryView(*(part[rows] for part in samples.view))
-        settings = self.field_of_view, self.depth.cfg.far
+        settings = self.memory.field_of_view, self.depth.cfg.far, self.memory.sharp
         new = complete_views(old, own, samples.poses[rows], *settings)
         view = (
             whole.index_copy(0, rows, part) for whole, part in zip(samples.view, new, strict=True)
@@ -83,9 +83,14 @@ class OwnFrames:
         noise = torch.randn(len(samples.frames), *shape, generator=self.generator)
         steps = STEPS[int(torch.randint(len(STEPS), (), generator=self.generator))]
         latents = integrate_flow(predict, noise.to(samples.frames.device), steps)
-        decoded, coarse = self.codec.paint(latents), self.codec.paint(features.latents)
-        pictures = join_detail(decoded, coarse, view.rgb, view.mask)
-        return remember_pictures(self.depth, pictures, view, samples.poses, self.field_of_view)
+        decoded = self.codec.paint(latents)
+        if self.memory.composite == "paste":
+            pictures = paste_known(decoded, view.rgb, view.known)
+        else:
+            coarse = self.codec.paint(features.latents)
+            pictures = join_detail(decoded, coarse, view.rgb, view.mask)
+        angle = self.memory.field_of_view
+        return remember_pictures(self.depth, pictures, view, samples.poses, angle)
 
 
 def integrate_flow(predict: Predict, noise: Tensor, steps: int) -> Tensor:
@@ -117,11 +122,17 @@ def remember_pictures(
 
 
 def complete_views(
-    view: MemoryView, own: FrameBank, poses: Tensor, field_of_view: float, far: float
+    view: MemoryView,
+    own: FrameBank,
+    poses: Tensor,
+    field_of_view: float,
+    far: float,
+    sharp: bool = False,
 ) -> MemoryView:
     """Views of B poses `[B,4]`, with what a bank of own frames shows where they show nothing."""
+    settings = field_of_view, far, sharp
     rows = [
-        render(own.map(lambda part, _, i=i: part[i : i + 1]), pose[None], field_of_view, far)
+        render(own.map(lambda part, _, i=i: part[i : i + 1]), pose[None], *settings)
         for i, pose in enumerate(poses)
     ]
     added = MemoryView(*(torch.cat(parts) for parts in zip(*rows, strict=True)))

@@ -40,6 +40,13 @@ class Inputs(NamedTuple):
     coarse_poses: Tensor
     mask: Tensor
 
+    def pick(self, rows: Tensor, groups: Tensor) -> "Inputs":
+        """The targets `rows` `[R]` alone, with the context frames of their `groups` `[R/G]`."""
+        frame = FrameCondition(*(part[rows] for part in self.frame))
+        context = (self.fine, self.fine_poses, self.coarse, self.coarse_poses)
+        of_groups = (part[groups] for part in context)
+        return Inputs(self.clean[rows], frame, *of_groups, self.mask[rows])
+
 
 class Stage(NamedTuple):
     """What a step of training asks for: memories with errors of earlier steps, memories with the
@@ -91,12 +98,12 @@ class SpatialLoss:
         noise = self._normal(inputs.clean.shape)
         noisy, jumps, target = (
             interpolate(inputs.clean, noise, wide(t)),
-            torch.full_like(t, SHORTEST),
+            torch.full_like(t, SHORTEST, dtype=torch.long),
             None,
         )
         if stage.shortcuts:
             t, jumps, noisy, target = self._shortcuts(average, inputs, t, noisy, noise)
-        predicted = network(noisy, t, jumps.long(), inputs.frame, context, inputs.mask)
+        predicted = network(noisy, t, jumps, inputs.frame, context, inputs.mask)
         error = (predicted - (inputs.clean if target is None else target)).square().mean(dim=1)
         loss = balance_errors(
             error / t.clamp(min=self.cfg.least).square()[:, None, None], inputs.frame
@@ -181,22 +188,31 @@ class SpatialLoss:
         """Levels, jumps, inputs and targets, of which a share asks for what two half jumps of the
         average say.
         """
-        rows = len(t)
-        chosen = self._chance(self.cfg.shortcuts, rows)
+        group, groups = len(t) // len(inputs.fine), len(inputs.fine)
+        # drawn on the host, which then need not ask the device how many there are
+        drawn = torch.rand(groups, generator=self.generator) < self.cfg.shortcuts
+        chosen = torch.nonzero(drawn).flatten()
+        rows = (chosen.unsqueeze(1) * group + torch.arange(group)).flatten().to(t.device)
+        jumps = torch.full_like(t, SHORTEST, dtype=torch.long)
+        if not len(chosen):
+            return t, jumps, noisy, inputs.clean
+        part = inputs.pick(rows, chosen.to(t.device))
+        count = len(rows)
         lengths = torch.tensor(JUMPS, device=t.device)
-        long = torch.randint(SHORTEST, (rows,), generator=self.generator).to(t.device)
+        long = torch.randint(SHORTEST, (count,), generator=self.generator).to(t.device)
         d = lengths[long]
-        at = d * (1 + (torch.rand(rows, generator=self.generator).to(t.device) / d).floor())
-        at = at.clamp(max=1.0)
-        x_t = interpolate(inputs.clean, noise, wide(at))
-        context = encode_context(average, inputs)
-        first = average(x_t, at, long + 1, inputs.frame, context, inputs.mask)
+        steps_before = torch.rand(count, generator=self.generator).to(t.device) / d
+        at = (d * (1 + steps_before.floor())).clamp(max=1.0)
+        x_t = interpolate(part.clean, noise[rows], wide(at))
+        context = encode_context(average, part)
+        first = average(x_t, at, long + 1, part.frame, context, part.mask)
         middle = euler_step(x_t, first, wide(at), wide(d / 2))
-        second = average(middle, at - d / 2, long + 1, inputs.frame, context, inputs.mask)
+        second = average(middle, at - d / 2, long + 1, part.frame, context, part.mask)
         told = shortcut_target(x_t, wide(at), wide(d), first, middle, second)
-        target = torch.where(wide(chosen), told, inputs.clean)
-        jumps = torch.where(chosen, long, SHORTEST)
-        return torch.where(chosen, at, t), jumps, torch.where(wide(chosen), x_t, noisy), target
+        jumps = jumps.index_copy(0, rows, long)
+        target = inputs.clean.index_copy(0, rows, told.to(inputs.clean.dtype))
+        noisy = noisy.index_copy(0, rows, x_t.to(noisy.dtype))
+        return t.index_copy(0, rows, at.to(t.dtype)), jumps, noisy, target
 
     def _measures(self, error: Tensor, t: Tensor, frame: FrameCondition) -> dict[str, float]:
         """Mean errors at pure noise in cells that are not seen and that are seen, and below."""

@@ -141,8 +141,8 @@ class SpatialRecipe:
         self.opts = make_optimisers(self.network, self.plan)
         seed = cfg.seed + 1000 * distributed.rank()
         self.generator = torch.Generator().manual_seed(seed)
-        view, share = cfg.memory.field_of_view, cfg.loss.own_frames
-        own_frames = OwnFrames(codec, depth, view, share, self.generator)
+        share = cfg.loss.own_frames
+        own_frames = OwnFrames(codec, depth, cfg.memory, share, self.generator)
         self.loss_of = SpatialLoss(cfg.loss, codec, own_frames, self.generator)
         self.actions = load_actions(cfg.action_set)
         settings = (self.actions, cfg.memory, cfg.samples, cfg.depth.far)

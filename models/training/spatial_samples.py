@@ -219,6 +219,7 @@ class SampleDrawer:
                 poses[i : i + 1],
                 self.memory.field_of_view,
                 self.far,
+                self.memory.sharp,
             )
             for i in range(len(poses))
         ]

@@ -6,6 +6,7 @@ What every environment promises is in tests/contracts; here is what only this en
 import itertools
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
-from envs.voxel import programs
+from envs.voxel import programs, server_dir
 from envs.voxel.engine import VoxelEnv
 from envs.voxel.framebuffer import Screen
-from envs.voxel.process import EYE_HEIGHT, ROOM, EngineError
+from envs.voxel.process import EYE_HEIGHT, ROOM, Engine, EngineError
 from envs.voxel.raycast import cast_directions
 from envs.voxel.server_dir import FIELD_OF_VIEW
 from envs.voxel.textures import draw_compass, find_compass_degree, write_textures
@@ -47,6 +48,33 @@ def env(voxel_engine):
     env = VoxelEnv()
     yield env
     env.close()
+
+
+LOUD = """
+core.register_globalstep(function() core.log("error", "a late packet") end)
+"""
+
+
+def test_errors_of_the_engine_are_not_written_over_the_picture(voxel_engine, monkeypatch, tmp_path):
+    """A busy machine's engine says that packets were late; it did so in its chat, on the screen."""
+
+    def look() -> np.ndarray:
+        engine = Engine(64, "plains")
+        try:
+            place = engine.ask("spawn", 100, 100, 0)
+            engine.load(*place)
+            for turned in range(5):  # what is said is shown some frames later
+                frame = engine.look(*place, 20 * turned)
+            return frame
+        finally:
+            engine.close()
+
+    quiet, game = look(), tmp_path / "game"
+    shutil.copytree(server_dir._GAME, game)
+    with open(game / "mods" / "worldsim" / "init.lua", "a", encoding="utf-8") as file:
+        file.write(LOUD)
+    monkeypatch.setattr(server_dir, "_GAME", game)
+    assert np.array_equal(look(), quiet)
 
 
 def alive(pid):

@@ -1,13 +1,15 @@
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
-from models.export.export import export_world
+from models.export.export import export_world, to_onnx
 from models.export.graphs import make_graphs
 from models.export.weights import WeightFile, quantize, store_weights
 from models.onnx_runtime.pipeline import GRAPHS, read_pipeline
 from models.onnx_runtime.sessions import Graphs
+from tests.support.spatial_worlds import small_dynamics
 from worldsim.world.error import WorldError
 from worldsim.world.model import load_world
 
@@ -51,15 +53,13 @@ def draw_inputs(graph, seed):
     return drawn
 
 
-@pytest.mark.parametrize("name", GRAPHS)
-def test_a_graph_computes_what_torch_does(name, torch_graphs, onnx_graphs):
+def compare_graph(graph, run) -> None:
     """Numbers to 1e-4; what is decided by comparing them may differ in a place or two."""
-    graph = torch_graphs[name]
     for seed in range(2):
         inputs = draw_inputs(graph, seed)
         with torch.no_grad():
             wanted = graph(*(torch.from_numpy(part) for part in inputs.values()))
-        found = getattr(onnx_graphs, name)(*inputs.values())
+        found = run(inputs)
         for label, ours, theirs in zip(graph.outputs, found, wanted, strict=True):
             theirs = theirs.numpy()
             assert ours.dtype == theirs.dtype, label
@@ -67,6 +67,21 @@ def test_a_graph_computes_what_torch_does(name, torch_graphs, onnx_graphs):
             if ours.dtype == np.uint8:  # a half may be rounded either way
                 near |= np.abs(ours.astype(int) - theirs) <= 1
             assert near.mean() > 0.995, (label, float(near.mean()))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_computes_what_torch_does(name, torch_graphs, onnx_graphs):
+    compare_graph(torch_graphs[name], lambda inputs: getattr(onnx_graphs, name)(*inputs.values()))
+
+
+@pytest.mark.parametrize("name", ["look", "finish"])
+def test_graphs_of_a_world_that_pastes_what_it_knows(name):
+    """They take the same inputs, used or not, as every player gives them."""
+    dynamics = small_dynamics(composite="paste", sharp=True)
+    graph = make_graphs(dynamics)[name]
+    session = onnxruntime.InferenceSession(to_onnx(graph).SerializeToString())
+    assert [part.name for part in session.get_inputs()] == list(graph.inputs)
+    compare_graph(graph, lambda inputs: session.run(None, inputs))
 
 
 def test_what_graphs_share_is_stored_once(exported_world):

@@ -231,6 +231,21 @@ def test_what_is_seen_much_nearer_is_first_hand_again(ahead, new):
     assert (view.first_hand[0, middle, middle] == new).all()
 
 
+def test_what_is_seen_much_nearer_is_a_hint_where_only_sharp_pixels_count():
+    """The same views with `sharp`: the rule's pixels lose their mask, and keep their colours."""
+    bank = all_of(bank_of_looks(torch.zeros(1, 4), SIZE))
+    for ahead, near in ((1.0, False), (1.3, True)):
+        target = torch.tensor([[ahead, 0.0, 0.0, 0.0]])
+        old, new = (render(bank, target, FOV, FAR, sharp) for sharp in (False, True))
+        middle = slice(SIZE // 2 - 3, SIZE // 2 + 3)
+        assert (new.mask[0, middle, middle] != near).all()
+        assert (new.doubtful[0, middle, middle] == near).all()
+        assert torch.equal(new.mask, old.mask & ~old.first_hand)
+        assert torch.equal(new.known, old.known)
+        assert torch.equal(new.rgb, old.rgb)
+        assert torch.equal(new.first_hand, old.first_hand)
+
+
 def test_pixels_that_are_not_first_hand_are_never_copied():
     alpha = torch.ones(1, SIZE, SIZE, dtype=torch.bool)
     alpha[:, :, : SIZE // 2] = False

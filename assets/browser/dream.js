@@ -80,13 +80,13 @@ export class Dream {
     const condition = [view, mask, depth, [action], motion, this.pose];
     const latents = await this.#sample(condition, 1 - known[0]);
     const told = [latents, rgb, seen, view, knownDepth, firstHand, this.pose];
-    const [frame, inverseDepth, points, fresh, kept] = await graphs.finish(...told);
+    const [frame, inverseDepth, points, fresh] = await graphs.finish(...told);
     Object.assign(this, { frame, inverseDepth });
     if (firstHand.reduce((sum, pixel) => sum + pixel, 0) >= this.facts.least_new) {
       const { pose } = this;
       bank.insert(this.number, { frame, firstHand, inverseDepth, pose, points, fresh }, journal);
     }
-    await this.#remember(kept);
+    await this.#remember(latents);
   }
 
   /** Move the body, and give the motion. */

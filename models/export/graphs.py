@@ -246,8 +246,8 @@ def _denoise(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
 
 
 def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
-    """The frame of latents, with what its view shows, its inverse depth, what the bank keeps of it,
-    and the latents that later frames attend to.
+    """The frame of latents, with the detail of its view, its inverse depth, and what the bank keeps
+    of it.
     """
     angle = dynamics.memory.field_of_view
 
@@ -263,10 +263,7 @@ def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         picture = dynamics.add_detail(latents, rgb, seen, view)
         told = dynamics.depth.inverse_depth(picture, known)
         inverse = torch.where(known > 0, known, told)
-        frame = to_frames(picture)
-        # a copy: what goes in may not come out under another name
-        shown = dynamics.encode_shown(frame, latents).clone()
-        return frame, inverse, *summarize(inverse, pose, first_hand, angle), shown
+        return to_frames(picture), inverse, *summarize(inverse, pose, first_hand, angle)
 
     pixels = torch.ones(1, shapes.frame, shapes.frame, dtype=torch.bool)
     inputs = {"latents": shapes.latents, "rgb": shapes.picture, "seen": pixels}
@@ -275,8 +272,7 @@ def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         "known_depth": torch.ones(1, shapes.depth, shapes.depth),
     }
     inputs |= {"first_hand": pixels.clone(), "pose": shapes.pose}
-    outputs = ("frame", "inverse_depth", "points", "fresh", "shown_latents")
-    return Graph(dynamics, finish, inputs, outputs)
+    return Graph(dynamics, finish, inputs, ("frame", "inverse_depth", "points", "fresh"))
 
 
 def bank_of(**parts: Tensor) -> FrameBank:

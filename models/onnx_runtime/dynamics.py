@@ -180,20 +180,18 @@ class OnnxDynamics:
             steps: sampler steps at most; frames that memory shows take fewer.
             poses: `[B,4]` where the bodies go; None: where odometry leads them.
         """
-        sampled = []
         for row in carry.rows:
             led = None if poses is None else poses[row]
             step = self._look(carry, row, int(actions[row]), led)
             latents = self._sample(carry, row, step, noise[row : row + 1], steps)
             told = step.rgb, step.seen, step.latents, step.known_depth, step.first_hand, step.pose
-            frame, inverse, points, fresh, shown = self.graphs.finish(latents, *told)
+            frame, inverse, points, fresh = self.graphs.finish(latents, *told)
             carry.newest[row], carry.inverse_depth[row] = frame[0], inverse[0]
-            carry.seen[row], carry.latents[row] = step.seen[0], shown[0]
-            sampled.append(latents)
+            carry.seen[row], carry.latents[row] = step.seen[0], latents[0]
             if step.first_hand.sum() >= self.pipeline.least_new:
                 self._bank(carry, row, step.first_hand[0], points[0], fresh[0], true=False)
             self._remember(carry, row)
-        return carry, np.concatenate(sampled)
+        return carry, carry.latents.copy()
 
     def _look(self, carry: Carry, row: int, action: int, led: np.ndarray | None) -> Step:
         """Move the body, to the pose `led` where there is one, and look what memory shows there."""

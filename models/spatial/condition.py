@@ -62,13 +62,3 @@ def join_detail(decoded: Tensor, coarse: Tensor, rgb: Tensor, seen: Tensor) -> T
     the view (`coarse`) loses, where it is `seen` `[B,H,W]`.
     """
     return (decoded + (rgb - coarse) * seen.unsqueeze(1)).clamp(-1, 1)
-
-
-def paste_known(decoded: Tensor, rgb: Tensor, known: Tensor) -> Tensor:
-    """Pictures `[B,3,H,W]` in -1..1: decoded ones, with the pixels of a view's `rgb` wherever
-    memory knows some, `[B,H,W]`.
-
-    Where leaves and grass hide each other, half of the view is doubtful by a few pixels: copied it
-    is crisp and nearly right, while the mean of what may be there is a blur that memory then keeps.
-    """
-    return torch.where(known.unsqueeze(1), rgb, decoded).clamp(-1, 1)

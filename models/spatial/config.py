@@ -72,9 +72,10 @@ class MemoryConfig:
         field_of_view: degrees, of the square picture.
         sharp: whether pixels that are seen much nearer than they were stored are hints (see
             models/memory/renderer.py, `render`).
-        composite: what becomes of a frame's pixels that memory knows: `detail` adds to the seen
-            ones what the codec drops of them, `paste` keeps all known ones, hints too, as they are
-            (models/spatial/condition.py, `join_detail` and `paste_known`).
+        detail: which pixels of a frame take the detail that the codec drops from what memory shows:
+            the `seen` ones, or all `known` ones, hints too. Where leaves and grass hide each other,
+            half of a view is doubtful by a few pixels: detail from there is crisp and nearly right,
+            the mean of what may be there is a blur that memory then keeps.
     """
 
     slots: int = 256
@@ -85,7 +86,7 @@ class MemoryConfig:
     dilation: int = 8
     field_of_view: float = 73.0
     sharp: bool = False
-    composite: Literal["detail", "paste"] = "detail"
+    detail: Literal["seen", "known"] = "seen"
 
     def __post_init__(self):
         if self.slots <= KEPT_NEWEST:

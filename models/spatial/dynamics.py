@@ -20,7 +20,7 @@ from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
 from models.spatial.carry import SpatialCarry
-from models.spatial.condition import encode_view, join_detail, paste_known
+from models.spatial.condition import encode_view, join_detail
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.context_cache import ContextCache
 from models.spatial.levels import level_spans
@@ -195,7 +195,7 @@ class SpatialDynamics(nn.Module):
         told = self._read_depth(pictures, known)
         carry.inverse_depth = torch.where(known > 0, known, told)
         carry.newest = to_frames(pictures)
-        carry.seen, carry.latents = seen, self.encode_shown(carry.newest, latents)
+        carry.seen, carry.latents = seen, latents
         new = pick_rows(carry.rows, plan.new)
         return self._remember(carry, view.first_hand, new, plan.kept, true=False), latents
 
@@ -297,25 +297,14 @@ class SpatialDynamics(nn.Module):
 
     def find_seen(self, view: MemoryView) -> Tensor:
         """Which pixels of a frame are remembered, not invented, bool `[B,H,W]`."""
-        return view.known if self.memory.composite == "paste" else view.mask
+        return view.known if self.memory.detail == "known" else view.mask
 
     def add_detail(self, latents: Tensor, rgb: Tensor, seen: Tensor, view: Tensor) -> Tensor:
         """Pictures `[B,3,H,W]` in -1..1: latents `[B,C,h,w]` decoded, with the detail that the
-        codec drops of a view's `rgb` `[B,3,H,W]` and latents `view` where it is `seen` `[B,H,W]`,
-        or with `rgb` itself there (see MemoryConfig.composite).
+        codec drops of a view's `rgb` `[B,3,H,W]` and latents `view` where it is `seen` `[B,H,W]`.
         """
-        if self.memory.composite == "paste":
-            return paste_known(apply_row_by_row(self.codec.paint, latents), rgb, seen)
         decoded, coarse = (apply_row_by_row(self.codec.paint, part) for part in (latents, view))
         return join_detail(decoded, coarse, rgb, seen)
-
-    def encode_shown(self, frames: Tensor, latents: Tensor) -> Tensor:
-        """Latents `[B,C,h,w]` that later frames attend to: of the frames uint8 `[B,H,W,3]` that are
-        shown, where pasting made them other ones than the sampled `latents`.
-        """
-        if self.memory.composite == "paste":
-            return apply_row_by_row(self.codec.encode, frames)
-        return latents
 
     def _read_depth(self, pictures: Tensor, known: Tensor) -> Tensor:
         """Inverse depth `[B,n,n]`; a CPU's convolutions would not give each row what it gets

@@ -18,7 +18,7 @@ from models.memory.frame_bank import FrameBank, Insertion
 from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
-from models.spatial.condition import encode_view, join_detail, paste_known
+from models.spatial.condition import encode_view, join_detail
 from models.spatial.config import MemoryConfig
 from models.spatial.dynamics import to_frames
 from models.spatial.network import SHORTEST
@@ -83,12 +83,9 @@ class OwnFrames:
         noise = torch.randn(len(samples.frames), *shape, generator=self.generator)
         steps = STEPS[int(torch.randint(len(STEPS), (), generator=self.generator))]
         latents = integrate_flow(predict, noise.to(samples.frames.device), steps)
-        decoded = self.codec.paint(latents)
-        if self.memory.composite == "paste":
-            pictures = paste_known(decoded, view.rgb, view.known)
-        else:
-            coarse = self.codec.paint(features.latents)
-            pictures = join_detail(decoded, coarse, view.rgb, view.mask)
+        decoded, coarse = self.codec.paint(latents), self.codec.paint(features.latents)
+        seen = view.known if self.memory.detail == "known" else view.mask
+        pictures = join_detail(decoded, coarse, view.rgb, seen)
         angle = self.memory.field_of_view
         return remember_pictures(self.depth, pictures, view, samples.poses, angle)
 

@@ -33,8 +33,10 @@ def train_depth(
     store: EpisodeStore,
     path: Path,
     seed: int,
+    precision: str,
 ) -> DepthNetwork:
-    """A trained depth network, where the codec is; resumes and saves in `path`.
+    """A trained depth network, where the codec is; resumes and saves in `path`. `precision`: see
+    `worldsim.machine_speed.pick_precision`.
 
     Raises:
         ValueError: no episode of the store has depth.
@@ -53,8 +55,7 @@ def train_depth(
             target = depths[chosen].to(device).float()
             return depth_loss(network, codec, pictures, target, generator)
 
-        precision = pick_precision("auto", device)
-        training.run(draw_loss, steepness=2, precision=precision)
+        training.run(draw_loss, steepness=2, precision=pick_precision(precision, device))
     return network.requires_grad_(False).eval()
 
 

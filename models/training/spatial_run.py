@@ -113,8 +113,8 @@ def prepare(
     """Codec, depth network, and the episodes with the depth that it reads off them; made once."""
     store = open_store(cfg, "--episodes 1200 --depth")
     codec = train_codec(cfg, store, out, device)
-    settings = cfg.depth, cfg.depth_training
-    depth = train_depth(*settings, codec, store, out / "depth.pt", cfg.seed)
+    settings = cfg.depth, cfg.depth_training, codec, store
+    depth = train_depth(*settings, out / "depth.pt", cfg.seed, cfg.training.precision)
     episodes = cached_episodes(store, depth, hash_network(depth), Path(cfg.data.cache))
     return codec, depth, episodes
 

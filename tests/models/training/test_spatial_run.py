@@ -11,7 +11,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import worldsim  # noqa: F401  registers the environments
-from models.training import distributed, spatial_depth
+from models.training import distributed
 from models.training.loop import Run, start_folder
 from models.training.spatial_config import SpatialConfig
 from models.training.spatial_run import SMOKE, SpatialRecipe, prepare
@@ -118,7 +118,6 @@ def train_on_data_of(smoke: Path, out: Path) -> list[float]:
 
 def test_all_of_it_runs_on_a_second_device(smoke, tmp_path, monkeypatch):
     """As on a GPU: no tensor is left on the CPU, and the curve is the CPU's."""
-    monkeypatch.setattr(spatial_depth, "pick_precision", lambda *_: torch.float32)
     with sdpa_kernel(SDPBackend.MATH):  # which any other device than the CPU gets here
         here = train_on_data_of(smoke, tmp_path / "here")
     there = torch.device(second_device.NAME)

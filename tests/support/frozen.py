@@ -22,18 +22,18 @@ SMALL = 8
 
 
 def machine() -> str:
-    """What decides how numbers are rounded: torch, the processor's kind and instructions."""
-    name = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        )
-        if Path("/proc/cpuinfo").exists()
-        else iter(()),
-        platform.processor(),
-    )
-    return f"torch {torch.__version__}, {name}, {torch.backends.cpu.get_cpu_capability()}"
+    """What decides how numbers are rounded: torch, and the processor's kind, caches (products are
+    cut into blocks that fit them) and instructions.
+    """
+    told = {}
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        for line in lines:
+            name, _, value = line.partition(":")
+            told.setdefault(name.strip(), value.strip())
+    names = ("model name", "cpu family", "model", "cache size")
+    kind = ", ".join(told[name] for name in names if name in told) or platform.processor()
+    return f"torch {torch.__version__}, {kind}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def keys(actions: int) -> list[int]:

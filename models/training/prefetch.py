@@ -7,9 +7,10 @@ a drawer of its own, take turns: the order of their batches does not depend on w
 
 import contextlib
 import multiprocessing
-import os
 import queue
+import threading
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 AHEAD = 3  # batches
-PATIENCE = 5.0  # seconds between two looks at whether the other process lives
+USED = None  # what is sent back for each batch
 
 
 class Drawer(Protocol):
@@ -53,12 +54,14 @@ class Prefetcher:
             RuntimeError: the process ended.
         """
         self.start()
-        while True:
-            with contextlib.suppress(queue.Empty):
-                arrays, self.state = self._batches.get(timeout=PATIENCE)
-                return tree_map(torch.from_numpy, arrays)
-            if not self._process.is_alive():
-                raise RuntimeError("the process that draws samples ended: run the command again")
+        item = self._batches.get()
+        if item is None:
+            self._batches.put(item)  # for whoever asks again
+            raise RuntimeError("the process that draws samples ended: run the command again")
+        with contextlib.suppress(OSError):  # it may have ended since; what it sent is still good
+            self._connection.send(USED)
+        arrays, self.state = item
+        return tree_map(torch.from_numpy, arrays)
 
     def load_state_dict(self, state: dict | None) -> None:
         """Go on from a state; None: from the beginning."""
@@ -74,6 +77,8 @@ class Prefetcher:
         if self._process is not None:
             self._process.terminate()
             self._process.join()
+            self._thread.join()
+            self._connection.close()
             self._process = None
 
     def start(self) -> None:
@@ -81,10 +86,15 @@ class Prefetcher:
         if self._process is not None:
             return
         context = multiprocessing.get_context("spawn")
-        self._batches = context.Queue(AHEAD)
-        arguments = (self.make, self.batch, self.state, self._batches, os.getpid())
+        self._connection, theirs = context.Pipe()
+        arguments = (self.make, self.batch, self.state, theirs)
         self._process = context.Process(target=_draw_all, args=arguments, daemon=True)
         self._process.start()
+        theirs.close()  # the other process has its own: only so its end is noticed, at any moment
+        self._batches: queue.SimpleQueue = queue.SimpleQueue()
+        parts = self._connection, self._batches
+        self._thread = threading.Thread(target=_receive, args=parts, daemon=True, name="prefetch")
+        self._thread.start()
 
 
 class RoundRobin:
@@ -132,20 +142,29 @@ class RoundRobin:
             worker.close()
 
 
+def _receive(connection: Connection, batches: queue.SimpleQueue) -> None:
+    """Take what the other process sends, and None when it has ended."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            batches.put(connection.recv())
+    batches.put(None)
+
+
 def _draw_all(
-    make: Callable[[], Drawer], batch: int, state: dict | None, batches: Any, parent: int
+    make: Callable[[], Drawer], batch: int, state: dict | None, connection: Connection
 ) -> None:
-    """Draw until the other process is gone."""
+    """Draw until the other process is gone, AHEAD batches before it uses them."""
     torch.set_num_threads(1)
-    # Else this process would wait at its end, for ever, until somebody reads what it sent last.
-    batches.cancel_join_thread()
-    drawer = make()
+    drawer, sent = make(), 0
     if state is not None:
         drawer.load_state_dict(state)
-    while os.getppid() == parent:
+    while True:
         # arrays, since tensors would travel as open files of shared memory
         item = tree_map(Tensor.numpy, drawer.draw(batch)), drawer.state_dict()
-        while os.getppid() == parent:
-            with contextlib.suppress(queue.Full):
-                batches.put(item, timeout=PATIENCE)
-                break
+        try:
+            if sent >= AHEAD:
+                connection.recv()  # USED
+            connection.send(item)
+        except (EOFError, OSError):
+            return  # nobody is there
+        sent += 1

@@ -16,7 +16,7 @@ from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank, summarize
 from models.memory.renderer import render
 from models.memory.sizes import COARSE, HYPOTHESES, SOURCES
-from models.spatial.condition import encode_view
+from models.spatial.condition import encode_view, find_seen
 from models.spatial.dynamics import SpatialDynamics, to_frames
 from models.spatial.network import COARSE_KIND, FINE, KV, FrameCondition
 
@@ -170,7 +170,7 @@ def _look(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         bank = bank_of(rgba=rgba, inverse_depth=inverse_depth, poses=poses, ids=ids)
         view = render(bank, pose, *optics)
         known = view.inverse_depth * view.known_depth
-        seen = dynamics.find_seen(view)
+        seen = find_seen(view, memory.detail)
         pixels = view.rgb, seen, view.first_hand, view.known_share, known
         return *pixels, *encode_view(dynamics.codec, view)
 

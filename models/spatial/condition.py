@@ -62,3 +62,10 @@ def join_detail(decoded: Tensor, coarse: Tensor, rgb: Tensor, seen: Tensor) -> T
     the view (`coarse`) loses, where it is `seen` `[B,H,W]`.
     """
     return (decoded + (rgb - coarse) * seen.unsqueeze(1)).clamp(-1, 1)
+
+
+def find_seen(view: MemoryView, detail: str) -> Tensor:
+    """Which pixels of a frame are remembered, not invented, and take their detail from the view,
+    bool `[B,H,W]`; `detail` as in MemoryConfig.
+    """
+    return view.known if detail == "known" else view.mask

@@ -20,7 +20,7 @@ from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
 from models.spatial.carry import SpatialCarry
-from models.spatial.condition import encode_view, join_detail
+from models.spatial.condition import encode_view, find_seen, join_detail
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.context_cache import ContextCache
 from models.spatial.levels import level_spans
@@ -189,7 +189,7 @@ class SpatialDynamics(nn.Module):
         self._cache_keyframes(carry, keyframes, plan)
         condition = FrameCondition(*features, actions, motions, carry.pose)
         latents = self._sample(carry, condition, noise, plan)
-        seen = self.find_seen(view)
+        seen = find_seen(view, self.memory.detail)
         pictures = self.add_detail(latents, view.rgb, seen, features.latents)
         known = view.inverse_depth * view.known_depth
         told = self._read_depth(pictures, known)
@@ -294,10 +294,6 @@ class SpatialDynamics(nn.Module):
     def told_jump(self, d: float) -> int:
         """The jump that the network is told for a sampler step of length d."""
         return JUMPS.index(d) if self.sampler.shortcuts else SHORTEST
-
-    def find_seen(self, view: MemoryView) -> Tensor:
-        """Which pixels of a frame are remembered, not invented, bool `[B,H,W]`."""
-        return view.known if self.memory.detail == "known" else view.mask
 
     def add_detail(self, latents: Tensor, rgb: Tensor, seen: Tensor, view: Tensor) -> Tensor:
         """Pictures `[B,3,H,W]` in -1..1: latents `[B,C,h,w]` decoded, with the detail that the

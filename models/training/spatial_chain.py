@@ -18,7 +18,7 @@ from models.memory.frame_bank import FrameBank, Insertion
 from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
-from models.spatial.condition import encode_view, join_detail
+from models.spatial.condition import encode_view, find_seen, join_detail
 from models.spatial.config import MemoryConfig
 from models.spatial.dynamics import to_frames
 from models.spatial.network import SHORTEST
@@ -84,7 +84,7 @@ class OwnFrames:
         steps = STEPS[int(torch.randint(len(STEPS), (), generator=self.generator))]
         latents = integrate_flow(predict, noise.to(samples.frames.device), steps)
         decoded, coarse = self.codec.paint(latents), self.codec.paint(features.latents)
-        seen = view.known if self.memory.detail == "known" else view.mask
+        seen = find_seen(view, self.memory.detail)
         pictures = join_detail(decoded, coarse, view.rgb, seen)
         angle = self.memory.field_of_view
         return remember_pictures(self.depth, pictures, view, samples.poses, angle)

@@ -27,8 +27,7 @@ def machine() -> str:
     """
     told = {}
     if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        for line in lines:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
             name, _, value = line.partition(":")
             told.setdefault(name.strip(), value.strip())
     names = ("model name", "cpu family", "model", "cache size")

@@ -144,7 +144,7 @@ def test_its_process_ends_with_a_parent_that_is_killed():
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    until = time.monotonic() + 120  # two looks at its parent, on a machine that is busy
+    until = time.monotonic() + 120  # on a machine that is busy
     while time.monotonic() < until and _runs(child):
         time.sleep(0.2)
     alive = _runs(child)

@@ -75,12 +75,13 @@ export class Dream {
     const motion = await this.#move(action);
     const slots = await this.#select();
     const shown = await graphs.look(...bank.sources(slots), this.pose);
-    const [rgb, seen, firstHand, known, knownDepth, view, mask, depth] = shown;
+    const [rgb, seen, hint, firstHand, known, knownDepth, view, mask, depth] = shown;
     await this.#cacheKeyframes(slots);
     const condition = [view, mask, depth, [action], motion, this.pose];
-    const latents = await this.#sample(condition, 1 - known[0]);
-    const told = [latents, rgb, seen, view, knownDepth, firstHand, this.pose];
-    const [frame, inverseDepth, points, fresh] = await graphs.finish(...told);
+    const noise = drawFrameNoise(this.seed, this.count, this.facts.latents);
+    const sampled = await this.#sample(noise, condition, 1 - known[0]);
+    const told = [sampled, noise, rgb, seen, hint, knownDepth, firstHand, this.pose];
+    const [frame, latents, inverseDepth, points, fresh] = await graphs.finish(...told);
     Object.assign(this, { frame, inverseDepth });
     if (firstHand.reduce((sum, pixel) => sum + pixel, 0) >= this.facts.least_new) {
       const { pose } = this;
@@ -135,11 +136,11 @@ export class Dream {
   }
 
   /** Latents, in the sampler steps that the share of the view that is invented asks for. */
-  async #sample(condition, unseen) {
+  async #sample(noise, condition, unseen) {
     const { facts, cache } = this;
     const { little, some, most } = facts.sampler;
     const asked = unseen < little ? 1 : unseen < some ? 2 : unseen < most ? 4 : 8;
-    let x = drawFrameNoise(this.seed, this.count, facts.latents);
+    let x = noise;
     for (const { level, length, told } of facts.schedules[Math.min(facts.steps, asked)]) {
       const context = [cache.k, cache.v, cache.visible()];
       const [clean] = await this.graphs.denoise(x, [level], [told], ...context, ...condition);

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.build.networks import fill_weights, name_weights
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
+from models.codec.view_decoder import ViewCodec, ViewDecoder, ViewDecoderConfig
 from models.memory.depth_network import DepthConfig, DepthNetwork
 from models.memory.odometry import Odometry, OdometryConfig
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
@@ -27,6 +28,7 @@ class SpatialSettings(NamedTuple):
     network: NetworkConfig
     depth: DepthConfig
     odometry: OdometryConfig
+    decoder: ViewDecoderConfig
     memory: MemoryConfig
     sampler: SamplerConfig
 
@@ -54,12 +56,13 @@ def check_sizes(settings: SpatialSettings) -> None:
 def make_models(settings: SpatialSettings, turns: tuple[float, ...]) -> SpatialModels:
     """Networks of a configuration, not trained; `turns` are radians per action."""
     check_sizes(settings)
-    view = settings.memory.field_of_view
+    view, codec = settings.memory.field_of_view, PatchAutoencoder(settings.codec)
     return SpatialModels(
-        PatchAutoencoder(settings.codec),
+        codec,
         SpatialNetwork(settings.network, view),
         DepthNetwork(settings.depth),
         Odometry(settings.odometry, turns, view),
+        ViewDecoder(settings.decoder, codec.frame_size, codec.latent_shape),
     )
 
 
@@ -93,4 +96,5 @@ def build_spatial(card: WorldCard, weights: dict[str, Tensor], device: str) -> P
     for name, module in models._asdict().items():
         fill_weights(module, f"{name}.", card, weights, device)
     dynamics = SpatialDynamics(models, settings.memory, settings.sampler)
-    return Parts(models.codec, dynamics.to(torch.device(device)))
+    codec = ViewCodec(models.codec, models.decoder)
+    return Parts(codec, dynamics.to(torch.device(device)))

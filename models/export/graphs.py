@@ -11,13 +11,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from models.codec.view_decoder import Shown, paint_view, to_frames
 from models.memory.alignment import compare_views
 from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank, summarize
 from models.memory.renderer import render
 from models.memory.sizes import COARSE, HYPOTHESES, SOURCES
-from models.spatial.condition import encode_view, find_seen
-from models.spatial.dynamics import SpatialDynamics, to_frames
+from models.spatial.condition import encode_view, shown_of
+from models.spatial.dynamics import SpatialDynamics
 from models.spatial.network import COARSE_KIND, FINE, KV, FrameCondition
 
 
@@ -170,11 +171,10 @@ def _look(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         bank = bank_of(rgba=rgba, inverse_depth=inverse_depth, poses=poses, ids=ids)
         view = render(bank, pose, *optics)
         known = view.inverse_depth * view.known_depth
-        seen = find_seen(view, memory.detail)
-        pixels = view.rgb, seen, view.first_hand, view.known_share, known
-        return *pixels, *encode_view(dynamics.codec, view)
+        pixels = view.first_hand, view.known_share, known
+        return *shown_of(view), *pixels, *encode_view(dynamics.codec, view)
 
-    outputs = ("rgb", "seen", "first_hand", "known_share", "known_depth")
+    outputs = ("rgb", "seen", "hint", "first_hand", "known_share", "known_depth")
     outputs += ("latents", "mask", "depth")
     inputs = {**shapes.sources_of(shapes.sources), "pose": shapes.pose}
     return Graph(dynamics, look, inputs, outputs)
@@ -246,33 +246,36 @@ def _denoise(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
 
 
 def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
-    """The frame of latents, with the detail of its view, its inverse depth, and what the bank keeps
-    of it.
+    """The frame of latents and of its view, what the codec keeps of it, its inverse depth, and what
+    the bank keeps of that.
     """
     angle = dynamics.memory.field_of_view
 
     def finish(
         latents: Tensor,
+        noise: Tensor,
         rgb: Tensor,
         seen: Tensor,
-        view: Tensor,
+        hint: Tensor,
         known: Tensor,
         first_hand: Tensor,
         pose: Tensor,
     ) -> tuple[Tensor, ...]:
-        picture = dynamics.add_detail(latents, rgb, seen, view)
+        shown = Shown(rgb, seen, hint)
+        picture = paint_view(dynamics.codec, dynamics.decoder, latents, noise, shown)
         told = dynamics.depth.inverse_depth(picture, known)
         inverse = torch.where(known > 0, known, told)
-        return to_frames(picture), inverse, *summarize(inverse, pose, first_hand, angle)
+        frame = to_frames(picture)
+        kept = summarize(inverse, pose, first_hand, angle)
+        return frame, dynamics.codec.encode(frame), inverse, *kept
 
     pixels = torch.ones(1, shapes.frame, shapes.frame, dtype=torch.bool)
-    inputs = {"latents": shapes.latents, "rgb": shapes.picture, "seen": pixels}
-    inputs |= {
-        "view_latents": shapes.latents,
-        "known_depth": torch.ones(1, shapes.depth, shapes.depth),
-    }
+    inputs = {"latents": shapes.latents, "noise": shapes.latents.clone(), "rgb": shapes.picture}
+    inputs |= {"seen": pixels, "hint": pixels.clone()}
+    inputs |= {"known_depth": torch.ones(1, shapes.depth, shapes.depth)}
     inputs |= {"first_hand": pixels.clone(), "pose": shapes.pose}
-    return Graph(dynamics, finish, inputs, ("frame", "inverse_depth", "points", "fresh"))
+    outputs = ("frame", "newest_latents", "inverse_depth", "points", "fresh")
+    return Graph(dynamics, finish, inputs, outputs)
 
 
 def bank_of(**parts: Tensor) -> FrameBank:

@@ -33,13 +33,14 @@ class Settings(NamedTuple):
 class Step(NamedTuple):
     """What memory shows of a frame before it is made: as the graph `look` gives it, and where from.
 
-    rgb `[1,3,H,W]`, seen and first_hand `[1,H,W]`, known_share `[1]`, known_depth `[1,n,n]`;
+    rgb `[1,3,H,W]`, seen, hint and first_hand `[1,H,W]`, known_share `[1]`, known_depth `[1,n,n]`;
     latents, mask and depth `[1,C or 64 or 16,h,w]` of the view; action `[1]`, motion `[1,3]`, pose
     `[1,4]`.
     """
 
     rgb: np.ndarray
     seen: np.ndarray
+    hint: np.ndarray
     first_hand: np.ndarray
     known_share: np.ndarray
     known_depth: np.ndarray
@@ -180,18 +181,20 @@ class OnnxDynamics:
             steps: sampler steps at most; frames that memory shows take fewer.
             poses: `[B,4]` where the bodies go; None: where odometry leads them.
         """
+        sampled = np.empty_like(noise)
         for row in carry.rows:
             led = None if poses is None else poses[row]
             step = self._look(carry, row, int(actions[row]), led)
-            latents = self._sample(carry, row, step, noise[row : row + 1], steps)
-            told = step.rgb, step.seen, step.latents, step.known_depth, step.first_hand, step.pose
-            frame, inverse, points, fresh = self.graphs.finish(latents, *told)
+            grain = noise[row : row + 1]
+            sampled[row : row + 1] = latents = self._sample(carry, row, step, grain, steps)
+            told = step.rgb, step.seen, step.hint, step.known_depth, step.first_hand, step.pose
+            frame, kept, inverse, points, fresh = self.graphs.finish(latents, grain, *told)
             carry.newest[row], carry.inverse_depth[row] = frame[0], inverse[0]
-            carry.seen[row], carry.latents[row] = step.seen[0], latents[0]
+            carry.seen[row], carry.latents[row] = step.seen[0], kept[0]
             if step.first_hand.sum() >= self.pipeline.least_new:
                 self._bank(carry, row, step.first_hand[0], points[0], fresh[0], true=False)
             self._remember(carry, row)
-        return carry, carry.latents.copy()
+        return carry, sampled
 
     def _look(self, carry: Carry, row: int, action: int, led: np.ndarray | None) -> Step:
         """Move the body, to the pose `led` where there is one, and look what memory shows there."""

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.codec.view_decoder import Shown
 from models.memory.renderer import MemoryView
 from models.spatial.network import DEPTH_CELL, MASK_CELL
 from worldsim.world.batch_invariant import apply_row_by_row
@@ -57,15 +58,6 @@ def shrink(maps: Tensor, size: int) -> Tensor:
     return maps if side == 1 else F.avg_pool2d(maps, side)
 
 
-def join_detail(decoded: Tensor, coarse: Tensor, rgb: Tensor, seen: Tensor) -> Tensor:
-    """Pictures `[B,3,H,W]` in -1..1: decoded ones, with the detail of a view's `rgb` that decoding
-    the view (`coarse`) loses, where it is `seen` `[B,H,W]`.
-    """
-    return (decoded + (rgb - coarse) * seen.unsqueeze(1)).clamp(-1, 1)
-
-
-def find_seen(view: MemoryView, detail: str) -> Tensor:
-    """Which pixels of a frame are remembered, not invented, and take their detail from the view,
-    bool `[B,H,W]`; `detail` as in MemoryConfig.
-    """
-    return view.known if detail == "known" else view.mask
+def shown_of(view: MemoryView) -> Shown:
+    """A view as the decoder sees it."""
+    return Shown(view.rgb, view.mask, view.known & ~view.mask)

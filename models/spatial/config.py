@@ -1,7 +1,6 @@
 """Settings of the dynamics with a memory in space: its network, its memory, its sampler."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from models.memory.sizes import KEPT_NEWEST
 
@@ -72,10 +71,6 @@ class MemoryConfig:
         field_of_view: degrees, of the square picture.
         sharp: whether pixels that are seen much nearer than they were stored are hints (see
             models/memory/renderer.py, `render`).
-        detail: which pixels of a frame take the detail that the codec drops from what memory shows:
-            the `seen` ones, or all `known` ones, hints too. Where leaves and grass hide each other,
-            half of a view is doubtful by a few pixels: detail from there is crisp and nearly right,
-            the mean of what may be there is a blur that memory then keeps.
     """
 
     slots: int = 256
@@ -86,7 +81,6 @@ class MemoryConfig:
     dilation: int = 8
     field_of_view: float = 73.0
     sharp: bool = False
-    detail: Literal["seen", "known"] = "seen"
 
     def __post_init__(self):
         if self.slots <= KEPT_NEWEST:

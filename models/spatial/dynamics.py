@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.codec.patch_autoencoder import PatchAutoencoder
+from models.codec.view_decoder import Shown, ViewDecoder, paint_view, to_frames
 from models.memory.alignment import align_motion
 from models.memory.coverage import select_keyframes
 from models.memory.depth_network import DepthNetwork
@@ -20,7 +21,7 @@ from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
 from models.spatial.carry import SpatialCarry
-from models.spatial.condition import encode_view, find_seen, join_detail
+from models.spatial.condition import encode_view, shown_of
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.context_cache import ContextCache
 from models.spatial.levels import level_spans
@@ -45,6 +46,7 @@ class SpatialModels(NamedTuple):
     network: SpatialNetwork
     depth: DepthNetwork
     odometry: Odometry
+    decoder: ViewDecoder
 
 
 class SpatialDynamics(nn.Module):
@@ -61,7 +63,7 @@ class SpatialDynamics(nn.Module):
 
     def __init__(self, models: SpatialModels, memory: MemoryConfig, sampler: SamplerConfig):
         super().__init__()
-        self.codec, self.network, self.depth, self.odometry = models
+        self.codec, self.network, self.depth, self.odometry, self.decoder = models
         self.memory, self.sampler = memory, sampler
         self.spans = level_spans(self.cfg, memory)
 
@@ -189,13 +191,13 @@ class SpatialDynamics(nn.Module):
         self._cache_keyframes(carry, keyframes, plan)
         condition = FrameCondition(*features, actions, motions, carry.pose)
         latents = self._sample(carry, condition, noise, plan)
-        seen = find_seen(view, self.memory.detail)
-        pictures = self.add_detail(latents, view.rgb, seen, features.latents)
+        pictures = self.paint(latents, view, noise)
         known = view.inverse_depth * view.known_depth
         told = self._read_depth(pictures, known)
         carry.inverse_depth = torch.where(known > 0, known, told)
-        carry.newest = to_frames(pictures)
-        carry.seen, carry.latents = seen, latents
+        carry.newest, carry.seen = to_frames(pictures), view.mask
+        # what comes next builds on the frame as it is, not on what it was decoded from
+        carry.latents = apply_row_by_row(self.codec.encode, carry.newest)
         new = pick_rows(carry.rows, plan.new)
         return self._remember(carry, view.first_hand, new, plan.kept, true=False), latents
 
@@ -295,21 +297,19 @@ class SpatialDynamics(nn.Module):
         """The jump that the network is told for a sampler step of length d."""
         return JUMPS.index(d) if self.sampler.shortcuts else SHORTEST
 
-    def add_detail(self, latents: Tensor, rgb: Tensor, seen: Tensor, view: Tensor) -> Tensor:
-        """Pictures `[B,3,H,W]` in -1..1: latents `[B,C,h,w]` decoded, with the detail that the
-        codec drops of a view's `rgb` `[B,3,H,W]` and latents `view` where it is `seen` `[B,H,W]`.
+    def paint(self, latents: Tensor, view: MemoryView, noise: Tensor) -> Tensor:
+        """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`, of what memory shows, and of the
+        noise `[B,C,h,w]` that the latents were sampled from.
         """
-        decoded, coarse = (apply_row_by_row(self.codec.paint, part) for part in (latents, view))
-        return join_detail(decoded, coarse, rgb, seen)
+
+        def paint(latents: Tensor, noise: Tensor, *shown: Tensor) -> Tensor:
+            return paint_view(self.codec, self.decoder, latents, noise, Shown(*shown))
+
+        return apply_row_by_row(paint, latents, noise, *shown_of(view))
 
     def _read_depth(self, pictures: Tensor, known: Tensor) -> Tensor:
-        """Inverse depth `[B,n,n]`; a CPU's convolutions would not give each row what it gets
-        alone.
-        """
-        if pictures.device.type != "cpu":
-            return self.depth.inverse_depth(pictures, known)
-        rows = zip(pictures.split(1), known.split(1), strict=True)
-        return torch.cat([self.depth.inverse_depth(*row) for row in rows])
+        """Inverse depth `[B,n,n]`."""
+        return apply_row_by_row(self.depth.inverse_depth, pictures, known)
 
     # ---- memory ----
 
@@ -371,8 +371,3 @@ def pick_rows(rows: Tensor, flags: list[bool]) -> Tensor:
     if not any(flags):
         return rows[:0]
     return torch.tensor([i for i, flag in enumerate(flags) if flag], device=rows.device)
-
-
-def to_frames(pictures: Tensor) -> Tensor:
-    """Frames uint8 `[B,H,W,3]` of pictures `[B,3,H,W]` in -1..1."""
-    return ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

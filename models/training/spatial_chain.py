@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from models.codec.patch_autoencoder import PatchAutoencoder
+from models.codec.view_decoder import ViewDecoder, paint_view, to_frames
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import FrameBank, Insertion
 from models.memory.renderer import MemoryView, render
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
-from models.spatial.condition import encode_view, find_seen, join_detail
+from models.spatial.condition import shown_of
 from models.spatial.config import MemoryConfig
-from models.spatial.dynamics import to_frames
 from models.spatial.network import SHORTEST
 from models.training.spatial_samples import Samples
 
@@ -34,7 +34,7 @@ class OwnFrames:
     """Completes the views of samples by what the network generates.
 
     Args:
-        codec, depth, memory: of the world.
+        codec, decoder, depth, memory: of the world.
         share: of the groups.
         generator: of everything drawn.
     """
@@ -42,12 +42,13 @@ class OwnFrames:
     def __init__(
         self,
         codec: PatchAutoencoder,
+        decoder: ViewDecoder,
         depth: DepthNetwork,
         memory: MemoryConfig,
         share: float,
         generator: torch.Generator,
     ):
-        self.codec, self.depth, self.memory = codec, depth, memory
+        self.codec, self.decoder, self.depth, self.memory = codec, decoder, depth, memory
         self.share, self.generator = share, generator
 
     @torch.no_grad()
@@ -79,13 +80,12 @@ class OwnFrames:
 
     def _generate(self, samples: Samples, predict: Predict) -> FrameBank:
         view, shape = samples.view, self.codec.latent_shape
-        features = encode_view(self.codec, view)
         noise = torch.randn(len(samples.frames), *shape, generator=self.generator)
+        noise = noise.to(samples.frames.device)
         steps = STEPS[int(torch.randint(len(STEPS), (), generator=self.generator))]
-        latents = integrate_flow(predict, noise.to(samples.frames.device), steps)
-        decoded, coarse = self.codec.paint(latents), self.codec.paint(features.latents)
-        seen = find_seen(view, self.memory.detail)
-        pictures = join_detail(decoded, coarse, view.rgb, seen)
+        latents = integrate_flow(predict, noise, steps)
+        told = latents, noise, shown_of(view)
+        pictures = paint_view(self.codec, self.decoder, *told).float()
         angle = self.memory.field_of_view
         return remember_pictures(self.depth, pictures, view, samples.poses, angle)
 

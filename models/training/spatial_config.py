@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from models.build.spatial import SpatialSettings, check_sizes
+from models.codec.view_decoder import ViewDecoderConfig
 from models.memory.depth_network import DepthConfig
 from models.memory.odometry import OdometryConfig
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
@@ -10,6 +11,7 @@ from models.training.base_config import MainTraining, WorldConfig
 from models.training.spatial_depth import DepthTraining
 from models.training.spatial_odometry import OdometryTraining
 from models.training.spatial_samples import SampleConfig
+from models.training.view_decoder_run import DecoderTraining
 from worldsim.config import load_yaml
 
 
@@ -67,6 +69,8 @@ class SpatialConfig(WorldConfig):
     training: SpatialTraining
     odometry: OdometryConfig
     odometry_training: OdometryTraining = field(default_factory=OdometryTraining)
+    decoder: ViewDecoderConfig = field(default_factory=ViewDecoderConfig)
+    decoder_training: DecoderTraining = field(default_factory=DecoderTraining)
     steps: int = 4
 
     def __post_init__(self):

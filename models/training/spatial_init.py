@@ -1,5 +1,5 @@
 """What a training with a memory in space takes over from a world (`--from`): the codec, and of a
-world of its own kind the depth network, the odometry and the dynamics too.
+world of its own kind the depth network, the odometry, the decoder and the dynamics too.
 """
 
 from pathlib import Path
@@ -22,10 +22,13 @@ def take_parts(cfg: SpatialConfig, world: str, out: Path) -> None:
     plans = {
         "depth": ("network", cfg.depth_training),
         "odometry": ("odometry", cfg.odometry_training),
+        "decoder": ("average", cfg.decoder_training),
     }
     for part, (name, plan) in plans.items():
         path = out / f"{part}.pt"
-        if _fits(cfg, world, part) and not path.exists():
+        # a decoder knows the latents of one codec
+        fits = _fits(cfg, world, part) and (part != "decoder" or _fits(cfg, world, "codec"))
+        if fits and not path.exists():
             state = {name: world_weights(world, f"{part}."), "step": plan.steps}
             save_training(path, state)
 

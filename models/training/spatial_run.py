@@ -1,5 +1,5 @@
 """The training of a world with a memory in space, in order: codec, depth network, cache, dynamics,
-odometry, world folder. The loop is that of every training (train_loop.py).
+decoder, odometry, world folder. The loop is that of every training (train_loop.py).
 """
 
 import copy
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.build.spatial import settings_to_dict, weights_of
 from models.build.world_folder import preview, world_size, write_spawns
 from models.codec.patch_autoencoder import PatchAutoencoder
+from models.codec.view_decoder import ViewCodec, ViewDecoder
 from models.memory.depth_network import DepthNetwork
 from models.memory.odometry import Odometry
 from models.spatial.dynamics import SpatialDynamics, SpatialModels
@@ -34,11 +35,13 @@ from models.training.spatial_depth import hash_network, train_depth
 from models.training.spatial_init import network_of, take_parts
 from models.training.spatial_loss import SpatialLoss, Stage
 from models.training.spatial_odometry import train_odometry
-from models.training.spatial_samples import Samples, open_drawer
+from models.training.spatial_samples import SampleConfig, Samples, open_drawer
 from models.training.start import Beginning, finish, learn, start_training
+from models.training.view_decoder_run import SamplePool, ViewDecoderTraining, milder
 from worldsim.actions import load_actions
 from worldsim.config import to_dict
 from worldsim.data.store import EpisodeStore
+from worldsim.machine_speed import pick_precision
 from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import check_world, save_world
 from worldsim.world.model import WorldModel
@@ -67,6 +70,14 @@ SMOKE = (
     "training.batch=4",
     "training.own_frames_from=0.2",
     "training.shortcuts_from=0.3",
+    "decoder.eighth=16",
+    "decoder.quarter=16",
+    "decoder.half=8",
+    "decoder_training.steps=6",
+    "decoder_training.pool=8",
+    "decoder_training.batch=2",
+    "decoder_training.renew=2",
+    "decoder_training.critic_from=2",
     "odometry.width=32",
     "odometry.prototypes=8",
     "odometry_training.steps=12",
@@ -102,6 +113,8 @@ def train_in_order(args) -> int:
     try:
         origin = lambda: network_of(cfg, args.origin) or recipe.network.state_dict()  # noqa: E731
         learn(run, args, origin)
+        recipe.drawer.close()
+        recipe.teach_decoder(run.average)
     finally:
         recipe.drawer.close()
     return finish(run)
@@ -142,14 +155,45 @@ class SpatialRecipe:
         seed = cfg.seed + 1000 * distributed.rank()
         self.generator = torch.Generator().manual_seed(seed)
         share = cfg.loss.own_frames
-        own_frames = OwnFrames(codec, depth, cfg.memory, share, self.generator)
+        self.decoder = self._read_decoder().average
+        parts = codec, self.decoder, depth
+        own_frames = OwnFrames(*parts, cfg.memory, share, self.generator)
         self.loss_of = SpatialLoss(cfg.loss, codec, own_frames, self.generator)
         self.actions = load_actions(cfg.action_set)
-        settings = (self.actions, cfg.memory, cfg.samples, cfg.depth.far)
-        make = functools.partial(open_drawer, Path(cfg.data.cache), *settings)
-        seeds = range(seed, seed + cfg.samples.workers)
         batch = max(self.plan.batch // distributed.count(), cfg.samples.group)
-        self.drawer = RoundRobin([functools.partial(make, seed) for seed in seeds], batch)
+        self.drawer = self._open_drawers(cfg.samples, seed, batch)
+
+    def _open_drawers(self, samples: SampleConfig, seed: int, batch: int) -> RoundRobin:
+        """What draws samples, in processes of their own."""
+        cfg = self.cfg
+        settings = self.actions, cfg.memory, samples, cfg.depth.far
+        make = functools.partial(open_drawer, Path(cfg.data.cache), *settings)
+        seeds = range(seed, seed + samples.workers)
+        return RoundRobin([functools.partial(make, seed) for seed in seeds], batch)
+
+    def _read_decoder(self) -> ViewDecoderTraining:
+        """The decoder, as far as it has learnt; before that it shows what it is given."""
+        cfg, codec = self.cfg, self.codec
+        decoder = ViewDecoder(cfg.decoder, codec.frame_size, codec.latent_shape).to(self.device)
+        precision = pick_precision(self.plan.precision, self.device)
+        path = self.out / "decoder.pt"
+        return ViewDecoderTraining(decoder, codec, cfg.decoder_training, path, cfg.seed, precision)
+
+    def teach_decoder(self, average: nn.Module) -> None:
+        """Teach the decoder what the network samples; resumes."""
+        training = self._read_decoder()
+        if not training.is_done and distributed.rank() == 0:
+            seed = self.cfg.seed + training.step
+            drawers = self._open_drawers(milder(self.cfg.samples), seed, self.plan.batch // 2)
+            predict_of = functools.partial(self.loss_of.make_predict, average)
+            size, generator = self.cfg.decoder_training.pool, training.generator
+            settings = size, generator, self.device, training.precision
+            try:
+                pool = SamplePool(drawers, predict_of, self.codec.latent_shape, *settings)
+                training.run(pool)
+            finally:
+                drawers.close()
+        self.decoder.load_state_dict(training.average.state_dict())
 
     def draw(self, step: int) -> Samples:
         """The next samples, on the device."""
@@ -195,7 +239,8 @@ class SpatialRecipe:
     def _in_memory(self, average: nn.Module) -> WorldModel:
         """The world as it stands, without a folder."""
         models, _ = self._models(average)
-        parts = Parts(models.codec, SpatialDynamics(models, self.cfg.memory, self.cfg.sampler))
+        codec = ViewCodec(models.codec, models.decoder)
+        parts = Parts(codec, SpatialDynamics(models, self.cfg.memory, self.cfg.sampler))
         return WorldModel(self._make_card({}), parts, "unsaved", device=str(self.device))
 
     def _make_card(self, trained: dict[str, Any]) -> WorldCard:
@@ -207,7 +252,7 @@ class SpatialRecipe:
         odometry = Odometry(self.cfg.odometry, self.actions.turns, self.cfg.memory.field_of_view)
         plan, path = self.cfg.odometry_training, self.out / "odometry.pt"
         told = train_odometry(odometry, self.episodes, self.actions, plan, path, self.cfg.seed)
-        models = (self.codec, average, self.depth, odometry)
+        models = (self.codec, average, self.depth, odometry, self.decoder)
         copies = (copy.deepcopy(model).to(self.device).eval() for model in models)
         return SpatialModels(*copies), told
 

@@ -7,6 +7,7 @@ import torch
 
 from models.build.spatial import SpatialSettings, make_models, settings_to_dict, weights_of
 from models.codec.patch_autoencoder import AutoencoderConfig
+from models.codec.view_decoder import ViewDecoderConfig
 from models.memory.depth_network import DepthConfig
 from models.memory.odometry import OdometryConfig
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
@@ -38,6 +39,7 @@ def small_settings(**memory) -> SpatialSettings:
         ),
         depth=DepthConfig(frame_size=SIZE, width=32, layers=1),
         odometry=OdometryConfig(actions=4, width=32, prototypes=6),
+        decoder=ViewDecoderConfig(eighth=16, quarter=16, half=8),
         memory=MemoryConfig(**kept | memory),
         sampler=SamplerConfig(),
     )

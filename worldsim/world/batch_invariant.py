@@ -92,11 +92,12 @@ def multiply_out_attention(
     return scores.softmax(dim=-1) @ v
 
 
-def apply_row_by_row(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """`function` of a batch `[B,...]`; on a CPU each row goes through it as it would alone."""
-    if len(rows) < 2 or rows.device.type != "cpu":
-        return function(rows)
-    return torch.cat([function(row) for row in rows.split(1)])
+def apply_row_by_row(function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
+    """`function` of batches `[B,...]`; on a CPU each row goes through it as it would alone."""
+    if len(parts[0]) < 2 or parts[0].device.type != "cpu":
+        return function(*parts)
+    rows = zip(*(part.split(1) for part in parts), strict=True)
+    return torch.cat([function(*row) for row in rows])
 
 
 def decode_rows(codec: "Codec", latents: Tensor) -> np.ndarray:

@@ -75,9 +75,9 @@ def test_a_graph_computes_what_torch_does(name, torch_graphs, onnx_graphs):
 
 
 @pytest.mark.parametrize("name", ["look", "finish"])
-def test_graphs_of_a_world_whose_detail_comes_from_hints(name):
+def test_graphs_of_a_world_whose_magnified_pixels_are_hints(name):
     """What is seen and what is magnified is decided within the graphs."""
-    dynamics = small_dynamics(detail="known", sharp=True)
+    dynamics = small_dynamics(sharp=True)
     graph = make_graphs(dynamics)[name]
     session = onnxruntime.InferenceSession(to_onnx(graph).SerializeToString())
     assert [part.name for part in session.get_inputs()] == list(graph.inputs)

@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from models.codec.view_decoder import Shown, to_frames
 from models.memory.frame_bank import EMPTY, FrameBank
 from models.memory.odometry import compose_poses, motion_between
-from models.spatial.condition import encode_view
 from models.spatial.config import SamplerConfig
-from models.spatial.dynamics import to_frames
 from models.spatial.network import COARSE_KIND, FINE
 from tests.support.second_device import NAME, SecondDevice
 from tests.support.spatial_worlds import SIZE, small_dynamics
@@ -174,7 +173,8 @@ def test_the_cache_is_what_encoding_its_frames_anew_gives(dynamics):
     seen = {}
     for t in range(14):
         actions, noise = step_of(dynamics, t, 1)
-        carry, latents = dynamics.imagine(carry, actions, noise, 1)
+        carry, _ = dynamics.imagine(carry, actions, noise, 1)
+        latents = dynamics.codec.encode(carry.newest)
         seen[carry.frame.item() - 1] = latents, carry.pose
     for name, kind in (("window", FINE), ("coarse", COARSE_KIND)):
         span = dynamics.spans[name]
@@ -335,9 +335,9 @@ def test_a_moment_shares_pages_with_the_one_before(world):
     assert take(state, first).nbytes < first.nbytes / 2
 
 
-def test_detail_is_taken_from_hints_too_where_all_known_pixels_give_it():
-    """By hand, from the view and the latents; what is remembered is told so."""
-    dynamics = small_dynamics(detail="known")
+def test_a_frame_is_what_the_decoder_makes_of_latents_noise_and_view():
+    """By hand; what is remembered is told so, and what comes next builds on the frame."""
+    dynamics = small_dynamics()
     make_batch_invariant(dynamics)
     look, made = dynamics._render, []
     dynamics._render = lambda *args: made.append(look(*args)) or made[-1]
@@ -348,13 +348,14 @@ def test_detail_is_taken_from_hints_too_where_all_known_pixels_give_it():
     actions, noise = step_of(dynamics, 0, 1)
     carry, latents = dynamics.imagine(carry, actions, noise, 8)
     view, codec = made[-1], dynamics.codec
-    known = view.mask | view.doubtful
-    assert (known & ~view.mask).any()
-    assert not known.all()
-    assert torch.equal(carry.seen, known)
-    lost = view.rgb - codec.paint(encode_view(codec, view).latents)
-    expected = (codec.paint(latents) + lost * known.unsqueeze(1)).clamp(-1, 1)
-    assert torch.equal(carry.newest, to_frames(expected))
+    hint = view.doubtful & ~view.mask
+    assert hint.any()
+    assert not (view.mask | hint).all()
+    assert torch.equal(carry.seen, view.mask)
+    told = codec.linear_decode(latents), Shown(view.rgb, view.mask, hint), noise
+    expected = to_frames(dynamics.decoder(latents, *told).clamp(-1, 1))
+    assert torch.equal(carry.newest, expected)
+    assert torch.equal(carry.latents, codec.encode(expected))
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def samples() -> Samples:
 def extend(models, samples: Samples, share: float, seed: int = 0) -> Samples:
     generator = torch.Generator().manual_seed(seed)
     memory = small_settings(field_of_view=VIEW).memory
-    own = OwnFrames(models.codec, models.depth, memory, share, generator)
+    parts = models.codec, models.decoder, models.depth
+    own = OwnFrames(*parts, memory, share, generator)
     loss = SpatialLoss(SpatialLossConfig(), models.codec, own, generator)
     return own.extend(samples, functools.partial(loss.make_predict, models.network))
 

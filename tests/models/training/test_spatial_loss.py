@@ -36,7 +36,8 @@ def samples():
 def loss_of(models, seed=0, **changes) -> SpatialLoss:
     generator = torch.Generator().manual_seed(seed)
     cfg = SpatialLossConfig(**changes)
-    own = OwnFrames(models.codec, models.depth, small_settings().memory, cfg.own_frames, generator)
+    parts = models.codec, models.decoder, models.depth
+    own = OwnFrames(*parts, small_settings().memory, cfg.own_frames, generator)
     return SpatialLoss(cfg, models.codec, own, generator)
 
 

@@ -1,0 +1,175 @@
+"""A decoder that sees the view of memory: pictures of latents, in which what memory shows keeps its
+pixels.
+
+The codec's own decoder knows a frame's latents alone. This one starts from the view's pixels where
+memory knows some and from the linear decoding of the latents elsewhere, and a small U-Net corrects
+both: it mends where a view is wrong, joins what is invented to what is known, and adds the texture
+that latents do not hold. Texture is drawn, not averaged: the noise that the latents were sampled
+from is an input, and a critic judges the pictures while the decoder learns
+(models/training/view_decoder_loss.py).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.codec.patch_autoencoder import PatchAutoencoder
+
+QUARTER, EIGHTH = 4, 8  # pixels of a place, each way, of the two coarser resolutions
+PLANES = 8  # of the full resolution: base, difference, seen, hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewDecoderConfig:
+    """Channels at an eighth, a quarter and half of a frame's resolution."""
+
+    eighth: int = 128
+    quarter: int = 64
+    half: int = 32
+
+
+class Shown(NamedTuple):
+    """What memory shows of a frame.
+
+    Attributes:
+        rgb: the view's pixels `[B,3,H,W]`.
+        seen: which of them are as they were, bool `[B,H,W]`.
+        hint: which of the others have a doubtful colour, bool `[B,H,W]`.
+    """
+
+    rgb: Tensor
+    seen: Tensor
+    hint: Tensor
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions of activations, added to their input; starts as nothing."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of `[B,width,h,w]`."""
+        return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+class ViewDecoder(nn.Module):
+    """Latents and a view to pictures. Starts as the view's pixels over the linear decoding.
+
+    Args:
+        cfg: widths.
+        frame_size: pixels each way.
+        latent_shape: C, h, w.
+
+    Raises:
+        ValueError: latents that the frame cannot be divided into.
+    """
+
+    def __init__(self, cfg: ViewDecoderConfig, frame_size: int, latent_shape: tuple[int, int, int]):
+        super().__init__()
+        channels, cells, _ = latent_shape
+        if frame_size % (EIGHTH * cells):
+            raise ValueError(
+                f"frame_size must be a multiple of {EIGHTH * cells}, {EIGHTH} pixels of each cell, "
+                f"got {frame_size}"
+            )
+        self.cfg, self.spread = cfg, frame_size // QUARTER // cells
+        if channels % self.spread**2:
+            raise ValueError(
+                f"channels must be a multiple of {self.spread**2}, the places of a cell at a "
+                f"quarter of the resolution, got {channels}"
+            )
+        grain, side = channels // self.spread**2, frame_size // EIGHTH // cells
+        self.inlet = nn.Conv2d(PLANES * QUARTER**2 + grain, cfg.quarter, 3, padding=1)
+        self.down = nn.Conv2d(cfg.quarter, cfg.eighth, 4, stride=2, padding=1)
+        self.latents = nn.Sequential(
+            nn.Conv2d(channels, cfg.eighth * side**2, 1), nn.PixelShuffle(side)
+        )
+        self.at_eighth = nn.Sequential(ResidualBlock(cfg.eighth), ResidualBlock(cfg.eighth))
+        self.to_quarter = nn.Conv2d(cfg.eighth, 4 * cfg.quarter, 1)
+        self.at_quarter = nn.Sequential(ResidualBlock(cfg.quarter), ResidualBlock(cfg.quarter))
+        self.to_half = nn.Conv2d(cfg.quarter, 4 * cfg.half, 1)
+        self.planes = nn.Conv2d(PLANES * 4, cfg.half, 3, padding=1)
+        self.at_half = ResidualBlock(cfg.half)
+        self.out = nn.Conv2d(cfg.half, 12, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, latents: Tensor, linear: Tensor, shown: Shown, noise: Tensor) -> Tensor:
+        """Pictures `[B,3,H,W]` about -1..1.
+
+        Args:
+            latents: `[B,C,h,w]`.
+            linear: their linear decoding `[B,3,H,W]`.
+            shown: of memory.
+            noise: `[B,C,h,w]` that the latents were sampled from.
+        """
+        mask, doubt = (part.to(linear.dtype).unsqueeze(1) for part in shown[1:])
+        difference = (shown.rgb - linear) * (mask + doubt)
+        base = linear + difference
+        planes = torch.cat((base, difference, mask - 0.5, doubt - 0.5), dim=1)
+        grain = F.pixel_shuffle(noise, self.spread)
+        quarter = self.inlet(torch.cat((F.pixel_unshuffle(planes, QUARTER), grain), dim=1))
+        eighth = self.at_eighth(self.down(F.silu(quarter)) + self.latents(latents))
+        quarter = self.at_quarter(quarter + F.pixel_shuffle(self.to_quarter(F.silu(eighth)), 2))
+        half = F.pixel_shuffle(self.to_half(F.silu(quarter)), 2)
+        half = self.at_half(half + self.planes(F.pixel_unshuffle(planes, 2)))
+        return base + F.pixel_shuffle(self.out(F.silu(half)), 2)
+
+
+def paint_view(
+    codec: PatchAutoencoder,
+    decoder: ViewDecoder,
+    latents: Tensor,
+    noise: Tensor,
+    shown: Shown,
+) -> Tensor:
+    """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`, the noise that they were sampled from,
+    and what memory shows.
+    """
+    return decoder(latents, codec.linear_decode(latents), shown, noise).clamp(-1, 1)
+
+
+class ViewCodec:
+    """A world's codec: the encoder, and what the decoder makes of latents where memory shows
+    nothing.
+    """
+
+    def __init__(self, codec: PatchAutoencoder, decoder: ViewDecoder):
+        self.codec, self.decoder = codec, decoder
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """C, h, w."""
+        return self.codec.latent_shape
+
+    @property
+    def frame_size(self) -> int:
+        """Height and width of a frame in pixels."""
+        return self.codec.frame_size
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents float32 `[...,C,h,w]` of frames uint8 `[...,H,W,3]`."""
+        return self.codec.encode(frames)
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`."""
+        latents = latents.float()
+        size = self.frame_size
+        rgb = latents.new_zeros(len(latents), 3, size, size)
+        nothing = torch.zeros_like(rgb[:, 0], dtype=torch.bool)
+        told = latents, torch.zeros_like(latents), Shown(rgb, nothing, nothing)
+        return to_frames(paint_view(self.codec, self.decoder, *told))
+
+
+def to_frames(pictures: Tensor) -> Tensor:
+    """Frames uint8 `[B,H,W,3]` of pictures `[B,3,H,W]` in -1..1."""
+    return ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

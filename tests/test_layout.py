@@ -27,6 +27,8 @@ LOOK_UPS = {
     "causal convolution": "models/codec/causal_autoencoder.py",
     "tokenizer": "models/codec/multiscale_tokenizer.py",
     "inflation": "models/codec/inflation.py",
+    "view decoder": "models/codec/view_decoder.py",
+    "critic": "models/codec/view_critic.py",
     "VideoAR": "models/videoar/network.py",
     "error correction": "models/videoar/error_correction.py",
     "classifier-free guidance": "models/videoar/guidance.py",

@@ -20,3 +20,19 @@ def relative_poses(poses: np.ndarray) -> np.ndarray:
         poses[:, 3] - poses[0, 3],
     )
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def place_poses(poses: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Poses float32 `[T,4]` in the frame of reference of `origin` `[4]`, where that is told in;
+    the inverse of `relative_poses`.
+    """
+    x, y, heading, height = origin.astype(np.float64)
+    cos, sin = np.cos(heading), np.sin(heading)
+    ahead, left = poses[:, :2].astype(np.float64).T
+    columns = (
+        x + ahead * cos - left * sin,
+        y + ahead * sin + left * cos,
+        heading + poses[:, 2],
+        height + poses[:, 3],
+    )
+    return np.stack(columns, axis=1).astype(np.float32)

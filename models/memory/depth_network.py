@@ -1,41 +1,45 @@
 """A small network that reads inverse depth off a picture, taught by an engine's own depth.
 
-A transformer over eight by eight patches of the picture says how far things are, as logarithmic
-inverse depth at half the picture's resolution; convolutions at that resolution then find where
-surfaces end. Depth that memory knows already is an input, so that a generated frame goes on from
-what it borders on. It will read generated frames, so it learns on pictures that the codec has
-blurred and broken too (models/training/depth_loss.py).
+A U-Net, with a transformer over its coarsest places: those see the whole picture and say how far
+things are, the finer ones where surfaces end. Depth that memory knows already is an input, so that
+a generated frame goes on from what it borders on. It will read generated frames, so it learns on
+pictures that the codec has blurred and broken too (models/training/depth_loss.py).
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.nn.blocks import FeedForward, patchify, unpatchify
+from models.nn.blocks import FeedForward
+from models.nn.residual import ResidualBlock
 from worldsim.world.batch_invariant import attention
 
-GRID = 8  # patches, each way
+GRID = 8  # coarsest places, each way
 
 
 @dataclass(frozen=True, kw_only=True)
 class DepthConfig:
-    """frame_size: pixels; near, far: limits of depth in the unit of poses; width, layers, heads: of
-    the transformer; channels: of the convolutions at half and at a quarter of the resolution.
+    """frame_size: pixels; near, far: limits of depth in the unit of poses; fine: channels of the
+    finest places, those of a depth map, doubled with each halving of the resolution; width, layers,
+    heads: of the transformer.
     """
 
     frame_size: int = 64
     near: float = 0.05
     far: float = 30.0
+    fine: int = 24
     width: int = 96
     layers: int = 3
     heads: int = 4
-    channels: tuple[int, int] = (16, 48)
 
     def __post_init__(self):
-        if self.frame_size % (2 * GRID):
-            raise ValueError(f"frame_size must be a multiple of {2 * GRID}, got {self.frame_size}")
+        if self.frame_size != 2 * GRID * 2**self.halvings:
+            raise ValueError(
+                f"frame_size must be {2 * GRID} times a power of two, got {self.frame_size}"
+            )
         if not 0 < self.near < self.far:
             raise ValueError(f"near must be in (0, far), got {self.near} with far {self.far}")
 
@@ -43,6 +47,11 @@ class DepthConfig:
     def size(self) -> int:
         """Height and width of a depth map."""
         return self.frame_size // 2
+
+    @property
+    def halvings(self) -> int:
+        """How often the resolution of a depth map is halved, down to the coarsest places."""
+        return max(self.size // GRID, 1).bit_length() - 1
 
 
 class SelfAttentionBlock(nn.Module):
@@ -63,53 +72,26 @@ class SelfAttentionBlock(nn.Module):
         return x + self.mlp(self.norm_mlp(x))
 
 
-class EdgeNetwork(nn.Module):
-    """What patches get wrong where surfaces end, and where they meet known depth.
-
-    Args:
-        fine, coarse: channels at the maps' resolution and at half of it.
-    """
-
-    def __init__(self, fine: int, coarse: int):
-        super().__init__()
-        self.pictures = nn.Conv2d(3, fine, 4, stride=2, padding=1)
-        self.maps = nn.Conv2d(3, fine, 3, padding=1)
-        self.down = nn.Conv2d(fine, coarse, 4, stride=2, padding=1)
-        self.middle = nn.Conv2d(coarse, coarse, 3, padding=1)
-        self.up = nn.Conv2d(coarse, 4 * fine, 1)
-        self.last = nn.Conv2d(fine, fine, 3, padding=1)
-        self.out = nn.Conv2d(fine, 1, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, pictures: Tensor, maps: Tensor) -> Tensor:
-        """Corrections `[B,1,n,n]` of pictures `[B,3,2n,2n]` and maps `[B,3,n,n]`."""
-        x = F.silu(self.pictures(pictures) + self.maps(maps))
-        low = F.silu(self.down(x))
-        low = low + F.silu(self.middle(low))
-        x = x + F.silu(F.pixel_shuffle(self.up(low), 2))
-        x = x + F.silu(self.last(x))
-        return self.out(x)
-
-
 class DepthNetwork(nn.Module):
     """Pictures `[B,3,H,H]` in -1..1 to inverse depth `[B,H/2,H/2]`."""
 
     def __init__(self, cfg: DepthConfig):
         super().__init__()
         self.cfg = cfg
-        self.patch = cfg.frame_size // GRID
-        self.embed = nn.Linear(3 * self.patch**2, cfg.width)
-        self.embed_known = nn.Linear(2 * (self.patch // 2) ** 2, cfg.width)
-        nn.init.zeros_(self.embed_known.weight)
-        nn.init.zeros_(self.embed_known.bias)
+        widths = [cfg.fine * 2**i for i in range(cfg.halvings)] + [cfg.width]
+        steps = list(pairwise(widths))
+        self.pictures = nn.Conv2d(3, widths[0], 4, stride=2, padding=1)
+        self.maps = nn.Conv2d(2, widths[0], 3, padding=1)
+        self.before = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in steps)
         self.position = nn.Parameter(torch.randn(GRID * GRID, cfg.width) * 0.02)
         self.blocks = nn.ModuleList(
             SelfAttentionBlock(cfg.width, cfg.heads) for _ in range(cfg.layers)
         )
         self.norm = nn.LayerNorm(cfg.width)
-        self.out = nn.Linear(cfg.width, (self.patch // 2) ** 2)
-        self.edges = EdgeNetwork(*cfg.channels)
+        self.up = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in steps)
+        self.after = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
+        self.out = nn.Conv2d(widths[0], 1, 3, padding=1)
 
     def forward(self, pictures: Tensor, known: Tensor | None = None) -> Tensor:
         """Logarithm of inverse depth `[B,H/2,H/2]`, not limited.
@@ -121,18 +103,23 @@ class DepthNetwork(nn.Module):
         known = pictures.new_zeros(len(pictures), *(self.cfg.size,) * 2) if known is None else known
         there = (known > 0).to(known.dtype)
         logarithm = known.clamp(1 / self.cfg.far, 1 / self.cfg.near).log() * there
-        planes = torch.stack((logarithm, there), dim=1)
-        rough = self._look_around(pictures, planes)
-        return (rough + self.edges(pictures, torch.cat((planes, rough), dim=1))).squeeze(1)
+        x = self.pictures(pictures) + self.maps(torch.stack((logarithm, there), dim=1))
+        finer = []
+        for block, down in zip(self.before, self.down, strict=True):
+            finer.append(block(x))
+            x = down(F.silu(finer[-1]))
+        x = self._look_around(x)
+        stages = zip(self.up, self.after, finer, strict=True)
+        for up, block, skipped in reversed(list(stages)):
+            x = block(skipped + F.pixel_shuffle(up(F.silu(x)), 2))
+        return self.out(F.silu(x)).squeeze(1) - 1
 
-    def _look_around(self, pictures: Tensor, planes: Tensor) -> Tensor:
-        """Logarithm of inverse depth `[B,1,n,n]`, patch by patch."""
-        side = self.patch // 2
-        x = self.embed(patchify(pictures.unsqueeze(1), self.patch, self.patch).squeeze(1))
-        x = x + self.position + self.embed_known(patchify(planes.unsqueeze(1), side, side)[:, 0])
+    def _look_around(self, x: Tensor) -> Tensor:
+        """Coarsest places `[B,width,GRID,GRID]`, each of which has seen the others."""
+        tokens = x.flatten(2).mT + self.position
         for block in self.blocks:
-            x = block(x)
-        return unpatchify(self.out(self.norm(x)).unsqueeze(1), side, GRID)[:, 0] - 1
+            tokens = block(tokens)
+        return x + self.norm(tokens).mT.unflatten(2, (GRID, GRID))
 
     def inverse_depth(self, pictures: Tensor, known: Tensor | None = None) -> Tensor:
         """Inverse depth `[B,H/2,H/2]`, between 1 / far and 1 / near; see forward."""

@@ -20,7 +20,8 @@ STRANGE = 0.5  # share of pictures that show something else in the small holes o
 GRAINS = (1, 3, 5)  # places that small holes measure, about
 MOST_NOISE = 0.6  # of latents, whose mean square is 1
 PIXEL_NOISE = 0.1
-BETA = 0.1  # of logarithms: below it errors count by their squares
+BETA = 0.03  # of logarithms: below it errors count by their squares
+EDGES = 0.5  # weight of errors of differences between neighbours
 
 
 def depth_loss(
@@ -52,7 +53,13 @@ def depth_loss(
     shown = torch.where(enlarge(holes & strange & ~like_true), shown.roll(1, dims=0), shown)
     nothing = draw_rows(NOTHING_KNOWN, pictures, generator)[:, None, None]
     known = draw_known(target, seen & ~nothing & ~like_true, generator)
-    return F.smooth_l1_loss(network(shown, known), target, beta=BETA)
+    error = network(shown, known).float() - target
+    return measure(error) + EDGES * (measure(error.diff(dim=1)) + measure(error.diff(dim=2)))
+
+
+def measure(errors: Tensor) -> Tensor:
+    """Mean robust size of errors."""
+    return F.smooth_l1_loss(errors, torch.zeros_like(errors), beta=BETA)
 
 
 def draw_uniform(*shape: int, like: Tensor, generator: torch.Generator) -> Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 from worldsim.evaluate.open_loop import Start, dream
 from worldsim.evaluate.protocol import Protocol
 from worldsim.evaluate.scripted_actions import plan_long_keys
-from worldsim.poses import relative_poses, with_heights
+from worldsim.poses import place_poses, relative_poses, with_heights
 from worldsim.world.model import WorldModel, WorldState
 
 JUDGE = "models.memory.visibility:VisibilityJudge"
@@ -106,7 +106,8 @@ def roll_near(
         views: see `look_near`.
         protocol: how long.
         after: called with the number (from 1) of every frame and the state that has dreamt it.
-        led: the bodies go where the engine says, so that memory and network are judged alone.
+        led: the bodies move as the engine says, from where their dreams believe to be, so that
+            memory and network are judged alone.
     """
     first, last = start.context, start.context + protocol.predicted
     actions = np.stack([one.actions[first - 1 : last - 1] for one in start.episodes])
@@ -118,19 +119,21 @@ def roll_near(
         after(next(numbers), state)
 
     began = time.perf_counter()
-    poses = _engine_poses(start)[:, first:last] if led else None
-    taken.frames += dream(world, start.state(), actions, protocol.steps, after=watch, poses=poses)
+    state = start.state()
+    poses = _lead(start, state, protocol.predicted) if led else None
+    taken.frames += dream(world, state, actions, protocol.steps, after=watch, poses=poses)
     spent = (time.perf_counter() - began) / actions.size * 1e3
     frames, told = taken.stack_taken()
     return Rollout(frames, truth, *views, told, spent)
 
 
-def _engine_poses(start: Start) -> np.ndarray:
-    """Poses `[B,T,4]` of the episodes, relative to their first frames."""
-    rows = []
-    for one in start.episodes:
+def _lead(start: Start, state: WorldState, frames: int) -> np.ndarray:
+    """Poses `[B,T,4]` to which the engine's motions lead from those of a state."""
+    rows, last = [], start.context - 1
+    for one, own in zip(start.episodes, np.asarray(state.carry.pose), strict=True):
         assert one.poses is not None  # can_judge has looked
-        rows.append(relative_poses(with_heights(one.poses, one.heights)))
+        poses = with_heights(one.poses, one.heights)[last : last + frames + 1]
+        rows.append(place_poses(relative_poses(poses)[1:], own))
     return np.stack(rows)
 
 

@@ -11,7 +11,7 @@ CFG = DepthConfig(frame_size=32, width=32, layers=1)
 def test_what_it_tells_is_within_its_limits():
     torch.manual_seed(0)
     network = DepthNetwork(CFG).requires_grad_(False)
-    torch.nn.init.normal_(network.edges.out.weight, std=10.0)
+    torch.nn.init.normal_(network.out.weight, std=10.0)
     told = network.inverse_depth(torch.randn(2, 3, 32, 32))
     assert told.shape == (2, 16, 16)
     assert told.min() >= 1 / CFG.far
@@ -21,7 +21,6 @@ def test_what_it_tells_is_within_its_limits():
 def test_known_depth_is_an_input_and_nothing_known_is_none():
     torch.manual_seed(0)
     network = DepthNetwork(CFG).requires_grad_(False)
-    torch.nn.init.normal_(network.embed_known.weight, std=0.2)
     pictures, nothing = torch.randn(1, 3, 32, 32), torch.zeros(1, 16, 16)
     assert torch.equal(network(pictures, nothing), network(pictures))
     known = nothing.clone()
@@ -29,7 +28,26 @@ def test_known_depth_is_an_input_and_nothing_known_is_none():
     assert not torch.equal(network(pictures, known), network(pictures))
 
 
-@pytest.mark.parametrize(("size", "near"), [(40, 0.05), (32, 40.0), (32, 0.0)])
+@pytest.mark.parametrize(("size", "halvings"), [(16, 0), (32, 1), (64, 2), (128, 3)])
+def test_every_size_has_its_stages(size, halvings):
+    cfg = DepthConfig(frame_size=size, fine=8, width=32, layers=1)
+    assert cfg.halvings == halvings
+    told = DepthNetwork(cfg).inverse_depth(torch.randn(1, 3, size, size))
+    assert told.shape == (1, size // 2, size // 2)
+
+
+def test_a_place_is_told_from_the_whole_picture():
+    torch.manual_seed(0)
+    network = DepthNetwork(CFG).requires_grad_(False)
+    pictures = torch.randn(1, 3, 32, 32)
+    other = pictures.clone()
+    other[..., 28:, 28:] += 1
+    changed = (network(pictures) - network(other)).abs()
+    assert changed[0, 0, 0] > 1e-6
+    assert changed[0, -1, -1] > 10 * changed[0, 0, 0]
+
+
+@pytest.mark.parametrize(("size", "near"), [(48, 0.05), (40, 0.05), (32, 40.0), (32, 0.0)])
 def test_what_does_not_fit_is_refused(size, near):
     with pytest.raises(ValueError, match="must be"):
         DepthConfig(frame_size=size, near=near)

@@ -52,7 +52,9 @@ def small_models(settings: SpatialSettings) -> SpatialModels:
     for module in models:
         for name, weight in module.named_parameters():
             if "norm" not in name:
-                torch.nn.init.normal_(weight, std=0.1, generator=generator)
+                # a decoder of larger weights makes of one last bit another dream within some frames
+                std = 0.05 if module is models.decoder else 0.1
+                torch.nn.init.normal_(weight, std=std, generator=generator)
     torch.nn.init.normal_(models.codec.basis, std=0.1, generator=generator)
     torch.nn.init.normal_(models.odometry.motions, std=0.3, generator=generator)
     return models

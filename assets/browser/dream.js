@@ -78,9 +78,8 @@ export class Dream {
     const [rgb, seen, hint, firstHand, known, knownDepth, view, mask, depth] = shown;
     await this.#cacheKeyframes(slots);
     const condition = [view, mask, depth, [action], motion, this.pose];
-    const noise = drawFrameNoise(this.seed, this.count, this.facts.latents);
-    const sampled = await this.#sample(noise, condition, 1 - known[0]);
-    const told = [sampled, noise, rgb, seen, hint, knownDepth, firstHand, this.pose];
+    const sampled = await this.#sample(condition, 1 - known[0]);
+    const told = [sampled, rgb, seen, hint, knownDepth, firstHand, this.pose];
     const [frame, latents, inverseDepth, points, fresh] = await graphs.finish(...told);
     Object.assign(this, { frame, inverseDepth });
     if (firstHand.reduce((sum, pixel) => sum + pixel, 0) >= this.facts.least_new) {
@@ -136,11 +135,11 @@ export class Dream {
   }
 
   /** Latents, in the sampler steps that the share of the view that is invented asks for. */
-  async #sample(noise, condition, unseen) {
+  async #sample(condition, unseen) {
     const { facts, cache } = this;
     const { little, some, most } = facts.sampler;
     const asked = unseen < little ? 1 : unseen < some ? 2 : unseen < most ? 4 : 8;
-    let x = noise;
+    let x = drawFrameNoise(this.seed, this.count, facts.latents);
     for (const { level, length, told } of facts.schedules[Math.min(facts.steps, asked)]) {
       const context = [cache.k, cache.v, cache.visible()];
       const [clean] = await this.graphs.denoise(x, [level], [told], ...context, ...condition);

@@ -4,8 +4,7 @@ pixels.
 The codec's own decoder knows a frame's latents alone. This one starts from the view's pixels where
 memory knows some and from the linear decoding of the latents elsewhere, and a small U-Net corrects
 both: it mends where a view is wrong, joins what is invented to what is known, and adds the texture
-that latents do not hold. Texture is drawn, not averaged: the noise that the latents were sampled
-from is an input, and a critic judges the pictures while the decoder learns
+that latents do not hold: a critic judges the pictures while the decoder learns
 (models/training/view_decoder_loss.py).
 """
 
@@ -66,14 +65,8 @@ class ViewDecoder(nn.Module):
                 f"frame_size must be a multiple of {EIGHTH * cells}, {EIGHTH} pixels of each cell, "
                 f"got {frame_size}"
             )
-        self.cfg, self.spread = cfg, frame_size // QUARTER // cells
-        if channels % self.spread**2:
-            raise ValueError(
-                f"channels must be a multiple of {self.spread**2}, the places of a cell at a "
-                f"quarter of the resolution, got {channels}"
-            )
-        grain, side = channels // self.spread**2, frame_size // EIGHTH // cells
-        self.inlet = nn.Conv2d(PLANES * QUARTER**2 + grain, cfg.quarter, 3, padding=1)
+        self.cfg, side = cfg, frame_size // EIGHTH // cells
+        self.inlet = nn.Conv2d(PLANES * QUARTER**2, cfg.quarter, 3, padding=1)
         self.down = nn.Conv2d(cfg.quarter, cfg.eighth, 4, stride=2, padding=1)
         self.latents = nn.Sequential(
             nn.Conv2d(channels, cfg.eighth * side**2, 1), nn.PixelShuffle(side)
@@ -88,21 +81,19 @@ class ViewDecoder(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, latents: Tensor, linear: Tensor, shown: Shown, noise: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, linear: Tensor, shown: Shown) -> Tensor:
         """Pictures `[B,3,H,W]` about -1..1.
 
         Args:
             latents: `[B,C,h,w]`.
             linear: their linear decoding `[B,3,H,W]`.
             shown: of memory.
-            noise: `[B,C,h,w]` that the latents were sampled from.
         """
         mask, doubt = (part.to(linear.dtype).unsqueeze(1) for part in shown[1:])
         difference = (shown.rgb - linear) * (mask + doubt)
         base = linear + difference
         planes = torch.cat((base, difference, mask - 0.5, doubt - 0.5), dim=1)
-        grain = F.pixel_shuffle(noise, self.spread)
-        quarter = self.inlet(torch.cat((F.pixel_unshuffle(planes, QUARTER), grain), dim=1))
+        quarter = self.inlet(F.pixel_unshuffle(planes, QUARTER))
         eighth = self.at_eighth(self.down(F.silu(quarter)) + self.latents(latents))
         quarter = self.at_quarter(quarter + F.pixel_shuffle(self.to_quarter(F.silu(eighth)), 2))
         half = F.pixel_shuffle(self.to_half(F.silu(quarter)), 2)
@@ -114,13 +105,10 @@ def paint_view(
     codec: PatchAutoencoder,
     decoder: ViewDecoder,
     latents: Tensor,
-    noise: Tensor,
     shown: Shown,
 ) -> Tensor:
-    """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`, the noise that they were sampled from,
-    and what memory shows.
-    """
-    return decoder(latents, codec.linear_decode(latents), shown, noise).clamp(-1, 1)
+    """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]` and what memory shows."""
+    return decoder(latents, codec.linear_decode(latents), shown).clamp(-1, 1)
 
 
 class ViewCodec:
@@ -152,8 +140,8 @@ class ViewCodec:
         size = self.frame_size
         rgb = latents.new_zeros(len(latents), 3, size, size)
         nothing = torch.zeros_like(rgb[:, 0], dtype=torch.bool)
-        told = latents, torch.zeros_like(latents), Shown(rgb, nothing, nothing)
-        return to_frames(paint_view(self.codec, self.decoder, *told))
+        shown = Shown(rgb, nothing, nothing)
+        return to_frames(paint_view(self.codec, self.decoder, latents, shown))
 
 
 def to_frames(pictures: Tensor) -> Tensor:

@@ -253,7 +253,6 @@ def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
 
     def finish(
         latents: Tensor,
-        noise: Tensor,
         rgb: Tensor,
         seen: Tensor,
         hint: Tensor,
@@ -262,7 +261,7 @@ def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         pose: Tensor,
     ) -> tuple[Tensor, ...]:
         shown = Shown(rgb, seen, hint)
-        picture = paint_view(dynamics.codec, dynamics.decoder, latents, noise, shown)
+        picture = paint_view(dynamics.codec, dynamics.decoder, latents, shown)
         told = dynamics.depth.inverse_depth(picture, known)
         inverse = torch.where(known > 0, known, told)
         frame = to_frames(picture)
@@ -270,8 +269,8 @@ def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         return frame, dynamics.codec.encode(frame), inverse, *kept
 
     pixels = torch.ones(1, shapes.frame, shapes.frame, dtype=torch.bool)
-    inputs = {"latents": shapes.latents, "noise": shapes.latents.clone(), "rgb": shapes.picture}
-    inputs |= {"seen": pixels, "hint": pixels.clone()}
+    inputs = {"latents": shapes.latents, "rgb": shapes.picture, "seen": pixels}
+    inputs |= {"hint": pixels.clone()}
     inputs |= {"known_depth": torch.ones(1, shapes.depth, shapes.depth)}
     inputs |= {"first_hand": pixels.clone(), "pose": shapes.pose}
     outputs = ("frame", "newest_latents", "inverse_depth", "points", "fresh")

@@ -185,10 +185,10 @@ class OnnxDynamics:
         for row in carry.rows:
             led = None if poses is None else poses[row]
             step = self._look(carry, row, int(actions[row]), led)
-            grain = noise[row : row + 1]
-            sampled[row : row + 1] = latents = self._sample(carry, row, step, grain, steps)
+            latents = self._sample(carry, row, step, noise[row : row + 1], steps)
+            sampled[row] = latents[0]
             told = step.rgb, step.seen, step.hint, step.known_depth, step.first_hand, step.pose
-            frame, kept, inverse, points, fresh = self.graphs.finish(latents, grain, *told)
+            frame, kept, inverse, points, fresh = self.graphs.finish(latents, *told)
             carry.newest[row], carry.inverse_depth[row] = frame[0], inverse[0]
             carry.seen[row], carry.latents[row] = step.seen[0], kept[0]
             if step.first_hand.sum() >= self.pipeline.least_new:

@@ -191,7 +191,7 @@ class SpatialDynamics(nn.Module):
         self._cache_keyframes(carry, keyframes, plan)
         condition = FrameCondition(*features, actions, motions, carry.pose)
         latents = self._sample(carry, condition, noise, plan)
-        pictures = self.paint(latents, view, noise)
+        pictures = self.paint(latents, view)
         known = view.inverse_depth * view.known_depth
         told = self._read_depth(pictures, known)
         carry.inverse_depth = torch.where(known > 0, known, told)
@@ -297,15 +297,13 @@ class SpatialDynamics(nn.Module):
         """The jump that the network is told for a sampler step of length d."""
         return JUMPS.index(d) if self.sampler.shortcuts else SHORTEST
 
-    def paint(self, latents: Tensor, view: MemoryView, noise: Tensor) -> Tensor:
-        """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`, of what memory shows, and of the
-        noise `[B,C,h,w]` that the latents were sampled from.
-        """
+    def paint(self, latents: Tensor, view: MemoryView) -> Tensor:
+        """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]` and of what memory shows."""
 
-        def paint(latents: Tensor, noise: Tensor, *shown: Tensor) -> Tensor:
-            return paint_view(self.codec, self.decoder, latents, noise, Shown(*shown))
+        def paint(latents: Tensor, *shown: Tensor) -> Tensor:
+            return paint_view(self.codec, self.decoder, latents, Shown(*shown))
 
-        return apply_row_by_row(paint, latents, noise, *shown_of(view))
+        return apply_row_by_row(paint, latents, *shown_of(view))
 
     def _read_depth(self, pictures: Tensor, known: Tensor) -> Tensor:
         """Inverse depth `[B,n,n]`."""

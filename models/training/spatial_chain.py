@@ -84,8 +84,7 @@ class OwnFrames:
         noise = noise.to(samples.frames.device)
         steps = STEPS[int(torch.randint(len(STEPS), (), generator=self.generator))]
         latents = integrate_flow(predict, noise, steps)
-        told = latents, noise, shown_of(view)
-        pictures = paint_view(self.codec, self.decoder, *told).float()
+        pictures = paint_view(self.codec, self.decoder, latents, shown_of(view)).float()
         angle = self.memory.field_of_view
         return remember_pictures(self.depth, pictures, view, samples.poses, angle)
 

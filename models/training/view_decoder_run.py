@@ -70,7 +70,7 @@ class DecoderTraining:
 
 class PoolSamples(NamedTuple):
     """Frames and what a dream has of them, `[N,...]`: frames and rgb uint8 `[N,3,H,W]`, seen and
-    hint bool `[N,H,W]`, latents and noise float16 `[N,C,h,w]`.
+    hint bool `[N,H,W]`, latents float16 `[N,C,h,w]`.
     """
 
     frames: Tensor
@@ -78,7 +78,6 @@ class PoolSamples(NamedTuple):
     seen: Tensor
     hint: Tensor
     latents: Tensor
-    noise: Tensor
 
 
 class DrawsSamples(Protocol):
@@ -152,7 +151,6 @@ class SamplePool:
             seen=view.mask,
             hint=view.known & ~view.mask,
             latents=latents.half(),
-            noise=noise.half(),
         )
         return PoolSamples(*(part.cpu() for part in made))
 
@@ -241,9 +239,9 @@ class ViewDecoderTraining:
         count = len(drawn.frames)
         flip, own = (self._draw(count) < share for share in (0.5, self.plan.own))
         pictures, rgb = (part.float() / 127.5 - 1 for part in (drawn.frames, drawn.rgb))
-        pictures, rgb, seen, hint, noise = (
+        pictures, rgb, seen, hint = (
             torch.where(flip.view(-1, *[1] * (part.dim() - 1)), part.flip(-1), part)
-            for part in (pictures, rgb, drawn.seen, drawn.hint, drawn.noise.float())
+            for part in (pictures, rgb, drawn.seen, drawn.hint)
         )
         theirs = drawn.latents.float()
         theirs = torch.where(_wide(flip), self.codec.mirror(theirs), theirs)
@@ -253,7 +251,7 @@ class ViewDecoderTraining:
         latents = torch.where(_wide(own), theirs, true + level * grain)
         linear = self.codec.linear_decode(latents).float()
         shown = Shown(rgb, seen, hint)
-        made = self.decoder(latents, linear, shown, noise).float()
+        made = self.decoder(latents, linear, shown).float()
         seen, hint = seen.float().unsqueeze(1), hint.float().unsqueeze(1)
         return made, ViewBatch(pictures, linear, seen, hint, _wide(own).float())
 

@@ -130,7 +130,7 @@ def roll_near(
 def _lead(start: Start, state: WorldState, frames: int) -> np.ndarray:
     """Poses `[B,T,4]` to which the engine's motions lead from those of a state."""
     rows, last = [], start.context - 1
-    for one, own in zip(start.episodes, np.asarray(state.carry.pose), strict=True):
+    for one, own in zip(start.episodes, np.asarray(state.carry.tensors()["pose"]), strict=True):
         assert one.poses is not None  # can_judge has looked
         poses = with_heights(one.poses, one.heights)[last : last + frames + 1]
         rows.append(place_poses(relative_poses(poses)[1:], own))

@@ -24,11 +24,11 @@ def shown(seed: int = 0) -> Shown:
     return Shown(rgb, which < 0.4, (which >= 0.4) & (which < 0.7))
 
 
-def inputs(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, Shown, torch.Tensor]:
-    """Latents, their linear decoding, what memory shows, noise."""
+def inputs(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, Shown]:
+    """Latents, their linear decoding, what memory shows."""
     generator = torch.Generator().manual_seed(seed)
-    latents, noise = (torch.randn(2, *SHAPE, generator=generator) for _ in range(2))
-    return latents, torch.rand(2, 3, SIZE, SIZE, generator=generator), shown(seed), noise
+    latents = torch.randn(2, *SHAPE, generator=generator)
+    return latents, torch.rand(2, 3, SIZE, SIZE, generator=generator), shown(seed)
 
 
 def trained(seed: int = 0) -> ViewDecoder:
@@ -41,53 +41,44 @@ def trained(seed: int = 0) -> ViewDecoder:
 
 
 def test_it_starts_as_the_view_over_the_linear_decoding():
-    latents, linear, view, noise = inputs()
-    made = ViewDecoder(SMALL, SIZE, SHAPE)(latents, linear, view, noise)
+    latents, linear, view = inputs()
+    made = ViewDecoder(SMALL, SIZE, SHAPE)(latents, linear, view)
     known = (view.seen | view.hint).unsqueeze(1)
     assert torch.allclose(made, torch.where(known, view.rgb, linear), atol=1e-6)
 
 
 def test_pixels_that_memory_does_not_know_are_not_looked_at():
-    latents, linear, view, noise = inputs()
+    latents, linear, view = inputs()
     unknown = ~(view.seen | view.hint).unsqueeze(1)
     other = view._replace(rgb=torch.where(unknown, 7.0, view.rgb))
     decoder = trained()
-    assert torch.equal(
-        decoder(latents, linear, view, noise), decoder(latents, linear, other, noise)
-    )
+    assert torch.equal(decoder(latents, linear, view), decoder(latents, linear, other))
 
 
-@pytest.mark.parametrize("changed", ["latents", "linear", "rgb", "seen", "hint", "noise"])
+@pytest.mark.parametrize("changed", ["latents", "linear", "rgb", "seen", "hint"])
 def test_everything_else_is(changed):
-    latents, linear, view, noise = inputs()
+    latents, linear, view = inputs()
     others, decoder = inputs(1), trained()
-    before = decoder(latents, linear, view, noise)
-    told = {"latents": latents, "linear": linear, "noise": noise} | view._asdict()
-    theirs = {"latents": others[0], "linear": others[1], "noise": others[3]}
+    before = decoder(latents, linear, view)
+    told = {"latents": latents, "linear": linear} | view._asdict()
+    theirs = {"latents": others[0], "linear": others[1]}
     told[changed] = (theirs | others[2]._asdict())[changed]
     view = Shown(told["rgb"], told["seen"], told["hint"])
-    after = decoder(told["latents"], told["linear"], view, told["noise"])
+    after = decoder(told["latents"], told["linear"], view)
     assert (before - after).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("size", "shape", "said"),
-    [
-        (48, (8, 4, 4), "frame_size must be a multiple of 32"),
-        (32, (6, 4, 4), "channels must be a multiple of 4"),
-    ],
-)
-def test_sizes_that_do_not_fit_are_refused(size, shape, said):
-    with pytest.raises(ValueError, match=said):
-        ViewDecoder(SMALL, size, shape)
+def test_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="frame_size must be a multiple of 32"):
+        ViewDecoder(SMALL, 48, SHAPE)
 
 
 @pytest.mark.parametrize(("size", "shape"), [(64, (48, 8, 8)), (128, (96, 8, 8))])
 def test_both_sizes_of_worlds(size, shape):
     decoder = ViewDecoder(SMALL, size, shape)
-    picture, noise = torch.zeros(1, 3, size, size), torch.zeros(1, *shape)
+    picture, latents = torch.zeros(1, 3, size, size), torch.zeros(1, *shape)
     nothing = torch.zeros(1, size, size, dtype=torch.bool)
-    made = decoder(noise, picture, Shown(picture, nothing, nothing), noise)
+    made = decoder(latents, picture, Shown(picture, nothing, nothing))
     assert made.shape == picture.shape
 
 
@@ -103,5 +94,5 @@ def test_a_worlds_codec_is_the_decoder_without_a_view():
     assert torch.equal(latents, codec.encode(frames))
     view = shown()
     nothing = view._replace(seen=view.seen & False, hint=view.hint & False)
-    expected = paint_view(codec, decoder, latents, torch.zeros_like(latents), nothing)
+    expected = paint_view(codec, decoder, latents, nothing)
     assert torch.equal(whole.decode(latents), to_frames(expected))

@@ -335,7 +335,7 @@ def test_a_moment_shares_pages_with_the_one_before(world):
     assert take(state, first).nbytes < first.nbytes / 2
 
 
-def test_a_frame_is_what_the_decoder_makes_of_latents_noise_and_view():
+def test_a_frame_is_what_the_decoder_makes_of_latents_and_view():
     """By hand; what is remembered is told so, and what comes next builds on the frame."""
     dynamics = small_dynamics()
     make_batch_invariant(dynamics)
@@ -352,7 +352,7 @@ def test_a_frame_is_what_the_decoder_makes_of_latents_noise_and_view():
     assert hint.any()
     assert not (view.mask | hint).all()
     assert torch.equal(carry.seen, view.mask)
-    told = codec.linear_decode(latents), Shown(view.rgb, view.mask, hint), noise
+    told = codec.linear_decode(latents), Shown(view.rgb, view.mask, hint)
     expected = to_frames(dynamics.decoder(latents, *told).clamp(-1, 1))
     assert torch.equal(carry.newest, expected)
     assert torch.equal(carry.latents, codec.encode(expected))

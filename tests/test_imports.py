@@ -24,7 +24,8 @@ MAY_IMPORT = {
 # Folders of one floor do not know each other.
 FLOORS = {
     "models": (
-        ("nn", "codec"),
+        ("nn",),
+        ("codec",),
         ("memory", "far_published", "heads"),
         ("far", "spatial", "videoar"),
         ("onnx_runtime", "build"),

@@ -72,9 +72,10 @@ class StepBench:
         plan = replace(plan, error_injection_from=0.0, shortcuts_from=0.0)
         plan = replace(plan, own_frames_from=0.0 if own_frames else 1.0)
         cfg = replace(self.cfg, training=plan)
-        codec, _, depth, _ = make_models(cfg.settings, load_actions(cfg.action_set).turns)
-        torch.nn.init.normal_(codec.basis, std=0.1)
-        parts = (part.to(self.device).requires_grad_(False).eval() for part in (codec, depth))
+        models = make_models(cfg.settings, load_actions(cfg.action_set).turns)
+        torch.nn.init.normal_(models.codec.basis, std=0.1)
+        needed = models.codec, models.depth
+        parts = (part.to(self.device).requires_grad_(False).eval() for part in needed)
         recipe = SpatialRecipe(cfg, *parts, [], Path(), self.device)
         recipe.drawer = Ready(repeat(self.drawn, batch))
         run = Run(recipe, Path(), self.device)

@@ -99,7 +99,7 @@ def test_a_random_walk_there_and_back_ends_where_it_began(engine):
 @pytest.mark.slow
 def test_a_way_is_planned_in_the_dream_where_its_own_walls_are(bundled_world):
     """Planned in the engine, ways met walls that the dream had invented, and led elsewhere."""
-    spawn = bundled_world.spawns[0]
+    spawn = bundled_world.spawns[2]
     state = bundled_world.reset(spawn.frames[None], spawn.actions[None], [3])
     place, full = DreamedPlace(bundled_world, state, 1), 0.38  # cells a step
     before = place.start()[1]["pose"].copy()

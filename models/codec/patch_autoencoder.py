@@ -208,12 +208,16 @@ class PatchAutoencoder(nn.Module):
         if self.book is not None:
             grain = self._pictures(self.book.find_textures(latents.float()))
             pictures = pictures + self.cfg.texture_strength * grain
-        pictures = pictures.clamp(-1, 1)
-        return ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        return to_frames(pictures.clamp(-1, 1))
 
     def mirror(self, latents: Tensor) -> Tensor:
         """The latents `[...,C,h,w]` of the mirrored frames."""
         return latents.flip(-1) * self.mirror_sign.to(latents.dtype)[:, None, None]
+
+
+def to_frames(pictures: Tensor) -> Tensor:
+    """Frames uint8 `[B,H,W,3]` of pictures `[B,3,H,W]` in -1..1."""
+    return ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def _to_float(frames: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.codec.patch_autoencoder import PatchAutoencoder
+from models.codec.patch_autoencoder import PatchAutoencoder, to_frames
 from models.nn.residual import ResidualBlock
 
 QUARTER, EIGHTH = 4, 8  # pixels of a place, each way, of the two coarser resolutions
@@ -142,8 +142,3 @@ class ViewCodec:
         nothing = torch.zeros_like(rgb[:, 0], dtype=torch.bool)
         shown = Shown(rgb, nothing, nothing)
         return to_frames(paint_view(self.codec, self.decoder, latents, shown))
-
-
-def to_frames(pictures: Tensor) -> Tensor:
-    """Frames uint8 `[B,H,W,3]` of pictures `[B,3,H,W]` in -1..1."""
-    return ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

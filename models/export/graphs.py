@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.codec.view_decoder import Shown, paint_view, to_frames
+from models.codec.patch_autoencoder import to_frames
+from models.codec.view_decoder import Shown, paint_view
 from models.memory.alignment import compare_views
 from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank, summarize

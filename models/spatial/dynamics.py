@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.codec.patch_autoencoder import PatchAutoencoder
-from models.codec.view_decoder import Shown, ViewDecoder, paint_view, to_frames
+from models.codec.patch_autoencoder import PatchAutoencoder, to_frames
+from models.codec.view_decoder import Shown, ViewDecoder, paint_view
 from models.memory.alignment import align_motion
 from models.memory.coverage import select_keyframes
 from models.memory.depth_network import DepthNetwork

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from models.codec.patch_autoencoder import PatchAutoencoder
-from models.codec.view_decoder import ViewDecoder, paint_view, to_frames
+from models.codec.patch_autoencoder import PatchAutoencoder, to_frames
+from models.codec.view_decoder import ViewDecoder, paint_view
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import FrameBank, Insertion
 from models.memory.renderer import MemoryView, render

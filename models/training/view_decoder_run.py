@@ -18,6 +18,7 @@ from models.codec.patch_autoencoder import PatchAutoencoder
 from models.codec.patch_discriminator import balance
 from models.codec.view_critic import ViewCritic, place_weights, relativistic_loss
 from models.codec.view_decoder import Shown, ViewDecoder
+from models.spatial.condition import shown_of
 from models.training.ema import make_ema, warm_up_ema
 from models.training.spatial_chain import Predict, integrate_flow
 from models.training.spatial_samples import SampleConfig, Samples
@@ -144,12 +145,12 @@ class SamplePool:
             latents = integrate_flow(
                 lambda *told: predict(*told).float(), noise.to(self.device), steps
             )
-        view = samples.view
+        rgb, seen, hint = shown_of(samples.view)
         made = PoolSamples(
             frames=samples.frames.permute(0, 3, 1, 2).contiguous(),
-            rgb=((view.rgb.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8),
-            seen=view.mask,
-            hint=view.known & ~view.mask,
+            rgb=((rgb.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8),
+            seen=seen,
+            hint=hint,
             latents=latents.half(),
         )
         return PoolSamples(*(part.cpu() for part in made))

@@ -3,14 +3,13 @@
 import pytest
 import torch
 
-from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
+from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder, to_frames
 from models.codec.view_decoder import (
     Shown,
     ViewCodec,
     ViewDecoder,
     ViewDecoderConfig,
     paint_view,
-    to_frames,
 )
 
 SIZE, SHAPE = 32, (8, 4, 4)

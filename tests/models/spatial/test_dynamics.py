@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from models.codec.view_decoder import Shown, to_frames
+from models.codec.patch_autoencoder import to_frames
+from models.codec.view_decoder import Shown
 from models.memory.frame_bank import EMPTY, FrameBank
 from models.memory.odometry import compose_poses, motion_between
 from models.spatial.config import SamplerConfig

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from models.codec.causal_conv import ConvPast
 from models.codec.label_channels import latent_shape, pack_labels
 from models.codec.multiscale_quantizer import MultiscaleQuantizer, QuantizerConfig
+from models.codec.patch_autoencoder import to_frames
 
 
 class FrameAutoencoder(Protocol):
@@ -88,9 +89,3 @@ class MultiscaleTokenizer(nn.Module):
 def to_pictures(frames: Tensor) -> Tensor:
     """Pictures float `[...,3,H,W]` in -1..1 of frames uint8 `[...,H,W,3]`."""
     return frames.movedim(-1, -3).float() / 127.5 - 1
-
-
-def to_frames(pictures: Tensor) -> Tensor:
-    """Frames uint8 `[...,H,W,3]` of pictures `[...,3,H,W]`."""
-    values = (pictures.clamp(-1, 1) + 1) * 127.5
-    return values.round().to(torch.uint8).movedim(-3, -1).contiguous()

@@ -208,7 +208,7 @@ class PatchAutoencoder(nn.Module):
         if self.book is not None:
             grain = self._pictures(self.book.find_textures(latents.float()))
             pictures = pictures + self.cfg.texture_strength * grain
-        return to_frames(pictures.clamp(-1, 1))
+        return to_frames(pictures)
 
     def mirror(self, latents: Tensor) -> Tensor:
         """The latents `[...,C,h,w]` of the mirrored frames."""
@@ -216,8 +216,9 @@ class PatchAutoencoder(nn.Module):
 
 
 def to_frames(pictures: Tensor) -> Tensor:
-    """Frames uint8 `[B,H,W,3]` of pictures `[B,3,H,W]` in -1..1."""
-    return ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    """Frames uint8 `[...,H,W,3]` of pictures `[...,3,H,W]`, limited to -1..1."""
+    values = (pictures.clamp(-1, 1) + 1) * 127.5
+    return values.round().to(torch.uint8).movedim(-3, -1).contiguous()
 
 
 def _to_float(frames: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What remembered frames show of the view from another pose: colours, visibility mask, depth.
 
-The depth of the view is splatted from that of the sources (z-buffer), then every pixel of the view
-looks itself up in the sources: the nearest pixel (no averaging, so nothing blurs), where the depths
+The depth of the view is splatted from the first-hand points of the sources (z-buffer), except from
+those that other sources see through. Then every pixel of the view looks itself up in the sources: the nearest pixel (no averaging, so nothing blurs), where the depths
 agree and the source is first-hand. The source that stood about as far away and whose depth agrees
 best wins: a nearer look aliases, a farther one is coarse.
 
@@ -22,6 +22,9 @@ from models.memory.pinhole import NEAR_PLANE, half_width, project, unproject
 
 AGREEMENT = 0.2  # relative difference of depth below which two looks show the same thing
 HIDDEN = 1e6
+ALIKE = 0.3  # relative difference of depth below which points of one place are of one surface
+DENIAL = 0.1  # relative difference of depth beyond which a look goes through a point
+WEIGHTS, PARTS = 1 << 10, 1 << 16  # units of weights, and of inverse depth times weight
 SPLAT_ROUNDS, PIXEL_ROUNDS = 2, 2  # rounds in which small holes are closed from their neighbours
 NEARER = 1.6  # a pixel seen so many times as near as its source saw it is new
 MOST_SHIFT = 2.0  # pixels by which an uncertain depth may move a look-up that counts as seen
@@ -123,23 +126,39 @@ def measure_shifts(
 
 
 def splat_depth(sources: FrameBank, depth: Tensor, target: Tensor, field_of_view: float) -> Tensor:
-    """Depth `[B,n,n]` of the view, HIDDEN where no source reaches; each point covers 2 x 2."""
+    """Depth `[B,n,n]` of the view, HIDDEN where no source reaches.
+
+    Each first-hand point covers the 2 x 2 places around it. A place is as far as the mean of the
+    points that are hardly farther than its nearest one, each weighed by how near it lies: the
+    nearest one alone would be too near wherever a surface is seen aslant. Sums are of whole
+    numbers, which are the same in any order.
+    """
     batch, n = len(depth), depth.shape[-1]
     there = unproject(depth, sources.poses, field_of_view)
     seen = project(there, target[:, None, None, None], field_of_view)
+    usable = (seen.depth > NEAR_PLANE) & find_points(sources, n)
+    usable = usable & ~find_refuted(sources, depth, there, field_of_view)
     # points far beside the picture must not overflow an index
-    column = ((seen.u.clamp(-2, 2) + 1) * (n / 2) - 0.5).floor().long()
-    row = ((seen.v.clamp(-2, 2) + 1) * (n / 2) - 0.5).floor().long()
-    usable = (seen.depth > NEAR_PLANE) & (sources.ids != EMPTY)[:, :, None, None]
-    places, depths = [], []
-    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        y, x = row + down, column + right
-        inside = usable & (x >= 0) & (x < n) & (y >= 0) & (y < n)
-        places.append(torch.where(inside, y * n + x, n * n).flatten(1))
-        depths.append(seen.depth.flatten(1))
-    nearest = depth.new_full((batch, n * n + 1), HIDDEN)
-    nearest = nearest.scatter_reduce(1, torch.cat(places, 1), torch.cat(depths, 1), "amin")
-    zbuffer = nearest[:, :-1].view(batch, n, n)
+    across = (seen.u.clamp(-2, 2) + 1) * (n / 2) - 0.5
+    down = (seen.v.clamp(-2, 2) + 1) * (n / 2) - 0.5
+    column, row = across.floor(), down.floor()
+    right, below = across - column, down - row
+    places, weights = [], []
+    for y, by in ((row, 1 - below), (row + 1, below)):
+        for x, bx in ((column, 1 - right), (column + 1, right)):
+            inside = usable & (x >= 0) & (x < n) & (y >= 0) & (y < n)
+            places.append(torch.where(inside, y * n + x, n * n).flatten(1))
+            weights.append((by * bx).flatten(1))
+    place, weight = torch.cat(places, 1).long(), torch.cat(weights, 1)
+    far = seen.depth.flatten(1).repeat(1, 4)
+    nearest = depth.new_full((batch, n * n + 1), HIDDEN).scatter_reduce(1, place, far, "amin")
+    alike = far <= nearest.gather(1, place) * (1 + ALIKE)
+    weight = ((weight * WEIGHTS).long() + 1) * alike
+    inverse = (weight * (PARTS / far.clamp(min=NEAR_PLANE))).long()
+    nothing = torch.zeros(batch, n * n + 1, dtype=torch.long, device=depth.device)
+    weights_of, inverse_of = (nothing.scatter_add(1, place, part) for part in (weight, inverse))
+    mean = PARTS * weights_of.float() / inverse_of.clamp(min=1).float()
+    zbuffer = torch.where(weights_of > 0, mean, HIDDEN)[:, :-1].view(batch, n, n)
     for _ in range(SPLAT_ROUNDS):
         known = (zbuffer < HIDDEN).float()
         both = torch.stack((known, torch.where(known > 0, zbuffer, 0.0)), 1)
@@ -147,6 +166,46 @@ def splat_depth(sources: FrameBank, depth: Tensor, target: Tensor, field_of_view
         fill = (known == 0) & (number > 2.5)
         zbuffer = torch.where(fill, total / number.clamp(min=1), zbuffer)
     return zbuffer
+
+
+def find_points(sources: FrameBank, n: int) -> Tensor:
+    """Which places of the depth maps of sources are points of their own, bool `[B,S,n,n]`: some of
+    their pixels are first-hand. The depth of the others was rendered from memory itself.
+    """
+    side = sources.rgba.shape[2] // n
+    alpha = sources.rgba[..., 3].unflatten(-1, (n, side)).unflatten(-3, (n, side))
+    return (alpha.amax(dim=(-3, -1)) > 127) & (sources.ids != EMPTY)[:, :, None, None]
+
+
+def find_refuted(
+    sources: FrameBank, depth: Tensor, there: Tensor, field_of_view: float
+) -> Tensor:
+    """Which points of sources other sources deny, bool `[B,S,n,n]`: more of them see through a
+    point, to what lies behind it, than agree with it.
+
+    Args:
+        sources: a small bank.
+        depth: of its frames, `[B,S,n,n]`.
+        there: their points `[B,S,n,n,3]`.
+        field_of_view: degrees.
+    """
+    n = depth.shape[-1]
+    seen = project(there.unsqueeze(2), sources.poses[:, None, :, None, None], field_of_view)
+    row, column = seen.pixels(n)
+    place = (row * n + column).flatten(3)
+
+    def look_up(maps: Tensor) -> Tensor:
+        maps = maps.flatten(2).unsqueeze(1).expand(-1, place.shape[1], -1, -1)
+        return maps.gather(3, place).view_as(seen.depth)
+
+    wide = F.pad(depth, (1, 1, 1, 1), mode="replicate")
+    around = -F.max_pool2d(-wide, 3, 1)  # the nearest of the places around: edges deny nothing
+    others = ~torch.eye(depth.shape[1], dtype=torch.bool, device=depth.device)
+    looks = seen.visible() & others[:, :, None, None]
+    looks = looks & look_up(find_points(sources, n))
+    through = looks & (look_up(around) > seen.depth * (1 + DENIAL))
+    agree = looks & ((look_up(depth) / seen.depth - 1).abs() < DENIAL)
+    return through.sum(dim=2) > agree.sum(dim=2)
 
 
 def upsample(inverse: Tensor, known: Tensor, size: int, nearness: float) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,13 @@
 
 The depth of the view is splatted from the first-hand points of the sources (z-buffer), except from
 those that other sources see through. Then every pixel of the view looks itself up in the sources: the nearest pixel (no averaging, so nothing blurs), where the depths
-agree and the source is first-hand. The source that stood about as far away and whose depth agrees
-best wins: a nearer look aliases, a farther one is coarse.
+agree and the source is first-hand. The source that stood about as far away and whose depth would
+move the look-up least wins: a nearer look aliases, a farther one is coarse, and a camera in the
+same place shows the same pixel whatever the depth.
 
 Where surfaces end, a source's depth is uncertain by the step between them, and the pixels around
-are off by as much as that step moves under the way from the source to the view. Such a look-up is
-doubtful: it is not seen, and its colour is kept as a hint. Batched, without host synchronisation,
+are off by as much as that step moves under the way from the source to the view. Such a look-up, or
+one that the source's depth would move, is doubtful: it is not seen, and its colour is kept as a hint. Batched, without host synchronisation,
 so that a GPU graph is possible.
 """
 
@@ -27,8 +28,8 @@ DENIAL = 0.1  # relative difference of depth beyond which a look goes through a 
 WEIGHTS, PARTS = 1 << 10, 1 << 16  # units of weights, and of inverse depth times weight
 SPLAT_ROUNDS, PIXEL_ROUNDS = 2, 2  # rounds in which small holes are closed from their neighbours
 NEARER = 1.6  # a pixel seen so many times as near as its source saw it is new
-MOST_SHIFT = 2.0  # pixels by which an uncertain depth may move a look-up that counts as seen
-MISMATCH = 3.0  # cost of a relative difference of depth, beside one of the distance's logarithm
+MOST_SHIFT = 2.0  # pixels by which a look-up that counts as seen may be off
+SHIFTED = 0.2  # cost of a pixel that a look-up may be off, beside one of the distance's logarithm
 DOUBTFUL = 10.0  # cost that puts doubtful look-ups behind all others
 
 
@@ -96,7 +97,7 @@ def render(
     points = unproject(1 / dense, target, field_of_view)
     safe = measure_shifts(sources, depth, target, field_of_view) <= MOST_SHIFT
     surfaces = Surfaces(points, 1 / dense, inside)
-    found = sample_image(sources, depth, safe, surfaces, field_of_view, far)
+    found = sample_image(sources, depth, safe, surfaces, target, field_of_view, far)
     rgb, mask, doubtful, at_source = close_pixel_holes(*gather_pixels(sources, found))
     magnified = at_source > NEARER / dense
     first_hand = ~(mask | doubtful) | magnified
@@ -118,11 +119,21 @@ def measure_shifts(
     middle = wide[..., 1:-1, 1:-1] * 2
     across = (wide[..., 1:-1, :-2] + wide[..., 1:-1, 2:] - middle).abs()
     down = (wide[..., :-2, 1:-1] + wide[..., 2:, 1:-1] - middle).abs()
+    distance = measure_ways(sources, target)[..., None, None]
+    focal = focal_length(sources.rgba.shape[2], field_of_view)
+    return torch.maximum(across, down) * distance * focal
+
+
+def measure_ways(sources: FrameBank, target: Tensor) -> Tensor:
+    """How far the cameras of sources are from that of the view, `[B,S]`."""
     way = sources.poses - target.unsqueeze(1)
     x, y, height = way[..., 0], way[..., 1], way[..., 3]
-    distance = (x * x + y * y + height * height).sqrt()[..., None, None]
-    focal = sources.rgba.shape[2] / 2 / half_width(field_of_view)
-    return torch.maximum(across, down) * distance * focal
+    return (x * x + y * y + height * height).sqrt()
+
+
+def focal_length(size: int, field_of_view: float) -> float:
+    """Of a camera whose picture is `size` pixels wide, in pixels."""
+    return size / 2 / half_width(field_of_view)
 
 
 def splat_depth(sources: FrameBank, depth: Tensor, target: Tensor, field_of_view: float) -> Tensor:
@@ -245,6 +256,7 @@ def sample_image(
     depth: Tensor,
     safe: Tensor,
     surfaces: Surfaces,
+    target: Tensor,
     field_of_view: float,
     far: float,
 ) -> Found:
@@ -255,6 +267,7 @@ def sample_image(
         depth: of the sources, `[B,S,n,n]`.
         safe: which places of it are certain enough, `[B,S,n,n]`.
         surfaces: what the pixels see.
+        target: the poses that they see it from.
         field_of_view: degrees.
         far: what is farther than half of this is taken for equally far.
     """
@@ -269,12 +282,17 @@ def sample_image(
     told = depth.flatten(2).gather(2, place).view_as(seen.depth)
     doubtful = ~safe.flatten(2).gather(2, place).view_as(pixel)
     mismatch = (seen.depth - told).abs() / told
-    mismatch = torch.where((seen.depth > far / 2) & (told > far / 2), 0.0, mismatch)
+    both_far = (seen.depth > far / 2) & (told > far / 2)
+    # by how many pixels the look-up is off if the source is right about the depth
+    apart = (1 / seen.depth.clamp(min=NEAR_PLANE) - 1 / told).abs()
+    shift = apart * measure_ways(sources, target)[..., None, None] * focal_length(size, field_of_view)
+    mismatch, shift = (torch.where(both_far, 0.0, part) for part in (mismatch, shift))
+    doubtful = doubtful | (shift > MOST_SHIFT)
     alpha = sources.rgba[..., 3].flatten(2).gather(2, pixel.flatten(2)).view_as(pixel)
-    shown = seen.visible() & (mismatch < AGREEMENT) & (alpha > 127)
+    shown = seen.visible() & ((mismatch < AGREEMENT) | (shift < MOST_SHIFT)) & (alpha > 127)
     shown &= (sources.ids != EMPTY)[:, :, None, None] & surfaces.known.unsqueeze(1)
     nearer = (seen.depth.clamp(min=NEAR_PLANE) / surfaces.depth.unsqueeze(1)).log().abs()
-    cost = nearer + MISMATCH * mismatch + DOUBTFUL * doubtful
+    cost = nearer + SHIFTED * shift + DOUBTFUL * doubtful
     least, source = torch.where(shown, cost, HIDDEN).flatten(2).min(dim=1)
 
     def of_source(parts: Tensor) -> Tensor:

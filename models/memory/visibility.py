@@ -86,7 +86,7 @@ class VisibilityJudge:
         told = 1 / sources.inverse_depth.float().clamp(min=1 / far)
         safe = torch.ones_like(told, dtype=torch.bool)  # the engine's depth is exact
         surfaces = Surfaces(points, 1 / dense, inside)
-        found = sample_image(sources, told, safe, surfaces, field_of_view, far)
+        found = sample_image(sources, told, safe, surfaces, target, field_of_view, far)
         rgb, seen, _, _ = close_pixel_holes(*gather_pixels(sources, found))
         warped = ((rgb + 1) * 127.5).round().to(torch.uint8) * seen.unsqueeze(1)
         return SeenView(warped.permute(0, 2, 3, 1).numpy(), seen.numpy())

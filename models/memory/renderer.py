@@ -188,9 +188,7 @@ def find_points(sources: FrameBank, n: int) -> Tensor:
     return (alpha.amax(dim=(-3, -1)) > 127) & (sources.ids != EMPTY)[:, :, None, None]
 
 
-def find_refuted(
-    sources: FrameBank, depth: Tensor, there: Tensor, field_of_view: float
-) -> Tensor:
+def find_refuted(sources: FrameBank, depth: Tensor, there: Tensor, field_of_view: float) -> Tensor:
     """Which points of sources other sources deny, bool `[B,S,n,n]`: more of them see through a
     point, to what lies behind it, than agree with it.
 
@@ -285,7 +283,9 @@ def sample_image(
     both_far = (seen.depth > far / 2) & (told > far / 2)
     # by how many pixels the look-up is off if the source is right about the depth
     apart = (1 / seen.depth.clamp(min=NEAR_PLANE) - 1 / told).abs()
-    shift = apart * measure_ways(sources, target)[..., None, None] * focal_length(size, field_of_view)
+    shift = (
+        apart * measure_ways(sources, target)[..., None, None] * focal_length(size, field_of_view)
+    )
     mismatch, shift = (torch.where(both_far, 0.0, part) for part in (mismatch, shift))
     doubtful = doubtful | (shift > MOST_SHIFT)
     alpha = sources.rgba[..., 3].flatten(2).gather(2, pixel.flatten(2)).view_as(pixel)

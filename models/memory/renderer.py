@@ -1,15 +1,16 @@
 """What remembered frames show of the view from another pose: colours, visibility mask, depth.
 
 The depth of the view is splatted from the first-hand points of the sources (z-buffer), except from
-those that other sources see through. Then every pixel of the view looks itself up in the sources: the nearest pixel (no averaging, so nothing blurs), where the depths
-agree and the source is first-hand. The source that stood about as far away and whose depth would
-move the look-up least wins: a nearer look aliases, a farther one is coarse, and a camera in the
-same place shows the same pixel whatever the depth.
+those that other sources see through. Then every pixel of the view looks itself up in the sources:
+the nearest pixel (no averaging, so nothing blurs), where the depths agree and the source is
+first-hand. The source that stood about as far away and whose depth would move the look-up least
+wins: a nearer look aliases, a farther one is coarse, and a camera in the same place shows the same
+pixel whatever the depth.
 
 Where surfaces end, a source's depth is uncertain by the step between them, and the pixels around
 are off by as much as that step moves under the way from the source to the view. Such a look-up, or
-one that the source's depth would move, is doubtful: it is not seen, and its colour is kept as a hint. Batched, without host synchronisation,
-so that a GPU graph is possible.
+one that the source's depth would move as far, is doubtful: it is not seen, and its colour is kept
+as a hint. Batched, without host synchronisation, so that a GPU graph is possible.
 """
 
 from typing import NamedTuple

@@ -96,9 +96,8 @@ def render(
     size = sources.rgba.shape[2]
     dense, inside = upsample(inverse, known, size, nearness)
     points = unproject(1 / dense, target, field_of_view)
-    safe = measure_shifts(sources, depth, target, field_of_view) <= MOST_SHIFT
     surfaces = Surfaces(points, 1 / dense, inside)
-    found = sample_image(sources, depth, safe, surfaces, target, field_of_view, far)
+    found = sample_image(sources, depth, target, surfaces, (field_of_view, far))
     rgb, mask, doubtful, at_source = close_pixel_holes(*gather_pixels(sources, found))
     magnified = at_source > NEARER / dense
     first_hand = ~(mask | doubtful) | magnified
@@ -250,23 +249,29 @@ class Found(NamedTuple):
     doubtful: Tensor
 
 
-def sample_image(
-    sources: FrameBank,
-    depth: Tensor,
-    safe: Tensor,
-    surfaces: Surfaces,
-    target: Tensor,
-    field_of_view: float,
-    far: float,
-) -> Found:
-    """Look up what the pixels of a view see.
+class LookUps(NamedTuple):
+    """Where the pixels of a view are in each of S sources: pixel flattened and place of the depth
+    map, int64; how far they are from the source, what its depth says, and by which share the two
+    differ (0 where both are far); which are inside of it and first-hand, bool; `[B,S,H,W]` each.
+    """
+
+    pixel: Tensor
+    place: Tensor
+    distance: Tensor
+    told: Tensor
+    mismatch: Tensor
+    inside: Tensor
+
+
+def look_up(
+    sources: FrameBank, depth: Tensor, surfaces: Surfaces, field_of_view: float, far: float
+) -> LookUps:
+    """Where sources show what the pixels of a view see.
 
     Args:
         sources: a small bank.
         depth: of the sources, `[B,S,n,n]`.
-        safe: which places of it are certain enough, `[B,S,n,n]`.
         surfaces: what the pixels see.
-        target: the poses that they see it from.
         field_of_view: degrees.
         far: what is farther than half of this is taken for equally far.
     """
@@ -277,30 +282,62 @@ def sample_image(
     pixel = row * size + column
     side = size // n
     place = torch.div(row, side, rounding_mode="floor") * n
-    place = (place + torch.div(column, side, rounding_mode="floor")).flatten(2)
-    told = depth.flatten(2).gather(2, place).view_as(seen.depth)
-    doubtful = ~safe.flatten(2).gather(2, place).view_as(pixel)
+    place = place + torch.div(column, side, rounding_mode="floor")
+    told = gather_places(depth, place)
     mismatch = (seen.depth - told).abs() / told
-    both_far = (seen.depth > far / 2) & (told > far / 2)
-    # by how many pixels the look-up is off if the source is right about the depth
-    apart = (1 / seen.depth.clamp(min=NEAR_PLANE) - 1 / told).abs()
-    shift = (
-        apart * measure_ways(sources, target)[..., None, None] * focal_length(size, field_of_view)
-    )
-    mismatch, shift = (torch.where(both_far, 0.0, part) for part in (mismatch, shift))
-    doubtful = doubtful | (shift > MOST_SHIFT)
-    alpha = sources.rgba[..., 3].flatten(2).gather(2, pixel.flatten(2)).view_as(pixel)
-    shown = seen.visible() & ((mismatch < AGREEMENT) | (shift < MOST_SHIFT)) & (alpha > 127)
-    shown &= (sources.ids != EMPTY)[:, :, None, None] & surfaces.known.unsqueeze(1)
-    nearer = (seen.depth.clamp(min=NEAR_PLANE) / surfaces.depth.unsqueeze(1)).log().abs()
-    cost = nearer + SHIFTED * shift + DOUBTFUL * doubtful
+    mismatch = torch.where((seen.depth > far / 2) & (told > far / 2), 0.0, mismatch)
+    alpha = gather_places(sources.rgba[..., 3], pixel)
+    inside = seen.visible() & (alpha > 127)
+    inside &= (sources.ids != EMPTY)[:, :, None, None] & surfaces.known.unsqueeze(1)
+    return LookUps(pixel, place, seen.depth.clamp(min=NEAR_PLANE), told, mismatch, inside)
+
+
+def gather_places(maps: Tensor, places: Tensor) -> Tensor:
+    """What maps `[B,S,n,n]` say of flattened places `[B,S,H,W]`."""
+    return maps.flatten(2).gather(2, places.flatten(2)).view_as(places)
+
+
+def measure_resolution(looks: LookUps, surfaces: Surfaces) -> Tensor:
+    """By how much nearer or farther than the view a source saw each pixel: size of the logarithm
+    `[B,S,H,W]`.
+    """
+    return (looks.distance / surfaces.depth.unsqueeze(1)).log().abs()
+
+
+def choose_source(looks: LookUps, shown: Tensor, doubtful: Tensor, cost: Tensor) -> Found:
+    """Each pixel's best look-up of those that show it; all `[B,S,H,W]`."""
     least, source = torch.where(shown, cost, HIDDEN).flatten(2).min(dim=1)
 
     def of_source(parts: Tensor) -> Tensor:
         return parts.flatten(2).gather(1, source.unsqueeze(1)).squeeze(1)
 
-    there = torch.where(least < HIDDEN, of_source(seen.depth), HIDDEN)
-    return Found(source * (size * size) + of_source(pixel), there, of_source(doubtful))
+    there = torch.where(least < HIDDEN, of_source(looks.distance), HIDDEN)
+    pixels = looks.pixel[0, 0].numel()
+    return Found(source * pixels + of_source(looks.pixel), there, of_source(doubtful))
+
+
+def sample_image(
+    sources: FrameBank, depth: Tensor, target: Tensor, surfaces: Surfaces, optics: tuple
+) -> Found:
+    """Look up what the pixels of a view see, where the depth of both is uncertain.
+
+    Args:
+        sources: a small bank.
+        depth: of the sources, `[B,S,n,n]`.
+        target: the poses of the view.
+        surfaces: what its pixels see.
+        optics: field of view and far, as `look_up` takes them.
+    """
+    looks = look_up(sources, depth, surfaces, *optics)
+    # by how many pixels the look-up is off if the source is right about the depth
+    apart = (1 / looks.distance - 1 / looks.told).abs() * (looks.mismatch > 0)
+    focal = focal_length(sources.rgba.shape[2], optics[0])
+    shift = apart * measure_ways(sources, target)[..., None, None] * focal
+    steps = gather_places(measure_shifts(sources, depth, target, optics[0]), looks.place)
+    shown = looks.inside & ((looks.mismatch < AGREEMENT) | (shift < MOST_SHIFT))
+    doubtful = torch.maximum(shift, steps) > MOST_SHIFT
+    cost = measure_resolution(looks, surfaces) + SHIFTED * shift + DOUBTFUL * doubtful
+    return choose_source(looks, shown, doubtful, cost)
 
 
 def gather_pixels(sources: FrameBank, found: Found) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -15,14 +15,18 @@ from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank, Insertion
 from models.memory.pinhole import unproject
 from models.memory.renderer import (
+    AGREEMENT,
     Surfaces,
+    choose_source,
     close_pixel_holes,
     gather_pixels,
-    sample_image,
+    look_up,
+    measure_resolution,
     upsample,
 )
 
 SOURCES = 8  # frames that one view is rendered from
+MISMATCH = 3.0  # cost of a relative difference of depth, beside one of the distance's logarithm
 
 
 class Optics(NamedTuple):
@@ -84,9 +88,12 @@ class VisibilityJudge:
         dense, inside = upsample(inverse, everywhere, sources.rgba.shape[2], 1 / far)
         points = unproject(1 / dense, target, field_of_view)
         told = 1 / sources.inverse_depth.float().clamp(min=1 / far)
-        safe = torch.ones_like(told, dtype=torch.bool)  # the engine's depth is exact
         surfaces = Surfaces(points, 1 / dense, inside)
-        found = sample_image(sources, told, safe, surfaces, target, field_of_view, far)
+        looks = look_up(sources, told, surfaces, field_of_view, far)
+        # the engine's depth is exact: where it disagrees, something else is seen
+        shown = looks.inside & (looks.mismatch < AGREEMENT)
+        cost = measure_resolution(looks, surfaces) + MISMATCH * looks.mismatch
+        found = choose_source(looks, shown, torch.zeros_like(shown), cost)
         rgb, seen, _, _ = close_pixel_holes(*gather_pixels(sources, found))
         warped = ((rgb + 1) * 127.5).round().to(torch.uint8) * seen.unsqueeze(1)
         return SeenView(warped.permute(0, 2, 3, 1).numpy(), seen.numpy())

@@ -8,7 +8,16 @@ import torch
 
 from models.memory.frame_bank import EMPTY
 from models.memory.pinhole import half_width
-from models.memory.renderer import AGREEMENT, DOUBTFUL, MISMATCH, MOST_SHIFT, NEARER, render
+from models.memory.renderer import (
+    AGREEMENT,
+    ALIKE,
+    DENIAL,
+    DOUBTFUL,
+    MOST_SHIFT,
+    NEARER,
+    SHIFTED,
+    render,
+)
 from tests.support.rooms import FOV, all_of, bank_of_looks, look
 
 SIZE, FAR = 32, 30.0
@@ -43,18 +52,30 @@ def neighbours(array, row, column):
     return array[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
 
 
-def splat_slowly(inverse, poses, target):
+def splat_slowly(inverse, alpha, poses, target):
+    """The mean of what lies nearest to each place, of points that are first-hand and not denied."""
     n = inverse.shape[-1]
-    nearest = np.full((n, n), np.inf)
-    for source, row, column in np.ndindex(inverse.shape):
-        depth = 1 / max(inverse[source, row, column], 1 / FAR)
-        u, v, ahead = to_picture(to_space(depth, row, column, n, poses[source]), target)
-        if ahead <= 0.05:
+    own = alpha.reshape(len(alpha), n, alpha.shape[-1] // n, n, -1).max(axis=(2, 4)) > 127
+    found = {place: [] for place in np.ndindex(n, n)}
+    for source, row, column in np.argwhere(own):
+        depth = 1 / inverse[source, row, column]
+        point = to_space(depth, row, column, n, poses[source])
+        u, v, ahead = to_picture(point, target)
+        if ahead <= 0.05 or is_denied(point, source, inverse, own, poses):
             continue
-        left, top = (math.floor((x + 1) * n / 2 - 0.5) for x in (u, v))
-        for y, x in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
-            if 0 <= x < n and 0 <= y < n:
-                nearest[y, x] = min(nearest[y, x], ahead)
+        across, down = (np.clip(x, -2, 2) * n / 2 + n / 2 - 0.5 for x in (u, v))
+        left, top = math.floor(across), math.floor(down)
+        for y, x in np.ndindex(2, 2):
+            weight = (1 - abs(down - top - y)) * (1 - abs(across - left - x))
+            if (top + y, left + x) in found:
+                found[top + y, left + x].append((ahead, weight + 1e-3))
+    nearest = np.full((n, n), np.inf)
+    for place, points in found.items():
+        least = min((ahead for ahead, _ in points), default=np.inf)
+        alike = [(ahead, weight) for ahead, weight in points if ahead <= least * (1 + ALIKE)]
+        if alike:
+            total = sum(weight for _, weight in alike)
+            nearest[place] = total / sum(weight / ahead for ahead, weight in alike)
     for _ in range(2):
         before = nearest.copy()
         for row, column in np.argwhere(np.isinf(before)):
@@ -62,6 +83,20 @@ def splat_slowly(inverse, poses, target):
             if np.isfinite(around).sum() >= 3:
                 nearest[row, column] = around[np.isfinite(around)].mean()
     return nearest
+
+
+def is_denied(point, source, inverse, own, poses):
+    """Whether more of the other sources see through a point than agree with it."""
+    n, through, agree = inverse.shape[-1], 0, 0
+    for other, pose in enumerate(poses):
+        u, v, ahead = to_picture(point, pose)
+        if other == source or not (abs(u) < 1 and abs(v) < 1 and ahead > 0.05):
+            continue
+        y, x = (min(int((place + 1) * n / 2), n - 1) for place in (v, u))
+        if own[other, y, x]:
+            through += 1 / neighbours(inverse[other], y, x).max() > ahead * (1 + DENIAL)
+            agree += abs(1 / inverse[other, y, x] / ahead - 1) < DENIAL
+    return through > agree
 
 
 def upsample_slowly(inverse, known, size):
@@ -102,7 +137,8 @@ def render_slowly(bank, target):
     inverse = bank.inverse_depth[0].float().numpy().astype(np.float64).clip(1 / FAR)
     poses, target = bank.poses[0].double().numpy(), target[0].double().numpy()
     n, size = inverse.shape[-1], bank.rgba.shape[2]
-    nearest = splat_slowly(inverse, poses, target)
+    alpha = bank.rgba[0, ..., 3].numpy()
+    nearest = splat_slowly(inverse, alpha, poses, target)
     known = np.isfinite(nearest)
     dense = upsample_slowly(np.where(known, 1 / nearest, 0), known, size)
     ways = np.linalg.norm((poses - target)[:, [0, 1, 3]], axis=1)
@@ -122,10 +158,13 @@ def render_slowly(bank, target):
             told = 1 / inverse[source][place]
             mismatch = 0 if min(ahead, told) > FAR / 2 else abs(ahead - told) / told
             pixel = bank.rgba[0, source, y, x].numpy()
-            if mismatch >= AGREEMENT or pixel[3] <= 127:
+            focal = size / 2 / half_width(FOV)
+            shift = abs(1 / ahead - 1 / told) * ways[source] * focal if mismatch else 0
+            if (mismatch >= AGREEMENT and shift >= MOST_SHIFT) or pixel[3] <= 127:
                 continue
             risky = shift_slowly(inverse[source], *place, ways[source], size) > MOST_SHIFT
-            cost = abs(math.log(ahead * dense[row, column])) + MISMATCH * mismatch
+            risky |= shift > MOST_SHIFT
+            cost = abs(math.log(ahead * dense[row, column])) + SHIFTED * shift
             cost += DOUBTFUL * risky
             if cost < least[row, column]:
                 least[row, column], at_source[row, column] = cost, ahead
@@ -170,6 +209,51 @@ def test_it_agrees_with_a_loop_over_pixels():
 # ---- what it must show ----
 
 
+def test_a_surface_that_is_seen_aslant_is_as_far_as_it_is():
+    """Half a step ahead of a look along the floor: neither nearer nor farther in the mean."""
+    size = 64
+    there = ORIGIN + torch.tensor([[0.2, 0.05, 0.1, 0.0]])
+    view = render(all_of(bank_of_looks(ORIGIN, size)), there, FOV, FAR)
+    inverse = torch.from_numpy(1 / look(there[0], size // 2)[0]).float()
+    wrong = (view.inverse_depth[0] / inverse - 1)[view.known_depth[0]]
+    assert len(wrong) > 500
+    assert wrong.abs().median() < 0.01
+    assert abs(wrong.median()) < 0.003
+
+
+def test_a_point_that_others_see_through_is_not_there():
+    """A thing in the middle of the room, of which one look of three tells, and two see the wall."""
+    poses = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, 0.3, -0.1, 0.0], [0.0, -0.3, 0.1, 0.0]])
+    bank = bank_of_looks(poses, SIZE)
+    small = slice(SIZE // 4 - 1, SIZE // 4 + 1)
+    bank.inverse_depth[0, 0, small, small] = 2.0
+    target = torch.tensor([[0.1, 0.0, 0.0, 0.0]])
+    alone = render(bank.rows(torch.tensor([0]), torch.tensor([[0]])), target, FOV, FAR)
+    together = render(all_of(bank), target, FOV, FAR)
+    middle = slice(SIZE // 4 - 3, SIZE // 4 + 3)
+    assert alone.inverse_depth[0, middle, middle].max() > 1.5
+    assert together.inverse_depth[0, middle, middle].max() < 0.5
+
+
+def test_depth_that_was_rendered_from_memory_is_no_point():
+    """What is not first-hand is no source of depth either."""
+    alpha = torch.ones(1, SIZE, SIZE, dtype=torch.bool)
+    alpha[:, :, : SIZE // 2] = False
+    view = view_from(ORIGIN, ORIGIN, alpha=alpha)
+    assert (view.inverse_depth[0, :, : SIZE // 4 - 2] == 0).all()
+
+
+def test_a_camera_in_the_same_place_shows_the_same_pixels_whatever_the_depth():
+    """Of two looks one stands where the view does, and its depth is wrong by a third."""
+    poses = torch.cat((ORIGIN, ORIGIN + torch.tensor([[-0.2, 0.1, 0.0, 0.0]])))
+    bank = bank_of_looks(poses, SIZE)
+    bank.inverse_depth[0, 0] *= 0.7
+    view = render(all_of(bank), ORIGIN, FOV, FAR)
+    source = bank.rgba[0, 0, ..., :3].permute(2, 0, 1).float() / 127.5 - 1
+    assert view.mask.float().mean() > 0.98
+    assert (view.rgb[0] == source).all(dim=0).float().mean() > 0.9
+
+
 def test_the_same_pose_gives_the_source_back():
     size = 64
     view = render(all_of(bank_of_looks(ORIGIN, size)), ORIGIN, FOV, FAR)
@@ -179,10 +263,8 @@ def test_the_same_pose_gives_the_source_back():
     assert not view.first_hand.any()
     assert view.seen_share.tolist() == [1.0]
     inverse = torch.from_numpy(1 / look(ORIGIN[0], size // 2)[0]).float()
-    # a point covers 2 x 2 places, and the nearest one wins
-    nearest = torch.nn.functional.max_pool2d(inverse[None], 3, 1, 1)[0]
-    assert (view.inverse_depth[0] > inverse * 0.998).all()
-    assert (view.inverse_depth[0] < nearest * 1.002).all()
+    # the mean of the points that are about as far: the place's own one, where no edge is
+    assert ((view.inverse_depth[0] / inverse - 1).abs() < 0.01).float().mean() > 0.95
     assert view.known_depth.all()
 
 

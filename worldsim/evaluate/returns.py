@@ -112,24 +112,27 @@ def _return_everywhere(
     turn = plan_full_turn(world.actions)
     steps = list(place.truth.walk(turn.tolist()))[1:]
     seen = judge_steps(judge, place.row, steps)[1]
-    rng = np.random.default_rng([place.row, 5])
-    where, slack = env, 1e-3
-    back: Callable[[], tuple[Any, dict[str, Any]]] = place.truth.start
-    if place.state.poses is not None:
-        where = DreamedPlace(world, place.state, protocol.steps)
-        back, slack = where.start, SLACK * full
-    ways = {
-        str(moves): plan_there_and_back(where, back, full, moves, rng, slack)
-        for moves in protocol.returns
-    }
-    found = {"full turn": turn[:0]} | {n: way for n, way in ways.items() if way is not None}
-    return compare_rounds(world, place, found, seen, protocol)
+
+    def plan(state: WorldState) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng([place.row, 5])
+        where, slack = env, 1e-3
+        back: Callable[[], tuple[Any, dict[str, Any]]] = place.truth.start
+        if state.poses is not None:
+            where = DreamedPlace(world, state, protocol.steps)
+            back, slack = where.start, SLACK * full
+        ways = {
+            str(moves): plan_there_and_back(where, back, full, moves, rng, slack)
+            for moves in protocol.returns
+        }
+        return {"full turn": turn[:0]} | {n: way for n, way in ways.items() if way is not None}
+
+    return compare_rounds(world, place, plan, seen, protocol)
 
 
 def compare_rounds(
     world: WorldModel,
     place: Place,
-    ways: Mapping[str, np.ndarray],
+    plan: Callable[[WorldState], Mapping[str, np.ndarray]],
     seen: np.ndarray,
     protocol: Protocol,
 ) -> dict[str, dict[str, float]]:
@@ -138,14 +141,15 @@ def compare_rounds(
     Args:
         world: who dreams.
         place: where.
-        ways: actions that lead back to the place's pose.
+        plan: finds ways, actions that lead back to the place's pose, for the dream that has looked
+            round: one that is planned earlier may meet a wall that is invented since.
         seen: which pixels of the look round the context shows, bool `[T,H,W]`.
         protocol: sampler steps.
     """
     turn = plan_full_turn(world.actions)
     first, state = _look_round(world, place.state.fork(), turn, protocol)
     figures = {}
-    for name, way in ways.items():
+    for name, way in plan(state).items():
         again, after = _look_round(world, state.fork(), np.concatenate((way, turn)), protocol)
         figures[name] = _compare_rounds(first, again[-len(turn) :], seen) | _measure_offset(
             state, after

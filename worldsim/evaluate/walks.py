@@ -5,6 +5,7 @@ at the very same pose, and looks round again (returns.py). Loops and returns tak
 revisits 100 to 10,000 frames.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from worldsim.evaluate.scripted_actions import (
 )
 from worldsim.evaluate.visibility import can_judge, mean
 from worldsim.ground_truth import telling_depth
-from worldsim.world.model import WorldModel
+from worldsim.world.model import WorldModel, WorldState
 
 NO_WAY_BACK = "the engine cannot go back to a state, or tells no poses"
 _CLOSE = 1e-3
@@ -37,7 +38,8 @@ def measure(
         place = Place(start.memory.select([row]), start.truths[row], row)
         ways = plan_ways(env, start, place, protocol)
         seen = _mark_seen(env, start, place, plan_full_turn(world.actions))
-        for name, figures in compare_rounds(world, place, ways, seen, protocol).items():
+        rounds = compare_rounds(world, place, partial(_keep_ways, ways), seen, protocol)
+        for name, figures in rounds.items():
             found.setdefault(name, []).append(figures | {"moves": float(len(ways[name]))})
     if not found:
         return {"walks": {"skipped": NO_WAY_BACK}}
@@ -46,6 +48,11 @@ def measure(
         | {figure: mean(np.array([one[figure] for one in those])) for figure in those[0]}
         for name, those in found.items()
     }
+
+
+def _keep_ways(ways: dict[str, np.ndarray], state: WorldState) -> dict[str, np.ndarray]:
+    """The engine's ways, whatever is dreamt."""
+    return ways
 
 
 def _list_places(made: list[Start], count: int) -> list[tuple[Start, int]]:

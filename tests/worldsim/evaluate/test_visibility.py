@@ -9,8 +9,12 @@ from worldsim import ground_truth
 from worldsim.actions import load_actions
 from worldsim.evaluate import realism
 from worldsim.evaluate.masked import masked_psnr, masked_sharpness, masked_spread
-from worldsim.evaluate.returns import DreamedPlace, find_least_seen
-from worldsim.evaluate.scripted_actions import measure_full_step, plan_there_and_back
+from worldsim.evaluate.returns import DreamedPlace, Place, compare_rounds, find_least_seen
+from worldsim.evaluate.scripted_actions import (
+    measure_full_step,
+    plan_full_turn,
+    plan_there_and_back,
+)
 
 ACTIONS = load_actions("dmlab")
 
@@ -110,6 +114,31 @@ def test_a_way_is_planned_in_the_dream_where_its_own_walls_are(bundled_world):
     went = [place.step(action)[-1]["pose"][:2] for action in way]
     assert np.linalg.norm(np.array(went) - before[:2], axis=1).max() > full / 2
     np.testing.assert_allclose(went[-1], before[:2], atol=full / 4)
+
+
+@pytest.mark.slow
+def test_a_way_is_walked_in_the_dream_that_it_was_planned_in(bundled_world):
+    """Planned before the look round, a way met what was invented since."""
+    spawn, turn = bundled_world.spawns[2], plan_full_turn(bundled_world.actions)
+    state = bundled_world.reset(spawn.frames[None], spawn.actions[None], [3])
+    planned = []
+
+    def plan(after):
+        dreamt = DreamedPlace(bundled_world, after, 1)
+        rng = np.random.default_rng(1)
+        way = plan_there_and_back(dreamt, dreamt.start, 0.38, 8, rng, slack=0.05 * 0.38)
+        poses = [dreamt.start()[1]["pose"]]
+        poses += [dreamt.step(action)[-1]["pose"] for action in [*way, *turn]]
+        planned.extend(pose[:2].copy() for pose in poses)
+        return {"there and back": way}
+
+    place = Place(state, None, 0)
+    seen = np.ones((len(turn), *spawn.frames.shape[1:3]), bool)
+    told = compare_rounds(bundled_world, place, plan, seen, SimpleNamespace(steps=1))
+    went = np.linalg.norm(np.array(planned) - planned[0], axis=1)
+    assert went.max() > 0.19
+    assert told["there and back"]["off place"] == pytest.approx(went[-1], abs=1e-6)
+    assert state.counts == [0]
 
 
 def test_depth_is_told_only_where_it_is_wanted(engine):

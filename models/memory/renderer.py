@@ -147,8 +147,9 @@ def splat_depth(sources: FrameBank, depth: Tensor, target: Tensor, field_of_view
     batch, n = len(depth), depth.shape[-1]
     there = unproject(depth, sources.poses, field_of_view)
     seen = project(there, target[:, None, None, None], field_of_view)
-    usable = (seen.depth > NEAR_PLANE) & find_points(sources, n)
-    usable = usable & ~find_refuted(sources, depth, there, field_of_view)
+    own = find_points(sources, n)
+    usable = (seen.depth > NEAR_PLANE) & own
+    usable = usable & ~find_refuted(sources.poses, depth * own, there, field_of_view)
     # points far beside the picture must not overflow an index
     across = (seen.u.clamp(-2, 2) + 1) * (n / 2) - 0.5
     down = (seen.v.clamp(-2, 2) + 1) * (n / 2) - 0.5
@@ -183,27 +184,27 @@ def find_points(sources: FrameBank, n: int) -> Tensor:
     """Which places of the depth maps of sources are points of their own, bool `[B,S,n,n]`: some of
     their pixels are first-hand. The depth of the others was rendered from memory itself.
     """
-    side = sources.rgba.shape[2] // n
-    alpha = sources.rgba[..., 3].unflatten(-1, (n, side)).unflatten(-3, (n, side))
-    return (alpha.amax(dim=(-3, -1)) > 127) & (sources.ids != EMPTY)[:, :, None, None]
+    size = sources.rgba.shape[2]
+    alpha = F.max_pool2d((sources.rgba[..., 3] > 127).float(), size // n)
+    return (alpha > 0) & (sources.ids != EMPTY)[:, :, None, None]
 
 
-def find_refuted(sources: FrameBank, depth: Tensor, there: Tensor, field_of_view: float) -> Tensor:
+def find_refuted(poses: Tensor, depth: Tensor, there: Tensor, field_of_view: float) -> Tensor:
     """Which points of sources other sources deny, bool `[B,S,n,n]`: more of them see through a
     point, to what lies behind it, than agree with it.
 
     Args:
-        sources: a small bank.
-        depth: of its frames, `[B,S,n,n]`.
+        poses: of the sources, `[B,S,4]`.
+        depth: of their frames, `[B,S,n,n]`, 0 where they have no points of their own.
         there: their points `[B,S,n,n,3]`.
         field_of_view: degrees.
     """
     n = depth.shape[-1]
-    seen = project(there.unsqueeze(2), sources.poses[:, None, :, None, None], field_of_view)
+    seen = project(there.unsqueeze(2), poses[:, None, :, None, None], field_of_view)
     row, column = seen.pixels(n)
     place = (row * n + column).flatten(3)
 
-    def look_up(maps: Tensor) -> Tensor:
+    def told(maps: Tensor) -> Tensor:
         maps = maps.flatten(2).unsqueeze(1).expand(-1, place.shape[1], -1, -1)
         return maps.gather(3, place).view_as(seen.depth)
 
@@ -211,9 +212,8 @@ def find_refuted(sources: FrameBank, depth: Tensor, there: Tensor, field_of_view
     around = -F.max_pool2d(-wide, 3, 1)  # the nearest of the places around: edges deny nothing
     others = ~torch.eye(depth.shape[1], dtype=torch.bool, device=depth.device)
     looks = seen.visible() & others[:, :, None, None]
-    looks = looks & look_up(find_points(sources, n))
-    through = looks & (look_up(around) > seen.depth * (1 + DENIAL))
-    agree = looks & ((look_up(depth) / seen.depth - 1).abs() < DENIAL)
+    through = looks & (told(around) > seen.depth * (1 + DENIAL))
+    agree = looks & ((told(depth) - seen.depth).abs() < DENIAL * seen.depth)
     return through.sum(dim=2) > agree.sum(dim=2)
 
 

@@ -65,3 +65,23 @@ def project(points: Tensor, poses: Tensor, field_of_view: float) -> Projection:
     left = north * cos - east * sin
     scale = 1 / (depth.clamp(min=1e-3) * half_width(field_of_view))
     return Projection(-left * scale, (height - points[..., 2]) * scale, depth)
+
+
+def reproject(depth: Tensor, poses: Tensor, into: Tensor, field_of_view: float) -> Projection:
+    """What depth maps `[..., n, n]` seen from poses `[..., 4]` are to cameras at `into` `[..., 4]`:
+    `project(unproject(...))` in a third of the time, since cameras are level.
+
+    A pixel's point moves along its ray with depth, so its place before another camera is linear in
+    depth, with numbers that depend on the pixel's column alone, or for heights on its row.
+    """
+    grid = pixel_grid(depth.shape[-1], field_of_view, depth.device)
+    x, y, heading, height = (part.unsqueeze(-1) for part in (poses - into).unbind(-1))
+    turned = into[..., 2].unsqueeze(-1)
+    ahead = x * turned.cos() + y * turned.sin()
+    left = y * turned.cos() - x * turned.sin()
+    cos, sin = heading.cos(), heading.sin()
+    seen = depth * (cos + grid * sin).unsqueeze(-2) + ahead.unsqueeze(-1)
+    scale = 1 / (seen.clamp(min=1e-3) * half_width(field_of_view))
+    u = (depth * (grid * cos - sin).unsqueeze(-2) - left.unsqueeze(-1)) * scale
+    v = (depth * grid[:, None] - height.unsqueeze(-1)) * scale
+    return Projection(u, v, seen)

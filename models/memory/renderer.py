@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.memory.frame_bank import EMPTY, FrameBank
-from models.memory.pinhole import NEAR_PLANE, half_width, project, unproject
+from models.memory.pinhole import NEAR_PLANE, half_width, reproject
 
 AGREEMENT = 0.2  # relative difference of depth below which two looks show the same thing
 HIDDEN = 1e6
@@ -95,9 +95,8 @@ def render(
     inverse = torch.where(known, 1 / zbuffer.clamp(min=0.02), 0.0)
     size = sources.rgba.shape[2]
     dense, inside = upsample(inverse, known, size, nearness)
-    points = unproject(1 / dense, target, field_of_view)
-    surfaces = Surfaces(points, 1 / dense, inside)
-    found = sample_image(sources, depth, target, surfaces, (field_of_view, far))
+    surfaces = Surfaces(target, 1 / dense, inside)
+    found = sample_image(sources, depth, surfaces, (field_of_view, far))
     rgb, mask, doubtful, at_source = close_pixel_holes(*gather_pixels(sources, found))
     magnified = at_source > NEARER / dense
     first_hand = ~(mask | doubtful) | magnified
@@ -145,11 +144,10 @@ def splat_depth(sources: FrameBank, depth: Tensor, target: Tensor, field_of_view
     numbers, which are the same in any order.
     """
     batch, n = len(depth), depth.shape[-1]
-    there = unproject(depth, sources.poses, field_of_view)
-    seen = project(there, target[:, None, None, None], field_of_view)
+    seen = reproject(depth, sources.poses, target.unsqueeze(1), field_of_view)
     own = find_points(sources, n)
     usable = (seen.depth > NEAR_PLANE) & own
-    usable = usable & ~find_refuted(sources.poses, depth * own, there, field_of_view)
+    usable = usable & ~find_refuted(sources.poses, depth, own, field_of_view)
     # points far beside the picture must not overflow an index
     across = (seen.u.clamp(-2, 2) + 1) * (n / 2) - 0.5
     down = (seen.v.clamp(-2, 2) + 1) * (n / 2) - 0.5
@@ -189,20 +187,21 @@ def find_points(sources: FrameBank, n: int) -> Tensor:
     return (alpha > 0) & (sources.ids != EMPTY)[:, :, None, None]
 
 
-def find_refuted(poses: Tensor, depth: Tensor, there: Tensor, field_of_view: float) -> Tensor:
+def find_refuted(poses: Tensor, depth: Tensor, own: Tensor, field_of_view: float) -> Tensor:
     """Which points of sources other sources deny, bool `[B,S,n,n]`: more of them see through a
     point, to what lies behind it, than agree with it.
 
     Args:
         poses: of the sources, `[B,S,4]`.
-        depth: of their frames, `[B,S,n,n]`, 0 where they have no points of their own.
-        there: their points `[B,S,n,n,3]`.
+        depth: of their frames, `[B,S,n,n]`.
+        own: which places of it are points of their own, bool `[B,S,n,n]`.
         field_of_view: degrees.
     """
     n = depth.shape[-1]
-    seen = project(there.unsqueeze(2), poses[:, None, :, None, None], field_of_view)
+    seen = reproject(depth.unsqueeze(2), poses.unsqueeze(2), poses.unsqueeze(1), field_of_view)
     row, column = seen.pixels(n)
     place = (row * n + column).flatten(3)
+    depth = depth * own  # what has no point says nothing
 
     def told(maps: Tensor) -> Tensor:
         maps = maps.flatten(2).unsqueeze(1).expand(-1, place.shape[1], -1, -1)
@@ -230,11 +229,11 @@ def upsample(inverse: Tensor, known: Tensor, size: int, nearness: float) -> tupl
 
 
 class Surfaces(NamedTuple):
-    """What the pixels of a view see: points `[B,H,W,3]`, their depth `[B,H,W]`, and which are
+    """What the pixels of a view see: the poses of the view `[B,4]`, depth `[B,H,W]`, and which are
     known, bool `[B,H,W]`.
     """
 
-    points: Tensor
+    poses: Tensor
     depth: Tensor
     known: Tensor
 
@@ -277,7 +276,8 @@ def look_up(
     """
     n = depth.shape[-1]
     size = sources.rgba.shape[2]
-    seen = project(surfaces.points.unsqueeze(1), sources.poses[:, :, None, None], field_of_view)
+    ahead, target = surfaces.depth.unsqueeze(1), surfaces.poses.unsqueeze(1)
+    seen = reproject(ahead, target, sources.poses, field_of_view)
     row, column = seen.pixels(size)
     pixel = row * size + column
     side = size // n
@@ -317,18 +317,17 @@ def choose_source(looks: LookUps, shown: Tensor, doubtful: Tensor, cost: Tensor)
 
 
 def sample_image(
-    sources: FrameBank, depth: Tensor, target: Tensor, surfaces: Surfaces, optics: tuple
+    sources: FrameBank, depth: Tensor, surfaces: Surfaces, optics: tuple[float, float]
 ) -> Found:
     """Look up what the pixels of a view see, where the depth of both is uncertain.
 
     Args:
         sources: a small bank.
         depth: of the sources, `[B,S,n,n]`.
-        target: the poses of the view.
-        surfaces: what its pixels see.
+        surfaces: what the pixels see.
         optics: field of view and far, as `look_up` takes them.
     """
-    looks = look_up(sources, depth, surfaces, *optics)
+    looks, target = look_up(sources, depth, surfaces, *optics), surfaces.poses
     # by how many pixels the look-up is off if the source is right about the depth
     apart = (1 / looks.distance - 1 / looks.told).abs() * (looks.mismatch > 0)
     focal = focal_length(sources.rgba.shape[2], optics[0])

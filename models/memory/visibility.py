@@ -13,7 +13,6 @@ import torch
 
 from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank, Insertion
-from models.memory.pinhole import unproject
 from models.memory.renderer import (
     AGREEMENT,
     Surfaces,
@@ -86,9 +85,8 @@ class VisibilityJudge:
         inverse = 1 / torch.from_numpy(depth.astype(np.float32)).clamp(0.02, far)[None]
         everywhere = torch.ones_like(inverse, dtype=torch.bool)
         dense, inside = upsample(inverse, everywhere, sources.rgba.shape[2], 1 / far)
-        points = unproject(1 / dense, target, field_of_view)
         told = 1 / sources.inverse_depth.float().clamp(min=1 / far)
-        surfaces = Surfaces(points, 1 / dense, inside)
+        surfaces = Surfaces(target, 1 / dense, inside)
         looks = look_up(sources, told, surfaces, field_of_view, far)
         # the engine's depth is exact: where it disagrees, something else is seen
         shown = looks.inside & (looks.mismatch < AGREEMENT)

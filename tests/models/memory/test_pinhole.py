@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from models.memory.pinhole import pixel_grid, project, unproject
+from models.memory.pinhole import pixel_grid, project, reproject, unproject
 
 FOV = 90.0  # half the picture plane is as wide as it is far
 
@@ -41,6 +41,29 @@ def test_a_pixel_comes_back_to_itself():
     assert torch.allclose(seen.depth, depth, atol=1e-5)
     assert (rows == torch.arange(16)[:, None]).all()
     assert (columns == torch.arange(16)).all()
+
+
+def test_another_camera_sees_a_depth_map_as_it_sees_its_points():
+    generator = torch.Generator().manual_seed(0)
+    poses, into = (
+        torch.randn(2, 3, 4, generator=generator),
+        torch.randn(2, 3, 4, generator=generator),
+    )
+    depth = 0.5 + 5 * torch.rand(2, 3, 16, 16, generator=generator)
+    slow = project(unproject(depth, poses, 73.0), into[..., None, None, :], 73.0)
+    fast = reproject(depth, poses, into, 73.0)
+    ahead = slow.depth > 0.05
+    assert 0.2 < ahead.float().mean() < 0.9
+    for one, other in zip(fast, slow, strict=True):
+        assert torch.allclose(one[ahead], other[ahead], rtol=1e-4, atol=1e-3)
+
+
+def test_a_camera_in_the_same_place_sees_pixels_where_they_are():
+    pose = torch.tensor([[0.3, -0.2, 2.1, 0.1]])
+    depth = torch.linspace(0.1, 20, 64 * 64).view(1, 64, 64)
+    rows, columns = reproject(depth, pose, pose, 73.0).pixels(64)
+    assert (rows == torch.arange(64)[:, None]).all()
+    assert (columns == torch.arange(64)).all()
 
 
 def test_the_middle_of_the_picture_lies_ahead():

@@ -92,7 +92,7 @@ export class Dream {
   /** Move the body, and give the motion. */
   async #move(action) {
     const { bank } = this;
-    const told = [bank.points, bank.ids, this.pose, this.inverseDepth, [action]];
+    const told = [bank.points, bank.fresh, bank.ids, this.pose, this.inverseDepth, [action]];
     if ("climb" in this.facts.graphs.odometry.inputs) told.push(this.climb);
     const [logits, motions] = await this.graphs.odometry(...told);
     const best = 3 * logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));

@@ -128,17 +128,19 @@ def _odometry(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
 
     def odometry(
         points: Tensor,
+        fresh: Tensor,
         ids: Tensor,
         pose: Tensor,
         newest: Tensor,
         action: Tensor,
         climb: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        bank = bank_of(points=points, ids=ids)
+        bank = bank_of(points=points, fresh=fresh, ids=ids)
         rising = torch.zeros_like(pose[:, 0]) if climb is None else climb
         return part(part.scan(bank, pose, newest), rising, action)
 
-    inputs = {"points": _points(shapes), "ids": _ids(shapes), "pose": shapes.pose}
+    inputs = {"points": _points(shapes), "fresh": torch.ones(1, shapes.slots, COARSE**2)}
+    inputs |= {"ids": _ids(shapes), "pose": shapes.pose}
     inputs |= {"newest": torch.full((1, shapes.depth, shapes.depth), 0.5)}
     inputs |= {"action": torch.zeros(1, dtype=torch.long)}
     if part.cfg.inertia:

@@ -24,7 +24,7 @@ from worldsim.world.arrays import save_arrays
 from worldsim.world.base import world_folder
 from worldsim.world.description import describe_screen
 
-VERSION = 2  # of page.json, which assets/browser/world.js reads
+VERSION = 3  # of page.json, which assets/browser/world.js reads
 ONNX_RUNTIME_WEB = "1.30.0"  # which the page was tested with
 PARTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 WEBGPU_BUILD = "ort-wasm-simd-threaded.asyncify"

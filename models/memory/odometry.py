@@ -88,12 +88,13 @@ class Odometry(nn.Module):
         """The polar grid `[B,sectors,bands * (rings + 1)]` around poses `[B,4]`.
 
         Args:
-            bank: what is remembered.
+            bank: what is remembered, of which cells count that are mostly first-hand.
             poses: of the newest frames.
             newest: their inverse depth `[B,n,n]`, or None.
         """
         points = bank.points.flatten(1, 2)
-        known = (bank.ids != EMPTY).repeat_interleave(bank.points.shape[2], dim=1)
+        # points that are mostly copies of others are as wrong as these and their copying
+        known = ((bank.ids != EMPTY).unsqueeze(2) & (bank.fresh > 0.5)).flatten(1, 2)
         if newest is not None:
             near = unproject(1 / newest.clamp(min=1e-3), poses, self.field_of_view).flatten(1, 2)
             points = torch.cat((points, near), dim=1)

@@ -98,6 +98,7 @@ def render(
     surfaces = Surfaces(target, 1 / dense, inside)
     found = sample_image(sources, depth, surfaces, (field_of_view, far))
     rgb, mask, doubtful, at_source = close_pixel_holes(*gather_pixels(sources, found))
+    inverse = inverse * ~find_contradicted(found, size, inverse.shape[-1])
     magnified = at_source > NEARER / dense
     first_hand = ~(mask | doubtful) | magnified
     if sharp:
@@ -240,12 +241,14 @@ class Surfaces(NamedTuple):
 
 class Found(NamedTuple):
     """Where the pixels of a view were looked up: source and pixel flattened, int64 `[B,H*W]`; depth
-    in that source `[B,H*W]`, HIDDEN where none shows it; whether that is doubtful, bool `[B,H*W]`.
+    in that source `[B,H*W]`, HIDDEN where none shows it; whether that is doubtful, and whether the
+    source's depth is another than the view's, bool `[B,H*W]`.
     """
 
     winner: Tensor
     depth: Tensor
     doubtful: Tensor
+    disagrees: Tensor
 
 
 class LookUps(NamedTuple):
@@ -312,8 +315,9 @@ def choose_source(looks: LookUps, shown: Tensor, doubtful: Tensor, cost: Tensor)
         return parts.flatten(2).gather(1, source.unsqueeze(1)).squeeze(1)
 
     there = torch.where(least < HIDDEN, of_source(looks.distance), HIDDEN)
-    pixels = looks.pixel[0, 0].numel()
-    return Found(source * pixels + of_source(looks.pixel), there, of_source(doubtful))
+    winner = source * looks.pixel[0, 0].numel() + of_source(looks.pixel)
+    disagrees = (least < HIDDEN) & of_source(looks.mismatch >= AGREEMENT)
+    return Found(winner, there, of_source(doubtful), disagrees)
 
 
 def sample_image(
@@ -337,6 +341,14 @@ def sample_image(
     doubtful = torch.maximum(shift, steps) > MOST_SHIFT
     cost = measure_resolution(looks, surfaces) + SHIFTED * shift + DOUBTFUL * doubtful
     return choose_source(looks, shown, doubtful, cost)
+
+
+def find_contradicted(found: Found, size: int, n: int) -> Tensor:
+    """Places of the view `[B,n,n]` with pixels whose source says another depth, as between two
+    surfaces, where the splatted depth is of neither: it is not known.
+    """
+    disagrees = found.disagrees.view(-1, 1, size, size).float()
+    return F.max_pool2d(disagrees, size // n)[:, 0] > 0
 
 
 def gather_pixels(sources: FrameBank, found: Found) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -217,7 +217,8 @@ class OnnxDynamics:
         if not carry.frame[row]:
             newest = np.full_like(newest, 1 / self.far)
         bank, at = carry.bank, slice(row, row + 1)
-        told = [bank.points[at], bank.ids[at], carry.pose[at], newest, np.array([action])]
+        told = [bank.points[at], bank.fresh[at], bank.ids[at], carry.pose[at], newest]
+        told.append(np.array([action]))
         if "climb" in self.pipeline.graphs["odometry"].inputs:
             told.append(carry.climb[at])
         logits, motions = self.graphs.odometry(*told)

@@ -116,7 +116,8 @@ def make_point_bank(points: Tensor, known: Tensor) -> FrameBank:
     """A bank `[B,M]` that holds points alone."""
     nothing = torch.zeros(*known.shape, 0)
     ids = torch.where(known, 0, EMPTY)
-    return FrameBank(nothing, nothing, nothing, points, nothing, ids, known)
+    fresh = torch.ones(points.shape[:-1])
+    return FrameBank(nothing, nothing, nothing, points, fresh, ids, known)
 
 
 def train_odometry(

@@ -156,7 +156,7 @@ def rewrite(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"version": 2}, "version 2, this program plays version 1: upgrade worldsim"),
+        ({"version": 1}, "version 1, this program plays version 2: upgrade worldsim"),
         ({"kind": "something"}, "not a pipeline"),
         ({"colour": 1}, "colour"),
         ({"graphs": {}}, "graphs must be"),

@@ -251,7 +251,7 @@ class Found(NamedTuple):
     disagrees: Tensor
 
 
-class LookUps(NamedTuple):
+class Looks(NamedTuple):
     """Where the pixels of a view are in each of S sources: pixel flattened and place of the depth
     map, int64; how far they are from the source, what its depth says, and by which share the two
     differ (0 where both are far); which are inside of it and first-hand, bool; `[B,S,H,W]` each.
@@ -265,9 +265,9 @@ class LookUps(NamedTuple):
     inside: Tensor
 
 
-def look_up(
+def find_looks(
     sources: FrameBank, depth: Tensor, surfaces: Surfaces, field_of_view: float, far: float
-) -> LookUps:
+) -> Looks:
     """Where sources show what the pixels of a view see.
 
     Args:
@@ -292,7 +292,7 @@ def look_up(
     alpha = gather_places(sources.rgba[..., 3], pixel)
     inside = seen.visible() & (alpha > 127)
     inside &= (sources.ids != EMPTY)[:, :, None, None] & surfaces.known.unsqueeze(1)
-    return LookUps(pixel, place, seen.depth.clamp(min=NEAR_PLANE), told, mismatch, inside)
+    return Looks(pixel, place, seen.depth.clamp(min=NEAR_PLANE), told, mismatch, inside)
 
 
 def gather_places(maps: Tensor, places: Tensor) -> Tensor:
@@ -300,14 +300,14 @@ def gather_places(maps: Tensor, places: Tensor) -> Tensor:
     return maps.flatten(2).gather(2, places.flatten(2)).view_as(places)
 
 
-def measure_resolution(looks: LookUps, surfaces: Surfaces) -> Tensor:
+def measure_resolution(looks: Looks, surfaces: Surfaces) -> Tensor:
     """By how much nearer or farther than the view a source saw each pixel: size of the logarithm
     `[B,S,H,W]`.
     """
     return (looks.distance / surfaces.depth.unsqueeze(1)).log().abs()
 
 
-def choose_source(looks: LookUps, shown: Tensor, doubtful: Tensor, cost: Tensor) -> Found:
+def choose_source(looks: Looks, shown: Tensor, doubtful: Tensor, cost: Tensor) -> Found:
     """Each pixel's best look-up of those that show it; all `[B,S,H,W]`."""
     least, source = torch.where(shown, cost, HIDDEN).flatten(2).min(dim=1)
 
@@ -329,9 +329,9 @@ def sample_image(
         sources: a small bank.
         depth: of the sources, `[B,S,n,n]`.
         surfaces: what the pixels see.
-        optics: field of view and far, as `look_up` takes them.
+        optics: field of view and far, as `find_looks` takes them.
     """
-    looks, target = look_up(sources, depth, surfaces, *optics), surfaces.poses
+    looks, target = find_looks(sources, depth, surfaces, *optics), surfaces.poses
     # by how many pixels the look-up is off if the source is right about the depth
     apart = (1 / looks.distance - 1 / looks.told).abs() * (looks.mismatch > 0)
     focal = focal_length(sources.rgba.shape[2], optics[0])

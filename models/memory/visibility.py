@@ -19,7 +19,7 @@ from models.memory.renderer import (
     choose_source,
     close_pixel_holes,
     gather_pixels,
-    look_up,
+    find_looks,
     measure_resolution,
     upsample,
 )
@@ -87,7 +87,7 @@ class VisibilityJudge:
         dense, inside = upsample(inverse, everywhere, sources.rgba.shape[2], 1 / far)
         told = 1 / sources.inverse_depth.float().clamp(min=1 / far)
         surfaces = Surfaces(target, 1 / dense, inside)
-        looks = look_up(sources, told, surfaces, field_of_view, far)
+        looks = find_looks(sources, told, surfaces, field_of_view, far)
         # the engine's depth is exact: where it disagrees, something else is seen
         shown = looks.inside & (looks.mismatch < AGREEMENT)
         cost = measure_resolution(looks, surfaces) + MISMATCH * looks.mismatch

@@ -139,13 +139,18 @@ class Screen:
         """
         return None if frame is None else self._place(frame, room)
 
-    def panes(self, panes: tuple[Pane, ...], cells: list[Rect]) -> None:
-        """Draw pictures as large as whole pixels allow, each in its cell, a label on each."""
+    def panes(self, panes: tuple[Pane, ...], cells: list[Rect]) -> list[Rect]:
+        """Draw pictures as large as whole pixels allow, each in its cell, a label on each; where
+        each went, its cell where it is empty.
+        """
+        places = []
         for pane, cell in zip(panes, cells, strict=True):
             shown = cell if pane.frame is None else self._place(pane.frame, cell)
             if pane.marked:
                 pygame.draw.rect(self._surface, self.palette.mark, shown, 2)
             self._label(pane.label, shown)
+            places.append(shown)
+        return places
 
     def thumbnail(
         self, frame: np.ndarray | None, name: str, cell: Rect, marked: bool = False

@@ -83,6 +83,18 @@ assert (words == 255).all(-1).any() and (caps == 255).all(-1).any()
 """)
 
 
+def test_among_pictures_the_newest_frame_is_where_a_click_walks():
+    drawn("""
+red = white // (1, 9, 9)
+panes = Pane(white // 2, "truth"), Pane(red.astype(np.uint8), "dream", newest=True), Pane(None, "")
+picture, _, beside = compose(screen, white, Status(panes=panes), Around(), 0.0)
+shown = pixels()[picture.y + 40 : picture.y + picture.height, picture.x :][:, : picture.width]
+assert (shown == (255, 28, 28)).all() and len(beside) == 2
+assert (pixels()[beside[0].y + 40, beside[0].x + 40] == 127).all()
+assert compose(screen, white, Status(state="choosing", panes=panes), Around(), 0.0) == (None, [], [])
+""")
+
+
 def test_the_side_panel_stands_beside_the_picture():
     drawn("""
 trends = [("ms a frame", (5.0, 9.0, 7.0))]

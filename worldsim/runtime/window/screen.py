@@ -271,13 +271,16 @@ class Screen:
         self._surface.blit(shade, (room.x, top))
         return min(size[1], room.height)
 
-    def split_pages(self, lines: list[str], room: Rect, more: str) -> list[list[str]]:
+    def split_pages(
+        self, lines: list[str], room: Rect, more: str, of: str = "of"
+    ) -> list[list[str]]:
         """Lines as pages that fit into a room in the smallest letters; one page where all do.
 
         Args:
             lines: a tab begins a second column.
             room: of a page.
             more: ends every page but the last, with which page it is, e.g. "F1: more".
+            of: between a page's number and how many there are.
         """
         font, width = self._size_font(SMALLEST_FONT), room.width - 3 * MARGIN
         second = _second_column(font, lines)
@@ -294,7 +297,7 @@ class Screen:
             pages[-1].append(line)
             taken += height
         count = len(pages)
-        return [[*page, f"{more} ({n} of {count})"] for n, page in enumerate(pages, start=1)]
+        return [[*page, f"{more} ({n} {of} {count})"] for n, page in enumerate(pages, start=1)]
 
     def _label(self, text: str, shown: Rect) -> None:
         label = self._font.render(plain(text), True, self.palette.text)

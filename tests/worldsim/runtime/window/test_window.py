@@ -445,7 +445,9 @@ def test_beside_a_map_the_dream_is_walked_in_and_the_map_says_so(window, make_fa
         driven.key("key", "F3")
         (above,) = until(lambda: driven.window._scene.placed.beside)
         click(driven, above)
-        until(lambda: driven.window._hint == "Only the dream can be walked in: click on its picture.")
+        until(
+            lambda: driven.window._hint == "Only the dream can be walked in: click on its picture."
+        )
         assert session.made == 0
         click(driven, driven.window._scene.placed.picture)
         until(lambda: session.made)
@@ -453,4 +455,29 @@ def test_beside_a_map_the_dream_is_walked_in_and_the_map_says_so(window, make_fa
 
     place = Known(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
     session = Session(LoadedWorld(place), Keyboard(), seed=0, fps=0, runs_on=False)
+    Driven(window, session).run(play)
+
+
+def test_a_language_that_is_chosen_counts_at_once(window, session, tmp_path, monkeypatch):
+    """Hints, what is said of a key without a use, and the help with the foot of its pages."""
+    monkeypatch.setenv("WORLDSIM_CONFIG", str(tmp_path))
+
+    def play(driven):
+        shown = driven.window
+        until(lambda: session.playthrough and dict(shown.around.hints).get("W") == "forward")
+        driven.key("key", "comma")
+        until(lambda: shown.around.helped)
+        for name in ("Down",) * 7 + ("Right",) * 2:
+            driven.key("key", name)
+        until(lambda: dict(shown.around.hints)["W"] == "vorwärts")
+        driven.key("key", "Return")
+        until(lambda: not shown.around.helped)
+        assert (tmp_path / "settings.yaml").read_text() == "language: de\n"
+        driven.key("key", "k")
+        until(lambda: shown._hint.startswith("K hat hier keine Funktion: A Left links"))
+        driven.key("key", "F1")
+        until(lambda: shown.around.helped)
+        assert shown.around.helped[0] == "A Left\tlinks"
+        assert shown.around.helped[-1].startswith("F1: weiter (1 von ")
+
     Driven(window, session).run(play)

@@ -182,10 +182,16 @@ from worldsim.runtime.core.settings_page import LANGUAGE_NAMES
 from worldsim.runtime.core.status import format_help
 from worldsim.runtime.window.screen import MARGIN, SMALLEST_FONT, _second_column, _wrap_row
 font, actions = screen._size_font(SMALLEST_FONT), load_actions("dmlab")
-assert None not in font.metrics("".join(LANGUAGE_NAMES)) and font.metrics(chr(0x4E00)) == [None]
+
+def look(letter):
+    return pygame.image.tobytes(font.render(letter, True, (255, 255, 255)), "RGBA")
+
+missing = look(chr(0x4E00))
+assert look(chr(0xE123)) == missing  # the box that stands for any letter the font lacks
 for language in LANGUAGES[1:]:
     words = find_words(language)
-    assert None not in font.metrics("".join(words.values()) + " "), language
+    letters = set("".join((*words.values(), *LANGUAGE_NAMES)))
+    assert missing not in map(look, letters), language
     for intents, pads in ((i, p) for i in (INTENTS, REPLAY_INTENTS) for p in (False, True)):
         lines = format_help(actions, intents, pads, mouse=True, words=words)
         width, second = screen.room().width - 3 * MARGIN, _second_column(font, lines)

@@ -25,10 +25,11 @@ from worldsim.actions import load_actions
 
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-# A player's own settings change no test, and no test changes them.
+# A player's own settings and language change no test, and no test changes them.
 os.environ["WORLDSIM_CONFIG"] = os.path.join(
     tempfile.gettempdir(), f"worldsim-config-{os.getpid()}"
 )
+os.environ["LANGUAGE"] = "en"
 os.environ["WORLDSIM_CACHE"] = os.environ["WORLDSIM_CONFIG"] + "-worlds"
 # The machine may be busy: no example fails for being slow, and CI tries the same ones every time.
 settings.register_profile("worldsim", deadline=None, derandomize=bool(os.environ.get("CI")))

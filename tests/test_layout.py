@@ -51,6 +51,7 @@ LOOK_UPS = {
     "fetch a world": "models/zoo/fetch_world.py",
     "sound": "worldsim/runtime/window/sound.py",
     "click to walk": "worldsim/runtime/core/click_walk.py",
+    "language": "worldsim/runtime/core/language.py",
     "touch pad": "worldsim/runtime/core/touch_pad.py",
     "publish": "models/zoo/publish.py",
 }

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.key_press import DIGITS, US, Layout, find_collisions, print_key
+from worldsim.runtime.core.language import ENGLISH, Words, translate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,10 @@ HINTED = {
 }
 """Intents that a player is told of unasked, in a word or two; the last one in any case."""
 
+UNUSED = "{key} does nothing here: {moves}F1 shows all keys."
+"""What a key without a use is answered with."""
+
+PAGES = ("more", "of")  # what the foot of a page of the help says, before and in "(1 of 3)"
 CLICK = "click"  # names what a click does, which is no intent
 MOUSE_ROWS = (("Drag", "turn"), ("Click", "walk there, until a key is pressed"))
 NOTHING_LACKS: Mapping[str, str] = MappingProxyType({})
@@ -157,12 +162,16 @@ def check_keys(
 
 
 def hint(
-    key: str, actions: ActionSet, layout: Layout = US, intents: tuple[Intent, ...] = INTENTS
+    key: str,
+    actions: ActionSet,
+    layout: Layout = US,
+    intents: tuple[Intent, ...] = INTENTS,
+    words: Words = ENGLISH,
 ) -> str:
     """What to tell a player who pressed a key that does nothing."""
     rows = _build_action_rows(actions, _Printed(layout, actions, intents))
-    moves = "".join(f"{keys} {name}, " for keys, name in rows)
-    return f"{format_key(key)} does nothing here: {moves}F1 shows all keys."
+    moves = "".join(f"{keys} {translate(name, words)}, " for keys, name in rows)
+    return translate(UNUSED, words).format(key=format_key(key), moves=moves)
 
 
 def build_help_rows(
@@ -172,6 +181,7 @@ def build_help_rows(
     layout: Layout = US,
     lacking: Mapping[str, str] = NOTHING_LACKS,
     mouse: bool = False,
+    words: Words = ENGLISH,
 ) -> list[tuple[str, str]]:
     """The help overlay: (keys, meaning) rows, the world's actions first.
 
@@ -180,27 +190,41 @@ def build_help_rows(
         intents: the table.
         pads: whether a gamepad's controls are listed too.
         layout: what is printed on the player's keys.
-        lacking: by the name of an intent, or CLICK, that cannot be had here, what it needs.
+        lacking: by the name of an intent, or CLICK, that cannot be had here, what it needs, in the
+            player's language.
         mouse: whether what the mouse does is listed too.
+        words: of the player's language.
     """
+
+    def tell(name: str, meaning: str) -> str:
+        told = translate(meaning, words)
+        return f"{told} ({lacking[name]})" if name in lacking else told
+
     names = _Printed(layout, actions, intents)
-    rows = _build_action_rows(actions, names, pads)
+    rows = [
+        (keys, translate(name, words)) for keys, name in _build_action_rows(actions, names, pads)
+    ]
     if mouse and rows:
-        drag, (click, walk) = MOUSE_ROWS
-        rows += [drag, (click, f"{walk} ({lacking[CLICK]})" if CLICK in lacking else walk)]
-    told = {i.name: f"{i.help} ({lacking[i.name]})" for i in intents if i.name in lacking}
-    return rows + [(format_keys(i, pads, names), told.get(i.name, i.help)) for i in intents]
+        (drag, turn), (click, walk) = MOUSE_ROWS
+        rows.append((translate(drag, words), translate(turn, words)))
+        rows.append((translate(click, words), tell(CLICK, walk)))
+    return rows + [(format_keys(i, pads, names), tell(i.name, i.help)) for i in intents]
 
 
 def build_key_hints(
-    actions: ActionSet, intents: tuple[Intent, ...] = INTENTS, layout: Layout = US
+    actions: ActionSet,
+    intents: tuple[Intent, ...] = INTENTS,
+    layout: Layout = US,
+    words: Words = ENGLISH,
 ) -> list[tuple[str, str]]:
     """What a player needs in the first minute: one (key, meaning) an action, then of HINTED."""
     names = _Printed(layout, actions, intents)
     known = {intent.name: intent for intent in intents}
-    moves = [(keys.split(" ")[0], name) for keys, name in _build_action_rows(actions, names)]
-    rest = [(name, format_keys(known[name], names=names)) for name in HINTED if name in known]
-    return moves + [(keys.split(" ")[0], HINTED[name]) for name, keys in rest]
+    rows = _build_action_rows(actions, names)
+    for name, meaning in HINTED.items():
+        if name in known:
+            rows.append((format_keys(known[name], names=names), meaning))
+    return [(keys.split(" ")[0], translate(meaning, words)) for keys, meaning in rows]
 
 
 class _Printed:

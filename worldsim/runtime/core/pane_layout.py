@@ -13,12 +13,14 @@ class Pane(NamedTuple):
         label: a few words under it.
         heat: 0 to 1, how much it was looked at; None where nobody asked.
         marked: whether it is the one that matters.
+        newest: whether it is the newest frame of what is played, in which a click may walk.
     """
 
     frame: np.ndarray | None
     label: str
     heat: float | None = None
     marked: bool = False
+    newest: bool = False
 
 
 class Strip(NamedTuple):

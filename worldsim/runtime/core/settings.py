@@ -2,7 +2,7 @@
 
     # settings.yaml
     {world: dmlab, steps: 2, fps: 10, keys: my-keys.yaml, recordings: recordings,
-     upscaler: smooth, palette: light, mouse: true,
+     upscaler: smooth, palette: light, language: de, mouse: true,
      touch_pad: touch, gamepad: true, sound: true}
 
 What is not named is as usual; options of the command line come first. Knows no screen.
@@ -22,6 +22,8 @@ from worldsim.yaml12 import load_yaml
 FILE = "settings.yaml"
 UPSCALERS = ("nearest", "smooth")
 PALETTES = ("dark", "light")
+AUTO = "auto"
+LANGUAGES = (AUTO, "en", "de", "fr", "es")
 TOUCH_PADS = ("touch", "always", "never")
 MOST_STEPS, MOST_FPS = 64, 1000
 
@@ -38,6 +40,8 @@ class Settings:
         recordings: folder of recordings.
         upscaler: how pictures are enlarged, one of UPSCALERS.
         palette: colours of what is not the picture, one of PALETTES.
+        language: of what is said of keys, one of LANGUAGES; AUTO for that of the system where it is
+            one of them, else English.
         mouse: whether dragging the mouse turns, and a click walks.
         touch_pad: when keys are drawn on the screen, one of TOUCH_PADS: from the first touch on,
             always or never.
@@ -52,6 +56,7 @@ class Settings:
     recordings: str = "recordings"
     upscaler: str = UPSCALERS[0]
     palette: str = PALETTES[0]
+    language: str = AUTO
     mouse: bool = True
     touch_pad: str = TOUCH_PADS[0]
     gamepad: bool = True
@@ -81,6 +86,7 @@ CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "recordings": (lambda value: _is_text(value) and value.strip() != "", "a folder"),
     "upscaler": (UPSCALERS.__contains__, " or ".join(UPSCALERS)),
     "palette": (PALETTES.__contains__, " or ".join(PALETTES)),
+    "language": (LANGUAGES.__contains__, " or ".join(LANGUAGES)),
     "mouse": (_is_switch, "true or false"),
     "touch_pad": (TOUCH_PADS.__contains__, " or ".join(TOUCH_PADS)),
     "gamepad": (_is_switch, "true or false"),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from worldsim.runtime.core.bindings import read_bindings
 from worldsim.runtime.core.settings import (
+    LANGUAGES,
     PALETTES,
     TOUCH_PADS,
     UPSCALERS,
@@ -19,6 +20,7 @@ from worldsim.runtime.core.settings import (
 
 TITLE = "Settings: Up and Down choose, Left and Right change, or type; Enter keeps, Esc does not."
 LATER = "World, steps, pace, keys and recordings count from the next start."
+LANGUAGE_NAMES = ("the system's", "English", "Deutsch", "Français", "Español")
 LEAVE, KEEP = ("escape",), ("return", "enter")
 
 
@@ -47,6 +49,7 @@ def list_rows(worlds: Sequence[str]) -> list[Row]:
         Row("recordings", "folder of recordings"),
         Row("upscaler", "enlarging", UPSCALERS, UPSCALERS),
         Row("palette", "colours", PALETTES, PALETTES),
+        Row("language", "language of hints", LANGUAGES, LANGUAGE_NAMES),
         Row("mouse", "mouse turns, walks", (True, False), ("on", "off")),
         Row("touch_pad", "keys on the screen", TOUCH_PADS, ("by touch", *TOUCH_PADS[1:])),
         Row("gamepad", "gamepad", (True, False), ("on", "off")),

@@ -11,6 +11,7 @@ import numpy as np
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.intents import INTENTS, NOTHING_LACKS, Intent, build_help_rows
 from worldsim.runtime.core.key_press import US, Layout
+from worldsim.runtime.core.language import ENGLISH, Words, translate
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.pane_layout import NO_STRIP, Pane, Strip
 from worldsim.world.depth_view import DepthView
@@ -149,6 +150,7 @@ def format_help(
     layout: Layout = US,
     lacking: Mapping[str, str] = NOTHING_LACKS,
     mouse: bool = False,
+    words: Words = ENGLISH,
 ) -> list[str]:
     """The help overlay, from the tables of keys: keys, a tab, their meaning.
 
@@ -159,8 +161,15 @@ def format_help(
         layout: what is printed on the player's keys.
         lacking: by the name of an intent, or CLICK, that cannot be had here, what it needs.
         mouse: whether what the mouse does is listed too.
+        words: of the player's language.
     """
-    rows = build_help_rows(actions, intents, pads, layout, lacking, mouse)
+    lacking = {name: _translate_need(what, words) for name, what in lacking.items()}
+    rows = build_help_rows(actions, intents, pads, layout, lacking, mouse, words)
     lacks = tuple(f"({what})" for what in lacking.values())
     kinds = [Dimmed if lacks and meaning.endswith(lacks) else str for _, meaning in rows]
     return [kind(f"{keys}\t{meaning}") for kind, (keys, meaning) in zip(kinds, rows, strict=True)]
+
+
+def _translate_need(what: str, words: Words) -> str:
+    """What something needs; what follows a colon may be a command, which stays."""
+    return ": ".join(translate(part, words) for part in what.split(": "))

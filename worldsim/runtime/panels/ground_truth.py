@@ -117,7 +117,8 @@ class GroundTruthPanel:
         name = name if true is None else self._truth.name
         gone = None if true is None else difference(true, frame)
         label = "difference" if decibels is None else f"difference, {decibels:.1f} dB"
-        return Pane(true, name), Pane(frame, "dream", marked=True), Pane(gone, label)
+        dream = Pane(frame, "dream", marked=True, newest=True)
+        return Pane(true, name), dream, Pane(gone, label)
 
     def curve(self, number: int) -> tuple[float, ...]:
         """PSNR in dB of the frames from the start up to a number, as far as they are known."""

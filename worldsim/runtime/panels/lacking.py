@@ -12,6 +12,11 @@ from worldsim.runtime.core.intents import CLICK
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.panels.space_memory import NEEDS
 
+DISTANCES = "needs a world that knows how far things are"
+ENGINE, LINUX = "needs the engine", "it runs on Linux only"
+NEEDED = (NEEDS, DISTANCES, ENGINE, LINUX)
+"""All there is to say, but for commands that install something."""
+
 SPACE = ("tint", "map", "points", "resample")  # what needs a memory in space
 
 
@@ -19,9 +24,9 @@ def find_lacking(place: PlayableEnv) -> dict[str, str]:
     """By the name of an intent, or CLICK, that cannot be had in a place, what it needs."""
     lacking = {} if place.dreams and place.remembers_space else dict.fromkeys(SPACE, NEEDS)
     if not (place.dreams and place.knows_distances):
-        lacking[CLICK] = "needs a world that knows how far things are"
+        lacking[CLICK] = DISTANCES
     if place.dreams and (remedy := find_remedy(getattr(place.base.world.card, "engine", ""))):
-        lacking["ground_truth"] = f"needs the engine: {remedy}"
+        lacking["ground_truth"] = f"{ENGINE}: {remedy}"
     return lacking
 
 
@@ -38,7 +43,7 @@ def _remedy_maze() -> str:
 
 def _remedy_voxel() -> str:
     if sys.platform != "linux":
-        return "it runs on Linux only"
+        return LINUX
     programs = importlib.import_module("envs.voxel.programs")
     found = all(programs.locate_programs())
     return "" if found else f"apt-get install --no-install-recommends {programs.PACKAGES}"

@@ -34,7 +34,8 @@ class SpaceMemory:
         """The frame and the map; empty when not asked."""
         if not self.maps or not place.remembers_space:
             return ()
-        return Pane(frame, "dream"), Pane(place.draw_map(MAP_PIXELS, REACH), "from above")
+        above = Pane(place.draw_map(MAP_PIXELS, REACH), "from above")
+        return Pane(frame, "dream", newest=True), above
 
 
 def check_space(place: PlayableEnv) -> None:

@@ -265,12 +265,15 @@ class Session:
         self.presenter.notify(f"{loaded} is loaded: going back begins here.")
 
     def pause(self) -> None:
-        """Stop the world, or let it go on."""
+        """Stop the world, or let it go on; a walk that a click began ends."""
+        self.walk = None
         self.state = State.WAITING if self.state is State.PAUSED else State.PAUSED
 
     def one_step(self) -> None:
-        """Make one frame and pause: of the keys that are down, else of standing, else as before."""
-        self.state = State.PAUSED
+        """Make one frame and pause: of the keys that are down, else of standing, else as before.
+        A walk that a click began ends.
+        """
+        self.state, self.walk = State.PAUSED, None
         try:
             choice = self._next_choice(run_on=True)
         except Exception as error:  # a policy of the player's own
@@ -331,8 +334,10 @@ class Session:
                 self._make(choice)
 
     def choose_from(self, picker: Picker | ActionPreview, name: str) -> None:
-        """Show pictures to pick one of, until one is picked or they are left."""
-        self._back_to = self._choose_rest_state()
+        """Show pictures to pick one of, until one is picked or they are left; a walk that a click
+        began ends.
+        """
+        self._back_to, self.walk = self._choose_rest_state(), None
         self.picker, self.picker_name, self.state = picker, name, State.CHOOSING
         self.controller.forget()
 

@@ -45,12 +45,14 @@ class Placed(NamedTuple):
     """Where on the screen what can be pointed at went.
 
     Attributes:
-        picture: the one frame; None where there is none, or several pictures.
+        picture: the newest frame, alone or among others; None where there is none.
         pad: each key to be touched.
+        beside: the pictures beside it, in which nobody walks.
     """
 
     picture: Rect | None = None
     pad: Sequence[Rect] = ()
+    beside: Sequence[Rect] = ()
 
 
 def compose(
@@ -78,11 +80,11 @@ def compose(
         room = _side(screen, around, room)
     if status.strip:
         room = room.less(bottom=screen.strip(status.strip, room))
-    shown = None
+    shown, others = None, []
     if status.state == CHOOSING:
         _choice(screen, status, message, room)
     else:
-        shown, told = _picture(screen, frame, status, room)
+        shown, others, told = _picture(screen, frame, status, room)
         if status.recording and not around.words:
             screen.text([status.recording], told)
     if around.helped:
@@ -93,7 +95,7 @@ def compose(
         screen.text([message], low, bottom=True, colour=_colour(screen, status, message))
     if status.progress is not None:
         screen.bar(status.progress, room)
-    return Placed() if around.helped else Placed(shown, cells)
+    return Placed() if around.helped else Placed(shown, cells, others)
 
 
 def _foot(screen: Screen, around: Around, room: Rect, toast: str, colour: Colour) -> Rect:
@@ -133,14 +135,19 @@ def _choice(screen: Screen, status: Status, message: str, room: Rect) -> None:
 
 def _picture(
     screen: Screen, frame: np.ndarray | None, status: Status, room: Rect
-) -> tuple[Rect | None, Rect]:
-    """The frame, or what is compared with the curve beside it; where the frame went, and the room
-    for a few words.
+) -> tuple[Rect | None, list[Rect], Rect]:
+    """The frame, or what is compared with the curve beside it; where the frame went, where the
+    pictures beside it, and the room for a few words.
     """
-    shown, told = None, room
+    shown, others, told = None, [], room
     if status.panes:
         cells, told = beside(len(status.panes), _size(status), room)
-        screen.panes(status.panes, cells)
+        places = screen.panes(status.panes, cells)
+        for pane, place in zip(status.panes, places, strict=True):
+            if pane.newest:
+                shown = place
+            else:
+                others.append(place)
     else:
         if frame is not None and status.invented is not None:
             frame = tint(frame, status.invented)
@@ -148,7 +155,7 @@ def _picture(
     if status.curve:
         told, below = told.halves()
         screen.curve(status.curve, below.less(*[MARGIN] * 4))
-    return shown, told
+    return shown, others, told
 
 
 def _size(status: Status) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from worldsim.world.depth_view import DepthView
 MOUSE = "mouse"  # as a finger
 FINGERS = (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERUP)
 MICE = (pygame.MOUSEBUTTONDOWN, pygame.MOUSEMOTION, pygame.MOUSEBUTTONUP)
+BESIDE = "Only the dream can be walked in: click on its picture."
 STILL = 50  # a click may stray by this part of the window's width: fingers tremble
 
 
@@ -97,7 +98,7 @@ class Pointer:
         return self._turn.drag(event.rel[0], scene.room.width, actions)
 
     def read_click(self, event: "pygame.event.Event", scene: Scene) -> Click | None:
-        """A click that has just ended on the one picture; None for anything else.
+        """A click that has just ended on a picture; None for anything else.
 
         Raises:
             ValueError: it shows no place there.
@@ -121,7 +122,11 @@ class Pointer:
 
 
 def _find_place(press: _Press) -> Click | None:
-    shown, view = press.scene.placed.picture, press.scene.view
+    (shown, _, beside), view = press.scene.placed, press.scene.view
+    if find_cell(beside, press.place) is not None:
+        if view is not None:
+            raise ValueError(BESIDE)
+        return Click(None)  # nowhere in this world a click walks
     if shown is None or find_cell([shown], press.place) is None:
         return None
     across = (press.place[0] - shown.x + 0.5) / shown.width

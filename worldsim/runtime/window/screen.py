@@ -139,13 +139,18 @@ class Screen:
         """
         return None if frame is None else self._place(frame, room)
 
-    def panes(self, panes: tuple[Pane, ...], cells: list[Rect]) -> None:
-        """Draw pictures as large as whole pixels allow, each in its cell, a label on each."""
+    def panes(self, panes: tuple[Pane, ...], cells: list[Rect]) -> list[Rect]:
+        """Draw pictures as large as whole pixels allow, each in its cell, a label on each; where
+        each went, its cell where it is empty.
+        """
+        places = []
         for pane, cell in zip(panes, cells, strict=True):
             shown = cell if pane.frame is None else self._place(pane.frame, cell)
             if pane.marked:
                 pygame.draw.rect(self._surface, self.palette.mark, shown, 2)
             self._label(pane.label, shown)
+            places.append(shown)
+        return places
 
     def thumbnail(
         self, frame: np.ndarray | None, name: str, cell: Rect, marked: bool = False
@@ -266,13 +271,16 @@ class Screen:
         self._surface.blit(shade, (room.x, top))
         return min(size[1], room.height)
 
-    def split_pages(self, lines: list[str], room: Rect, more: str) -> list[list[str]]:
+    def split_pages(
+        self, lines: list[str], room: Rect, more: str, of: str = "of"
+    ) -> list[list[str]]:
         """Lines as pages that fit into a room in the smallest letters; one page where all do.
 
         Args:
             lines: a tab begins a second column.
             room: of a page.
             more: ends every page but the last, with which page it is, e.g. "F1: more".
+            of: between a page's number and how many there are.
         """
         font, width = self._size_font(SMALLEST_FONT), room.width - 3 * MARGIN
         second = _second_column(font, lines)
@@ -289,7 +297,7 @@ class Screen:
             pages[-1].append(line)
             taken += height
         count = len(pages)
-        return [[*page, f"{more} ({n} of {count})"] for n, page in enumerate(pages, start=1)]
+        return [[*page, f"{more} ({n} {of} {count})"] for n, page in enumerate(pages, start=1)]
 
     def _label(self, text: str, shown: Rect) -> None:
         label = self._font.render(plain(text), True, self.palette.text)

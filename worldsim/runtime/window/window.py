@@ -18,7 +18,8 @@ import numpy as np
 from worldsim.actions import ActionSet
 from worldsim.paths import asset_names
 from worldsim.runtime.core.clock import Clock
-from worldsim.runtime.core.intents import Intent, build_key_hints, find_view_key
+from worldsim.runtime.core.intents import PAGES, Intent, build_key_hints, find_view_key
+from worldsim.runtime.core.language import find_words, translate
 from worldsim.runtime.core.moves import Point, Step
 from worldsim.runtime.core.settings import TOUCH_PADS, Settings
 from worldsim.runtime.core.settings_page import SettingsPage
@@ -130,6 +131,7 @@ class Window(Sink):
         self.beats: deque[float] = deque(maxlen=4096)
         self._clock = clock or Clock()
         self._settings = settings or Settings()
+        self._words = find_words(self._settings.language)
         self._pointer, self._scene = Pointer(), Scene()
         self._page: SettingsPage | None = None
         self._screen = Screen(title, size, zoom, footed=hud)
@@ -229,7 +231,7 @@ class Window(Sink):
                 self._type(self._page, event)
             elif event.type == pygame.KEYDOWN:
                 letter, place = self._keyboard.name(event)
-                keys.layout = self._keyboard.layout()
+                keys.layout, keys.words = self._keyboard.layout(), self._words
                 self._key(keys.down(_with_ctrl(letter, event), self._clock.now(), place))
                 if self._page is not None:
                     self._lose(keys)  # what comes up while the page is open counts for nothing
@@ -250,6 +252,7 @@ class Window(Sink):
         """A key goes to the settings; what can be seen of them is seen at once."""
         page.press(self._keyboard.name(event)[0], event.unicode)
         self._settings = page.settings
+        self._words = find_words(page.settings.language)
         self._sounds.on = page.settings.sound
         self._screen.apply(page.settings)
         self._page, self._drawn = page if page.open else None, None
@@ -361,9 +364,11 @@ class Window(Sink):
             keys.layout,
             status.lacking,
             self._settings.mouse,
+            self._words,
         )
-        more = f"{find_view_key('help', keys.intents)}: more"
-        pages = self._screen.split_pages(lines, self._screen.room(), more)
+        more, of = (translate(word, self._words) for word in PAGES)
+        more = f"{find_view_key('help', keys.intents)}: {more}"
+        pages = self._screen.split_pages(lines, self._screen.room(), more, of)
         self._help = self._help if self._help <= len(pages) else 0
         return pages[self._help - 1] if self._help else []
 
@@ -409,7 +414,7 @@ class Window(Sink):
         if not (idle or now < self._met_at + FIRST_SECONDS or now < self._hint_until):
             return []
         keys.layout = self._keyboard.layout()
-        return build_key_hints(keys.actions, keys.intents, keys.layout)
+        return build_key_hints(keys.actions, keys.intents, keys.layout, self._words)
 
     def _count(self, shot: Shot) -> None:
         """Take the time of what has just become visible."""

@@ -16,6 +16,7 @@ from worldsim.runtime.core.control import Keyboard, RandomWalk
 from worldsim.runtime.core.drivers import Drivers
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.recording.recorder import Recorder
+from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.session.loading import LoadedWorld
 from worldsim.runtime.session.state import State
 
@@ -168,6 +169,20 @@ def test_a_key_takes_over_from_whoever_drives_besides(engine):
     played.ticks(8)
     assert played.seen.status.driver == "you"
     assert played.number == 3
+
+
+@pytest.mark.parametrize(("key", "back"), [("p", "p"), ("n", "p"), ("f6", "f6")])
+def test_pausing_ends_it_and_so_do_pictures_to_pick_from(engine, tmp_path, key, back):
+    """It went on where it was as soon as the pause was over."""
+    played = Played(saves=Saves(tmp_path))
+    played.session.save(1)
+    played.click(played.find_place()).ticks(2)
+    played.tap(key)
+    made = played.ticks(2).number
+    assert played.session.state in (State.PAUSED, State.CHOOSING)
+    played.tap(back)
+    assert played.ticks(9).number == made
+    assert played.session.state is State.WAITING
 
 
 def test_another_click_leads_elsewhere_and_a_drag_ends_it(played):

@@ -15,7 +15,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_what_is_written_is_read_again(folder):
     assert read_settings() == Settings()
-    chosen = Settings(world="a: b", steps=2, fps=0, palette="light", mouse=False)
+    chosen = Settings(world="a: b", steps=2, fps=0, palette="light", language="fr", mouse=False)
     write_settings(chosen)
     assert read_settings() == chosen
     write_settings(Settings())
@@ -28,6 +28,7 @@ def test_what_is_written_is_read_again(folder):
         ("[1]", "must have names with their values"),
         ("upscale: smooth", "no setting 'upscale'; did you mean upscaler"),
         ("upscaler: cubic", "upscaler must be nearest or smooth, got 'cubic'"),
+        ("language: it", "language must be auto or en or de or fr or es, got 'it'"),
         ("steps: 0", r"steps must be in \[1, 64\] or null, got 0"),
         ("steps: true", r"steps must be in \[1, 64\] or null, got True"),
         ("mouse: 1", "mouse must be true or false, got 1"),

@@ -58,6 +58,7 @@ def test_the_map_stands_beside_the_dream(played):
     played.tap("f3")
     played.ticks(2)
     dream, above = played.panes
+    assert (dream.newest, above.newest) == (True, False)
     assert np.array_equal(dream.frame, played.session.frame)
     assert np.array_equal(above.frame, played.place.draw_map(128, 4.0))
     played.tap("f3")

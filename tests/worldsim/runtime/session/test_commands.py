@@ -228,6 +228,7 @@ def test_the_ground_truth_does_what_the_dreamer_does(haunted):
     for action in [*start.context_actions, 2, 0, 2, 1]:
         frame = env.step(int(action))[0]
     true, dream, apart = haunted.panes
+    assert [pane.newest for pane in haunted.panes] == [False, True, False]
     assert np.array_equal(true.frame, frame)
     assert np.array_equal(dream.frame, haunted.session.frame)
     error = np.abs(true.frame.astype(int) - dream.frame.astype(int))

@@ -95,6 +95,25 @@ def test_the_sky_the_words_and_other_buttons_are_no_place(pointing):
     assert pointing.feel("MOUSEBUTTONUP", button=3, pos=(300, 100))[2] is None
 
 
+def test_beside_the_dream_a_click_says_where_it_walks(pointing):
+    """On the truth and on the map it did nothing, without a word."""
+    placed = pointing.here.placed._replace(picture=Rect(0, 0, 200, 200))
+    placed = placed._replace(beside=[Rect(200, 0, 200, 200), Rect(0, 200, 200, 200)])
+    pointing.here = pointing.here._replace(placed=placed)
+    pointing.down(150, 50)
+    ahead, left = pointing.up(150, 50)[2].target
+    assert (ahead, left) == (pytest.approx(2.0), pytest.approx(-1.0, abs=0.02))
+    for x, y in ((250, 50), (50, 250)):
+        pointing.down(x, y)
+        with pytest.raises(ValueError, match="Only the dream can be walked in"):
+            pointing.up(x, y)
+    pointing.down(250, 250)
+    assert pointing.up(250, 250)[2] is None
+    pointing.here = pointing.here._replace(view=None)
+    pointing.down(250, 50)
+    assert pointing.up(250, 50)[2].target is None
+
+
 def test_what_was_clicked_on_is_what_was_there_when_the_button_went_down(pointing):
     """The picture may move below a finger: its first touch brings the keys."""
     pointing.down(300, 100)

@@ -83,6 +83,19 @@ assert (words == 255).all(-1).any() and (caps == 255).all(-1).any()
 """)
 
 
+def test_among_pictures_the_newest_frame_is_where_a_click_walks():
+    drawn("""
+red = white // (1, 9, 9)
+panes = Pane(white // 2, "truth"), Pane(red.astype(np.uint8), "dream", newest=True), Pane(None, "")
+picture, _, beside = compose(screen, white, Status(panes=panes), Around(), 0.0)
+shown = pixels()[picture.y + 40 : picture.y + picture.height, picture.x :][:, : picture.width]
+assert (shown == (255, 28, 28)).all() and len(beside) == 2
+assert (pixels()[beside[0].y + 40, beside[0].x + 40] == 127).all()
+choosing = Status(state="choosing", panes=panes)
+assert compose(screen, white, choosing, Around(), 0.0) == (None, [], [])
+""")
+
+
 def test_the_side_panel_stands_beside_the_picture():
     drawn("""
 trends = [("ms a frame", (5.0, 9.0, 7.0))]
@@ -153,6 +166,40 @@ for page in pages:
     assert screen.text(page, small) <= 320
     assert (pixels()[320:, :320] == 0).all()
 assert screen.split_pages(lines, Rect(0, 0, 1280, 1280), "F1: more") == [lines]
+""")
+
+
+def test_every_language_can_be_drawn_and_its_help_is_no_wider_than_the_window():
+    """In the usual window no meaning is broken, with a gamepad's controls beside it or without; and
+    the keys that move, the way back and the help stay in the line below the picture.
+    """
+    drawn("""
+from worldsim.actions import load_actions
+from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, build_key_hints
+from worldsim.runtime.core.language import find_words
+from worldsim.runtime.core.settings import LANGUAGES
+from worldsim.runtime.core.settings_page import LANGUAGE_NAMES
+from worldsim.runtime.core.status import format_help
+from worldsim.runtime.window.screen import MARGIN, SMALLEST_FONT, _second_column, _wrap_row
+font, actions = screen._size_font(SMALLEST_FONT), load_actions("dmlab")
+
+def look(letter):
+    return pygame.image.tobytes(font.render(letter, True, (255, 255, 255)), "RGBA")
+
+missing = look(chr(0x4E00))
+assert look(chr(0xE123)) == missing  # the box that stands for any letter the font lacks
+for language in LANGUAGES[1:]:
+    words = find_words(language)
+    letters = set("".join((*words.values(), *LANGUAGE_NAMES)))
+    assert missing not in map(look, letters), language
+    for intents, pads in ((i, p) for i in (INTENTS, REPLAY_INTENTS) for p in (False, True)):
+        lines = format_help(actions, intents, pads, mouse=True, words=words)
+        width, second = screen.room().width - 3 * MARGIN, _second_column(font, lines)
+        assert [row for line in lines for row in _wrap_row(font, line, width, second)] == lines
+        assert screen.split_pages(lines, screen.room(), "F1") == [lines]
+    hints = build_key_hints(actions, words=words)
+    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in (*hints[:4], hints[-1])]
+    assert sum(needed) + MARGIN <= screen.room().width, language
 """)
 
 

@@ -24,6 +24,7 @@ from worldsim.runtime.session.command_queue import Keys
 from worldsim.runtime.session.loading import LoadedWorld, WorldLoader
 from worldsim.runtime.session.session import Session
 from worldsim.runtime.session.state import State
+from worldsim.world.depth_view import DepthView
 
 ZOOM = 16
 
@@ -422,4 +423,61 @@ def test_a_finger_brings_keys_that_move_while_they_are_held(window, session):
         xdotool("mousemove", 1279, 1023)
 
     pygame = window.pygame
+    Driven(window, session).run(play)
+
+
+def test_beside_a_map_the_dream_is_walked_in_and_the_map_says_so(window, make_fake_world):
+    class Known(PlayableEnv):
+        """A world that knows how far things are, and has a map."""
+
+        remembers_space = knows_distances = True
+        view = DepthView(np.full((2, 2), 0.5, np.float32), np.zeros(3, np.float32), 90.0, 30.0)
+
+        def draw_map(self, pixels, reach):
+            return np.zeros((pixels, pixels, 3), np.uint8)
+
+    def click(driven, place):
+        where = place.x + place.width // 4, place.y + place.height // 2
+        xdotool("mousemove", "--window", driven.number, *where, "click", 1)
+
+    def play(driven):
+        until(lambda: session.playthrough and driven.shows(session.frame))
+        driven.key("key", "F3")
+        (above,) = until(lambda: driven.window._scene.placed.beside)
+        click(driven, above)
+        until(
+            lambda: driven.window._hint == "Only the dream can be walked in: click on its picture."
+        )
+        assert session.made == 0
+        click(driven, driven.window._scene.placed.picture)
+        until(lambda: session.made)
+        xdotool("mousemove", 1279, 1023)
+
+    place = Known(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
+    session = Session(LoadedWorld(place), Keyboard(), seed=0, fps=0, runs_on=False)
+    Driven(window, session).run(play)
+
+
+def test_a_language_that_is_chosen_counts_at_once(window, session, tmp_path, monkeypatch):
+    """Hints, what is said of a key without a use, and the help with the foot of its pages."""
+    monkeypatch.setenv("WORLDSIM_CONFIG", str(tmp_path))
+
+    def play(driven):
+        shown = driven.window
+        until(lambda: session.playthrough and dict(shown.around.hints).get("W") == "forward")
+        driven.key("key", "comma")
+        until(lambda: shown.around.helped)
+        for name in ("Down",) * 7 + ("Right",) * 2:
+            driven.key("key", name)
+        until(lambda: dict(shown.around.hints)["W"] == "vorwärts")
+        driven.key("key", "Return")
+        until(lambda: not shown.around.helped)
+        assert (tmp_path / "settings.yaml").read_text() == "language: de\n"
+        driven.key("key", "k")
+        until(lambda: shown._hint.startswith("K hat hier keine Funktion: A Left links"))
+        driven.key("key", "F1")
+        until(lambda: shown.around.helped)
+        assert shown.around.helped[0] == "A Left\tlinks"
+        assert shown.around.helped[-1].startswith("F1: weiter (1 von ")
+
     Driven(window, session).run(play)

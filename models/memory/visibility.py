@@ -18,8 +18,8 @@ from models.memory.renderer import (
     Surfaces,
     choose_source,
     close_pixel_holes,
-    gather_pixels,
     find_looks,
+    gather_pixels,
     measure_resolution,
     upsample,
 )

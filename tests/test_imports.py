@@ -42,8 +42,6 @@ FLOORS = {
         ("cli",),
     ),
 }
-# Outside the floors until it is deleted: it reaches into far, and far reaches into it.
-BESIDE = {"models": ("retrieval_stack",)}
 OURS = set(MAY_IMPORT)
 # Heavy or delicate packages, each behind one door.
 ONLY_IN = {
@@ -129,21 +127,20 @@ def floors_below(place, folder):
     """The folders that a folder may import from, its own among them."""
     floors = FLOORS[place]
     own = next(number for number, floor in enumerate(floors) if folder in floor)
-    return {folder, *BESIDE.get(place, ()), *(name for floor in floors[:own] for name in floor)}
+    return {folder, *(name for floor in floors[:own] for name in floor)}
 
 
 @pytest.mark.parametrize("place", FLOORS)
 def test_every_folder_has_its_floor(place):
     folders = {path.parent.name for path in (ROOT / place).glob("*/__init__.py")}
-    known = {name for floor in FLOORS[place] for name in floor} | set(BESIDE.get(place, ()))
-    assert folders <= known
+    assert folders <= {name for floor in FLOORS[place] for name in floor}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=ids)
 def test_floors_import_downwards(path):
     for place in FLOORS:
         parts = path.relative_to(ROOT).parent.as_posix().removeprefix(place).strip("/").split("/")
-        if not path.is_relative_to(ROOT / place) or parts[0] in ("", *BESIDE.get(place, ())):
+        if not path.is_relative_to(ROOT / place) or not parts[0]:
             continue
         prefix = place.replace("/", ".") + "."
         reached = {

@@ -21,7 +21,7 @@ LOOK_UPS = {
     "camera pose": "models/memory/pose.py",
     "odometry": "models/memory/odometry.py",
     "depth network": "models/memory/depth_network.py",
-    "warp": "models/memory/warp.py",
+    "renderer": "models/memory/renderer.py",
     "keyframe selection": "models/memory/keyframes.py",
     "residual quantizer": "models/codec/multiscale_quantizer.py",
     "causal convolution": "models/codec/causal_autoencoder.py",

@@ -32,14 +32,28 @@ RENAMED = {
 }
 """Path of a setting once -> path of it now."""
 
-REMOVED = {"geometry": {"painter": 0}}
-"""Section -> setting that is gone -> the value that does what is done now."""
+_OF_RETRIEVAL = "kept shifted exemplars inpaint inpaint_old contrast trust ripens steepness"
+REMOVED: dict[str, Any] = {
+    "codec.textures": 0,
+    "codec.texture_strength": None,
+    "dynamics.network.refiner": 0,
+    "dynamics.sampler.retrieval": 0,
+    "dynamics.sampler.album": 0,
+    "dynamics.sampler.still": 0,
+    **{f"dynamics.sampler.{name}": None for name in _OF_RETRIEVAL.split()},
+}
+"""Path of a setting that is gone -> the value that does what is done now; None: any does, since it
+only said how another one worked.
+"""
 
 RENAMED_INTENTS = {"fan": "action_preview", "ghost": "ground_truth", "take": "comparison"}
 """Name of an intent in a file of keys once -> its name now."""
 
 RENAMED_TENSORS = {f"bank_{name}": f"bank.{name}" for name in ("latents", "poses", "ids", "true")}
 """Name of a tensor in a saved state once -> its name now."""
+
+REMOVED_TENSORS = ("bank.true",)
+"""Names of tensors that states once had, of worlds that do without them now."""
 
 ADDED_TENSORS = {"climb": ("pose", 3)}
 """Name of a tensor that states once did not have -> a tensor, and the last index of the part of it
@@ -69,18 +83,31 @@ def upgrade_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[
     return upgraded, notes
 
 
-def drop_removed(section: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A section without the settings that are gone. A card keeps them, as part of what a world's
-    identity is made of.
+def drop_removed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under their names of today, without those that are gone. A card keeps them, as part
+    of what a world's identity is made of.
 
     Raises:
         ValueError: one has a value that nothing does any more.
     """
-    gone = REMOVED.get(section, {})
-    for name, value in gone.items():
-        if settings.get(name, value) != value:
-            raise ValueError(f"{section}.{name} is gone: it must be {value}, got {settings[name]}")
-    return {name: value for name, value in settings.items() if name not in gone}
+    kept = dict(settings)
+    for path, value in REMOVED.items():
+        kept = _drop(kept, path.split("."), path, value)
+    return kept
+
+
+def _drop(section: dict[str, Any], names: list[str], path: str, value: Any) -> dict[str, Any]:
+    """The section without the setting that `names` lead to."""
+    name, *deeper = names
+    if name not in section:
+        return section
+    inside = section[name]
+    if deeper:
+        is_section = isinstance(inside, Mapping)
+        return section | {name: _drop(dict(inside), deeper, path, value)} if is_section else section
+    if value is not None and inside != value:
+        raise ValueError(f"{path} is gone: it must be {value}, got {inside!r:.40}")
+    return {other: kept for other, kept in section.items() if other != name}
 
 
 def upgrade_names(
@@ -127,9 +154,12 @@ def _put(section: dict[str, Any], path: list[str], value: Any, told: str) -> dic
 
 def upgrade_tensors(tensors: Mapping[str, Any], expected: Collection[str]) -> dict[str, Any]:
     """Tensors of a saved state under their names of today, with those of the `expected` names that
-    did not exist yet.
+    did not exist yet, and without those that are gone.
     """
     named = {RENAMED_TENSORS.get(name, name): tensor for name, tensor in tensors.items()}
+    for name in REMOVED_TENSORS:
+        if name not in expected:
+            named.pop(name, None)
     for name, (like, column) in ADDED_TENSORS.items():
         if name in expected and name not in named and like in named:
             named[name] = named[like][..., column] * 0

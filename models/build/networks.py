@@ -14,8 +14,6 @@ from models.far.dynamics import FARDynamics
 from models.far_published.dynamics import FARReferenceDynamics, ReferencePlay
 from models.far_published.network import FARReferenceConfig, FARReferenceNetwork
 from models.heads.reward import JudgedDynamics, OutcomeConfig, OutcomeHead
-from models.retrieval_stack.album import Album
-from models.retrieval_stack.geometry import Geometry, GeometryConfig
 from worldsim.actions import load_actions
 from worldsim.config import from_dict
 from worldsim.upgrades import drop_removed
@@ -23,31 +21,24 @@ from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import WorldError
 from worldsim.world.protocols import Parts
 
+REMOVED_PARTS = {"geometry", "album"}  # of worlds that older versions made
+
 
 def far_settings(
-    codec: AutoencoderConfig,
-    dynamics: FARConfig,
-    head: OutcomeHead | None = None,
-    geometry: Geometry | None = None,
+    codec: AutoencoderConfig, dynamics: FARConfig, head: OutcomeHead | None = None
 ) -> dict[str, Any]:
     """What a card must say so that `build_far` can build."""
     settings = {"codec": dataclasses.asdict(codec), "dynamics": dataclasses.asdict(dynamics)}
-    settings |= {} if geometry is None else {"geometry": dataclasses.asdict(geometry.cfg)}
     return settings if head is None else settings | {"outcome": dataclasses.asdict(head.cfg)}
 
 
 def far_weights(
-    codec: PatchAutoencoder,
-    network: torch.nn.Module,
-    head: OutcomeHead | None = None,
-    geometry: Geometry | None = None,
-    album: Album | None = None,
+    codec: PatchAutoencoder, network: torch.nn.Module, head: OutcomeHead | None = None
 ) -> dict[str, Tensor]:
-    """Weights of all networks, and an album, under one roof; the dynamics' matrices in
-    float16 (half the download, no visible difference).
+    """Weights of all networks under one roof; the dynamics' matrices in float16 (half the download,
+    no visible difference).
     """
-    parts = {"outcome": head, "geometry": geometry, "album": album}
-    parts |= {"codec": codec, "dynamics": network}
+    parts = {"outcome": head, "codec": codec, "dynamics": network}
     named = {
         f"{part}.{name}": tensor
         for part, module in parts.items()
@@ -68,30 +59,20 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
     """The codec and the FAR-Long dynamics of a card.
 
     Raises:
-        WorldError: weights that don't fit the card.
+        WorldError: weights that don't fit the card, or a world that needs what is gone.
     """
+    settings = _settings_of_today(card, weights)
     try:
-        codec = PatchAutoencoder(from_dict(AutoencoderConfig, card.settings["codec"]))
-        shape = from_dict(FARConfig, card.settings["dynamics"])
-        told = card.settings.get("geometry")  # only where the data had poses
-        geometry = None
-        if told is not None:
-            geometry = Geometry(
-                from_dict(GeometryConfig, drop_removed("geometry", told)),
-                codec,
-                shape.memory.field_of_view,
-            )
-        turns = load_actions(card.action_set).turns
-        album = empty_album(shape)
-        dynamics = FARDynamics(shape, turns, codec.anywhere, geometry, album)
-        told = card.settings.get("outcome")  # only where the data had rewards or ends
+        codec = PatchAutoencoder(from_dict(AutoencoderConfig, settings["codec"]))
+        shape = from_dict(FARConfig, settings["dynamics"])
+        dynamics = FARDynamics(shape, load_actions(card.action_set).turns)
+        told = settings.get("outcome")  # only where the data had rewards or ends
         head = None if told is None else OutcomeHead(from_dict(OutcomeConfig, told))
     except (KeyError, ValueError) as error:
         raise WorldError(
             f"the card of {card.name} does not describe a network ({error}): fetch the world again"
         ) from error
-    parts = {"codec": codec, "dynamics": dynamics.network}
-    parts |= {"geometry": geometry, "album": album, "outcome": head}
+    parts = {"codec": codec, "dynamics": dynamics.network, "outcome": head}
     for part, module in parts.items():
         if module is not None:
             fill_weights(module, f"{part}.", card, weights, device)
@@ -99,10 +80,22 @@ def build_far(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts
     return Parts(codec, dynamics if head is None else JudgedDynamics(dynamics, head))
 
 
-def empty_album(cfg: FARConfig) -> Album | None:
-    """As large as a world's dynamics wants it."""
-    count, shape = cfg.sampler.album, cfg.network
-    return Album(count, shape.latent_channels, shape.latent_size) if count else None
+def _settings_of_today(card: WorldCard, weights: dict[str, Tensor]) -> dict[str, Any]:
+    """The settings of a FAR-Long world without those that are gone.
+
+    Raises:
+        WorldError: it needs what is gone.
+    """
+    try:
+        parts = {name.partition(".")[0] for name in weights} | set(card.settings)
+        if gone := sorted(parts & REMOVED_PARTS):
+            raise ValueError(f"its parts must be codec, dynamics and outcome, got {gone[0]}")
+        return drop_removed(card.settings)
+    except ValueError as error:
+        raise WorldError(
+            f"{card.name} needs what only older versions have ({error}): play it with the version "
+            f"that made it, or train it anew"
+        ) from error
 
 
 def build_far_reference(card: WorldCard, weights: dict[str, Tensor], device: str) -> Parts:

@@ -16,6 +16,7 @@ from models.spatial.dynamics import SpatialDynamics, SpatialModels
 from models.spatial.network import MASK_CELL, SpatialNetwork
 from worldsim.actions import load_actions
 from worldsim.config import from_dict
+from worldsim.upgrades import drop_removed
 from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import WorldError
 from worldsim.world.protocols import Parts
@@ -83,8 +84,9 @@ def build_spatial(card: WorldCard, weights: dict[str, Tensor], device: str) -> P
         WorldError: weights that don't fit the card.
     """
     try:
+        told = drop_removed(card.settings)
         parts = {
-            name: from_dict(cls, card.settings[name])
+            name: from_dict(cls, told[name])
             for name, cls in SpatialSettings.__annotations__.items()
         }
         settings = SpatialSettings(**parts)

@@ -15,6 +15,7 @@ from models.videoar.config import NetworkConfig, PlayConfig
 from models.videoar.dynamics import VideoARDynamics
 from models.videoar.network import VideoARNetwork
 from worldsim.config import from_dict
+from worldsim.upgrades import drop_removed
 from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import WorldError
 from worldsim.world.protocols import Parts
@@ -67,6 +68,7 @@ def settings_from_dict(told: dict[str, Any]) -> VideoARSettings:
     Raises:
         KeyError, ValueError: a part is missing, or they do not fit each other.
     """
+    told = drop_removed(told)
     causal = "time_kernel" in told["codec"]
     settings = VideoARSettings(
         codec=from_dict(CausalAutoencoderConfig if causal else AutoencoderConfig, told["codec"]),

@@ -15,7 +15,6 @@ from models.build.starts import SPAWN_FRAMES, rank_starts
 from models.codec.patch_autoencoder import PatchAutoencoder
 from models.far.dynamics import FARDynamics
 from models.far.network import FARNetwork
-from models.retrieval_stack.geometry import Geometry
 from worldsim.actions import load_actions
 from worldsim.data.store import EpisodeStore
 from worldsim.evaluate.contact_sheet import contact_sheet, write_picture
@@ -30,15 +29,9 @@ SPAWNS = 8
 MOST_CANDIDATES = 64  # walks that are looked at for starts
 
 
-def in_memory(
-    card: WorldCard,
-    codec: PatchAutoencoder,
-    network: FARNetwork,
-    geometry: Geometry | None = None,
-) -> WorldModel:
+def in_memory(card: WorldCard, codec: PatchAutoencoder, network: FARNetwork) -> WorldModel:
     """The world as it stands, without a folder."""
-    turns = load_actions(card.action_set).turns
-    dynamics = FARDynamics(network.cfg, turns, codec.anywhere, geometry)
+    dynamics = FARDynamics(network.cfg, load_actions(card.action_set).turns)
     dynamics.network = copy.deepcopy(network)  # a world changes what it plays with
     device = str(network.out.weight.device)
     return WorldModel(card, Parts(codec, dynamics.to(device)), "unsaved", device=device)

@@ -8,8 +8,6 @@ under mirroring first, so every component is even or odd
 and mirroring a latent is flipping its columns and some signs: mirrored training data costs nothing.
 The decoder starts as the transposed encoder and
 learns what seams and fine texture need, on noisy latents, since a dream's latents are never exact.
-What 48 numbers for 768 cannot say, the grain of grass and leaves, is put on from a book of true
-patches.
 """
 
 import hashlib
@@ -19,18 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.retrieval_stack.textures import TextureBook
-
-BOOK_FRAMES = 256
-# pixels a side of the pictures that memory is looked at in (models/retrieval_stack/geometry.py)
-SMALL = 64
-
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
     """Sizes in pixels (`frame_size`, `patch`) and channels; `whiten` is the power of a component's
-    spread that is divided out (0: pixels, 1: white). `textures`: how many patches of fine texture
-    the decoder keeps (0: none), put on at `texture_strength`.
+    spread that is divided out (0: pixels, 1: white).
     """
 
     frame_size: int = 64
@@ -39,8 +30,6 @@ class AutoencoderConfig:
     width: int = 128
     blocks: int = 2
     whiten: float = 0.5
-    textures: int = 0
-    texture_strength: float = 0.6
 
     def __post_init__(self):
         if self.frame_size % self.patch:
@@ -89,7 +78,6 @@ class PatchAutoencoder(nn.Module):
         )
         nn.init.zeros_(self.outlet[1].weight)
         nn.init.zeros_(self.outlet[1].bias)
-        self.book = TextureBook(cfg.textures, cfg.channels, size) if cfg.textures else None
 
     @property
     def frame_size(self) -> int:
@@ -127,20 +115,6 @@ class PatchAutoencoder(nn.Module):
         self.basis.copy_(torch.stack([vector for _, _, vector in found], dim=1))
         self.mirror_sign.copy_(torch.tensor([float(sign) for _, sign, _ in found]))
 
-    @torch.no_grad()
-    def fill_book(self, frames: Tensor, generator: torch.Generator) -> None:
-        """Take textures from some of the frames uint8 `[N,H,W,3]`, when the decoder has learnt to
-        paint the rest.
-        """
-        if self.book is None:
-            return
-        some = frames[torch.randperm(len(frames), generator=generator)[:BOOK_FRAMES]]
-        some = some.to(self.mean.device)
-        latents = self.encode(some)
-        painted = torch.cat([self.paint(part) for part in latents.split(16)])
-        missing = self._patches(_to_float(some) - painted.permute(0, 2, 3, 1))
-        self.book.fill(latents, missing, generator)
-
     def encoder_hash(self) -> str:
         """Names what the latents mean: changes with the encoder, not with the decoder."""
         parts = (self.mean, self.basis, self.spread)
@@ -163,36 +137,9 @@ class PatchAutoencoder(nn.Module):
     def _project(self, patches: Tensor) -> Tensor:
         return (patches - self.mean) @ self.basis / self.spread
 
-    def anywhere(self, latents: Tensor) -> Tensor:
-        """Latents `[N,P,C]` of patches at every quarter of a patch, across and down, of what
-        `linear_decode` makes of latents `[N,C,h,w]`.
-        """
-        p = self.cfg.patch
-        pictures = self.linear_decode(latents).movedim(1, -1)
-        patches = pictures.unfold(1, p, max(p // 4, 1)).unfold(2, p, max(p // 4, 1))
-        return self._project(patches.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(1, 2))
-
-    def small(self, latents: Tensor) -> Tensor:
-        """`linear_decode` with at most SMALL pixels a side, `[B,3,S,S]`."""
-        return F.avg_pool2d(self.linear_decode(latents), self._larger)
-
-    def read_small(self, pictures: Tensor) -> Tensor:
-        """Latents `[B,C,h,w]` of pictures as `small` makes them."""
-        if self._larger > 1:
-            pictures = F.interpolate(pictures, scale_factor=self._larger, mode="bilinear")
-        return self._project(self._patches(pictures.movedim(1, -1))).movedim(-1, 1)
-
-    @property
-    def _larger(self) -> int:
-        """How many pixels of a frame a pixel of a small picture is, each way."""
-        return max(self.cfg.frame_size // SMALL, 1)
-
     def linear_decode(self, latents: Tensor) -> Tensor:
         """The transposed encoder: pictures float `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`."""
-        return self._pictures((latents.movedim(1, -1) * self.spread) @ self.basis.T + self.mean)
-
-    def _pictures(self, patches: Tensor) -> Tensor:
-        """`[B,h,w,3*p*p]` -> `[B,3,H,W]`."""
+        patches = (latents.movedim(1, -1) * self.spread) @ self.basis.T + self.mean
         x = patches.unflatten(-1, (self.cfg.patch, self.cfg.patch, 3))
         return x.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 
@@ -204,11 +151,7 @@ class PatchAutoencoder(nn.Module):
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """Frames uint8 `[B,H,W,3]` of latents `[B,C,h,w]`."""
-        pictures = self.paint(latents.float())
-        if self.book is not None:
-            grain = self._pictures(self.book.find_textures(latents.float()))
-            pictures = pictures + self.cfg.texture_strength * grain
-        return to_frames(pictures)
+        return to_frames(self.paint(latents.float()))
 
     def mirror(self, latents: Tensor) -> Tensor:
         """The latents `[...,C,h,w]` of the mirrored frames."""

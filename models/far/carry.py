@@ -61,12 +61,6 @@ class FARCarry(GroupedCarry):
             late_conditions=torch.zeros(batch, late, shape.width, dtype=dtype, **at),
         )
 
-    @property
-    def newest(self) -> Tensor:
-        """What the newest frame shows, `[B,C,h,w]`."""
-        rows = torch.arange(len(self.frame), device=self.frame.device)
-        return self.late_latents[rows, (self.frame - 1) % self.late_latents.shape[1]]
-
     def forget_coarse(self) -> None:
         """Lose all long-term memory (to measure what it is worth)."""
         self.cache.forget_coarse()

@@ -7,7 +7,7 @@ reckoning adds it up. The pose rotates keys and queries and picks the keyframes,
 from near the place that is about to be seen again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -30,17 +30,6 @@ from models.far.sampler import sample
 from models.memory.keyframes import nearest_keyframes
 from models.memory.pose import compose_pose, snap_to_stride
 from models.nn.noise_schedule import sigmas
-from models.retrieval_stack.album import Album
-from models.retrieval_stack.far_memory import (
-    Remembered,
-    compose_frame,
-    find_repeated_frame,
-    insert_frame,
-    refine_pose,
-    views_from,
-)
-from models.retrieval_stack.fusion import Views
-from models.retrieval_stack.geometry import Geometry
 
 
 class FARDynamics(nn.Module):
@@ -49,23 +38,11 @@ class FARDynamics(nn.Module):
     Args:
         cfg: its shape.
         turns: radians per action.
-        anywhere: what a codec's pictures show between the cells
-        (models/retrieval_stack/retrieval.py); without it
-            only whole cells are retrieved.
-        geometry: sees memory from where the dreamer arrives; without it the prediction is all.
-        album: true frames that fill gaps beside those that a dream remembers.
     """
 
-    def __init__(
-        self,
-        cfg: FARConfig,
-        turns: tuple[float, ...],
-        anywhere: Callable[[Tensor], Tensor] | None = None,
-        geometry: Geometry | None = None,
-        album: Album | None = None,
-    ):
+    def __init__(self, cfg: FARConfig, turns: tuple[float, ...]):
         super().__init__()
-        self.cfg, self.anywhere, self.geometry, self.album = cfg, anywhere, geometry, album
+        self.cfg = cfg
         self.network = FARNetwork(cfg)
         self.register_buffer("turns", torch.tensor(turns, dtype=torch.float32), persistent=False)
 
@@ -94,9 +71,9 @@ class FARDynamics(nn.Module):
         """Take in true frames `[B,C,h,w]`; `actions` `[B]` led to them (-1: none). Changes `carry`
         and gives it back.
         """
-        motions, poses = self._locate(carry, latents, actions)
+        motions, poses = self._dead_reckon(carry, actions)
         frame_condition = self._condition_next(carry, actions, motions, poses)
-        return self._append(carry, frame_condition, latents, latents, true=True)
+        return self._append(carry, frame_condition, latents, latents)
 
     @torch.inference_mode()
     def imagine(
@@ -114,53 +91,16 @@ class FARDynamics(nn.Module):
         jumps = list(sigmas(steps))
         motions, poses = self._dead_reckon(carry, actions, self.cfg.memory.stride)
         frame_condition = self._condition_next(carry, actions, motions, poses, jumps, blur)
-        again, latents = find_repeated_frame(carry, frame_condition.poses, self.cfg.sampler.still)
-        if not bool(again.all()):
-            remembered = self._fill_keyframes(carry, frame_condition, ~again)
-            made = sample(self.network, carry.cache, frame_condition, noise, jumps)
-            made = self._compose(made, noise, carry, remembered, frame_condition.poses, ~again)
-            latents = torch.where(again[:, None, None, None], latents, made)
+        self._fill_keyframes(carry, frame_condition)
+        latents = sample(self.network, carry.cache, frame_condition, noise, jumps)
         # As noise to remember it with, the noise it was made of, channels reversed: another, and
         # still a function of the dream's seed.
         seen = latents * (1 - blur) + noise.flip(1) * blur
-        return self._append(carry, frame_condition, latents, seen, true=False), latents
-
-    def _compose(
-        self,
-        made: Tensor,
-        noise: Tensor,
-        carry: FARCarry,
-        remembered: Remembered,
-        poses: Tensor,
-        needed: Tensor,
-    ) -> Tensor:
-        """Predictions `[B,C,h,w]`, made of noise, of what is seen from poses `[B,3]`, with what
-        memory shows of it, in the dreams where that is `needed` `[B]`.
-        """
-        views = None
-        if self.geometry is not None:
-            views = views_from(self.geometry, carry, remembered, poses, needed)
-            made = self._blend(made, views, needed)
-        if not self.cfg.sampler.retrieval:
-            return made
-        lends = self.geometry is not None and self.geometry.cfg.lends
-        memory = carry, remembered, views, lends, needed, self.anywhere, self.album, noise
-        return compose_frame(self.cfg, made, *memory)
-
-    def _blend(self, made: Tensor, views: Views, needed: Tensor) -> Tensor:
-        """Predictions and views in one `[B,C,h,w]`, of which `needed` `[B]` are used."""
-        return self.geometry.fusion(made, views)
+        return self._append(carry, frame_condition, latents, seen), latents
 
     def _jump_index(self, d: float) -> int:
         """The jump index the network is told for a jump of length d."""
         return JUMPS.index(d) if self.cfg.sampler.shortcuts else len(JUMPS) - 1
-
-    def _locate(self, carry: FARCarry, latents: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Motions `[B,2]` and poses `[B,3]` of true frames."""
-        motions, poses = self._dead_reckon(carry, actions)
-        if self.geometry is None:
-            return motions, poses
-        return refine_pose(self.geometry, carry, latents, actions, motions, poses)
 
     def _dead_reckon(
         self, carry: FARCarry, actions: Tensor, stride: float = 0.0
@@ -196,12 +136,7 @@ class FARDynamics(nn.Module):
         return condition_frame(self.network, carry.frame, poses, actions, motions, passes)
 
     def _append(
-        self,
-        carry: FARCarry,
-        frame_condition: FrameCondition,
-        latents: Tensor,
-        seen: Tensor,
-        true: bool,
+        self, carry: FARCarry, frame_condition: FrameCondition, latents: Tensor, seen: Tensor
     ) -> FARCarry:
         """Encode frames fine, the way they are `seen`, and remember them; every so often coarse."""
         ids, cache, net = frame_condition.ids, carry.cache, self.network
@@ -215,7 +150,7 @@ class FARDynamics(nn.Module):
         carry.late_poses[rows, late] = frame_condition.poses
         carry.late_conditions[rows, late] = frame_condition.condition[:, -1]
         self._remember_coarse(carry, ids)
-        insert_frame(carry, latents, ids, frame_condition.poses, true)
+        carry.bank.insert(latents, ids, frame_condition.poses)
         return replace(carry, frame=ids + 1, poses=frame_condition.poses, motions=motions)
 
     def _remember_coarse(self, carry: FARCarry, ids: Tensor) -> None:
@@ -245,11 +180,9 @@ class FARDynamics(nn.Module):
         some = KV(single.k[:, kept], single.v[:, kept])
         cache.write("dilated", rows[kept], cache.place("dilated", frames[kept]), some, frames[kept])
 
-    def _fill_keyframes(
-        self, carry: FARCarry, frame_condition: FrameCondition, needed: Tensor
-    ) -> Remembered:
+    def _fill_keyframes(self, carry: FARCarry, frame_condition: FrameCondition) -> None:
         """Fill the keyframe slots with the remembered frames nearest to where the dreamer arrives,
-        encoding only those that are not there yet, in the dreams where they are `needed` `[B]`.
+        encoding only those that are not there yet.
         """
         cfg, cache, poses = self.cfg, carry.cache, frame_condition.poses
         usable = (carry.bank.ids >= 0) & (
@@ -258,26 +191,16 @@ class FARDynamics(nn.Module):
         index = nearest_keyframes(poses, carry.bank.poses, usable, cfg.memory.keyframes)
         wanted = torch.where(index >= 0, carry.bank.ids.gather(1, index.clamp(min=0)), NO_FRAME)
         held = cache.level_ids("keyframes")
-        stale = ~(held.unsqueeze(2) == wanted.unsqueeze(1)).any(dim=2)
-        held[stale & needed.unsqueeze(1)] = NO_FRAME
-        missing = (
-            needed.unsqueeze(1)
-            & (wanted >= 0)
-            & ~(wanted.unsqueeze(2) == held.unsqueeze(1)).any(dim=2)
-        )
-        every = torch.arange(len(index), device=index.device).unsqueeze(1)
-        places = every, index.clamp(min=0)
-        parts = (part[places] for part in (carry.bank.latents, carry.bank.poses))
-        remembered = Remembered(*parts, index >= 0, carry.bank.true[places])
+        held[~(held.unsqueeze(2) == wanted.unsqueeze(1)).any(dim=2)] = NO_FRAME
+        missing = (wanted >= 0) & ~(wanted.unsqueeze(2) == held.unsqueeze(1)).any(dim=2)
         rows, which = torch.nonzero(missing, as_tuple=True)
         if not len(rows):
-            return remembered
+            return
         free = torch.argsort((held != NO_FRAME).int(), dim=1, stable=True)
         nth = (missing.cumsum(dim=1) - 1)[rows, which]
         bank = index[rows, which]
         kv = self._encode_keyframes(carry, frame_condition, rows, bank)
         cache.write("keyframes", rows, free[rows, nth], kv, carry.bank.ids[rows, bank])
-        return remembered
 
     def _encode_keyframes(
         self, carry: FARCarry, frame_condition: FrameCondition, rows: Tensor, bank: Tensor

@@ -7,22 +7,22 @@ from torch import Tensor
 
 from models.far.config import NetworkConfig
 from models.far.network import NO_FRAME
+from models.memory.pose import distance
 
 SLOTS = 256
+NOVEL = 0.1  # how far from all kept frames a place is a new one (models/memory/pose.py)
 
 
 @dataclass
 class LatentBank:
     """M slots of B dreams.
 
-    latents `[B,M,C,h,w]` float16; poses `[B,M,3]`; ids int64 `[B,M]` frame number or NO_FRAME; true
-    bool `[B,M]` given, not generated.
+    latents `[B,M,C,h,w]` float16; poses `[B,M,3]`; ids int64 `[B,M]` frame number or NO_FRAME.
     """
 
     latents: Tensor
     poses: Tensor
     ids: Tensor
-    true: Tensor
 
     @classmethod
     def empty(cls, cfg: NetworkConfig, batch: int, device: torch.device) -> "LatentBank":
@@ -32,7 +32,6 @@ class LatentBank:
             latents=torch.zeros(batch, SLOTS, *latent, dtype=torch.float16, **at),
             poses=torch.zeros(batch, SLOTS, 3, **at),
             ids=torch.full((batch, SLOTS), NO_FRAME, **at),
-            true=torch.zeros(batch, SLOTS, dtype=torch.bool, **at),
         )
 
     def map(self, function) -> "LatentBank":
@@ -43,13 +42,20 @@ class LatentBank:
         """Every tensor by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def true_frames(self, row: int) -> Tensor:
-        """Which slots of one dream hold true frames, bool `[M]`."""
-        return self.true[row] & (self.ids[row] != NO_FRAME)
-
-    def generated_frames(self, row: int) -> Tensor:
-        """Which slots of one dream hold frames that it has generated, bool `[M]`."""
-        return ~self.true[row] & (self.ids[row] != NO_FRAME)
+    def insert(self, latents: Tensor, ids: Tensor, poses: Tensor) -> None:
+        """Keep frames `[B,C,h,w]` of numbers `[B]`, seen from poses `[B,3]`, whose place is new;
+        when the bank is full, the nearest kept one makes room. Old pictures of a place stay: they
+        are nearer the truth.
+        """
+        empty = self.ids == NO_FRAME
+        far = distance(poses.unsqueeze(1), self.poses).masked_fill(empty, torch.inf)
+        nearest, index = far.min(dim=1)
+        place = torch.where(empty.any(dim=1), empty.int().argmax(dim=1), index)
+        rows = torch.nonzero(nearest > NOVEL).flatten()
+        at = place[rows]
+        self.latents[rows, at] = latents[rows].to(self.latents.dtype)
+        self.poses[rows, at] = poses[rows]
+        self.ids[rows, at] = ids[rows]
 
     def clear(self) -> None:
         """Lose every frame."""

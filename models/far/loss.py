@@ -20,7 +20,6 @@ from models.memory.pose import motions_between, relative_to_first
 from models.nn.flow_matching import euler_step, interpolate, shortcut_target
 from models.nn.noise_schedule import loss_weight
 from models.nn.rng import Rng
-from models.retrieval_stack.retrieval import retrieve_cells
 from worldsim.data.clips import Clip
 
 
@@ -138,13 +137,7 @@ class FARLoss:
         t = torch.ones(ids.shape, device=ids.device)
         noise = draw.normal(*parts.take(latents, ids).shape)
         noisy = parts.noisy(noise, t, torch.zeros_like(ids))
-        context = parts.context(latents)
-        guess = teacher(*context, noisy).latents
-        if self.cfg.sampler.retrieval:
-            keyframes = context[2]
-            guess = retrieve_cells(
-                guess, keyframes.latents, keyframes.ids >= 0, self.cfg.sampler.retrieval
-            )
+        guess = teacher(*parts.context(latents), noisy).latents
         chosen = draw.chance(self.loss.self_forcing, len(latents), 1, 1, 1, 1)
         out = latents.clone()
         rows = torch.arange(len(latents), device=ids.device).unsqueeze(1)

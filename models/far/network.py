@@ -37,7 +37,6 @@ from models.nn.blocks import (
 from models.nn.geometric_attention import attach_poses, geometric_attention
 from models.nn.relative_pose import NUMBERS, TokenPose, token_poses
 from models.nn.rope import far_long_frequencies, kernel_bias, rotation
-from models.retrieval_stack.refiner import Refiner
 
 NO_FRAME = -1
 JUMPS = (1.0, 0.5, 0.25, 0.125)
@@ -107,7 +106,6 @@ class FARNetwork(nn.Module):
             nn.ReLU(),
             nn.Linear(hidden, 2 * shape.actions),
         )
-        self.refiner = Refiner(shape.latent_channels, shape.refiner) if shape.refiner else None
         for table in (self.embed_action, self.embed_jump, self.embed_kind):
             nn.init.normal_(table.weight, std=0.02)
         for layer in (self.out_modulation, self.out):
@@ -198,11 +196,10 @@ class FARNetwork(nn.Module):
             self.rotations(frames.ids, frames.poses, coarse),
         )
 
-    def predict(self, x: Tensor, condition: Tensor, noisy: Tensor) -> Tensor:
+    def predict(self, x: Tensor, condition: Tensor) -> Tensor:
         """Clean latents `[B,F,C,h,w]` from the last hidden state x `[B,F,S,D]` of noisy ones."""
         scale, shift = self.out_modulation(condition).unsqueeze(2).chunk(2, dim=-1)
-        clean = self.unpatchify(self.out(modulate(x, Modulation(shift, 1 + scale, scale))))
-        return (clean if self.refiner is None else self.refiner(clean, noisy)).float()
+        return self.unpatchify(self.out(modulate(x, Modulation(shift, 1 + scale, scale)))).float()
 
     def predict_motions(self, x: Tensor) -> Tensor:
         """Odometry `[B,F,A,2]` from the hidden state of clean frames before the last block
@@ -248,7 +245,7 @@ class FARNetwork(nn.Module):
         newest_where = fine_where.each(lambda part: part[:, tokens])
         attended = geometric_attention(newest_where, fine.q[:, :, tokens], k, v, masks.noisy)
         x = block.finish(x[:, newest:], attended, block.fine.out, modulation)
-        return Prediction(self.predict(x, fine_condition[:, newest:], noisy.latents), motions)
+        return Prediction(self.predict(x, fine_condition[:, newest:]), motions)
 
     def _attend_fine(
         self, fine: QKV, mem: QKV, where: TokenPose, marks: list[int], masks: Masks

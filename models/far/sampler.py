@@ -32,6 +32,6 @@ def sample(
         x = frame_condition.block_input(net.embed(latents.unsqueeze(1)), turn)
         x, _ = run_blocks(net, x, attend, to_the_end=True)
         condition = frame_condition.condition[:, turn : turn + 1]
-        predicted = net.predict(x, condition, latents.unsqueeze(1))[:, 0]
+        predicted = net.predict(x, condition)[:, 0]
         latents = euler_step(latents, predicted, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
     return latents

@@ -11,6 +11,7 @@ from models.training.base_config import WorldConfig
 from worldsim.config import to_dict
 from worldsim.data.latents import load_or_encode_latents
 from worldsim.data.store import EpisodeStore
+from worldsim.upgrades import drop_removed
 from worldsim.world.card import read_card
 from worldsim.world.checkpoint import (
     CARD,
@@ -65,9 +66,7 @@ def open_store(cfg: WorldConfig, how: str) -> EpisodeStore:
 def train_codec(
     cfg: WorldConfig, store: EpisodeStore, out: Path, device: torch.device
 ) -> PatchAutoencoder:
-    """Find the encoder, teach the decoder, fill its book of textures; resumes and saves in
-    `out/codec.pt`.
-    """
+    """Find the encoder, teach the decoder; resumes and saves in `out/codec.pt`."""
     codec = PatchAutoencoder(cfg.codec)
     path, rng = out / "codec.pt", np.random.default_rng(cfg.seed)
     plan, done, optimiser_state = cfg.codec_training, 0, None
@@ -80,7 +79,6 @@ def train_codec(
     )
     if not path.exists():
         codec.fit_encoder(frames)
-        codec.fill_book(frames, torch.Generator().manual_seed(cfg.seed))
         save_training(path, {"codec": codec.state_dict(), "step": 0, "optimiser": None})
     codec.to(device)  # the encoder is found in float64 on the CPU
     optimiser = torch.optim.AdamW([p for p in codec.parameters() if p.requires_grad], lr=plan.lr)
@@ -95,8 +93,6 @@ def train_codec(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if step + 1 == plan.steps:
-            codec.fill_book(frames, generator)
         if step % 50 == 49 or step + 1 == plan.steps:
             print(f"codec {step + 1}/{plan.steps}  loss {loss.item():.4f}", flush=True)
             save_training(
@@ -139,9 +135,9 @@ def check_origin(world: str) -> dict[str, Any]:
     """The settings of the codec of a world to begin with.
 
     Raises:
-        ValueError: there is no such world, or it has no codec of ours.
+        ValueError: there is no such world, or it has no codec of ours, or needs what is gone.
     """
-    theirs = read_card(world_folder(world) / CARD).settings.get("codec")
+    theirs = drop_removed(read_card(world_folder(world) / CARD).settings).get("codec")
     if theirs is None:
         raise ValueError(f"{world} is of the published layout: --from takes a world of our own.")
     return theirs

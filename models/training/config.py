@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 
 from models.far.config import FARConfig
 from models.far.loss import Curriculum, LossConfig
-from models.retrieval_stack.geometry import GeometryConfig
-from models.retrieval_stack.train_geometry import GeometryTraining
 from models.training.base_config import EpisodeFolders, MainTraining, WorldConfig
 from models.training.reward import OutcomeTraining
 
@@ -52,7 +50,5 @@ class TrainConfig(WorldConfig):
     dynamics: FARConfig
     loss: LossConfig = field(default_factory=LossConfig)
     training: DynamicsTraining
-    geometry: GeometryConfig | None = None
-    geometry_training: GeometryTraining = field(default_factory=GeometryTraining)
     outcome_training: OutcomeTraining = field(default_factory=OutcomeTraining)
     steps: int = 1

@@ -1,9 +1,7 @@
-"""To begin a training with another world's dynamics, though its actions have other numbers or it
-has no refiner.
-"""
+"""To begin a training with another world's dynamics, though its actions have other numbers."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.training.codec import world_weights
 from worldsim.actions import ActionSet, load_actions
@@ -15,19 +13,10 @@ from worldsim.world.model import world_folder
 _OF_ACTIONS = {"embed_action.weight": 1, "odometry.5.weight": 2, "odometry.5.bias": 2}
 
 
-def dynamics_of(world: str, actions: ActionSet, network: nn.Module) -> dict[str, Tensor]:
-    """The float32 dynamics weights of a world as `network`'s: its actions put in the order of
-    `actions`, and a refiner that it does not have as it is in the network.
-    """
+def dynamics_of(world: str, actions: ActionSet) -> dict[str, Tensor]:
+    """The float32 dynamics weights of a world, its actions put in the order of `actions`."""
     theirs = load_actions(read_card(world_folder(world) / CARD).action_set)
-    given = reorder_actions(world_weights(world, "dynamics."), theirs, actions)
-    refined = "refiner.first.weight" in given
-    added = {
-        name: weight
-        for name, weight in network.state_dict().items()
-        if name.startswith("refiner.") and not refined
-    }
-    return given | added
+    return reorder_actions(world_weights(world, "dynamics."), theirs, actions)
 
 
 def reorder_actions(

@@ -214,7 +214,7 @@ def start_folder(out: Path, fresh: bool) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     if fresh:
-        learnt = ("checkpoint.pt", "codec.pt", "geometry.pt", "depth.pt", "odometry.pt")
+        learnt = ("checkpoint.pt", "codec.pt", "depth.pt", "odometry.pt")
         for name in (*learnt, "log.jsonl", "world"):
             if (out / name).exists():
                 (out / name).replace(_free(out / f"{name}.old"))

@@ -4,22 +4,18 @@ loop.py, published FAR's training in recipe_published.py; train_world.py is the 
 
 import copy
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.build.networks import empty_album, far_settings, far_weights
+from models.build.networks import far_settings, far_weights
 from models.build.world_folder import export_world, in_memory, preview, world_size
 from models.codec.patch_autoencoder import PatchAutoencoder
 from models.far.dynamics import FARDynamics
 from models.far.loss import FARLoss
 from models.heads.reward import OutcomeHead
-from models.retrieval_stack.album import Album
-from models.retrieval_stack.geometry import Geometry
-from models.retrieval_stack.train_geometry import train_geometry, with_poses
 from models.training import distributed
 from models.training.card import make_card
 from models.training.codec import prepare, take_codec
@@ -50,11 +46,6 @@ SMOKE = (
     "dynamics.network.layers=2",
     "loss.targets=6",
     "data.longest=80",
-    "geometry_training.steps=4",
-    "geometry_training.dreams=2",
-    "geometry_training.together=2",
-    "geometry_training.frames=4",
-    "geometry_training.fusion_steps=4",
     "training.steps=12",
     "training.batch=2",
     "training.shortcuts_from=0.3",
@@ -71,7 +62,7 @@ def train(args) -> int:
         args, Beginning(TrainConfig, SMOKE, "latents"), take_codec, prepare
     )
     run = DynamicsRun(cfg, *prepare(cfg, out, device), out, device)
-    learn(run, args, lambda: dynamics_of(args.origin, run.recipe.actions, run.network))
+    learn(run, args, lambda: dynamics_of(args.origin, run.recipe.actions))
     return finish(run)
 
 
@@ -146,45 +137,10 @@ class SlidingRecipe:
         plan, count = self.cfg.outcome_training, len(self.actions)
         head, told = train_outcome(self.judged, cache, count, plan, self.cfg.seed)
         trained |= {"outcome": told} if head else {}
-        geometry, told = self._geometry(average, folder.parent / "geometry.pt")
-        # a card has no number for what a run too small to measure it left open
-        told = {name: number for name, number in told.items() if math.isfinite(number)}
-        trained |= {"geometry": told} if geometry else {}
-        weights = far_weights(self.codec, average, head, geometry, self._album())
-        card = make_far_card(self.cfg, trained, head, geometry)
+        weights = far_weights(self.codec, average, head)
+        card = make_far_card(self.cfg, trained, head)
         world_hash = export_world(card, weights, EpisodeStore(self.cfg.data.heldout), folder)
         return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
-
-    def _album(self) -> Album | None:
-        """Of the frames of the training, where the world shall have one."""
-        album = empty_album(self.cfg.dynamics)
-        if album is not None:
-            album.fill(self.sampler.cache.latents, self.cfg.seed)
-        return album
-
-    def _geometry(self, average: nn.Module, path: Path) -> tuple[Geometry | None, dict[str, float]]:
-        """Taught now, where the world shall have one and the data say where the camera stood."""
-        cfg = self.cfg
-        if cfg.geometry is None:
-            return None, {}
-        if not len(with_poses(self.sampler.cache, cfg.geometry_training)):
-            print("no long episode has poses: the world goes without geometry", flush=True)
-            return None, {}
-        torch.manual_seed(cfg.seed)
-        geometry = Geometry(cfg.geometry, self.codec, cfg.dynamics.memory.field_of_view).to(
-            self.device
-        )
-        dynamics = in_memory(make_far_card(cfg, {}), self.codec, average, geometry).dynamics
-        told = train_geometry(
-            geometry,
-            dynamics,
-            self.sampler.cache,
-            cfg.geometry_training,
-            self.codec.mirror,
-            path,
-            cfg.seed,
-        )
-        return geometry.eval(), told
 
 
 class DynamicsRun(Run):
@@ -197,10 +153,7 @@ class DynamicsRun(Run):
 
 
 def make_far_card(
-    cfg: TrainConfig,
-    trained: dict[str, Any],
-    head: OutcomeHead | None = None,
-    geometry: Geometry | None = None,
+    cfg: TrainConfig, trained: dict[str, Any], head: OutcomeHead | None = None
 ) -> WorldCard:
     """What a training knows about its world."""
-    return make_card(cfg, "far", far_settings(cfg.codec, cfg.dynamics, head, geometry), trained)
+    return make_card(cfg, "far", far_settings(cfg.codec, cfg.dynamics, head), trained)

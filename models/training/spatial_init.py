@@ -9,6 +9,7 @@ from torch import Tensor
 from models.training.codec import take_codec, world_weights
 from models.training.spatial_config import SpatialConfig
 from worldsim.config import to_dict
+from worldsim.upgrades import drop_removed
 from worldsim.world.card import read_card
 from worldsim.world.checkpoint import CARD, save_training
 from worldsim.world.model import world_folder
@@ -39,5 +40,5 @@ def network_of(cfg: SpatialConfig, world: str) -> dict[str, Tensor] | None:
 
 
 def _fits(cfg: SpatialConfig, world: str, part: str) -> bool:
-    theirs = read_card(world_folder(world) / CARD).settings.get(part)
+    theirs = drop_removed(read_card(world_folder(world) / CARD).settings).get(part)
     return theirs == to_dict(getattr(cfg, part))

@@ -31,6 +31,7 @@ from worldsim.config import to_dict
 from worldsim.data.clips import Clip, ClipSampler
 from worldsim.data.latents import LatentCache, load_or_encode_latents
 from worldsim.data.store import EpisodeStore
+from worldsim.upgrades import drop_removed
 from worldsim.world.card import WorldCard, read_card
 from worldsim.world.checkpoint import CARD, save_training
 from worldsim.world.model import WorldModel, world_folder
@@ -72,8 +73,9 @@ def check_origin(cfg: VideoARConfig, world: str) -> None:
     card, mine = read_card(world_folder(world) / CARD), settings_to_dict(cfg.settings)
     if card.builder != "videoar":
         raise ValueError(f"--from must name a world of VideoAR, got {world}, a {card.builder!r}")
+    told = drop_removed(card.settings)
     for part in ("codec", "quantizer", "network"):
-        theirs = json.loads(json.dumps(card.settings[part]))
+        theirs = json.loads(json.dumps(told[part]))
         if theirs != json.loads(json.dumps(mine[part])):
             raise ValueError(f"{part} must be as {world} has it, {theirs}, got {mine[part]}")
 

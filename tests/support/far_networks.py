@@ -37,7 +37,6 @@ def small(**changes) -> FARConfig:
         "dilation": 2,
         "dilated": 3,
         "keyframes": 2,
-        "refiner": 8,
     }
     return far_config(**base | changes)
 

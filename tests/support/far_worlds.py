@@ -9,7 +9,6 @@ import torch
 from models.build.networks import far_settings, far_weights
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.far.network import FARNetwork
-from models.retrieval_stack.geometry import Geometry, GeometryConfig
 from tests.support.far_networks import far_config
 from worldsim.data.store import EpisodeStore
 from worldsim.types import Episode, EpisodeMeta
@@ -22,7 +21,6 @@ def write_far_world(
     folder: Path,
     channels: int = 8,
     starts: Sequence[int] = (4, 4, 4),
-    geometry: GeometryConfig | None = None,
     **settings,
 ) -> None:
     """Write the folder of such a world.
@@ -31,7 +29,6 @@ def write_far_world(
         folder: a new one; its name is the world's.
         channels: of a latent.
         starts: how many frames each start has.
-        geometry: of its views, for a dynamics that remembers some.
         settings: of the dynamics, besides its sizes.
     """
     write_noise_starts(folder / "spawns", starts)
@@ -48,16 +45,14 @@ def write_far_world(
         **settings,
     )
     codec, network = PatchAutoencoder(sizes), FARNetwork(shape)
-    views = Geometry(geometry, codec, shape.memory.field_of_view) if geometry else None
-    weights = [codec.basis, *codec.parameters(), *network.parameters()]
     generator = torch.Generator().manual_seed(0)
-    for weight in weights + (list(views.parameters()) if views else []):
+    for weight in (codec.basis, *codec.parameters(), *network.parameters()):
         torch.nn.init.normal_(weight, std=0.1, generator=generator)
     card = {"name": folder.name, "title": "A tiny dream", "fps": 7.5, "frame_size": SIZE}
     card |= {"action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT", "builder": "far"}
-    card |= {"steps": 1, "settings": far_settings(sizes, shape, geometry=views)}
+    card |= {"steps": 1, "settings": far_settings(sizes, shape)}
     card |= {"training": {}, "figures": {}}
-    save_world(folder, card, far_weights(codec, network, geometry=views))
+    save_world(folder, card, far_weights(codec, network))
 
 
 def write_noise_starts(folder: Path, lengths: Sequence[int]) -> None:

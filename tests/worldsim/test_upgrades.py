@@ -15,6 +15,8 @@ from models.training.config import TrainConfig
 from worldsim.config import ConfigError, load_config, to_dict
 from worldsim.paths import asset
 from worldsim.upgrades import (
+    REMOVED,
+    REMOVED_TENSORS,
     RENAMED,
     RENAMED_TENSORS,
     drop_removed,
@@ -28,6 +30,9 @@ from worldsim.world.opening import open_world
 from worldsim.yaml12 import parse_yaml
 
 CONFIG = asset("configs", "dmlab-far.yaml")
+
+
+KEPT = [path for path, new in RENAMED.items() if new not in REMOVED]
 
 
 def plain() -> dict:
@@ -46,7 +51,7 @@ def written(tmp_path, data):
     return tmp_path / "old.yaml"
 
 
-@pytest.mark.parametrize("path", RENAMED)
+@pytest.mark.parametrize("path", KEPT)
 def test_an_old_name_in_a_configuration_is_read_with_a_warning(path, tmp_path):
     new, now, data = RENAMED[path], load_config(CONFIG, TrainConfig), plain()
     *sections, name = new.split(".")
@@ -61,7 +66,7 @@ def test_an_old_name_in_a_configuration_is_read_with_a_warning(path, tmp_path):
     assert read == now
 
 
-@pytest.mark.parametrize("path", RENAMED)
+@pytest.mark.parametrize("path", KEPT)
 def test_an_old_name_on_the_command_line_is_read_with_a_warning(path):
     now = load_config(CONFIG, TrainConfig)
     value = json.dumps(to_dict(value_at(now, RENAMED[path])))
@@ -102,11 +107,28 @@ def test_a_card_of_any_version_is_read_and_of_the_same_world(tiny_world, tmp_pat
 
 
 def test_a_setting_that_is_gone_is_dropped_or_refused():
-    kept = {"near": 1, "far": 2}
-    assert drop_removed("geometry", kept | {"painter": 0}) == kept
-    assert drop_removed("codec", {"painter": 3}) == {"painter": 3}
-    with pytest.raises(ValueError, match=r"geometry\.painter is gone: it must be 0, got 16"):
-        drop_removed("geometry", kept | {"painter": 16})
+    kept = {"codec": {"patch": 8}, "dynamics": {"network": {"width": 64}, "sampler": {}}}
+    older = {
+        "codec": {"patch": 8, "textures": 0, "texture_strength": 0.8},
+        "dynamics": {
+            "network": {"width": 64, "refiner": 0},
+            "sampler": {"retrieval": 0, "kept": 2, "still": 0.0},
+        },
+    }
+    assert drop_removed(older) == drop_removed(kept) == kept
+    assert older["codec"]["textures"] == 0, "what was given is changed"
+    elsewhere = {"network": {"refiner": 8}, "sampler": {"still": 1}, "codec": 3}
+    assert drop_removed(elsewhere) == elsewhere
+    with pytest.raises(ValueError, match=r"codec\.textures is gone: it must be 0, got 16"):
+        drop_removed({"codec": {"textures": 16}})
+    with pytest.raises(ValueError, match=r"sampler\.still is gone: it must be 0, got 0.1"):
+        drop_removed({"dynamics": {"sampler": {"still": 0.1}}})
+
+
+@pytest.mark.parametrize("path", REMOVED)
+def test_a_setting_that_is_gone_is_no_setting_of_a_configuration(path):
+    with pytest.raises(ConfigError, match=f"{path} is not a setting"):
+        load_config(CONFIG, TrainConfig, [f"{path}=0"])
 
 
 def test_a_save_from_before_the_bank_was_a_group_is_read(tiny_world, tmp_path):
@@ -116,7 +138,9 @@ def test_a_save_from_before_the_bank_was_a_group_is_read(tiny_world, tmp_path):
     with safe_open(tmp_path / "new.safetensors", "pt") as file:
         meta = file.metadata()
         tensors = {names.get(name, name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    assert set(names.values()) <= set(tensors)
+    gone = {names[name] for name in REMOVED_TENSORS}
+    assert set(names.values()) - gone <= set(tensors)
+    tensors |= {name: torch.zeros(1, 256, dtype=torch.bool) for name in gone}
     save_file(tensors, tmp_path / "old.safetensors", metadata=meta)
     old = world.load_state(tmp_path / "old.safetensors")
     for name, tensor in state.carry.tensors().items():

@@ -3,20 +3,16 @@
 import pytest
 import torch
 
-from models.far.config import FARConfig
 from models.far.dynamics import FARDynamics
 from models.training.init_from import dynamics_of, reorder_actions
-from tests.support.far_networks import changed, far_config
+from tests.support.far_networks import far_config
 from worldsim.actions import load_actions
-from worldsim.config import from_dict
-from worldsim.world.card import read_card
-from worldsim.world.checkpoint import CARD
 
 
-def network(actions, **changes):
+def network(actions):
     cfg = far_config(
         actions=len(actions), latent_channels=4, latent_size=4, coarse_patch=(4, 4), width=32,
-        layers=2, head_size=16, **changes,
+        layers=2, head_size=16,
     )  # fmt: skip
     torch.manual_seed(0)
     return FARDynamics(cfg, actions.turns).network.eval()
@@ -39,25 +35,12 @@ def test_an_action_of_another_number_is_the_same_action():
 
 def test_a_world_lends_its_dynamics(tiny_world):
     maze, voxel = load_actions("dmlab"), load_actions("voxel")
-    as_they_are = dynamics_of(tiny_world, maze, network(maze))
-    renamed = dynamics_of(tiny_world, voxel, network(voxel))
+    as_they_are = dynamics_of(tiny_world, maze)
+    renamed = dynamics_of(tiny_world, voxel)
     order = [maze.id(name) for name in voxel.names]
     assert torch.equal(
         renamed["embed_action.weight"][:-1], as_they_are["embed_action.weight"][:-1][order]
     )
-
-
-def test_a_refiner_may_be_new(tiny_world):
-    """It corrects nothing at first, so the training begins with the same dream."""
-    maze, settings = load_actions("dmlab"), read_card(tiny_world / CARD).settings
-    cfg = from_dict(FARConfig, settings["dynamics"])
-    plain = FARDynamics(cfg, maze.turns).network
-    refined = FARDynamics(changed(cfg, refiner=8), maze.turns).network
-    plain.load_state_dict(dynamics_of(tiny_world, maze, plain))
-    refined.load_state_dict(dynamics_of(tiny_world, maze, refined))
-    clean, noisy = torch.randn(2, 1, 1, cfg.network.latent_channels, 4, 4)
-    assert torch.equal(refined.refiner(clean, noisy), clean)
-    assert torch.equal(plain.out.weight, refined.out.weight)
 
 
 def test_an_action_that_the_other_world_has_not_is_refused():

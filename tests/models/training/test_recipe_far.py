@@ -218,12 +218,3 @@ def test_precision_is_measured_or_as_wished():
     assert pick_precision("float32", cpu) is torch.float32
     assert pick_precision("bfloat16", cpu) is torch.bfloat16
     assert pick_precision("auto", cpu) in (torch.float32, torch.bfloat16)
-
-
-def test_a_world_keeps_an_album_of_what_it_learnt_from(smoke, tmp_path):
-    run = run_in(smoke, tmp_path / "out", "dynamics.sampler.album=5")
-    run.export()
-    frames = load_world(tmp_path / "out" / "world").dynamics.album.frames
-    learnt = torch.from_numpy(np.array(run.recipe.sampler.cache.latents))
-    assert len(frames) == 5
-    assert all(bool((learnt == frame).flatten(1).all(dim=1).any()) for frame in frames)

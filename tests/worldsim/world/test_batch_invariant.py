@@ -7,7 +7,6 @@ import torch.nn.functional as F
 
 from envs.vector import DreamVectorEnv
 from envs.world_model import WorldModelEnv
-from models.retrieval_stack.geometry import GeometryConfig
 from tests.support.far_worlds import write_far_world
 from worldsim.world import batch_invariant
 from worldsim.world.batch_invariant import RowLinear, make_batch_invariant
@@ -77,14 +76,12 @@ def test_attention_of_a_training_in_bfloat16_is_that_of_torch(masked):
 
 
 @pytest.fixture(scope="module")
-def seeing_world(tmp_path_factory):
-    """A tiny world whose dreams remember views, and stand still: then they need none, and the rows
-    of a batch have views or not in every combination.
+def walking_world(tmp_path_factory):
+    """A tiny world whose dreams start after one frame or after more than the window holds: the rows
+    of a batch have keyframes or not in every combination.
     """
-    folder = tmp_path_factory.mktemp("worlds") / "seeing"
-    memory = {"retrieval": 6, "kept": 2, "stride": 0.38, "still": 0.02, "inpaint": 0.6}
-    geometry = GeometryConfig(near=0.1, far=12.0)
-    write_far_world(folder, 16, (1, 9, 5), geometry, contrast=0.4, **memory)
+    folder = tmp_path_factory.mktemp("worlds") / "walking"
+    write_far_world(folder, 16, (1, 12, 5), stride=0.38)
     return load_world(folder)
 
 
@@ -127,10 +124,10 @@ def threads(request):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("threads")
-def test_rows_with_and_without_memory_do_not_mind_each_other(seeing_world):
-    """The views of a row without any changed the order in memory of all the others'."""
-    dreams = DreamVectorEnv(3, seeing_world)
-    play_beside(dreams, [WorldModelEnv(seeing_world) for _ in range(3)], 200)
+def test_rows_with_and_without_memory_do_not_mind_each_other(walking_world):
+    """Keyframes are encoded for those rows together that lack some, never for the same ones."""
+    dreams = DreamVectorEnv(3, walking_world)
+    play_beside(dreams, [WorldModelEnv(walking_world) for _ in range(3)], 200)
 
 
 @pytest.mark.slow
@@ -139,14 +136,14 @@ def test_dreams_of_the_bundled_world_do_not_mind_each_other(bundled_world):
     play_beside(dreams, [WorldModelEnv(bundled_world) for _ in range(3)], 40)
 
 
-def test_frames_are_taken_in_as_they_are_alone(seeing_world):
+def test_frames_are_taken_in_as_they_are_alone(walking_world):
     rng = np.random.default_rng(1)
     frames = rng.integers(0, 256, (3, 4, 16, 16, 3)).astype(np.uint8)
     actions = rng.integers(0, 4, (3, 3))
-    together = seeing_world.reset(frames, actions, [0, 1, 2])
+    together = walking_world.reset(frames, actions, [0, 1, 2])
     for row in range(3):
         part = slice(row, row + 1)
-        alone = seeing_world.reset(frames[part], actions[part], [row]).carry.tensors()
+        alone = walking_world.reset(frames[part], actions[part], [row]).carry.tensors()
         mine = together.select([row]).carry.tensors()
         assert all(torch.equal(mine[name], alone[name]) for name in alone)
 

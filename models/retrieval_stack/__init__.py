@@ -1,1 +1,0 @@
-"""Finished frames composed out of remembered cells; nothing else may depend on it anew."""

@@ -69,7 +69,7 @@ def project(points: Tensor, poses: Tensor, field_of_view: float) -> Projection:
 
 def reproject(depth: Tensor, poses: Tensor, into: Tensor, field_of_view: float) -> Projection:
     """What depth maps `[..., n, n]` seen from poses `[..., 4]` are to cameras at `into` `[..., 4]`:
-    `project(unproject(...))` in a third of the time, since cameras are level.
+    `project(unproject(...))` without the points in space, since cameras are level.
 
     A pixel's point moves along its ray with depth, so its place before another camera is linear in
     depth, with numbers that depend on the pixel's column alone, or for heights on its row.

@@ -169,7 +169,11 @@ def splat_depth(sources: FrameBank, depth: Tensor, target: Tensor, field_of_view
     nothing = torch.zeros(batch, n * n + 1, dtype=torch.long, device=depth.device)
     weights_of, inverse_of = (nothing.scatter_add(1, place, part) for part in (weight, inverse))
     mean = PARTS * weights_of.float() / inverse_of.clamp(min=1).float()
-    zbuffer = torch.where(weights_of > 0, mean, HIDDEN)[:, :-1].view(batch, n, n)
+    return close_depth_holes(torch.where(weights_of > 0, mean, HIDDEN)[:, :-1].view(batch, n, n))
+
+
+def close_depth_holes(zbuffer: Tensor) -> Tensor:
+    """Fill places `[B,n,n]` of which at least three neighbours are known, by their mean."""
     for _ in range(SPLAT_ROUNDS):
         known = (zbuffer < HIDDEN).float()
         both = torch.stack((known, torch.where(known > 0, zbuffer, 0.0)), 1)

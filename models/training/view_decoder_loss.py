@@ -2,8 +2,9 @@
 a critic everywhere.
 
 A dream's latents say what is there, not what the frame of the walk looked like: where memory knows
-nothing, such a picture is held to its own latents, coarsely, and to the critic. Some rows have the
-true frame's latents, slightly noisy; there the whole picture is known.
+nothing, such a picture is held to its own latents, coarsely, to as much detail as the truth has,
+and to the critic. Some rows have the true frame's latents, slightly noisy; there the whole picture
+is known.
 """
 
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from models.codec.view_critic import (
 )
 
 BLOCK = 16  # pixels each way over which an invented picture is held to its latents
+PATCH = 8  # pixels each way over which it is held to the truth's amount of detail
 
 
 class ViewBatch(NamedTuple):
@@ -60,6 +62,21 @@ def faithful_loss(made: Tensor, batch: ViewBatch) -> Tensor:
     near = mean_over(error.abs() + 2 * error.square(), loose) + 0.3 * edges
     kept = F.avg_pool2d((made - batch.linear) * (1 - batch.told), BLOCK).abs().mean()
     return mean_over(error.abs(), exact) + 0.5 * near + 2 * kept
+
+
+def detail_loss(made: Tensor, batch: ViewBatch) -> Tensor:
+    """How much more or less detail than the truth pictures have where it is not told: a critic that
+    rarely meets a flat wall at arm's length does not say how much is too much.
+    """
+    weight = F.avg_pool2d(1 - batch.told, PATCH)
+    return mean_over((measure_detail(made) - measure_detail(batch.truth)).abs(), weight)
+
+
+def measure_detail(pictures: Tensor) -> Tensor:
+    """Mean difference of neighbouring pixels `[B,3,H/PATCH,W/PATCH]` of pictures `[B,3,H,W]`."""
+    across = F.pad(pictures.diff(dim=-1).abs(), (0, 1))
+    down = F.pad(pictures.diff(dim=-2).abs(), (0, 0, 0, 1))
+    return F.avg_pool2d(across + down, PATCH)
 
 
 def feature_loss(made: Judgement, truth: Judgement, told: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.codec.patch_autoencoder import PatchAutoencoder
@@ -25,12 +26,14 @@ from models.training.spatial_samples import SampleConfig, Samples
 from models.training.view_decoder_loss import (
     ViewBatch,
     critic_loss,
+    detail_loss,
     faithful_loss,
     feature_loss,
 )
 from worldsim.machine_speed import autocast_to
 from worldsim.world.checkpoint import load_into, load_training, save_training
 
+BLURS = (2, 4, 8)  # pixels each way over which a picture is averaged, one of them at random
 STEPS = (1, 2, 4, 4, 8)  # sampler steps of the pool's latents, one of them at random
 LAZY = 8  # steps between two penalties of the critic's gradient, and two balances of the losses
 LEAD = 50  # steps that the critic learns before it is heard
@@ -49,6 +52,8 @@ class DecoderTraining:
         renew: steps after which some of them are replaced.
         own: share of rows with latents of the network; the others have true ones, with up to
             `noise` of noise.
+        soft: share of all rows that have the latents of a blurred picture instead: a network that
+            is not sure of what it invents says little more, least of all late in a dream.
         critic_from: the step at which the critic is first heard.
         adversarial, features: weights of what it says.
         penalty: of its gradients.
@@ -62,6 +67,7 @@ class DecoderTraining:
     renew: int = 16
     own: float = 0.65
     noise: float = 0.3
+    soft: float = 0.15
     critic_from: int = 150
     adversarial: float = 0.1
     features: float = 0.3
@@ -219,10 +225,10 @@ class ViewDecoderTraining:
         drawn = pool.draw(self.plan.batch)
         with autocast_to(self.precision, self.device):
             made, batch = self._decode(drawn)
-            faithful = faithful_loss(made, batch)
-            loss, told = faithful, {"faithful": faithful}
+            faithful, detail = faithful_loss(made, batch), detail_loss(made, batch)
+            loss, told = faithful + detail, {"faithful": faithful, "detail": detail}
             if self.step >= self.critic_from:
-                heard, said = self._ask(made, batch, faithful)
+                heard, said = self._ask(made, batch, loss)
                 loss, told = loss + heard, told | said
         self._update(self.opts[0], loss, self.decoder)
         if self.step >= self.critic_from - LEAD:
@@ -238,7 +244,8 @@ class ViewDecoderTraining:
     def _decode(self, drawn: PoolSamples) -> tuple[Tensor, ViewBatch]:
         """Pictures of a batch, some mirrored, some of true latents."""
         count = len(drawn.frames)
-        flip, own = (self._draw(count) < share for share in (0.5, self.plan.own))
+        shares = 0.5, self.plan.own, self.plan.soft
+        flip, own, soft = (self._draw(count) < share for share in shares)
         pictures, rgb = (part.float() / 127.5 - 1 for part in (drawn.frames, drawn.rgb))
         pictures, rgb, seen, hint = (
             torch.where(flip.view(-1, *[1] * (part.dim() - 1)), part.flip(-1), part)
@@ -250,23 +257,31 @@ class ViewDecoderTraining:
         level = self.plan.noise * _wide(self._draw(count))
         grain = torch.randn(true.shape, generator=self.generator).to(self.device)
         latents = torch.where(_wide(own), theirs, true + level * grain)
+        latents = torch.where(_wide(soft), self._encode_blurred(pictures), latents)
         linear = self.codec.linear_decode(latents).float()
         shown = Shown(rgb, seen, hint)
         made = self.decoder(latents, linear, shown).float()
         seen, hint = seen.float().unsqueeze(1), hint.float().unsqueeze(1)
-        return made, ViewBatch(pictures, linear, seen, hint, _wide(own).float())
+        return made, ViewBatch(pictures, linear, seen, hint, _wide(own | soft).float())
+
+    def _encode_blurred(self, pictures: Tensor) -> Tensor:
+        """Latents `[B,C,h,w]` of pictures `[B,3,H,W]` of which the detail is gone."""
+        size = BLURS[int(torch.randint(len(BLURS), (), generator=self.generator))]
+        small = F.avg_pool2d(pictures, size)
+        blurred = F.interpolate(small, scale_factor=size, mode="bilinear", align_corners=False)
+        return self.codec.encode_pictures(blurred).float()
 
     def _ask(
-        self, made: Tensor, batch: ViewBatch, faithful: Tensor
+        self, made: Tensor, batch: ViewBatch, known: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What the critic says of pictures, weighed against what is known of them."""
+        """What the critic says of pictures, weighed against the loss of what is known of them."""
         ours = self.critic(made, batch.seen)
         with torch.no_grad():
             theirs = self.critic(batch.truth, batch.seen)
         adversarial = relativistic_loss(ours, theirs, place_weights(ours, batch.judged))
         features = feature_loss(ours, theirs, batch.told)
         if self.step % LAZY == 0 or not self.pull:
-            pull = float(balance(faithful, adversarial, self.decoder.out.weight).clamp(max=50))
+            pull = float(balance(known, adversarial, self.decoder.out.weight).clamp(max=50))
             self.pull = 0.95 * self.pull + 0.05 * pull if self.pull else pull
         heard = min(1.0, (self.step + 1 - self.critic_from) / RAMP)
         loss = heard * self.plan.adversarial * self.pull * adversarial

@@ -6,11 +6,14 @@ import torch
 from models.codec.view_critic import ViewCritic
 from models.training.view_decoder_loss import (
     BLOCK,
+    PATCH,
     ViewBatch,
     critic_loss,
+    detail_loss,
     faithful_loss,
     feature_loss,
     mean_over,
+    measure_detail,
 )
 
 SIZE = 32
@@ -56,6 +59,34 @@ def test_invented_pixels_are_free_as_long_as_their_blocks_keep_their_colours(bat
     assert faithful_loss(made, batch) < 1e-6
     place += 0.2
     assert faithful_loss(made, batch) > 1e-2
+
+
+def test_other_detail_of_the_same_amount_costs_nothing_where_it_is_invented(batch):
+    mirrored = batch._replace(truth=batch.truth.clone())
+    patch = mirrored.truth[0, ..., :PATCH, -PATCH:]
+    patch[..., -1] = patch[..., 0] = patch[..., -1, :] = 0.5
+    made = mirrored.truth.clone()
+    # its rim is grey, so a mirror keeps the differences of neighbours
+    made[0, ..., :PATCH, -PATCH:] = patch.flip(-1)
+    assert not torch.equal(made, mirrored.truth)
+    assert detail_loss(made, mirrored) < 1e-6
+
+
+@pytest.mark.parametrize("contrast", [0.5, 2.0])
+def test_more_or_less_detail_costs_there(batch, contrast):
+    made = batch.truth * contrast
+    assert detail_loss(made, batch) > 0.1
+    everywhere = batch._replace(seen=torch.ones_like(batch.seen), hint=torch.zeros_like(batch.hint))
+    assert detail_loss(made, everywhere) == 0
+
+
+def test_detail_is_the_difference_of_neighbours():
+    pictures = torch.zeros(1, 3, 2 * PATCH, 2 * PATCH)
+    pictures[..., PATCH + 3] = 1.0
+    detail = measure_detail(pictures)
+    assert detail.shape == (1, 3, 2, 2)
+    assert (detail[..., 0] == 0).all()
+    assert torch.allclose(detail[..., 1], torch.tensor(2 / PATCH))
 
 
 def test_features_are_compared_where_the_truth_is_told(batch):

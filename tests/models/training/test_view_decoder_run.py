@@ -115,6 +115,21 @@ def test_it_learns_to_mend_what_it_is_shown(models, tmp_path, monkeypatch):
     assert error() < 0.9 * before
 
 
+def test_soft_rows_have_the_latents_of_a_blurred_picture_and_are_told_nothing(models, tmp_path):
+    plan = dataclasses.replace(PLAN, own=0.0, noise=0.0, soft=1.0)
+    training = begin(models, tmp_path / "decoder.pt", plan)
+    pool = make_pool(models)
+    pool.fill()
+    made, batch = training._decode(pool.draw(4))
+    assert made.shape == batch.truth.shape
+    assert (batch.own == 1).all()
+    blurred, sharp = (
+        float((picture - picture.mean(dim=(2, 3), keepdim=True)).square().mean())
+        for picture in (batch.linear, batch.truth)
+    )
+    assert blurred < sharp
+
+
 def test_it_resumes_where_it_was(models, tmp_path):
     path = tmp_path / "decoder.pt"
     training = begin(models, path)

@@ -6,16 +6,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from models.onnx_runtime.devices import PROVIDERS, check_device
 from models.onnx_runtime.pipeline import ADVICE, GraphSpec, Pipeline, TensorSpec
 from worldsim.reading import reading
 from worldsim.world.error import WorldError
 
-PROVIDERS = {
-    "cpu": ("CPUExecutionProvider",),
-    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    "tensorrt": (*("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),),
-}
-"""Device -> who computes; what the first cannot, the next one does."""
 TYPES = {"uint8": "tensor(uint8)", "int64": "tensor(int64)", "bool": "tensor(bool)"}
 TYPES |= {"float32": "tensor(float)"}
 
@@ -73,20 +68,6 @@ class Graphs:
         check_device(device)
         for name, spec in pipeline.graphs.items():
             setattr(self, name, Graph(folder / spec.file, spec, device))
-
-
-def check_device(device: str) -> None:
-    """Refuse what ONNX Runtime cannot compute on here.
-
-    Raises:
-        WorldError: what there is instead.
-    """
-    there = set(onnxruntime.get_available_providers())
-    usable = [name for name, providers in PROVIDERS.items() if providers[0] in there]
-    if device not in usable:
-        raise WorldError(
-            f"ONNX Runtime has no device {device!r:.40} here, only {', '.join(usable)}: use cpu"
-        )
 
 
 def _options() -> onnxruntime.SessionOptions:

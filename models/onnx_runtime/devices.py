@@ -1,0 +1,65 @@
+"""Where ONNX Runtime computes: its providers, and which of them work on this machine.
+
+That a build of ONNX Runtime has a provider says nothing of the libraries and the GPU that it needs:
+a session whose provider fails runs on the CPU instead. So a provider is tried on a graph first.
+"""
+
+import onnxruntime
+
+from worldsim.world.device import DeviceChoice
+from worldsim.world.error import WorldError
+
+PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+"""Device -> who computes; what the first cannot, the next one does."""
+QUIET, USUAL = 4, 2  # severities of what ONNX Runtime logs
+IDENTITY = (
+    b'\x08\x09:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12'
+    b"\x04\n\x02\x08\x01b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x12"
+)
+"""An ONNX model: y is x, a number."""
+
+
+def choose_device() -> DeviceChoice:
+    """CUDA where it works, else the CPU; TensorRT has to be asked for, since it builds engines."""
+    if can_use("cuda"):
+        return DeviceChoice("cuda", "device: cuda, since ONNX Runtime can use it.")
+    why = f"since ONNX Runtime {onnxruntime.__version__} can use no GPU"
+    return DeviceChoice("cpu", f"device: cpu, {why}.")
+
+
+def check_device(device: str) -> None:
+    """Refuse what ONNX Runtime cannot compute on here.
+
+    Raises:
+        WorldError: what there is instead.
+    """
+    if device in PROVIDERS and can_use(device):
+        return
+    usable = ", ".join(name for name in PROVIDERS if can_use(name))
+    raise WorldError(
+        f"ONNX Runtime has no device {device!r:.40} that works here (a GPU, or the libraries it "
+        f"needs, may be missing), only {usable}: use cpu"
+    )
+
+
+def can_use(device: str) -> bool:
+    """Whether a graph runs on a device, a key of PROVIDERS."""
+    providers = list(PROVIDERS[device])
+    if providers[0] not in onnxruntime.get_available_providers():
+        return False
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = QUIET
+    onnxruntime.set_default_logger_severity(QUIET)  # what is missing is said in our sentence
+    try:
+        session = onnxruntime.InferenceSession(
+            IDENTITY, options, providers=providers, enable_fallback=0
+        )
+    except (ValueError, RuntimeError):
+        return False
+    finally:
+        onnxruntime.set_default_logger_severity(USUAL)
+    return session.get_providers()[0] == providers[0]

@@ -111,7 +111,10 @@ def walk(world, tab, site, moves):
     made = {name: np.stack(part) for name, part in frames.items()}
     waited, worked = np.array(spent[min(WARM_UP, len(spent) - 1) :]).T
     return {
-        "speed": {"p50_ms": round(np.median(waited), 1), "cpu_ms": round(worked.mean(), 1)},
+        "speed": {
+            "p50_ms": round(float(np.median(waited)), 1),
+            "cpu_ms": round(float(worked.mean()), 1),
+        },
         "apart": compare_frames(made["page"], made["python"]),
         "together": compare_frames(made["together"], made["beside"]),
     }

@@ -4,6 +4,8 @@ That a build of ONNX Runtime has a provider says nothing of the libraries and th
 a session whose provider fails runs on the CPU instead. So a provider is tried on a graph first.
 """
 
+import os
+
 import onnxruntime
 
 from worldsim.world.device import DeviceChoice
@@ -15,7 +17,7 @@ PROVIDERS = {
     "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
 }
 """Device -> who computes; what the first cannot, the next one does."""
-QUIET, USUAL = 4, 2  # severities of what ONNX Runtime logs
+WARNINGS, ERRORS, NOTHING = 2, 3, 4  # what ONNX Runtime logs
 IDENTITY = (
     b'\x08\x09:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12'
     b"\x04\n\x02\x08\x01b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x12"
@@ -48,18 +50,36 @@ def check_device(device: str) -> None:
 
 def can_use(device: str) -> bool:
     """Whether a graph runs on a device, a key of PROVIDERS."""
-    providers = list(PROVIDERS[device])
-    if providers[0] not in onnxruntime.get_available_providers():
+    first = PROVIDERS[device][0]
+    if first not in onnxruntime.get_available_providers():
         return False
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = QUIET
-    onnxruntime.set_default_logger_severity(QUIET)  # what is missing is said in our sentence
+    onnxruntime.set_default_logger_severity(NOTHING)  # what is missing is said in our sentence
     try:
-        session = onnxruntime.InferenceSession(
-            IDENTITY, options, providers=providers, enable_fallback=0
-        )
+        session = open_session(IDENTITY, device, NOTHING)
     except (ValueError, RuntimeError):
         return False
     finally:
-        onnxruntime.set_default_logger_severity(USUAL)
-    return session.get_providers()[0] == providers[0]
+        onnxruntime.set_default_logger_severity(WARNINGS)
+    return session.get_providers()[0] == first
+
+
+def open_session(
+    model: str | bytes, device: str, logged: int = ERRORS
+) -> onnxruntime.InferenceSession:
+    """A graph, ready to run.
+
+    Args:
+        model: the path of its file, or its content.
+        device: a key of PROVIDERS.
+        logged: the least severity of what is written to the terminal.
+
+    Raises:
+        ValueError, RuntimeError: it cannot be opened, in ONNX Runtime's words.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = logged
+    # As many threads as torch would be given, else as the machine has.
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    options.intra_op_num_threads = int(told) if told.isdecimal() else 0
+    providers = list(PROVIDERS[device])
+    return onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)

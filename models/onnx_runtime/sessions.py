@@ -1,12 +1,10 @@
 """The graphs of an exported world, opened by ONNX Runtime and checked against its pipeline.json."""
 
-import os
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
-from models.onnx_runtime.devices import PROVIDERS, check_device
+from models.onnx_runtime.devices import check_device, open_session
 from models.onnx_runtime.pipeline import ADVICE, GraphSpec, Pipeline, TensorSpec
 from worldsim.reading import reading
 from worldsim.world.error import WorldError
@@ -30,9 +28,7 @@ class Graph:
     def __init__(self, path: Path, spec: GraphSpec, device: str):
         self._inputs = tuple(spec.inputs)
         with reading(path, "ONNX graph", ADVICE, WorldError):
-            self._session = onnxruntime.InferenceSession(
-                str(path), _options(), providers=list(PROVIDERS[device])
-            )
+            self._session = open_session(str(path), device)
         _check(path, self._session.get_inputs(), spec.inputs)
         _check(path, self._session.get_outputs(), spec.outputs)
 
@@ -68,15 +64,6 @@ class Graphs:
         check_device(device)
         for name, spec in pipeline.graphs.items():
             setattr(self, name, Graph(folder / spec.file, spec, device))
-
-
-def _options() -> onnxruntime.SessionOptions:
-    """As many threads as torch would be given by OMP_NUM_THREADS, else as the machine has."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    options.intra_op_num_threads = int(told) if told.isdecimal() else 0
-    return options
 
 
 def _check(path: Path, found: list, specs: dict[str, TensorSpec]) -> None:

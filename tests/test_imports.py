@@ -48,7 +48,7 @@ ONLY_IN = {
     "pygame": ("worldsim/runtime/window/screen.py", "worldsim/runtime/window/gamepad.py"),
     "mujoco": ("envs/maze/",),
     "diffusers": ("models/codec/dcae.py",),
-    "onnxruntime": ("models/onnx_runtime/sessions.py", "worldsim/doctor.py"),
+    "onnxruntime": ("models/onnx_runtime/devices.py", "worldsim/doctor.py"),
     "onnx": ("models/export/",),
     "aiohttp": ("worldsim/serve/", "worldsim/evaluate/bench/serve.py"),
 }

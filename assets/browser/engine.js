@@ -6,6 +6,11 @@
 //          step(action) -> RGB, rewind(count) -> RGB, save() -> bytes
 // All but the fields are promises; what is refused leaves everything as it was.
 
+import { isolatePage } from "./isolation.js";
+
+const MOST_THREADS = 4;
+const MOST_REASON = 80; // letters of what ONNX Runtime says
+
 /** A worker's calls as promises. */
 class Desk {
   constructor(tell) {
@@ -89,16 +94,42 @@ export async function openWorld(base, tell = () => {}) {
   if (typeof Worker !== "function" || typeof DecompressionStream !== "function") {
     throw new Error("this browser is too old: it has no module workers or DecompressionStream");
   }
-  const desk = new Desk(tell);
-  const { provider, note } = await chooseProvider();
-  return new World(desk, await desk.call("open", { base: base.href, provider }), note);
+  const threads = countThreads();
+  if (threads > 1) await isolatePage();
+  const told = { base: base.href, threads: crossOriginIsolated ? threads : 1, provider: "wasm" };
+  if (new URLSearchParams(location.search).get("provider") !== "webgpu") {
+    return openIn(tell, told, "");
+  }
+  if (!(await findAdapter())) {
+    return openIn(tell, told, "There is no WebGPU here, so WebAssembly computes.");
+  }
+  try {
+    return await openIn(tell, { ...told, provider: "webgpu" }, "WebGPU computes.");
+  } catch ({ message }) {
+    const why = message.split("\n")[0].slice(0, MOST_REASON);
+    return openIn(tell, told, `WebGPU cannot be used (${why}), so WebAssembly computes.`);
+  }
 }
 
-/** WebAssembly, or WebGPU where the address asks for it (?provider=webgpu) and there is some. */
-async function chooseProvider() {
-  const isAsked = new URLSearchParams(location.search).get("provider") === "webgpu";
-  if (!isAsked) return { provider: "wasm", note: "" };
-  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  if (adapter) return { provider: "webgpu", note: "WebGPU computes." };
-  return { provider: "wasm", note: "There is no WebGPU here, so WebAssembly computes." };
+/** The world in a worker of its own; `note` is what the player should know of it. */
+async function openIn(tell, told, note) {
+  const desk = new Desk(tell);
+  try {
+    return new World(desk, await desk.call("open", told), note);
+  } catch (error) {
+    desk.worker.terminate();
+    throw error;
+  }
+}
+
+/** As many threads as the address asks for (?threads=1), else as there are processors, up to 4. */
+function countThreads() {
+  const asked = Number(new URLSearchParams(location.search).get("threads"));
+  if (Number.isInteger(asked) && asked > 0) return asked;
+  return Math.min(MOST_THREADS, navigator.hardwareConcurrency);
+}
+
+/** Something that computes by WebGPU, where there is one. */
+async function findAdapter() {
+  return navigator.gpu?.requestAdapter().catch(() => null);
 }

@@ -195,7 +195,8 @@ async function main() {
   addEventListener("told", (event) => say(event.detail)); // by the engine
   const base = new URL("./", location.href);
   world = await openWorld(base, (done, of) => say(`Opening the network: ${done} of ${of}`));
-  const { title, starts, frame_size: size } = world.facts;
+  const { title, starts, frame_size: size, threads = 0 } = world.facts;
+  document.body.dataset.threads = threads; // 0: something else than this browser computes
   document.title = title;
   find("title").textContent = title;
   Object.assign(find("screen"), { width: size, height: size });

@@ -20,10 +20,10 @@ const describe = ({ frame, count, earliest, start, seed, moves }) => ({
 });
 
 const CALLS = {
-  async open({ base, provider }) {
+  async open({ base, provider, threads }) {
     const tell = (done, of) => postMessage({ told: [done, of] });
-    world = await openWorld(new URL(base), tell, provider);
-    return world.facts;
+    world = await openWorld(new URL(base), tell, provider, threads);
+    return { ...world.facts, threads };
   },
   begin: async ({ turn, start, seed }) => keep(turn, await world.begin(start, seed)),
   restore: async ({ turn, buffer }) => keep(turn, world.restore(buffer)),

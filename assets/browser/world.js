@@ -9,7 +9,6 @@ const VERSION = 3;
 const ARRAYS = {
   float32: Float32Array, int64: BigInt64Array, uint8: Uint8Array, bool: Uint8Array,
 };
-const MOST_THREADS = 4;
 const WASM = "ort/ort-wasm-simd-threaded.wasm";
 
 /** A world whose dreams can be begun. */
@@ -37,14 +36,15 @@ class World {
  * @param {URL} base its folder
  * @param {(done: number, of: number) => void} tell is told how far it is
  * @param {"wasm" | "webgpu"} provider who computes
+ * @param {number} threads of WebAssembly; more than one only in a page that may share memory
  */
-export async function openWorld(base, tell = () => {}, provider = "wasm") {
+export async function openWorld(base, tell = () => {}, provider = "wasm", threads = 1) {
   if (typeof WebAssembly !== "object") throw new Error("this browser has no WebAssembly");
-  const facts = JSON.parse(new TextDecoder().decode(await readFile(base, "page.json")));
+  const facts = await readFacts(base);
   if (facts.version !== VERSION) {
     throw new Error(`page.json has version ${facts.version}, this page plays ${VERSION}: reload`);
   }
-  const ort = await openRuntime(base, facts, provider);
+  const ort = await openRuntime(base, facts, provider, threads);
   const weights = new Uint8Array(await readFile(base, facts.weights, facts.files[facts.weights]));
   const graphs = {};
   const specs = Object.entries(facts.graphs);
@@ -56,18 +56,25 @@ export async function openWorld(base, tell = () => {}, provider = "wasm") {
   return new World(base, facts, graphs);
 }
 
+/** What page.json says. */
+async function readFacts(base) {
+  const text = new TextDecoder().decode(await readFile(base, "page.json"));
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error("page.json is damaged: reload the page, or tell who put it here");
+  }
+}
+
 /** ONNX Runtime Web; the build that knows WebGPU is larger and only fetched when asked for. */
-async function openRuntime(base, facts, provider) {
+async function openRuntime(base, facts, provider, threads) {
   const build = provider === "webgpu" ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs";
   const ort = await import(`./ort/${build}`).catch(() => {
     throw new Error(`ort/${build} cannot be fetched: reload to try again`);
   });
   ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
   if (provider === "wasm") ort.env.wasm.wasmBinary = await readFile(base, WASM, facts.files[WASM]);
-  // Threads share memory, which a page may only do where its host sends the headers for it.
-  ort.env.wasm.numThreads = self.crossOriginIsolated
-    ? Math.min(MOST_THREADS, navigator.hardwareConcurrency)
-    : 1;
+  ort.env.wasm.numThreads = threads;
   return ort;
 }
 

@@ -3,8 +3,11 @@
 """
 
 import argparse
+import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
+WRITERS = ("torch", "onnx", "onnxscript")
 PRECISIONS = {
     "float32": "as computed",
     "float16": "half the size",
@@ -23,12 +26,26 @@ def main(argv: list[str] | None = None) -> int:
         ImportError: what writes graphs is not installed.
     """
     options = parse(argv)
-    from models.export.export import export_world  # torch takes seconds to import
-
-    export_world(options.world, options.out, options.weights)
+    load_exporter()(options.world, options.out, options.weights)
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
     print(f"{options.out}: {size / 1e6:.1f} MB")
     return 0
+
+
+def load_exporter() -> Callable[..., None]:
+    """The function `export_world`, which takes seconds to import.
+
+    Raises:
+        ImportError: what writes graphs is not installed.
+    """
+    missing = [name for name in WRITERS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"writing graphs needs {' and '.join(missing)}: pip install 'worldsim[export]'"
+        )
+    from models.export.export import export_world
+
+    return export_world
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from models.export.command import load_exporter
 from models.memory.sizes import COARSE, EMPTY, KEPT_NEWEST
 from models.onnx_runtime.pipeline import PIPELINE, WEIGHTS, Pipeline
 from models.onnx_runtime.world import OnnxWorld, load_world
@@ -56,6 +57,7 @@ def build_page(
     Raises:
         WorldError: no such world, or one that cannot be exported.
         ValueError: there is something in `out`, or no such package in `library`.
+        ImportError: the world has to be exported, and what writes graphs is not installed.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not empty: give a folder that is not there yet")
@@ -66,9 +68,7 @@ def build_page(
         if (world_folder(name) / PIPELINE).is_file():
             exported = world_folder(name)
         else:
-            from models.export.export import export_world  # needs torch
-
-            export_world(name, exported, precision, tell)
+            load_exporter()(name, exported, precision, tell)
         _copy_files(exported, files, site)
         world = load_world(exported)
         written = _write_starts(world, site, starts, tell)

@@ -1,21 +1,14 @@
 """The graphs of an exported world, opened by ONNX Runtime and checked against its pipeline.json."""
 
-import os
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
+from models.onnx_runtime.devices import check_device, open_session
 from models.onnx_runtime.pipeline import ADVICE, GraphSpec, Pipeline, TensorSpec
 from worldsim.reading import reading
 from worldsim.world.error import WorldError
 
-PROVIDERS = {
-    "cpu": ("CPUExecutionProvider",),
-    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    "tensorrt": (*("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),),
-}
-"""Device -> who computes; what the first cannot, the next one does."""
 TYPES = {"uint8": "tensor(uint8)", "int64": "tensor(int64)", "bool": "tensor(bool)"}
 TYPES |= {"float32": "tensor(float)"}
 
@@ -35,9 +28,7 @@ class Graph:
     def __init__(self, path: Path, spec: GraphSpec, device: str):
         self._inputs = tuple(spec.inputs)
         with reading(path, "ONNX graph", ADVICE, WorldError):
-            self._session = onnxruntime.InferenceSession(
-                str(path), _options(), providers=list(PROVIDERS[device])
-            )
+            self._session = open_session(str(path), device)
         _check(path, self._session.get_inputs(), spec.inputs)
         _check(path, self._session.get_outputs(), spec.outputs)
 
@@ -73,29 +64,6 @@ class Graphs:
         check_device(device)
         for name, spec in pipeline.graphs.items():
             setattr(self, name, Graph(folder / spec.file, spec, device))
-
-
-def check_device(device: str) -> None:
-    """Refuse what ONNX Runtime cannot compute on here.
-
-    Raises:
-        WorldError: what there is instead.
-    """
-    there = set(onnxruntime.get_available_providers())
-    usable = [name for name, providers in PROVIDERS.items() if providers[0] in there]
-    if device not in usable:
-        raise WorldError(
-            f"ONNX Runtime has no device {device!r:.40} here, only {', '.join(usable)}: use cpu"
-        )
-
-
-def _options() -> onnxruntime.SessionOptions:
-    """As many threads as torch would be given by OMP_NUM_THREADS, else as the machine has."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    options.intra_op_num_threads = int(told) if told.isdecimal() else 0
-    return options
 
 
 def _check(path: Path, found: list, specs: dict[str, TensorSpec]) -> None:

@@ -13,6 +13,12 @@ OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usa
 OPTIONS += ("--no-first-run", "--disable-background-networking", "--remote-debugging-pipe")
 COMPLAINTS = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
 
+LEFT = "navigated or closed"  # what a page's promises come to when another page is loaded
+
+
+class PageLeft(Exception):
+    """The page that was asked is not there any more."""
+
 
 def find_chromium():
     """The path of a Chromium, or None."""
@@ -48,6 +54,8 @@ class Tab:
             if told.get("method") in COMPLAINTS:
                 self.complaints.append(told["params"])
             if told.get("id") == self._last:
+                if LEFT in told.get("error", {}).get("message", ""):
+                    raise PageLeft(LEFT)
                 assert "error" not in told, told
                 return told["result"]
 
@@ -59,6 +67,13 @@ class Tab:
         message, _, self._rest = self._rest.partition(b"\0")
         return json.loads(message)
 
+    def cpu_seconds(self):
+        """Processor time that the browser's pages have taken so far."""
+        session, self._session = self._session, None  # the browser is asked, and not the page
+        told = self.call("SystemInfo.getProcessInfo")["processInfo"]
+        self._session = session
+        return sum(one["cpuTime"] for one in told if one["type"] == "renderer")
+
     def evaluate(self, expression):
         """The value of a JavaScript expression, a promise's when it is kept."""
         told = self.call(
@@ -68,9 +83,13 @@ class Tab:
         return told["result"].get("value")
 
     def wait_for(self, condition):
-        """Wait until a JavaScript condition holds."""
+        """Wait until a JavaScript condition holds, also where the page loads itself once more."""
         look = f"(done) => {{ const look = () => {condition} ? done() : setTimeout(look, 50);"
-        self.evaluate(f"new Promise({look} look(); }})")
+        while True:
+            try:
+                return self.evaluate(f"new Promise({look} look(); }})")
+            except PageLeft:
+                continue
 
     def open(self, address):
         """Go to an address."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -182,10 +183,12 @@ def serving_in_background(world, folder: Path, **limits):
 
 
 @contextmanager
-def serve_process(*options: str):
+def serve_process(*options: str, **environment: str):
     """The command `worldsim serve`, and the address that it printed."""
     command = [sys.executable, "-m", "worldsim", "serve", *options, "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | environment
+    )
     try:
         for line in process.stdout:
             if "http://" in line:

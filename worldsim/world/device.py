@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
-
 
 class DeviceChoice(NamedTuple):
     """A device's name, and one line that says what was chosen and why."""
@@ -14,6 +12,8 @@ class DeviceChoice(NamedTuple):
 
 def choose_device() -> DeviceChoice:
     """CUDA where there is a GPU of NVIDIA's (or AMD's, with ROCm), MPS on a Mac, else the CPU."""
+    import torch
+
     if torch.cuda.is_available():
         return DeviceChoice(
             "cuda", f"device: cuda, since torch finds {torch.cuda.get_device_name()}."

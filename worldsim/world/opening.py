@@ -3,6 +3,7 @@ wrote. Imports neither before it is asked for.
 """
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ RUNTIMES = {
     "onnx": "models.onnx_runtime.world:load_world",
 }
 """Name of a runtime -> `module:function` that opens a world by name or path, for a device."""
+CHOOSERS = {
+    "torch": "worldsim.world.device:choose_device",
+    "onnx": "models.onnx_runtime.devices:choose_device",
+}
+"""Name of a runtime -> `module:function` that chooses a device."""
 
 
 def check_runtime(name: object) -> str:
@@ -30,8 +36,17 @@ def open_world(path_or_name: str | Path, device: str = "cpu", runtime: str = "to
     Raises:
         ValueError: no such runtime; or, in one sentence, what is wrong with the world.
     """
-    module, function = RUNTIMES[check_runtime(runtime)].split(":")
-    return getattr(importlib.import_module(module), function)(path_or_name, device=device)
+    return _load_function(RUNTIMES[check_runtime(runtime)])(path_or_name, device=device)
+
+
+def choose_device(runtime: str = "torch") -> tuple[str, str]:
+    """The device that a runtime computes on when nobody says, and one line that says why."""
+    return _load_function(CHOOSERS[check_runtime(runtime)])()
+
+
+def _load_function(place: str) -> Callable[..., Any]:
+    module, function = place.split(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def library_of(runtime: str) -> str:

@@ -1,12 +1,15 @@
 """The page in a real browser: what it computes is what Python does, and a player's keys move it."""
 
 import base64
+import io
 import json
 import os
 import zlib
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from models.export.page import trim_memory
 from models.onnx_runtime.noise import draw_frame_noise
@@ -75,6 +78,26 @@ def test_keys_move_the_dream_and_the_link_says_how(page, world):
     assert page.complaints == []
 
 
+WHERE = """(() => {
+  const { x, y, width } = document.getElementById("screen").getBoundingClientRect();
+  return [x, y, width];
+})()"""
+
+
+def test_a_screenshot_shows_the_frame(page, world):
+    """The picture that is drawn is what a person sees, large enough to play."""
+    png = base64.b64decode(page.call("Page.captureScreenshot")["data"])
+    if kept := os.environ.get("WORLDSIM_SCREENSHOTS"):
+        Path(kept, "browser.png").write_bytes(png)
+    shot = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    left, top, width = page.evaluate(WHERE)
+    size = world.card.frame_size
+    middles = (np.arange(size) + 0.5) * width / size
+    rows, columns = (top + middles).astype(int), (left + middles).astype(int)
+    assert width > 4 * size
+    assert unlike(shot[rows][:, columns], picture(page, size)) < 0.01
+
+
 def test_another_start_and_the_same_again(page):
     page.evaluate("document.getElementById('again').click()")
     page.wait_for("document.body.dataset.frame === '0'")
@@ -105,17 +128,31 @@ def test_a_damaged_file_is_named(tab, site, address):
             path.write_bytes(whole)
 
 
+def test_a_page_of_another_version_or_without_its_facts_says_so(tab, site, address):
+    path = site / "some" / "page" / "page.json"
+    whole = path.read_text()
+    newer = json.dumps(json.loads(whole) | {"version": 99})
+    wanted = {newer: "page.json has version 99, this page plays", whole[:-99]: "is damaged"}
+    try:
+        for text, sentence in wanted.items():
+            path.write_text(text)
+            assert open_page(tab, address) == "failed"
+            assert sentence in told(tab)
+    finally:
+        path.write_text(whole)
+
+
 def test_an_older_file_that_the_browser_keeps_is_fetched_anew(tab, site, address):
     """A server that goes by the time of change to the second takes both for the same file."""
     path = site / "some" / "page" / "denoise.onnx.gz"
-    whole, times = path.read_bytes(), path.stat()
+    whole, later = path.read_bytes(), path.stat().st_mtime_ns + 2 * 10**9  # so it is fetched once
     path.write_bytes(bytes(len(whole)))
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    os.utime(path, ns=(later, later))
     try:
         assert open_page(tab, address) == "failed"
     finally:
         path.write_bytes(whole)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        os.utime(path, ns=(later, later))
     assert open_page(tab, address) == "ready", told(tab)
 
 
@@ -148,6 +185,53 @@ def test_without_webgpu_it_falls_back_and_says_so(tab, address):
     with lacking(tab, "Navigator.prototype", "gpu"):
         assert open_page(tab, f"{address}?provider=webgpu#start=0&seed={SEED}&moves=0") == "ready"
     assert told(tab).startswith("There is no WebGPU here, so WebAssembly computes.")
+
+
+@contextmanager
+def forgetting(tab, address, cores):
+    """A browser of so many cores that has never seen the page."""
+    origin = address.partition("/some/")[0]
+    tab.call("Storage.clearDataForOrigin", origin=origin, storageTypes="service_workers")
+    usual = tab.evaluate("navigator.hardwareConcurrency")
+    tab.call("Emulation.setHardwareConcurrencyOverride", hardwareConcurrency=cores)
+    yield
+    tab.call("Emulation.setHardwareConcurrencyOverride", hardwareConcurrency=usual)
+
+
+def test_threads_share_memory_where_the_host_sends_no_headers(tab, address, world):
+    """The page loads itself once more with the headers; its dream is the same."""
+    walk = f"#start=0&seed={SEED}&moves=022"
+    wanted, _ = dream(world, [0, 2, 2])
+    with forgetting(tab, address, cores=2):
+        assert open_page(tab, f"{address}{walk}") == "ready", told(tab)
+        assert tab.evaluate("[crossOriginIsolated, document.body.dataset.threads]") == [True, "2"]
+        assert unlike(picture(tab, world.card.frame_size), wanted[-1]) < 0.01
+        assert open_page(tab, f"{address}?threads=1{walk}") == "ready", told(tab)
+    assert tab.evaluate("document.body.dataset.threads") == "1"
+    assert tab.complaints == []
+
+
+def test_a_page_that_cannot_be_isolated_plays_with_one_thread(tab, address):
+    walk = f"#start=0&seed={SEED}&moves=0"
+    with forgetting(tab, address, cores=2), lacking(tab, "Navigator.prototype", "serviceWorker"):
+        assert open_page(tab, f"{address}{walk}") == "ready", told(tab)
+    assert tab.evaluate("[crossOriginIsolated, document.body.dataset.threads]") == [False, "1"]
+    assert tab.evaluate("document.body.dataset.frame") == "1"
+
+
+ADAPTER = "Object.defineProperty(navigator, 'gpu', { value: { requestAdapter: async () => ({}) } })"
+
+
+def test_webgpu_that_cannot_be_used_falls_back_and_says_so(tab, address):
+    """An adapter is there, and the build that knows it is not."""
+    script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=ADAPTER)
+    try:
+        opened = open_page(tab, f"{address}?provider=webgpu#start=0&seed={SEED}&moves=0")
+    finally:
+        tab.call("Page.removeScriptToEvaluateOnNewDocument", **script)
+    assert opened == "ready", told(tab)
+    assert told(tab).startswith("WebGPU cannot be used (ort/ort.webgpu.min.mjs cannot be fetched")
+    assert "so WebAssembly computes. Hold a key" in told(tab)
 
 
 def test_a_link_with_parts_that_do_not_fit_says_so(tab, address):

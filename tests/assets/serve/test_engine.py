@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tests.support.devtools import find_chromium, open_browser
-from tests.support.serving import dream_alone, serving_in_background
+from tests.support.serving import dream_alone, serve_process, serving_in_background
 from worldsim.world.model import load_world
+from worldsim.world.opening import open_world
 
 SEED = 5
 SHOWN = """(() => {
@@ -40,12 +41,16 @@ def tab(tmp_path_factory):
 @pytest.fixture
 def page(tab, server):
     """The page after two frames of a link's walk."""
+    open_walk(tab, server.address)
+    return tab
+
+
+def open_walk(tab, address):
     tab.open("about:blank")
     tab.complaints.clear()
-    tab.call("Page.navigate", url=f"{server.address}#start=0&seed={SEED}&moves=02")
+    tab.call("Page.navigate", url=f"{address}#start=0&seed={SEED}&moves=02")
     tab.wait_for("['ready', 'failed'].includes(document.body?.dataset.state)")
     assert tab.evaluate("document.body.dataset.state") == "ready", said(tab)
-    return tab
 
 
 def said(tab):
@@ -123,6 +128,21 @@ def test_a_saved_moment_is_gone_on_from(page, world):
     assert (told["kept"], told["moves"]) == ([2, 3], [2, 0, 2, 2])
     assert "no moment that was saved from a server" in told["said"]
     assert "the file" in told["refused"]
+
+
+def test_the_page_plays_what_a_server_dreams_without_torch(tab, exported_world, tmp_path):
+    """The command with `--runtime onnx`, where torch cannot be imported."""
+    (tmp_path / "torch.py").write_text("raise AssertionError('torch is imported')")
+    options = [str(exported_world), "--runtime", "onnx", "--starts", "1"]
+    world = open_world(exported_world, runtime="onnx")
+    with serve_process(*options, PYTHONPATH=str(tmp_path)) as (process, address):
+        open_walk(tab, address)
+        tab.press("ArrowUp", 38)
+        tab.wait_for("document.body.dataset.frame === '3'")
+        shown = picture(tab, world.card.frame_size)
+        assert process.poll() is None
+    assert np.array_equal(shown, dream_alone(world, 0, SEED, [0, 2, 2])[-1])
+    assert tab.complaints == []
 
 
 def test_without_the_token_the_page_is_a_sentence(tab, server):

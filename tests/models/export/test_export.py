@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -9,6 +11,7 @@ from models.export.graphs import make_graphs
 from models.export.weights import WeightFile, quantize, store_weights
 from models.onnx_runtime.pipeline import GRAPHS, read_pipeline
 from models.onnx_runtime.sessions import Graphs
+from tests.support.commands import refused
 from tests.support.spatial_worlds import small_dynamics
 from worldsim.world.error import WorldError
 from worldsim.world.model import load_world
@@ -113,6 +116,17 @@ def test_stored_weights_are_the_weights(precision):
         whole, scale = quantize(weight)
         assert np.frombuffer(bytes(file.data), np.int8).tobytes() == whole.tobytes()
         assert (np.abs(whole * scale - weight) <= scale / 2 + 1e-7).all()
+
+
+@pytest.mark.parametrize("command", ["export", "page"])
+def test_without_what_writes_graphs_the_command_says_how_to_get_it(
+    command, tmp_path, tiny_spatial_world, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    monkeypatch.setattr("models.export.page.find_library", lambda *_: [])
+    said = refused(capsys, command, str(tiny_spatial_world), "--out", str(tmp_path / "out"))
+    assert "needs onnxscript: pip install 'worldsim[export]'" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_worlds_with_a_memory_in_space_are_exported(tmp_path, tiny_world):

@@ -116,7 +116,8 @@ class Refuse:
             raise AssertionError("torch is imported")
 sys.meta_path.insert(0, Refuse())
 import play
-status = play.main(["--world", sys.argv[1], "--runtime", "onnx", "--headless", "3", "--seed", "0"])
+told = ["--world", sys.argv[1], "--runtime", "onnx", "--device", "auto", "--seed", "0"]
+status = play.main([*told, "--headless", "3"])
 import gymnasium, worldsim
 env = gymnasium.make("FARDMLab-v0", world=sys.argv[1], runtime="onnx")
 env.reset(seed=0)
@@ -124,20 +125,30 @@ env.step(0)
 env.unwrapped.save_state("state")
 env.unwrapped.load_state("state")
 assert "torch" not in sys.modules
+for device in ("cuda", "tensorrt"):
+    try:
+        gymnasium.make("FARDMLab-v0", world=sys.argv[1], runtime="onnx", device=device)
+    except ValueError as error:
+        print(error)
 sys.exit(status)
 """
 
 
 def test_nothing_imports_torch_to_play(tmp_path, exported_world):
+    """Nor does ONNX Runtime compute on the CPU in silence where a GPU was asked for."""
     done = subprocess.run(
         [sys.executable, "-c", PLAYS, exported_world],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
     assert "3 frames" in done.stdout
+    assert "device: cpu, since ONNX Runtime" in done.stdout
+    for device in ("cuda", "tensorrt"):
+        assert f"ONNX Runtime has no device '{device}' that works here" in done.stdout
+    assert "Provider" not in done.stdout + done.stderr  # what ONNX Runtime would say of it
 
 
 @pytest.fixture

@@ -47,6 +47,18 @@ def test_many_dreams_are_compared_with_one(tiny_world, capsys):
     assert any("frames/s" in line for line in printed)
 
 
+def test_an_exported_world_is_timed_in_its_runtime(exported_world, capsys):
+    how = ["--runtime", "onnx", "--steps", "1"]
+    options = [*how, "--frames", "12", "--at", "12", "--record"]
+    _, report = bench(exported_world, capsys, *options)
+    dreamt, played = report["runs"]
+    assert set(dreamt["stages"]) == {"dynamics", "frame"}
+    assert set(played["stages"]) == {"world", "session"}
+    _, report = bench(exported_world, capsys, *how, "--vector", "1,2", "--rounds", "1")
+    assert [one["dreams"] for one in report["vector"]["1"]] == [1, 2]
+    assert report["runtime"] == "onnx"
+
+
 def test_players_of_a_server_are_timed(tiny_world, capsys):
     """Every frame is counted once, whoever got it."""
     options = ["--players", "3", "--rounds", "4", "--steps", "1"]

@@ -5,6 +5,7 @@
     worldsim bench dmlab --frames 10000 --steps 1 --record --rewind 200   # resident memory
     worldsim bench dmlab --vector 1,4,16,64        # frames a second by number of dreams
     worldsim bench dmlab --players 16 --steps 4    # a server on loopback: latency and fairness
+    worldsim bench --runtimes dmlab                # torch and ONNX Runtime: how alike, how fast
     worldsim bench --reference-layout             # published FAR-Long, and slow twins of it
     worldsim bench --gpu-table                    # play and training on a GPU, in one table
 
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
     from worldsim.evaluate.bench.timing import Point
 
 
-LAYOUT, GPU = "--reference-layout", "--gpu-table"
+LAYOUT, GPU, RUNTIMES = "--reference-layout", "--gpu-table", "--runtimes"
 # by name: this package knows no network
-OTHERS = {LAYOUT: "models.zoo.bench", GPU: "models.training.gpu_table"}
+OTHERS = {
+    LAYOUT: "models.zoo.bench",
+    GPU: "models.training.gpu_table",
+    RUNTIMES: "models.export.compare",
+}
 LIVELY = 300  # frames beside which the window draws all the time
 
 
@@ -72,6 +77,12 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     add("--device", default="cpu", help="where the network runs: cpu or cuda")
     add(
+        "--runtime",
+        choices=("torch", "onnx"),
+        default="torch",
+        help="what computes it: torch, or onnx for what `worldsim export` wrote",
+    )
+    add(
         LAYOUT,
         action="store_true",
         help=f"no world: published FAR's layout; options of its own, `bench {LAYOUT} --help`",
@@ -80,6 +91,11 @@ def _build_parser() -> argparse.ArgumentParser:
         GPU,
         action="store_true",
         help=f"play and training on a GPU; options of its own, `bench {GPU} --help`",
+    )
+    add(
+        RUNTIMES,
+        action="store_true",
+        help=f"torch and ONNX Runtime; options of its own, `bench {RUNTIMES} --help`",
     )
     return parser
 
@@ -97,17 +113,17 @@ def main(argv: list[str] | None = None) -> int:
             return importlib.import_module(module).main(given)
     args = _build_parser().parse_args(given)
     from worldsim.types import STEPS
-    from worldsim.world.model import load_world
+    from worldsim.world.opening import open_world
 
     if not set(args.steps) <= set(STEPS):
         raise ValueError(f"--steps must be among {STEPS}, got {args.steps}.")
     points = [at for at in args.at if at <= args.frames] or [args.frames]
-    world = load_world(args.world, args.device)
+    world = open_world(args.world, args.device, args.runtime)
     if args.vector:
         return _run_vector(world, args)
     if args.players:
         return _run_players(world, args)
-    if args.device == "cpu":
+    if args.device == "cpu" and args.runtime == "torch":
         settle_threads_for(world, args.steps[0])
     report = _describe_world(world, args) | {"points": points, "runs": []}
     for steps in args.steps:
@@ -150,7 +166,7 @@ def _run_players(world: Any, args: argparse.Namespace) -> int:
     rows = []
     for steps in args.steps:
         _say(f"{steps} sampler steps: {args.players} players")
-        options = ("--steps", str(steps), "--device", args.device)
+        options = ("--steps", str(steps), "--device", args.device, "--runtime", args.runtime)
         found = time_players(args.world, args.players, args.rounds, options)
         report["players"][str(steps)] = found
         figures = [found["per_s"], found["cpu_ms"], *found["latency"].values()]
@@ -184,12 +200,15 @@ def _time_runs(world: Any, args: argparse.Namespace, points: list[int], steps: i
 
         _say(f"{steps} sampler steps, played")
         how = (args.device, args.window, args.record)
-        played = time_session(args.world, points, steps, *how, rewind=args.rewind)
+        played = time_session(
+            args.world, points, steps, *how, rewind=args.rewind, runtime=args.runtime
+        )
         name = "played" + " in a window" * args.window + " and recorded" * args.record
         run = {"run": name, "steps": steps, "batch": 1} | summary(played.points)
         runs.append(run)
         if args.window:  # how alive it is beside a world that works: a run of its own
-            busy = time_session(args.world, [min(points[-1], LIVELY)], steps, *how, busy=True)
+            some = [min(points[-1], LIVELY)]
+            busy = time_session(args.world, some, steps, *how, busy=True, runtime=args.runtime)
             run["window"] = busy.window
     return runs
 
@@ -214,18 +233,26 @@ def summary(points: list["Point"]) -> dict[str, Any]:
 
 
 def _describe_world(world: Any, args: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
     return {
         "world": world.card.name,
         "hash": world.hash,
         "world_fps": world.card.fps,
         "device": args.device,
-        "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "machine": platform.machine(),
-        "torch": torch.__version__,
+        "runtime": args.runtime,
+        **_describe_runtime(args.runtime),
     }
+
+
+def _describe_runtime(runtime: str) -> dict[str, Any]:
+    """Its threads, and its version where it is torch."""
+    if runtime == "onnx":
+        told = os.environ.get("OMP_NUM_THREADS", "")
+        return {"threads": int(told) if told.isdecimal() else os.cpu_count()}
+    import torch
+
+    return {"threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
 def lines(report: dict[str, Any], fps: float) -> list[str]:

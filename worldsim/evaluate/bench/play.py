@@ -70,6 +70,7 @@ def time_session(
     record: bool,
     busy: bool = False,
     rewind: int = 0,
+    runtime: str = "torch",
 ) -> Played:
     """Play a world as fast as it goes, up to the last point.
 
@@ -83,11 +84,12 @@ def time_session(
         busy: whether the window draws all the time, to see how often it could; as it is played it
             draws what is new.
         rewind: after every so many frames a tenth of them is gone back; 0 for never.
+        runtime: "torch" or "onnx".
     """
     stamps, drawn = Stamps(points), None
     with tempfile.TemporaryDirectory(prefix="worldsim-bench-") as folder:
         session = Session(
-            open_world(world, seed=0, spawn=None, steps=steps, device=device),
+            open_world(world, 0, steps=steps, device=device, runtime=runtime),
             RandomKeys(0),
             seed=0,
             fps=0,

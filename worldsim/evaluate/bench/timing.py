@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from worldsim.data.collect import RandomActions
-from worldsim.world.model import WorldModel
+from worldsim.world.base import World
 
 WARM_UP = 10
 WINDOW = 200  # frames looked at before each point
@@ -39,10 +38,11 @@ class Stopwatch:
     Args:
         part: e.g. the codec.
         method: the name of the method that is timed.
-        device: waited for, so that no work is left over when the time is taken.
+        device: torch's, waited for, so that no work is left over when the time is taken; None for
+            another runtime, which leaves none.
     """
 
-    def __init__(self, part: Any, method: str, device: torch.device) -> None:
+    def __init__(self, part: Any, method: str, device: Any) -> None:
         self._part, self._method, self._device = part, method, device
         self.seconds: list[float] = []
         self._spent = 0.0
@@ -54,7 +54,9 @@ class Stopwatch:
     def _time_call(self, *args, **kwargs) -> Any:
         began = time.perf_counter()
         result = getattr(self._part, self._method)(*args, **kwargs)
-        if self._device.type == "cuda":
+        if self._device is not None and self._device.type == "cuda":
+            import torch
+
             torch.cuda.synchronize(self._device)
         self._spent += time.perf_counter() - began
         return result
@@ -66,7 +68,7 @@ class Stopwatch:
 
 
 def time_dream(
-    world: WorldModel,
+    world: Any,
     points: Sequence[int],
     steps: int,
     batch: int,
@@ -75,7 +77,7 @@ def time_dream(
     """Dream under random keys up to the last point, timing every frame.
 
     Args:
-        world: who dreams.
+        world: who dreams, by any runtime.
         points: numbers of frames, rising.
         steps: sampler steps a frame.
         batch: dreams at once.
@@ -88,15 +90,16 @@ def time_dream(
     walkers = [
         RandomActions(len(world.actions), np.random.default_rng(row)) for row in range(batch)
     ]
-    dynamics, codec = world.dynamics, world.codec
-    watches = {
-        "dynamics": Stopwatch(dynamics, "imagine", world.device),
-        "decode": Stopwatch(codec, "decode", world.device),
-    }
+    device = getattr(world, "device", None)
+    parts = {"dynamics": (world.dynamics, "imagine")}
+    if hasattr(world, "codec"):  # of graphs it is a part of the dynamics
+        parts["codec"] = (world.codec, "decode")
+    watches = {name: Stopwatch(*told, device) for name, told in parts.items()}
     whole: list[float] = []
     resident: dict[int, float | None] = {}
-    world.dynamics, world.codec = watches.values()
     try:
+        for name, watch in watches.items():
+            setattr(world, name, watch)
         for number in range(1, points[-1] + 1):
             began = time.perf_counter()
             state, _ = world.step(state, [walker.act(None) for walker in walkers], steps)
@@ -107,8 +110,10 @@ def time_dream(
                 resident[number] = resident_mb()
             told(number)
     finally:
-        world.dynamics, world.codec = dynamics, codec
-    seconds = {name: watch.seconds for name, watch in watches.items()} | {"frame": whole}
+        for name, (part, _) in parts.items():
+            setattr(world, name, part)
+    named = {"dynamics": "dynamics", "codec": "decode"}
+    seconds = {named[part]: watch.seconds for part, watch in watches.items()} | {"frame": whole}
     return [Point(at, measure_before(seconds, at), resident[at]) for at in points]
 
 
@@ -118,7 +123,7 @@ def measure_before(seconds: Mapping[str, Sequence[float]], at: int) -> dict[str,
     return {name: 1000 * np.array(values[window]) for name, values in seconds.items()}
 
 
-def make_first_state(world: WorldModel, batch: int) -> Any:
+def make_first_state(world: World, batch: int) -> Any:
     """Dreams that start from the world's first spawn, or from black where it has none."""
     size = world.card.frame_size
     frames, actions = np.zeros((1, size, size, 3), np.uint8), np.zeros(0, np.int64)

@@ -11,14 +11,14 @@ import numpy as np
 
 from worldsim.data.collect import RandomActions
 from worldsim.evaluate.bench.timing import make_first_state
+from worldsim.world.base import World
 from worldsim.world.batching import concat
-from worldsim.world.model import WorldModel
 
 APART = 3  # frames that neighbours in a batch are apart
 
 
 def time_vector(
-    world: WorldModel,
+    world: World,
     sizes: Sequence[int],
     rounds: int,
     steps: int,

@@ -19,11 +19,11 @@ from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.moves import Move, Start
 from worldsim.runtime.core.playable_env import PlayableEnv, choose_spawn
 from worldsim.world.card import read_card
-from worldsim.world.opening import library_of
+from worldsim.world.opening import choose_device, library_of
 from worldsim.zoo import find_cached
 
 SIZE = (64, 64)
-AUTO = "auto"  # the device is chosen once torch is there
+AUTO = "auto"  # the device is chosen once the runtime is there
 
 
 class WorldLoader:
@@ -101,7 +101,8 @@ class WorldLoader:
         for name in self.libraries:
             importlib.import_module(name)
         if self.kwargs.get("device") == AUTO:
-            self.kwargs["device"], self.device_choice = self._choose_device()
+            chosen = choose_device(self.kwargs.get("runtime", "torch"))
+            self.kwargs["device"], self.device_choice = chosen
             yield LoadingStage(self.device_choice, 0.3)
         import gymnasium
 
@@ -119,9 +120,6 @@ class WorldLoader:
 
             yield LoadingStage("finding the best number of threads", 0.9)
             settle_threads(lambda: self.place.step(Move(0, self.place.steps, self.place.noise)))
-
-    def _choose_device(self) -> tuple[str, str]:
-        return importlib.import_module("worldsim.world.device").choose_device()
 
 
 class LoadedWorld(WorldLoader):

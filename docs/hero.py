@@ -17,7 +17,7 @@ from worldsim.world.model import WorldModel, WorldState, load_world
 
 HERO = Path(__file__).parent / "hero.webp"
 SECONDS, SHOWN = 60, 7.5  # frames a second that are kept
-SIDE, GAP = 256, 8  # pixels
+SIDE, GAP = 128, 4  # pixels
 MOST_BYTES = 4_000_000
 QUALITIES = (70, 60, 50, 40, 30, 20, 10)
 STRAIGHT, ROUND = (20, 60), (3, 9)  # steps on, and turns, drawn anew each time

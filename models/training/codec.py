@@ -11,6 +11,7 @@ from models.training.base_config import WorldConfig
 from worldsim.config import to_dict
 from worldsim.data.latents import load_or_encode_latents
 from worldsim.data.store import EpisodeStore
+from worldsim.data.video_folder import UNKNOWN
 from worldsim.upgrades import drop_removed
 from worldsim.world.card import read_card
 from worldsim.world.checkpoint import (
@@ -48,11 +49,17 @@ def open_store(cfg: WorldConfig, how: str) -> EpisodeStore:
             f"{cfg.data.train} holds no episodes: run `worldsim collect --env {cfg.engine} "
             f"{how} --out {Path(cfg.data.train).parent}` first"
         )
-    sets = {store.meta(i).action_set for i in range(len(store))} - {cfg.action_set}
+    metas = [store.meta(i) for i in range(len(store))]
+    sets = {meta.action_set for meta in metas} - {cfg.action_set}
     if sets:
         raise ValueError(
             f"{cfg.data.train} holds episodes with the actions {', '.join(sorted(sets))}, "
             f"{cfg.name} has {cfg.action_set}: give episodes of one kind of world"
+        )
+    if any(meta.extra.get("actions") == UNKNOWN for meta in metas):
+        raise ValueError(
+            f"{cfg.data.train} holds episodes whose actions are not known: let `worldsim data "
+            f"actions` infer them"
         )
     size = store[0].frames.shape[1]
     if size != cfg.codec.frame_size:

@@ -31,7 +31,13 @@ from models.own_video.latent_actions import (
     shrink_frames,
     train_latent_actions,
 )
-from models.own_video.splits import is_labelled, is_unknown, open_splits, rewrite_splits
+from models.own_video.splits import (
+    find_action_set,
+    is_labelled,
+    is_unknown,
+    open_splits,
+    rewrite_splits,
+)
 from worldsim.actions import load_actions
 from worldsim.data.store import EpisodeStore
 from worldsim.types import Episode
@@ -75,23 +81,6 @@ def _infer_actions(args: argparse.Namespace) -> None:
         return dataclasses.replace(episode, actions=actions, meta=meta)
 
     _rewrite(args, change)
-
-
-def find_action_set(stores: Sequence[EpisodeStore]) -> str:
-    """The one action set of episodes.
-
-    Raises:
-        ValueError: there are several, or one in which nothing is to be told apart.
-    """
-    names = sorted({store.meta(i).action_set for store in stores for i in range(len(store))})
-    if len(names) > 1:
-        raise ValueError(f"episodes must have one action set, got {', '.join(names)}.")
-    if len(load_actions(names[0])) < 2:
-        raise ValueError(
-            f"episodes must have an action set with actions to tell apart, got {names[0]}: give "
-            f"`data video` an --action-set, or --codes here."
-        )
-    return names[0]
 
 
 def _list_labelled(

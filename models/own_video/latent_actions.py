@@ -96,8 +96,11 @@ class LatentActionModel(nn.Module):
         """The pictures after, of those before and of the codes' vectors `[B,size]`."""
         x = self.look(before) + self.position + self.told(vectors)[..., None, None]
         x = self.blocks(x)
-        moved = (make_shifts(before) * enlarge(self.shift(x).softmax(dim=1)).unsqueeze(2)).sum(1)
-        return moved + F.pixel_shuffle(self.new(F.silu(x)), CELL)
+        weights = enlarge(self.shift(x).softmax(dim=1)).unbind(1)
+        shown = F.pixel_shuffle(self.new(F.silu(x)), CELL)
+        for shifted, weight in zip(make_shifts(before), weights, strict=True):
+            shown = shown + shifted * weight.unsqueeze(1)
+        return shown
 
     def forward(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and the codes `[B]`."""
@@ -117,18 +120,19 @@ class LatentActionModel(nn.Module):
         self.used.zero_()
 
 
-def make_shifts(pictures: Tensor) -> Tensor:
-    """Pictures `[B,3,S,S]` at every shift, `[B,SHIFTS,3,S,S]`."""
+def make_shifts(pictures: Tensor) -> list[Tensor]:
+    """Pictures `[B,3,S,S]` at each of SHIFTS shifts."""
     wide = F.pad(pictures, (REACH, REACH, 0, 0), mode="replicate")
-    return torch.stack([wide[..., at : at + SIDE] for at in range(SHIFTS)], dim=1)
+    return [wide[..., at : at + SIDE] for at in range(SHIFTS)]
 
 
 def match_shifts(before: Tensor, after: Tensor) -> Tensor:
     """How unlike pictures are at every shift and place, `[B,SHIFTS,PLACES,PLACES]`; the logarithm
     of the mean absolute difference, relative to the mean over the shifts.
     """
-    unlike = (make_shifts(after) - before.unsqueeze(1)).abs().mean(dim=2)
-    cost = (F.avg_pool2d(unlike, CELL) + 0.02).log()
+    shifted = make_shifts(after)
+    unlike = [F.avg_pool2d((before - part).abs().mean(dim=1), CELL) for part in shifted]
+    cost = (torch.stack(unlike, dim=1) + 0.02).log()
     return cost - cost.mean(dim=1, keepdim=True)
 
 

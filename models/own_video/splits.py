@@ -1,8 +1,9 @@
 """The episodes of a data folder's splits, and a copy of the folder in which they are changed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from worldsim.actions import load_actions
 from worldsim.data.store import EpisodeStore
 from worldsim.data.video_folder import RECORDED, SPLITS, UNKNOWN
 from worldsim.reading import short_path
@@ -25,6 +26,23 @@ def open_splits(folder: Path) -> dict[str, EpisodeStore]:
             f"`worldsim data video`."
         )
     return found
+
+
+def find_action_set(stores: Iterable[EpisodeStore]) -> str:
+    """The one action set of episodes.
+
+    Raises:
+        ValueError: there are several, or one in which nothing is to be told apart.
+    """
+    names = sorted({store.meta(i).action_set for store in stores for i in range(len(store))})
+    if len(names) > 1:
+        raise ValueError(f"episodes must have one action set, got {', '.join(names)}.")
+    if len(load_actions(names[0])) < 2:
+        raise ValueError(
+            f"episodes must have an action set with actions to tell apart, got {names[0]}: give "
+            f"`data video` an --action-set, or `data actions` a number of --codes."
+        )
+    return names[0]
 
 
 def is_labelled(meta: EpisodeMeta) -> bool:

@@ -121,8 +121,8 @@ def _code_actions(args: argparse.Namespace) -> None:
     pair = draw_pairs(torch.Generator().manual_seed(args.seed), TESTED)
     error = measure_prediction(model, *pair)
     print(
-        f"off by {error['code']:.1f} grey levels with the code, {error['other_code']:.1f} with "
-        f"another pair's, {error['repeat']:.1f} with the frame before "
+        f"off by {error['code']:.1f} grey levels with the code, {error['any_code']:.1f} with "
+        f"any of them, {error['repeat']:.1f} with the frame before "
         f"({'held-out videos' if unseen else 'the same videos'})",
         flush=True,
     )

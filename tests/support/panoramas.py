@@ -17,10 +17,11 @@ def turn_about(steps: int, seed: int, size: int = 32, known: bool = True, **extr
     actions = rng.choice([LEFT, RIGHT, STAND], steps)
     shift = SHIFT * size // 32
     moves = np.select([actions == LEFT, actions == RIGHT], [-shift, shift])
-    places = np.cumsum(np.append(0, moves)) % (wall.shape[1] - size)
+    # the wall stands all around
+    columns = np.cumsum(np.append(0, moves))[:, None] + np.arange(size)
     extra |= {"actions": "recorded" if known else "unknown"}
     return Episode(
-        frames=np.stack([wall[:, at : at + size] for at in places]),
+        frames=np.stack([wall[:, seen % wall.shape[1]] for seen in columns]),
         actions=actions if known else np.full(steps, -1),
         rewards=np.zeros(steps, np.float32),
         meta=EpisodeMeta(source="video", action_set="dmlab", fps=7.5, extra=extra),

@@ -27,10 +27,7 @@ def walks(tmp_path):
     return tmp_path / "walks"
 
 
-def test_unknown_actions_are_inferred(walks, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(command, "LabelPlan", lambda seed: LabelPlan(epochs=10, seed=seed))
-    from models.own_video.inverse_dynamics import LabelPlan
-
+def test_unknown_actions_are_inferred(walks, tmp_path, capsys):
     assert cli(["data", "actions", str(walks), str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "learnt from 180 steps of 3 labelled episodes; on 60 steps of 1 held-out videos" in said

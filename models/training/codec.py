@@ -25,6 +25,8 @@ from worldsim.world.checkpoint import (
 )
 from worldsim.world.model import world_folder
 
+NO_ENGINE = "none"  # what a world from videos was learnt from
+
 
 def prepare(cfg: WorldConfig, out: Path, device: torch.device):
     """Codec and latents; made once, then read."""
@@ -46,8 +48,7 @@ def open_store(cfg: WorldConfig, how: str) -> EpisodeStore:
     store = EpisodeStore(cfg.data.train)
     if not len(store):
         raise ValueError(
-            f"{cfg.data.train} holds no episodes: run `worldsim collect --env {cfg.engine} "
-            f"{how} --out {Path(cfg.data.train).parent}` first"
+            f"{cfg.data.train} holds no episodes: {advise_making(cfg, cfg.data.train, how)}"
         )
     metas = [store.meta(i) for i in range(len(store))]
     sets = {meta.action_set for meta in metas} - {cfg.action_set}
@@ -68,6 +69,15 @@ def open_store(cfg: WorldConfig, how: str) -> EpisodeStore:
             f"set codec.frame_size, or give other episodes"
         )
     return store
+
+
+def advise_making(cfg: WorldConfig, folder: str, options: str) -> str:
+    """How the episodes of a split's folder are made, with these options of `worldsim collect`."""
+    target = Path(folder).parent
+    if cfg.engine == NO_ENGINE:
+        return f"make them with `worldsim data video VIDEOS {target}` first"
+    how = f"worldsim collect --env {cfg.engine} {options}".rstrip()
+    return f"run `{how} --out {target}` first"
 
 
 def train_codec(

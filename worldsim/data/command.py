@@ -109,7 +109,7 @@ def _add_actions(parts: Any) -> None:
     actions.add_argument("target", type=Path, help="another one, for the episodes with actions")
     actions.add_argument(
         "--labelled", type=Path, action="append", default=[], metavar="FOLDER",
-        help="episodes with recorded actions to learn from, beside those of the source",
+        help="episodes with recorded actions to learn from as well",
     )  # fmt: skip
     actions.add_argument(
         "--codes", type=int, choices=(4, 8), help="make up so many actions: none were recorded"

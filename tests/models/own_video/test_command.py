@@ -1,10 +1,13 @@
 """`worldsim data actions`: unlabelled episodes get actions, labelled ones keep theirs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from models.own_video import command
 from models.own_video.latent_actions import LatentActionModel
+from models.training.codec import open_store
 from tests.support.commands import refused
 from tests.support.panoramas import turn_about
 from worldsim.actions import load_actions
@@ -64,6 +67,22 @@ def test_there_is_an_action_set_for_every_number_of_codes(codes):
     assert len(load_actions(f"codes{codes}")) == codes
     model = LatentActionModel(command.LatentActionConfig(codes=codes))
     assert len(model.book) == codes
+
+
+def test_a_training_refuses_unknown_actions(walks, tmp_path):
+    """-1 would be learnt as an action that nobody can press."""
+
+    def open_train(folder):
+        data, codec = SimpleNamespace(train=str(folder / "train")), SimpleNamespace(frame_size=32)
+        given = {"name": "x", "engine": "none", "action_set": "dmlab"}
+        return open_store(SimpleNamespace(data=data, codec=codec, **given), "")
+
+    with pytest.raises(ValueError, match="actions are not known: let `worldsim data actions`"):
+        open_train(walks)
+    write(tmp_path / "known", "train", turn_about(4, 0))
+    assert len(open_train(tmp_path / "known")) == 1
+    with pytest.raises(ValueError, match=r"make them with `worldsim data video VIDEOS .*none`"):
+        open_train(tmp_path / "none")
 
 
 def test_wrong_wishes_are_one_sentence(walks, tmp_path, capsys):

@@ -11,6 +11,7 @@ The action of frame i led to frame i + 1. Knows no video.
 """
 
 import csv
+import itertools
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -116,17 +117,13 @@ def choose_actions(rows: ActionRows, frames: np.ndarray, source: Path) -> np.nda
             f"{short_path(source)} must have a row for every frame of its video, {frames[-1]} at "
             f"least, got {len(rows.actions)}: give the column frame where actions hold on."
         )
-    first = np.searchsorted(rows.starts, frames[:-1], "right") - 1
-    last = np.searchsorted(rows.starts, frames[1:], "left")
-    return np.array(
-        [
-            _find_longest(rows, slice(a, b), frames[t], frames[t + 1])
-            for t, (a, b) in enumerate(zip(first, last, strict=True))
-        ],
-        np.int64,
-    )
+    spans = itertools.pairwise(frames.tolist())
+    return np.array([_find_longest(rows, start, end) for start, end in spans], np.int64)
 
 
-def _find_longest(rows: ActionRows, held: slice, start: int, end: int) -> int:
+def _find_longest(rows: ActionRows, start: int, end: int) -> int:
+    """The action that holds longest between two frames."""
+    first = int(np.searchsorted(rows.starts, start, "right")) - 1
+    held = slice(first, int(np.searchsorted(rows.starts, end, "left")))
     bounds = np.append(rows.starts[held], end).clip(start, end)
     return int(np.bincount(rows.actions[held], weights=np.diff(bounds)).argmax())

@@ -181,7 +181,7 @@ def _read_pieces(path: Path, store: EpisodeStore, name: str, plan: VideoPlan) ->
     start = 0
     for frames in _cut_frames(path, every, plan):
         numbers = frame_numbers(np.arange(start, start + len(frames)), every)
-        if rows:
+        if rows and file:
             actions = choose_actions(rows, numbers, file)
         else:
             known = plan.action_set == WATCH

@@ -32,6 +32,7 @@ FLOORS = {
         ("export",),
         ("zoo",),
         ("training",),
+        ("own_video",),
     ),
     "worldsim/runtime": (
         ("core",),

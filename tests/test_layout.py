@@ -54,6 +54,9 @@ LOOK_UPS = {
     "language": "worldsim/runtime/core/language.py",
     "touch pad": "worldsim/runtime/core/touch_pad.py",
     "publish": "models/zoo/publish.py",
+    "inverse dynamics": "models/own_video/inverse_dynamics.py",
+    "latent actions": "models/own_video/latent_actions.py",
+    "import a folder of videos": "worldsim/data/video_folder.py",
 }
 
 # Names of an older version, which nothing but the upgrade tables and the log may use.

@@ -11,6 +11,7 @@ from models.training.base_config import WorldConfig
 from worldsim.config import to_dict
 from worldsim.data.latents import load_or_encode_latents
 from worldsim.data.store import EpisodeStore
+from worldsim.data.video_folder import UNKNOWN
 from worldsim.upgrades import drop_removed
 from worldsim.world.card import read_card
 from worldsim.world.checkpoint import (
@@ -23,6 +24,8 @@ from worldsim.world.checkpoint import (
     save_training,
 )
 from worldsim.world.model import world_folder
+
+NO_ENGINE = "none"  # what a world from videos was learnt from
 
 
 def prepare(cfg: WorldConfig, out: Path, device: torch.device):
@@ -45,14 +48,19 @@ def open_store(cfg: WorldConfig, how: str) -> EpisodeStore:
     store = EpisodeStore(cfg.data.train)
     if not len(store):
         raise ValueError(
-            f"{cfg.data.train} holds no episodes: run `worldsim collect --env {cfg.engine} "
-            f"{how} --out {Path(cfg.data.train).parent}` first"
+            f"{cfg.data.train} holds no episodes: {advise_making(cfg, cfg.data.train, how)}"
         )
-    sets = {store.meta(i).action_set for i in range(len(store))} - {cfg.action_set}
+    metas = [store.meta(i) for i in range(len(store))]
+    sets = {meta.action_set for meta in metas} - {cfg.action_set}
     if sets:
         raise ValueError(
             f"{cfg.data.train} holds episodes with the actions {', '.join(sorted(sets))}, "
             f"{cfg.name} has {cfg.action_set}: give episodes of one kind of world"
+        )
+    if any(meta.extra.get("actions") == UNKNOWN for meta in metas):
+        raise ValueError(
+            f"{cfg.data.train} holds episodes whose actions are not known: let `worldsim data "
+            f"actions` infer them"
         )
     size = store[0].frames.shape[1]
     if size != cfg.codec.frame_size:
@@ -61,6 +69,15 @@ def open_store(cfg: WorldConfig, how: str) -> EpisodeStore:
             f"set codec.frame_size, or give other episodes"
         )
     return store
+
+
+def advise_making(cfg: WorldConfig, folder: str, options: str) -> str:
+    """How the episodes of a split's folder are made, with these options of `worldsim collect`."""
+    target = Path(folder).parent
+    if cfg.engine == NO_ENGINE:
+        return f"make them with `worldsim data video VIDEOS {target}` first"
+    how = f"worldsim collect --env {cfg.engine} {options}".rstrip()
+    return f"run `{how} --out {target}` first"
 
 
 def train_codec(

@@ -4,7 +4,7 @@ missing is said in the first second and not in the last. Knows no network.
 
 from pathlib import Path
 
-from models.training.codec import check_origin, open_store
+from models.training.codec import advise_making, check_origin, open_store
 from models.training.smoke import smoke_plans
 from worldsim.data.collect import check_plan
 from worldsim.data.store import EpisodeStore
@@ -33,8 +33,5 @@ def check_needs(cfg, out: Path, args, options: str = "") -> None:
         return
     open_store(cfg, f"--episodes 1200 {options}".strip())
     if not len(EpisodeStore(cfg.data.heldout)):
-        raise ValueError(
-            f"{cfg.data.heldout} holds no episodes to look at: run `worldsim collect --env "
-            f"{cfg.engine} --split heldout --episodes 40 {options}".rstrip()
-            + f" --out {Path(cfg.data.heldout).parent}` first"
-        )
+        how = advise_making(cfg, cfg.data.heldout, f"--split heldout --episodes 40 {options}")
+        raise ValueError(f"{cfg.data.heldout} holds no episodes to look at: {how}")

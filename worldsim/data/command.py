@@ -1,6 +1,8 @@
-r"""`worldsim data`: published data sets become episodes or latents, and episodes become published
-clips, or a data set of Minari or LeRobot.
+r"""`worldsim data`: videos of one's own and published data sets become episodes or latents, and
+episodes become published clips, or a data set of Minari or LeRobot.
 
+    worldsim data video walks data/walks --fps 7.5 --action-set dmlab
+    worldsim data actions data/walks data/walks-acted
     worldsim data import datasets/dmlab/dmlab_train.json data/dmlab/train
     worldsim data export data/maze/train dmlab/train --stand drop
     worldsim data export rollouts dmlab/random-v0 --layout minari
@@ -12,13 +14,20 @@ Parses first and imports torch afterwards, so that --help is instant.
 """
 
 import argparse
+import functools
 import importlib
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
+
+from worldsim.arguments import between, natural, parse_count, parse_count_to
 
 LAYOUTS = ("dmlab", "minecraft", "ucf101", "bair")
 LIBRARIES = ("minari", "lerobot")  # an export may also be a data set of theirs
+ACTIONS = "models.own_video.command:name_actions"
 LATENTS = "models.training.data_published:extract"  # the encoders are networks, and lie above
 
 
@@ -31,9 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     top = argparse.ArgumentParser(
-        prog="worldsim data", description="Published data sets: import, export, encode."
+        prog="worldsim data",
+        description="Videos of your own, and published data sets: import, export, encode.",
     )
-    parts = top.add_subparsers(required=True, metavar="import|export|latents")
+    parts = top.add_subparsers(required=True, metavar="video|actions|import|export|latents")
+    _add_video(parts)
+    _add_actions(parts)
     given = "a split's folder, or a list of its clips (.json, .txt)"
     importing = parts.add_parser("import", help="make episodes of published clips")
     importing.add_argument("source", type=Path, help=given)
@@ -55,13 +67,82 @@ def parser() -> argparse.ArgumentParser:
     )
     latents.add_argument("--weights", type=Path, help="its .pth or .safetensors")
     latents.add_argument("--device", default="cpu", help="cpu or cuda")
-    latents.set_defaults(run=run_latents)
+    latents.set_defaults(run=functools.partial(_call, LATENTS))
     for part in (importing, exporting, latents):
         kinds = (*LAYOUTS[:2], *LIBRARIES) if part is exporting else LAYOUTS
         part.add_argument("--layout", choices=kinds, default="dmlab", help="default: %(default)s")
         if part is not exporting:
             part.add_argument("--root", type=Path, help="the folder that a list's paths start from")
     return top
+
+
+def _add_video(parts: Any) -> None:
+    video = parts.add_parser("video", help="make episodes of a folder of videos")
+    video.add_argument(
+        "source", type=Path, help="mp4 files, and .csv or .jsonl of what was pressed"
+    )
+    video.add_argument("target", type=Path, help="the folder of the splits")
+    video.add_argument("--size", type=parse_count_to(1024), default=64, help="pixels a side")
+    video.add_argument(
+        "--fps", type=between(0.01, 10_000), help="frames a second (default: each video's own)"
+    )
+    video.add_argument(
+        "--action-set", default="watch", help="names what was pressed (default: %(default)s, none)"
+    )
+    video.add_argument(
+        "--across", type=between(0, 1), default=0.5, help="0 cuts at the left, 1 right"
+    )
+    video.add_argument(
+        "--down", type=between(0, 1), default=0.5, help="0 cuts at the top, 1 at the bottom"
+    )
+    video.add_argument(
+        "--length", type=parse_count, default=300, help="actions an episode, at most"
+    )
+    video.add_argument("--heldout", type=between(0, 1), default=0.1, help="share of the files")
+    video.add_argument("--tuning", type=between(0, 1), default=0.0, help="share of the files")
+    video.set_defaults(run=run_video)
+
+
+def _add_actions(parts: Any) -> None:
+    actions = parts.add_parser("actions", help="infer what was pressed in videos")
+    actions.add_argument("source", type=Path, help="the folder of the splits")
+    actions.add_argument("target", type=Path, help="another one, for the episodes with actions")
+    actions.add_argument(
+        "--labelled", type=Path, action="append", default=[], metavar="FOLDER",
+        help="episodes with recorded actions to learn from as well",
+    )  # fmt: skip
+    actions.add_argument(
+        "--codes", type=int, choices=(4, 8), help="make up so many actions: none were recorded"
+    )
+    actions.add_argument("--steps", type=parse_count, help="of learning codes (default: 1500)")
+    actions.add_argument("--seed", type=natural, default=0, help="of what is learnt")
+    actions.set_defaults(run=functools.partial(_call, ACTIONS))
+
+
+def _call(target: str, args: argparse.Namespace) -> int:
+    """What a network of `models` does, which lies above."""
+    module, _, function = target.partition(":")
+    getattr(importlib.import_module(module), function)(args)
+    return 0
+
+
+def run_video(args: argparse.Namespace) -> int:
+    """Append the episodes of a folder of videos; what cannot be used is told and left out."""
+    from worldsim.data.video_folder import SPLITS, VideoPlan, import_videos
+
+    damaged = []
+
+    def refused(error: ValueError) -> None:
+        damaged.append(error)
+        print(f"left out: {error}", file=sys.stderr)
+
+    plan = VideoPlan(**{field.name: getattr(args, field.name) for field in fields(VideoPlan)})
+    found = Counter(
+        path.parent.name for path in import_videos(args.source, args.target, plan, refused)
+    )
+    told = ", ".join(f"{found[split]} {split}" for split in SPLITS)
+    print(f"{args.target}: new episodes: {told}; {len(damaged)} videos left out.")
+    return 1 if damaged else 0
 
 
 def run_import(args: argparse.Namespace) -> int:
@@ -123,10 +204,3 @@ def _export_lerobot(args: argparse.Namespace) -> int:
     from worldsim.data.recorded import read_episodes
 
     return export(args.target, read_episodes(args.source), args.task)
-
-
-def run_latents(args: argparse.Namespace) -> int:
-    """Encode clips, or take published latents as they are."""
-    module, _, function = LATENTS.partition(":")
-    getattr(importlib.import_module(module), function)(args)
-    return 0

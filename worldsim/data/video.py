@@ -71,6 +71,34 @@ def read_video(path: str | os.PathLike, indices: Sequence[int] | None = None) ->
     return np.stack(frames)
 
 
+def iterate_frames(path: str | os.PathLike, every: float = 1.0) -> Iterator[np.ndarray]:
+    """Frames uint8 `[H,W,3]` of a video, RGB, one after another to where it ends; only one is held.
+
+    Args:
+        path: an mp4, avi, mkv or webm file.
+        every: frames of the video that one step goes on, at least 1; see `frame_numbers`.
+
+    Raises:
+        ValueError: it is no such video.
+    """
+    path = Path(path)
+    with _open_capture(path) as (capture, _):
+        at, taken = -1, 0
+        while True:
+            wanted = int(frame_numbers(taken, every))
+            while at < wanted and capture.grab():
+                at += 1
+            if at < wanted:
+                return
+            yield _retrieve_frame(path, capture, 1)
+            taken += 1
+
+
+def frame_numbers(taken: int | np.ndarray, every: float) -> np.ndarray:
+    """Which frame of a video is number `taken` of those that are kept, `every` frames apart."""
+    return np.floor(np.asarray(taken) * every + 0.5).astype(np.int64)
+
+
 def _retrieve_frame(path: Path, capture, count: int) -> np.ndarray:
     ok, picture = capture.retrieve()
     if not ok or picture is None or picture.ndim != 3:

@@ -48,6 +48,19 @@ def check_tokenizer(
             raise ValueError(f"{name} must be {wanted}, as the codec has it, got {got}")
 
 
+def refuse_view(network: NetworkConfig) -> None:
+    """Refuse a network that wants to be told what a memory in space shows, where there is none.
+
+    Raises:
+        ValueError: it does.
+    """
+    if network.view_scales:
+        raise ValueError(
+            f"network.view_scales must be 0 without a memory in space (recipe and builder "
+            f"videoar-spatial), got {network.view_scales}"
+        )
+
+
 def make_tokenizer(
     codec: AutoencoderConfig | CausalAutoencoderConfig, quantizer: QuantizerConfig
 ) -> MultiscaleTokenizer:
@@ -77,6 +90,7 @@ def settings_from_dict(told: dict[str, Any]) -> VideoARSettings:
         play=from_dict(PlayConfig, told["play"]),
     )
     check_tokenizer(settings.codec, settings.quantizer)
+    refuse_view(settings.network)
     return settings
 
 

@@ -146,7 +146,9 @@ class VideoARDynamics(nn.Module):
 
         Args:
             carry: not changed.
-            actions, noise, steps: see imagine.
+            actions: `[B]`.
+            noise: see imagine.
+            steps: see imagine.
             view: `[B,V,h,w]` what a memory in space shows of every cell, for a network that is
                 told (`view_scales`).
 

@@ -14,6 +14,7 @@ from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.videoar.config import NetworkConfig, PlayConfig
 from models.videoar.dynamics import VideoARDynamics
 from models.videoar.network import VideoARNetwork
+from models.videoar.streaming import StreamingDynamics
 from worldsim.config import from_dict
 from worldsim.upgrades import drop_removed
 from worldsim.world.card import WorldCard
@@ -115,5 +116,14 @@ def build_videoar(card: WorldCard, weights: dict[str, Tensor], device: str) -> P
         ) from error
     fill_weights(tokenizer, "codec.", card, weights, device)
     fill_weights(network, "network.", card, weights, device)
-    dynamics = VideoARDynamics(network, tokenizer.quantizer, settings.play)
+    dynamics = make_dynamics(tokenizer, network, settings)
     return Parts(tokenizer, dynamics.to(torch.device(device)))
+
+
+def make_dynamics(
+    tokenizer: MultiscaleTokenizer, network: VideoARNetwork, settings: VideoARSettings
+) -> VideoARDynamics | StreamingDynamics:
+    """What plays: frame by frame, with the past of an autoencoder that looks back."""
+    scales = VideoARDynamics(network, tokenizer.quantizer, settings.play)
+    looks_back = getattr(settings.codec, "time_kernel", 1) > 1
+    return StreamingDynamics(tokenizer, scales) if looks_back else scales

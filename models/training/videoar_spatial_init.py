@@ -39,8 +39,8 @@ def check_origin(cfg: VideoARSpatialConfig, world: str) -> None:
         )
     for part in TAKEN[builder]:
         mine, theirs = getattr(cfg, part), told[part]
-        if builder == "videoar" and part == "network":  # which is told no views
-            theirs = theirs | {"view_scales": mine.view_scales}
+        if builder == "videoar" and part == "network":  # no weight depends on what it sees
+            theirs = theirs | {"view_scales": mine.view_scales, "window": mine.window}
         if from_dict(type(mine), theirs) != mine:
             raise ValueError(f"{part} must be as {world} has it, {theirs}, got {to_dict(mine)}")
 

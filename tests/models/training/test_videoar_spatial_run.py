@@ -151,7 +151,7 @@ def test_a_world_of_its_own_kind_gives_everything(smoke, tmp_path):
 
 
 def test_a_world_without_a_memory_gives_tokenizer_and_network(smoke, tmp_path):
-    """Views say nothing at first; depth and odometry are taught."""
+    """Views say nothing at first; depth and odometry are taught. It may have seen more frames."""
     cfg, out, world = config_in(smoke), tmp_path / "out", load_world(smoke / "world")
     told = json.loads((smoke / "world" / "card.json").read_text())
     parts = {**settings_to_dict(cfg.settings), "network": vars(plain_network(cfg))}
@@ -173,7 +173,7 @@ def test_a_world_without_a_memory_gives_tokenizer_and_network(smoke, tmp_path):
 
 
 def plain_network(cfg: VideoARSpatialConfig) -> NetworkConfig:
-    return replace(cfg.network, view_scales=0)
+    return replace(cfg.network, view_scales=0, window=8)
 
 
 def test_a_world_of_another_kind_gives_what_it_has_or_is_refused(smoke, tmp_path, tiny_world):

@@ -83,5 +83,6 @@ def write_videoar_spatial_world(folder: Path) -> None:
     settings = small_settings()
     card = {"name": "tiny-videoar-spatial", "title": "A tiny dream of scales in space", "fps": 7.5}
     card |= {"frame_size": SIZE, "action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT"}
-    card |= {"builder": "videoar-spatial", "steps": 3, "settings": settings_to_dict(settings)}
+    # more steps than scales are all scales
+    card |= {"builder": "videoar-spatial", "steps": 4, "settings": settings_to_dict(settings)}
     save_world(folder, card | {"training": {}, "figures": {}}, weights_of(small_models(settings)))

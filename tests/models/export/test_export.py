@@ -115,8 +115,8 @@ def test_stored_weights_are_the_weights(precision):
         assert (np.abs(whole * scale - weight) <= scale / 2 + 1e-7).all()
 
 
-def test_only_worlds_with_a_memory_in_space_are_exported(tmp_path, tiny_world):
-    with pytest.raises(WorldError, match="no memory in space"):
+def test_only_worlds_of_far_in_space_are_exported(tmp_path, tiny_world):
+    with pytest.raises(WorldError, match="builder of a world must be far-spatial"):
         export_world(tiny_world, tmp_path / "out", "float32")
     assert list(tmp_path.iterdir()) == []
 

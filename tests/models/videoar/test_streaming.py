@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from models.build.videoar import (
     VideoARSettings,
@@ -19,6 +20,7 @@ from models.codec.causal_autoencoder import CausalAutoencoderConfig
 from models.videoar.dynamics import VideoARDynamics
 from models.videoar.network import NULL
 from models.videoar.streaming import StreamingDynamics
+from tests.support.second_device import NAME, SecondDevice
 from tests.support.videoar_worlds import SIZE, small_network, small_settings
 from worldsim.attention_probe import Watch
 from worldsim.data.store import EpisodeStore
@@ -153,6 +155,30 @@ def test_a_dream_that_wakes_up_has_seen_what_it_dreamt(stride):
 def test_an_autoencoder_of_single_frames_needs_no_past():
     assert isinstance(dynamics_of(1, kernel=1), VideoARDynamics)
     assert isinstance(dynamics_of(1), StreamingDynamics)
+
+
+def dream_on(device: str, second: SecondDevice) -> torch.Tensor:
+    dynamics = dynamics_of(4).to(device)
+    carry = dynamics.initial(ROWS)
+    for t, frame in enumerate(true_frames(6).transpose(0, 1).to(device)):
+        led = torch.full((ROWS,), t % 4 if t else NULL, device=device)
+        carry = dynamics.observe(carry, torch.zeros(()), led, frame)
+    noise, shown = torch.zeros(ROWS, *dynamics.latent_shape, device=device), []
+    for t in range(5):
+        actions = torch.full((ROWS,), t % 3, device=device)
+        carry, _ = dynamics.imagine(carry, actions, noise, 3)
+        shown.append(second.take(carry.newest))
+    return torch.stack(shown)
+
+
+def test_it_runs_on_a_second_device():
+    """As on a GPU: no tensor is left on the CPU."""
+    second = SecondDevice()
+    with sdpa_kernel(SDPBackend.MATH):
+        here = dream_on("cpu", second)
+    with second:
+        there = dream_on(NAME, second)
+    assert (here.int() - there.int()).abs().max() <= 1
 
 
 # ---- through a world ----

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import models.videoar.dynamics as videoar
 from models.codec.patch_autoencoder import to_frames
@@ -16,6 +17,7 @@ from models.spatial.dynamics import SpatialDynamics, SpatialModels
 from models.videoar.config import NetworkConfig
 from models.videoar.network import VideoARNetwork
 from tests.support import spatial_worlds
+from tests.support.second_device import NAME, SecondDevice
 from tests.support.videoar_spatial_worlds import SIZE, VIEW_SCALES, small_dynamics
 from worldsim.world.batch_invariant import make_batch_invariant
 from worldsim.world.batching import concat
@@ -23,6 +25,7 @@ from worldsim.world.model import load_world
 from worldsim.world.snapshot import recall, take
 
 ROWS = 3
+SECOND = SecondDevice()
 
 
 @pytest.fixture(scope="module")
@@ -302,6 +305,39 @@ def test_memory_is_flat(dynamics):
     assert {name: tensor.shape for name, tensor in carry.tensors().items()} == shapes
     assert (carry.bank.ids != EMPTY).all()
     assert sorted(carry.tokens.ids[0].tolist()) == [40, 41, 42]
+
+
+def dream_on(device: str, frames: int) -> tuple[list, list[dict]]:
+    """Frames of dreams on a device, and what the host waited for in each step."""
+    dynamics = small_dynamics().to(device)
+    carry, shown, waits = dynamics.initial(ROWS), [], []
+    for t, frame in enumerate(true_frames(3).to(device)):
+        led = torch.full((ROWS,), 2 if t else -1, device=device)
+        carry = dynamics.observe(carry, dynamics.codec.encode(frame), led, frame)
+    for t in range(frames):
+        actions, noise = (part.to(device) for part in step_of(dynamics, t))
+        counted = SECOND.waits.copy()
+        carry, _ = dynamics.imagine(carry, actions, noise, 3)
+        waits.append(dict(SECOND.waits - counted))
+        shown.append(SECOND.take(carry.newest))
+    return shown, waits
+
+
+def test_a_step_on_a_second_device_is_the_cpus_and_reads_once():
+    """As on a GPU: no tensor is left on the CPU, and the host waits for one reading a step: whose
+    frames show something new.
+    """
+    with sdpa_kernel(SDPBackend.MATH):  # which any other device than the CPU gets here
+        here, _ = dream_on("cpu", 3)
+    with SECOND:
+        there, waits = dream_on(NAME, 3)
+    for one, other in zip(here, there, strict=True):
+        off = (one.int() - other.int()).abs()  # a half may be rounded either way
+        assert off.max() <= 1
+        assert (off > 0).float().mean() < 0.01
+    for step in waits:
+        step.pop("to device", 0)
+    assert waits == [{"tolist": 1}] * 3
 
 
 # ---- through a world ----

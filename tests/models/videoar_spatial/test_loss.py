@@ -4,10 +4,12 @@ no influence; views are learnt from.
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import models.videoar.dynamics as videoar
 from models.codec.label_channels import pack_labels
 from models.nn.rng import Rng
+from models.training.videoar_run import to_device
 from models.videoar.attention_mask import frame_mask
 from models.videoar.guidance import apply_guidance, guidance_at
 from models.videoar.loss import LossConfig, draw
@@ -19,6 +21,7 @@ from models.videoar_spatial.loss import (
     prepare_view,
     view_loss,
 )
+from tests.support.second_device import NAME, SecondDevice
 from tests.support.videoar_spatial_worlds import VIEW_SCALES, small_dynamics
 from tests.support.videoar_worlds import GUIDED
 
@@ -153,6 +156,21 @@ def test_flips_are_corrected():
     clean = prepare_view(quantizer, clip, clean_draws(dynamics, 2), VIEW_SCALES)
     assert not torch.equal(view.context, clean.context)
     assert not torch.equal(view.inputs[0], clean.inputs[0])
+
+
+def test_the_loss_on_a_second_device_is_the_cpus():
+    """As on a GPU: no tensor is left on the CPU."""
+
+    def measured(device):
+        dynamics = small_dynamics().to(device)
+        clip = ViewClip(*(part.to(device) for part in clip_of(dynamics, 2)))
+        drawn = to_device(draw(LossConfig(), dynamics.codec.cfg, 3, range(ROWS)), device)
+        return view_loss(dynamics.scales.network, dynamics.codec.quantizer, clip, drawn)[1]
+
+    with sdpa_kernel(SDPBackend.MATH):  # which any other device than the CPU gets here
+        here = measured("cpu")
+    with SecondDevice():
+        assert measured(NAME) == pytest.approx(here, rel=1e-4)
 
 
 @pytest.mark.parametrize("told", [True, False])

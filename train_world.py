@@ -72,10 +72,15 @@ def main(argv: list[str] | None = None) -> int:
     from models.training.videoar_config import recipe_of
     from models.training.videoar_published_run import train_videoar_published
     from models.training.videoar_run import train_videoar
+    from models.training.videoar_spatial_run import train_videoar_spatial
     from models.training.videoar_tokenizer_run import train_videoar_tokenizer
 
-    recipes = {"videoar": train_videoar, "videoar-published": train_videoar_published}
-    recipes["videoar-tokenizer"] = train_videoar_tokenizer
+    recipes = {
+        "videoar": train_videoar,
+        "videoar-published": train_videoar_published,
+        "videoar-spatial": train_videoar_spatial,
+        "videoar-tokenizer": train_videoar_tokenizer,
+    }
     if (recipe := recipe_of(args.config)) in recipes:
         return recipes[recipe](args)
     if is_autoencoder(args.config):

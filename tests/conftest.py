@@ -181,6 +181,16 @@ def tiny_spatial_world(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_videoar_spatial_world(tmp_path_factory):
+    """The folder of a real world of VideoAR with a memory in space, as small, never trained."""
+    from tests.support.videoar_spatial_worlds import write_videoar_spatial_world
+
+    folder = tmp_path_factory.mktemp("worlds") / "tiny-videoar-spatial"
+    write_videoar_spatial_world(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def exported_world(tiny_spatial_world, tmp_path_factory):
     """What `worldsim export` makes of it, weights as they are; it takes half a minute."""
     from models.export.export import export_world

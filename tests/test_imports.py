@@ -28,6 +28,7 @@ FLOORS = {
         ("codec",),
         ("memory", "far_published", "heads"),
         ("far", "spatial", "videoar"),
+        ("videoar_spatial",),
         ("onnx_runtime", "build"),
         ("export",),
         ("zoo",),

@@ -30,6 +30,8 @@ LOOK_UPS = {
     "view decoder": "models/codec/view_decoder.py",
     "critic": "models/codec/view_critic.py",
     "VideoAR": "models/videoar/network.py",
+    "VideoAR with a memory in space": "models/videoar_spatial/space.py",
+    "streaming": "models/videoar/streaming.py",
     "error correction": "models/videoar/error_correction.py",
     "classifier-free guidance": "models/videoar/guidance.py",
     "EMA": "models/training/ema.py",

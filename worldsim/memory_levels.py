@@ -17,6 +17,7 @@ RECOLLECTIONS = {
     "far": "models.far.memory_levels:levels_of",
     "far-spatial": "models.spatial.memory_levels:levels_of",
     "videoar": "models.videoar.memory_levels:levels_of",
+    "videoar-spatial": "models.videoar_spatial.memory_levels:levels_of",
 }
 """Builder of a world -> `module:function`, from a dynamics and a carry to the levels of its first
 dream.

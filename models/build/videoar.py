@@ -14,6 +14,7 @@ from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.videoar.config import NetworkConfig, PlayConfig
 from models.videoar.dynamics import VideoARDynamics
 from models.videoar.network import VideoARNetwork
+from models.videoar.streaming import StreamingDynamics
 from worldsim.config import from_dict
 from worldsim.upgrades import drop_removed
 from worldsim.world.card import WorldCard
@@ -48,6 +49,19 @@ def check_tokenizer(
             raise ValueError(f"{name} must be {wanted}, as the codec has it, got {got}")
 
 
+def refuse_view(network: NetworkConfig) -> None:
+    """Refuse a network that wants to be told what a memory in space shows, where there is none.
+
+    Raises:
+        ValueError: it does.
+    """
+    if network.view_scales:
+        raise ValueError(
+            f"network.view_scales must be 0 without a memory in space (recipe and builder "
+            f"videoar-spatial), got {network.view_scales}"
+        )
+
+
 def make_tokenizer(
     codec: AutoencoderConfig | CausalAutoencoderConfig, quantizer: QuantizerConfig
 ) -> MultiscaleTokenizer:
@@ -77,6 +91,7 @@ def settings_from_dict(told: dict[str, Any]) -> VideoARSettings:
         play=from_dict(PlayConfig, told["play"]),
     )
     check_tokenizer(settings.codec, settings.quantizer)
+    refuse_view(settings.network)
     return settings
 
 
@@ -101,5 +116,14 @@ def build_videoar(card: WorldCard, weights: dict[str, Tensor], device: str) -> P
         ) from error
     fill_weights(tokenizer, "codec.", card, weights, device)
     fill_weights(network, "network.", card, weights, device)
-    dynamics = VideoARDynamics(network, tokenizer.quantizer, settings.play)
+    dynamics = make_dynamics(tokenizer, network, settings)
     return Parts(tokenizer, dynamics.to(torch.device(device)))
+
+
+def make_dynamics(
+    tokenizer: MultiscaleTokenizer, network: VideoARNetwork, settings: VideoARSettings
+) -> VideoARDynamics | StreamingDynamics:
+    """What plays: frame by frame, with the past of an autoencoder that looks back."""
+    scales = VideoARDynamics(network, tokenizer.quantizer, settings.play)
+    looks_back = getattr(settings.codec, "time_kernel", 1) > 1
+    return StreamingDynamics(tokenizer, scales) if looks_back else scales

@@ -49,7 +49,7 @@ def export_world(
         tell: is told of each graph.
 
     Raises:
-        WorldError: no such world, or one without a memory in space.
+        WorldError: no such world, or one of another builder.
         ValueError: there is something in `out`.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -57,8 +57,8 @@ def export_world(
     world = load_world(name)
     if world.card.builder != BUILDER:
         raise WorldError(
-            f"{world.card.name} (builder {world.card.builder}) has no memory in space, and only "
-            f"worlds of builder {BUILDER} can be exported: give one of those"
+            f"the builder of a world must be {BUILDER} for it to be exported, {world.card.name} "
+            f"has {world.card.builder}: give another world"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as scratch:

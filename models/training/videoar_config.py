@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from models.build.videoar import VideoARSettings, check_tokenizer
+from models.build.videoar import VideoARSettings, check_tokenizer, refuse_view
 from models.codec.multiscale_quantizer import QuantizerConfig
 from models.training.base_config import EpisodeFolders, MainTraining, WorldConfig
 from models.videoar.config import NetworkConfig, PlayConfig
@@ -49,12 +49,8 @@ class VideoARConfig(WorldConfig):
     def __post_init__(self):
         super().__post_init__()
         check_tokenizer(self.codec, self.quantizer)
-        actions = len(load_actions(self.action_set))
-        if self.network.conditions != actions:
-            raise ValueError(
-                f"network.conditions must be {actions}, the actions of {self.action_set}, "
-                f"got {self.network.conditions}"
-            )
+        refuse_view(self.network)
+        check_conditions(self.network, self.action_set)
         if self.data.frames < 2:
             raise ValueError(f"data.frames must be >= 2, got {self.data.frames}")
 
@@ -62,6 +58,20 @@ class VideoARConfig(WorldConfig):
     def settings(self) -> VideoARSettings:
         """The parts that a world's card keeps."""
         return VideoARSettings(**{name: getattr(self, name) for name in VideoARSettings._fields})
+
+
+def check_conditions(network: NetworkConfig, action_set: str) -> None:
+    """Refuse a network for other actions.
+
+    Raises:
+        ValueError: how many there are.
+    """
+    actions = len(load_actions(action_set))
+    if network.conditions != actions:
+        raise ValueError(
+            f"network.conditions must be {actions}, the actions of {action_set}, "
+            f"got {network.conditions}"
+        )
 
 
 def recipe_of(config: str) -> str | None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from models.build.videoar import VideoARSettings, check_tokenizer
+from models.build.videoar import VideoARSettings, check_tokenizer, refuse_view
 from models.codec.causal_autoencoder import CausalAutoencoderConfig
 from models.codec.multiscale_quantizer import QuantizerConfig
 from models.training.config_published import PublishedData
@@ -72,6 +72,7 @@ class VideoARPublishedConfig:
     def __post_init__(self):
         check_name(self.name, "name")
         check_tokenizer(self.codec, self.quantizer)
+        refuse_view(self.network)
         stride, data = self.codec.time_stride, self.data
         for name in ("frames", "context"):
             count = getattr(data, name)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.build.videoar import settings_to_dict, weights_of
+from models.build.videoar import settings_from_dict, settings_to_dict, weights_of
 from models.build.world_folder import export_world, preview, world_size
 from models.codec.multiscale_tokenizer import MultiscaleTokenizer
 from models.training import distributed
@@ -31,7 +31,6 @@ from worldsim.config import to_dict
 from worldsim.data.clips import Clip, ClipSampler
 from worldsim.data.latents import LatentCache, load_or_encode_latents
 from worldsim.data.store import EpisodeStore
-from worldsim.upgrades import drop_removed
 from worldsim.world.card import WorldCard, read_card
 from worldsim.world.checkpoint import CARD, save_training
 from worldsim.world.model import WorldModel, world_folder
@@ -70,14 +69,15 @@ def check_origin(cfg: VideoARConfig, world: str) -> None:
     Raises:
         ValueError: one of another dynamics, or other settings of a part.
     """
-    card, mine = read_card(world_folder(world) / CARD), settings_to_dict(cfg.settings)
+    card = read_card(world_folder(world) / CARD)
     if card.builder != "videoar":
         raise ValueError(f"--from must name a world of VideoAR, got {world}, a {card.builder!r}")
-    told = drop_removed(card.settings)
+    told = settings_from_dict(card.settings)
     for part in ("codec", "quantizer", "network"):
-        theirs = json.loads(json.dumps(told[part]))
-        if theirs != json.loads(json.dumps(mine[part])):
-            raise ValueError(f"{part} must be as {world} has it, {theirs}, got {mine[part]}")
+        theirs, mine = getattr(told, part), getattr(cfg, part)
+        if theirs != mine:
+            theirs, mine = to_dict(theirs), to_dict(mine)
+            raise ValueError(f"{part} must be as {world} has it, {theirs}, got {mine}")
 
 
 def take_tokenizer(cfg: VideoARConfig, world: str, out: Path) -> None:

@@ -38,6 +38,7 @@ from worldsim.config import load_config
 from worldsim.data.published.clip_files import find_clips
 from worldsim.data.published.formats import find_layout
 from worldsim.data.published.windows import FrameSource, Stretches
+from worldsim.evaluate.efficientnet_perceptual import EfficientNetDistance
 from worldsim.evaluate.lpips import read_perceptual
 from worldsim.machine_speed import pick_precision
 from worldsim.paths import check_name
@@ -52,8 +53,9 @@ TRUNCATED = 0.1  # share of steps whose finer scales are left out
 @dataclass(frozen=True, kw_only=True)
 class TokenizerTraining:
     """The nearest public recipe (Open-MAGVIT2's). `vgg` and `linear` name the weight files of
-    LPIPS; without them the perceptual loss is left out. `discriminator_from`: first step of the
-    adversarial loss.
+    LPIPS; `efficientnet`: the perceptual loss is by EfficientNet-Lite0's features instead, whose
+    weights a package has (extra `metrics`). Without either it is left out. `discriminator_from`:
+    first step of the adversarial loss.
     """
 
     steps: int
@@ -64,6 +66,7 @@ class TokenizerTraining:
     clip_norm: float = 1.0
     vgg: str | None = None
     linear: str | None = None
+    efficientnet: bool = False
     discriminator_from: int = 0
     save_minutes: float = 10.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -71,6 +74,10 @@ class TokenizerTraining:
     def __post_init__(self):
         if (self.vgg is None) != (self.linear is None):
             raise ValueError("LPIPS needs two weight files: give both vgg and linear, or neither")
+        if self.vgg is not None and self.efficientnet:
+            raise ValueError(
+                "there is one perceptual loss: give vgg and linear, or efficientnet, not both"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +165,8 @@ class TokenizerRun:
         self.average = make_ema(self.model)
         self.judge = patch_discriminator().to(device)
         self.lecam = LeCAM(cfg.loss.lecam_decay).to(device)
-        self.perceptual = None
-        if self.plan.vgg:
-            files = Path(self.plan.vgg), Path(self.plan.linear)
-            self.perceptual = read_perceptual(*files).to(device)
+        perceptual = open_perceptual(self.plan)
+        self.perceptual = None if perceptual is None else perceptual.to(device)
         self.opts = [
             torch.optim.Adam(net.parameters(), self.plan.lr, betas=self.plan.betas)
             for net in (self.model, self.judge)
@@ -243,6 +248,17 @@ class TokenizerRun:
 
 
 NETS = ("model", "average", "judge", "lecam")
+
+
+def open_perceptual(plan: TokenizerTraining) -> nn.Module | None:
+    """The perceptual distance that a plan asks for.
+
+    Raises:
+        ValueError: its weights are missing.
+    """
+    if plan.vgg is not None and plan.linear is not None:
+        return read_perceptual(Path(plan.vgg), Path(plan.linear))
+    return EfficientNetDistance() if plan.efficientnet else None
 
 
 def begin_tokenizer(cfg: TokenizerConfig) -> MultiscaleTokenizer:

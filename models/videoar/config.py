@@ -22,6 +22,8 @@ class NetworkConfig:
         ladder: rotary frequencies: "shared", one ladder cut into three, or "each", one an axis.
         grid: a token's row and column: on its scale's "own" grid or on the "finest".
         theta: base of the frequencies.
+        view_scales: how many of the first scales are told what a memory in space shows of the
+            frame (models/videoar_spatial); 0 where there is no such memory.
     """
 
     conditions: int
@@ -36,6 +38,7 @@ class NetworkConfig:
     ladder: Literal["shared", "each"] = "shared"
     grid: Literal["own", "finest"] = "finest"
     theta: float = 10_000.0
+    view_scales: int = 0
 
     def __post_init__(self):
         if self.width % self.head_size:
@@ -47,6 +50,8 @@ class NetworkConfig:
         for name in ("conditions", "layers", "window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.view_scales < 0:
+            raise ValueError(f"view_scales must be >= 0, got {self.view_scales}")
 
     @property
     def heads(self) -> int:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from models.codec.label_channels import latent_shape, pack_labels, split_slots, unpack_labels
-from models.codec.multiscale_quantizer import MultiscaleQuantizer
+from models.codec.multiscale_quantizer import MultiscaleQuantizer, QuantizerConfig
 from models.videoar.attention_mask import token_levels
 from models.videoar.carry import EMPTY, VideoARCarry
 from models.videoar.config import PlayConfig
 from models.videoar.guidance import apply_guidance, guidance_at
-from models.videoar.levels import level_inputs, own_mask, remembered_levels
+from models.videoar.levels import level_inputs, own_mask, remembered_levels, scale_input
 from models.videoar.network import KV, NULL, LevelTokens, Output, VideoARNetwork, join
 from models.videoar.sampler import sample_labels, to_uniform
 
@@ -36,6 +36,21 @@ class Frame(NamedTuple):
         context = [join(*pair) for pair in zip(self.context, kv, strict=True)]
         own = self.visible.new_ones(len(self.visible), kv[0].k.shape[2])
         return self._replace(context=context, visible=torch.cat((self.visible, own), dim=1))
+
+
+class Sampled(NamedTuple):
+    """A frame that was sampled: labels of the scales that were predicted, `[B,n,m]` each, the sum
+    `[B,d,h,w]` of their codes, what the next scale would see, and the scales' keys and values.
+    """
+
+    labels: list[Tensor]
+    total: Tensor
+    frame: Frame
+    own: list[list[KV]]
+
+    def latents(self, cfg: QuantizerConfig) -> Tensor:
+        """`[B,C,h,w]`, with their labels."""
+        return torch.cat((self.total, pack_labels(self.labels, cfg)), dim=1)
 
 
 class VideoARDynamics(nn.Module):
@@ -114,36 +129,64 @@ class VideoARDynamics(nn.Module):
             noise: `[B,C,h,w]`; each label is drawn with the numbers that lie where it is stored.
             steps: scales that are predicted, at most; without the finer ones a frame is soft.
         """
+        made = self._sample(carry, actions, noise, steps)
+        kv = self._finish(carry, made, actions)
+        return self._remember(carry, kv, made.total), made.latents(self.quantizer.cfg)
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        carry: VideoARCarry,
+        actions: Tensor,
+        noise: Tensor,
+        steps: int,
+        view: Tensor | None = None,
+    ) -> Tensor:
+        """Generate the next frames, of which nothing is remembered.
+
+        Args:
+            carry: not changed.
+            actions: `[B]`.
+            noise: see imagine.
+            steps: see imagine.
+            view: `[B,V,h,w]` what a memory in space shows of every cell, for a network that is
+                told (`view_scales`).
+
+        Returns:
+            Latents `[B,C,h,w]`.
+        """
+        return self._sample(carry, actions, noise, steps, view).latents(self.quantizer.cfg)
+
+    def _sample(
+        self,
+        carry: VideoARCarry,
+        actions: Tensor,
+        noise: Tensor,
+        steps: int,
+        view: Tensor | None = None,
+    ) -> "Sampled":
         cfg = self.quantizer.cfg
         numbers = split_slots(to_uniform(noise[:, cfg.channels :]), cfg)
         frame, total = self._begin(carry, actions), torch.zeros_like(carry.last)
         shown, labels, own = carry.last, [], []
         for scale in range(min(steps, len(cfg.scales))):
-            output = self._run(frame, [self.quantizer.next_input(shown, scale)], scale)
+            told = view if scale < self.cfg.view_scales else None
+            output = self._run(frame, [scale_input(self.quantizer, shown, scale, told)], scale)
             logits = self._guided(output, carry.frame, scale)
             labels.append(sample_labels(logits, numbers[scale], self.play.temperature))
             total = shown = total + self.quantizer.expand(labels[-1], scale)
             frame = frame.after(output.kv)
             own.append(output.kv)
-        kv = self._finish(carry, frame, own, total, actions)
-        latents = torch.cat((total, pack_labels(labels, cfg)), dim=1)
-        return self._remember(carry, kv, total), latents
+        return Sampled(labels, total, frame, own)
 
-    def _finish(
-        self,
-        carry: VideoARCarry,
-        frame: Frame,
-        own: list[list[KV]],
-        total: Tensor,
-        actions: Tensor,
-    ) -> list[KV]:
+    def _finish(self, carry: VideoARCarry, made: "Sampled", actions: Tensor) -> list[KV]:
         """Keys and values that are remembered of a finished frame."""
         if self.cfg.context == "whole":
-            return self._run(self._begin(carry, actions), [total], self.levels.start).kv
-        rest = range(len(own), len(self.levels))
+            return self._run(self._begin(carry, actions), [made.total], self.levels.start).kv
+        own, rest = made.own, range(len(made.own), len(self.levels))
         if len(rest):  # scales that were left out add nothing
-            inputs = [self.quantizer.next_input(total, scale) for scale in rest]
-            own = [*own, self._run(frame, inputs, rest.start).kv]
+            inputs = [scale_input(self.quantizer, made.total, scale) for scale in rest]
+            own = [*own, self._run(made.frame, inputs, rest.start).kv]
         return [join_all(parts) for parts in zip(*own, strict=True)]
 
     def _begin(self, carry: VideoARCarry, actions: Tensor) -> Frame:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.codec.multiscale_quantizer import MultiscaleQuantizer, QuantizerConfig
+from models.codec.multiscale_quantizer import MultiscaleQuantizer, QuantizerConfig, resize
 from models.videoar.config import NetworkConfig
 
 
@@ -38,8 +38,26 @@ def level_inputs(
         context: of the network.
     """
     shown = [before, *sums[:-1]]
-    inputs = [quantizer.next_input(total, scale) for scale, total in enumerate(shown)]
+    inputs = [scale_input(quantizer, total, scale) for scale, total in enumerate(shown)]
     return [*inputs, sums[-1]] if context == "whole" else inputs
+
+
+def scale_input(
+    quantizer: MultiscaleQuantizer, total: Tensor, scale: int, view: Tensor | None = None
+) -> Tensor:
+    """What a scale is shown, in training and in play: `[B,d,h_k,w_k]`, or `[B,d+V,h_k,w_k]` with
+    what memory shows.
+
+    Args:
+        quantizer: brings sums to a scale's size.
+        total: what it has to go on from, `[B,d,h,w]`.
+        scale: its number.
+        view: `[B,V,h,w]` what memory shows of every cell; a coarser cell is told the mean.
+    """
+    shown = quantizer.next_input(total, scale)
+    if view is None:
+        return shown
+    return torch.cat((shown, resize(view, quantizer.cfg.scales[scale], "area")), dim=1)
 
 
 def own_mask(levels: Sequence[int], scales: int) -> Tensor:

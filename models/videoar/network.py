@@ -37,7 +37,8 @@ class LevelTokens(NamedTuple):
     """What a pass is given.
 
     Attributes:
-        inputs: of consecutive levels, features `[B,F,channels,h_k,w_k]`.
+        inputs: of consecutive levels, features `[B,F,channels,h_k,w_k]`; where the level is told
+            what a memory shows, that lies behind them as more channels.
         first: number of the first of these levels.
         frames: int64 `[B,F]` frame numbers from 0.
         conditions: int64 `[B,F]`, NULL for none.
@@ -180,15 +181,21 @@ class VideoARNetwork(nn.Module):
 
     With `checkpointing`, blocks are computed again in the backward pass: less memory for a third
     more arithmetic.
+
+    Args:
+        cfg: shape.
+        quantizer: of the labels.
+        view_channels: numbers that the first `cfg.view_scales` scales are told of every cell.
     """
 
     checkpointing = False
 
-    def __init__(self, cfg: NetworkConfig, quantizer: QuantizerConfig):
+    def __init__(self, cfg: NetworkConfig, quantizer: QuantizerConfig, view_channels: int = 0):
         super().__init__()
         self.cfg, self.quantizer = cfg, quantizer
         self.sizes = level_sizes(cfg, quantizer)
         self.embed = nn.Linear(quantizer.channels, cfg.width)
+        self.embed_view = zero_linear(view_channels, cfg.width) if cfg.view_scales else None
         self.start = nn.Parameter(torch.randn(cfg.width) * 0.02)
         self.levels = nn.Parameter(torch.randn(len(self.sizes), cfg.width) * 0.02)
         self.table = nn.Parameter(torch.randn(cfg.conditions + 1, cfg.width) * 0.02)
@@ -232,15 +239,17 @@ class VideoARNetwork(nn.Module):
         return block(*given)
 
     def _embed_levels(self, tokens: LevelTokens, condition: Tensor) -> Tensor:
-        """Tokens `[B,F,S,D]`: features and their level; a frame's first level has the condition
-        too, and in frame 0 no features.
+        """Tokens `[B,F,S,D]`: features, what memory shows, and their level; a frame's first level
+        has the condition too, and in frame 0 no features.
         """
-        parts = []
+        parts, channels = [], self.quantizer.channels
         for level, features in enumerate(tokens.inputs, tokens.first):
-            x = self.embed(features.flatten(3).transpose(2, 3).contiguous())
+            x = self.embed(to_tokens(features[:, :, :channels]))
             if level == 0:
                 begins = (tokens.frames == 0)[..., None, None]
                 x = torch.where(begins, self.start, x) + condition.unsqueeze(2)
+            if level < self.cfg.view_scales:
+                x = x + self.embed_view(to_tokens(features[:, :, channels:]))
             parts.append(x + self.levels[level])
         return torch.cat(parts, dim=2)
 
@@ -260,6 +269,11 @@ class VideoARNetwork(nn.Module):
             shift, scale = both.chunk(2, dim=-1)
             normed = modulate(hidden, Modulation(shift, 1 + scale, scale))
         return self.out(normed).unflatten(-1, (self.quantizer.labels, self.quantizer.choices))
+
+
+def to_tokens(maps: Tensor) -> Tensor:
+    """Maps `[B,F,c,h,w]` -> tokens `[B,F,h*w,c]`."""
+    return maps.flatten(3).transpose(2, 3).contiguous()
 
 
 def to_unit(x: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ ENVIRONMENTS = {
     **dict.fromkeys(list_bundled_dreams(), None),
     "a tiny dream": "tiny_world",
     "a tiny dream in space": "tiny_spatial_world",
+    "a tiny dream of scales in space": "tiny_videoar_spatial_world",
     "a fake dream": "make_fake_world",
     "a fake pair": "paired_world",
     "the first of two dreams": "tiny_world",

@@ -12,7 +12,9 @@ from worldsim.world.model import load_world
 N = 3
 
 
-@pytest.fixture(scope="module", params=["tiny_world", "tiny_spatial_world"])
+@pytest.fixture(
+    scope="module", params=["tiny_world", "tiny_spatial_world", "tiny_videoar_spatial_world"]
+)
 def world(request):
     return load_world(request.getfixturevalue(request.param))
 

@@ -111,6 +111,20 @@ class EfficientNetLite0(nn.Module):
         x = F.relu6(self._bn1(self._conv_head(self._blocks(x))))
         return x.mean(dim=(2, 3))
 
+    def maps(self, pictures: Tensor) -> list[Tensor]:
+        """Features of every resolution, from half to a 32nd of that of pictures `[N,3,H,W]` in
+        0..255.
+        """
+        x = F.relu6(self._bn0(self._conv_stem((pictures - 127) / 128)))
+        found: list[Tensor] = []
+        for block in self._blocks:
+            x = block(x)
+            if found and x.shape[2:] == found[-1].shape[2:]:
+                found[-1] = x
+            else:
+                found.append(x)
+        return found
+
 
 def _blocks() -> Iterator[Block]:
     before = 32

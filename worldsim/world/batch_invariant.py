@@ -88,7 +88,10 @@ def multiply_out_attention(
     is five times slower on sequences as short as a frame's (docs/LOG.md).
     """
     scores = (q @ k.mT) * (q.shape[-1] ** -0.5 if scale is None else scale)
-    scores = scores if attn_mask is None else scores + attn_mask
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attn_mask, -torch.inf)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
     return scores.softmax(dim=-1) @ v
 
 

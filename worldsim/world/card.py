@@ -18,6 +18,7 @@ BUILDERS = {
     "far": "models.build.networks:build_far",
     "far-spatial": "models.build.spatial:build_spatial",
     "videoar": "models.build.videoar:build_videoar",
+    "videoar-spatial": "models.build.videoar_spatial:build_videoar_spatial",
     "far-reference": "models.build.networks:build_far_reference",
 }
 FORMAT = 1

@@ -11,7 +11,10 @@ import numpy as np
 if TYPE_CHECKING:
     from worldsim.world.model import WorldModel, WorldState
 
-MAPPERS = {"far-spatial": "models.memory.point_cloud"}
+MAPPERS = {
+    "far-spatial": "models.memory.point_cloud",
+    "videoar-spatial": "models.memory.point_cloud",
+}
 """Builder of a world -> module with `remembered_points`, `draw_map` and `format_ply`."""
 
 

@@ -129,8 +129,8 @@ def test_without_what_writes_graphs_the_command_says_how_to_get_it(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_worlds_with_a_memory_in_space_are_exported(tmp_path, tiny_world):
-    with pytest.raises(WorldError, match="no memory in space"):
+def test_only_worlds_of_far_in_space_are_exported(tmp_path, tiny_world):
+    with pytest.raises(WorldError, match="builder of a world must be far-spatial"):
         export_world(tiny_world, tmp_path / "out", "float32")
     assert list(tmp_path.iterdir()) == []
 

@@ -76,6 +76,24 @@ def test_an_interrupted_run_goes_on_with_the_same_losses(where):
     assert second.one_step() == expected[2]
 
 
+def test_the_perceptual_loss_may_be_by_efficientnet(where):
+    """Without a file of anyone's; it is a part of the loss, and its network learns nothing."""
+    cfg = small(load_config(IMAGES, TokenizerConfig, [*where, "training.efficientnet=true"]))
+    run = TokenizerRun(cfg, torch.device("cpu"))
+    told = run.one_step()
+    assert told["perceptual"] > 0
+    assert not any(part.requires_grad for part in run.perceptual.parameters())
+    assert "perceptual" not in run.state()
+    without = TokenizerRun(small(load_config(IMAGES, TokenizerConfig, where)), torch.device("cpu"))
+    assert without.one_step()["perceptual"] == 0
+
+
+def test_one_perceptual_loss_is_enough():
+    changes = [f"training.{name}=x.pth" for name in ("vgg", "linear")]
+    with pytest.raises(ConfigError, match="there is one perceptual loss"):
+        load_config(IMAGES, TokenizerConfig, [*changes, "training.efficientnet=true"])
+
+
 def test_clips_must_fill_their_latents():
     with pytest.raises(ConfigError, match=r"data\.frames must be 1 \+ a multiple of 4"):
         load_config(VIDEOS, TokenizerConfig, ["data.frames=16"])

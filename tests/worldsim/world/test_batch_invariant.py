@@ -58,13 +58,15 @@ def test_attention_does_not_mind_company(masked):
         assert torch.equal(together[part], single)
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", ["not", "additive", "bool"])
 def test_attention_of_a_training_in_bfloat16_is_that_of_torch(masked):
+    """A mask of true and false, too: added as numbers it hides nothing."""
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(3, 2, 5, 8, generator=generator, requires_grad=True) for _ in range(3))
-    mask = torch.zeros(3, 1, 1, 5)
-    mask[..., 3:] = -torch.inf
-    mask = mask if masked else None
+    seen = torch.ones(3, 1, 1, 5, dtype=torch.bool)
+    seen[..., 3:] = False
+    additive = torch.where(seen, 0.0, -torch.inf)
+    mask = {"not": None, "additive": additive, "bool": seen}[masked]
     wanted = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     gradients = torch.autograd.grad(wanted.square().sum(), (q, k, v))
     with torch.autocast("cpu", torch.bfloat16):

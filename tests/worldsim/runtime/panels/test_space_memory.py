@@ -23,9 +23,9 @@ def play(world, folder):
     return Played(LoadedWorld(place), Keyboard(), saves=Saves(folder))
 
 
-@pytest.fixture
-def played(tiny_spatial_world, tmp_path):
-    played = play(tiny_spatial_world, tmp_path)
+@pytest.fixture(params=["tiny_spatial_world", "tiny_videoar_spatial_world"])
+def played(request, tmp_path):
+    played = play(request.getfixturevalue(request.param), tmp_path)
     played.session.go([0, 2])
     return played.ticks(3)
 

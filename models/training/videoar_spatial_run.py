@@ -1,0 +1,211 @@
+"""The training of a world of VideoAR with a memory in space, in order: tokenizer, depth network,
+cache, dynamics, odometry, world folder. Samples, depth and odometry are those of the training with
+a memory in space (spatial_run.py), tokenizer and flips those of VideoAR's (videoar_run.py).
+"""
+
+import copy
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.build.videoar_spatial import make_network, settings_to_dict, weights_of
+from models.build.world_folder import export_world, preview, world_size
+from models.codec.multiscale_tokenizer import MultiscaleTokenizer
+from models.memory.depth_network import DepthNetwork
+from models.memory.odometry import Odometry
+from models.training import distributed
+from models.training.card import make_card
+from models.training.codec import open_store
+from models.training.ema import warm_up_ema
+from models.training.loop import Run
+from models.training.optim import make_optimisers, set_rate
+from models.training.prefetch import RoundRobin
+from models.training.spatial_cache import SpatialEpisode, cached_episodes
+from models.training.spatial_depth import hash_network, train_depth
+from models.training.spatial_odometry import train_odometry
+from models.training.spatial_run import flush_denormals
+from models.training.spatial_samples import Samples, open_drawer
+from models.training.start import Beginning, finish, learn, start_training
+from models.training.videoar_run import row_seed, to_device
+from models.training.videoar_spatial_config import VideoARSpatialConfig
+from models.training.videoar_spatial_init import check_origin, network_of, take_parts
+from models.training.videoar_tokenizer import train_tokenizer
+from models.videoar.loss import draw
+from models.videoar.network import initialise
+from models.videoar_spatial.condition import describe_view
+from models.videoar_spatial.dynamics import VideoARSpatialDynamics, VideoARSpatialModels
+from models.videoar_spatial.loss import ViewClip, view_loss
+from worldsim.actions import load_actions
+from worldsim.config import to_dict
+from worldsim.data.store import EpisodeStore
+from worldsim.world.card import WorldCard
+from worldsim.world.model import WorldModel
+from worldsim.world.protocols import Parts
+
+SMOKE = (
+    "codec.channels=16",
+    "codec.width=16",
+    "codec_training.fit_frames=400",
+    "codec_training.steps=10",
+    "codec_training.batch=4",
+    "quantizer.channels=16",
+    "quantizer.codebook=32",
+    "depth.width=32",
+    "depth.layers=1",
+    "depth_training.steps=12",
+    "depth_training.batch=8",
+    "network.width=32",
+    "network.head_size=16",
+    "network.layers=2",
+    "network.window=4",
+    "memory.slots=32",
+    "memory.sources=3",
+    "samples.lengths=[8, 24]",
+    "samples.candidates=24",
+    "training.steps=8",
+    "training.batch=4",
+    "odometry.width=32",
+    "odometry.prototypes=8",
+    "odometry_training.steps=12",
+    "odometry_training.batch=8",
+)
+
+
+def train_videoar_spatial(args) -> int:
+    """Tokenizer, depth network, cache, dynamics, odometry, world folder."""
+    with flush_denormals():
+        kind = Beginning(VideoARSpatialConfig, SMOKE, "depth", "--depth")
+        cfg, out, device = start_training(args, kind, take_parts, prepare, check_origin)
+        recipe = VideoARSpatialRecipe(cfg, *prepare(cfg, out, device), out, device)
+        run = Run(recipe, out, device)
+        try:
+            origin = lambda: network_of(cfg, args.origin) or recipe.network.state_dict()  # noqa: E731
+            learn(run, args, origin)
+        finally:
+            recipe.drawer.close()
+        return finish(run)
+
+
+def prepare(
+    cfg: VideoARSpatialConfig, out: Path, device: torch.device
+) -> tuple[MultiscaleTokenizer, DepthNetwork, list[SpatialEpisode]]:
+    """Tokenizer, depth network, and the episodes with the depth that it reads off them; made
+    once.
+    """
+    store = open_store(cfg, "--episodes 1200 --depth")
+    tokenizer = train_tokenizer(cfg, store, out, device)
+    settings = cfg.depth, cfg.depth_training, tokenizer.autoencoder, store
+    depth = train_depth(*settings, out / "depth.pt", cfg.seed, cfg.training.precision)
+    episodes = cached_episodes(store, depth, hash_network(depth), Path(cfg.data.cache))
+    return tokenizer, depth, episodes
+
+
+class VideoARSpatialRecipe:
+    """How VideoAR with a memory in space learns: single frames, Muon and AdamW."""
+
+    def __init__(
+        self,
+        cfg: VideoARSpatialConfig,
+        tokenizer: MultiscaleTokenizer,
+        depth: DepthNetwork,
+        episodes: list[SpatialEpisode],
+        out: Path,
+        device: torch.device,
+    ):
+        self.cfg, self.plan, self.tokenizer, self.device = cfg, cfg.training, tokenizer, device
+        self.depth, self.episodes, self.out = depth, episodes, out
+        self.config = json.dumps(to_dict(cfg))
+        torch.manual_seed(cfg.seed)
+        self.network = make_network(cfg.network, cfg.quantizer)
+        initialise(self.network)
+        nn.init.zeros_(self.network.embed_view.weight)  # begins as VideoAR without a memory
+        self.network.to(device)
+        self.opts = make_optimisers(self.network, self.plan)
+        self.actions = load_actions(cfg.action_set)
+        self.each = max(self.plan.batch // distributed.count(), 1)
+        self.drawer = self._open_drawers(cfg.seed + 1000 * distributed.rank())
+
+    def _open_drawers(self, seed: int) -> RoundRobin:
+        """What draws samples, in processes of their own."""
+        cfg = self.cfg
+        settings = self.actions, cfg.sampled_memory, cfg.samples, cfg.depth.far
+        make = functools.partial(open_drawer, Path(cfg.data.cache), *settings)
+        seeds = range(seed, seed + cfg.samples.workers)
+        return RoundRobin([functools.partial(make, seed) for seed in seeds], self.each)
+
+    def draw(self, step: int) -> Samples:
+        """The next samples, on the device."""
+        return self.drawer.draw().to(self.device)
+
+    def loss(
+        self, average: nn.Module, batch: Samples, step: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Cross-entropy of all labels of the targets, some of them flipped."""
+        first = distributed.rank() * self.each
+        seeds = [row_seed(self.cfg.seed, step, first + row) for row in range(self.each)]
+        drawn = draw(self.cfg.loss, self.cfg.quantizer, self.cfg.network.window + 1, seeds)
+        clip = self.make_clip(batch)
+        return view_loss(
+            self.network, self.tokenizer.quantizer, clip, to_device(drawn, self.device)
+        )
+
+    def make_clip(self, samples: Samples) -> ViewClip:
+        """Features of the newest frames and of the target, and what memory shows of it."""
+        codec, newest = self.tokenizer.autoencoder, slice(self.cfg.network.window)
+        before = samples.fine[:, newest].flip(1)  # oldest first
+        frames = torch.cat((before, samples.frames.unsqueeze(1)), dim=1)
+        known = samples.fine_known[:, newest].flip(1)
+        view = describe_view(codec, samples.view).float()
+        return ViewClip(codec.encode(frames).float(), known, view, samples.actions)
+
+    def set_rate(self, step: int) -> None:
+        """Warm-up, constant, decay."""
+        set_rate(self.opts, self.plan, step)
+
+    def update_ema(self, average: nn.Module, step: int) -> None:
+        """Faster at the start."""
+        warm_up_ema(average, self.network, self.plan.ema, step)
+
+    def state(self) -> dict[str, Any]:
+        """Where the random numbers stand; flips follow from seed and step."""
+        return {"drawer": self.drawer.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+        self.drawer.load_state_dict(state["drawer"])
+
+    def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
+        """Dreams from held-out episodes, where odometry has learnt already."""
+        if not (self.out / "odometry.pt").exists():
+            return {}
+        models, _ = self._models(average)
+        dynamics = VideoARSpatialDynamics(models, self.cfg.memory, self.cfg.play)
+        parts = Parts(models.codec, dynamics)
+        world = WorldModel(self._make_card({}), parts, "unsaved", device=str(self.device))
+        return preview(world, EpisodeStore(self.cfg.data.heldout), path)
+
+    def _make_card(self, trained: dict[str, Any]) -> WorldCard:
+        return make_card(self.cfg, "videoar-spatial", settings_to_dict(self.cfg.settings), trained)
+
+    def _models(self, average: nn.Module) -> tuple[VideoARSpatialModels, dict[str, float]]:
+        """All networks; teaches odometry where it has not learnt yet. Copies: play changes them."""
+        torch.manual_seed(self.cfg.seed)
+        odometry = Odometry(self.cfg.odometry, self.actions.turns, self.cfg.memory.field_of_view)
+        plan, path = self.cfg.odometry_training, self.out / "odometry.pt"
+        told = train_odometry(odometry, self.episodes, self.actions, plan, path, self.cfg.seed)
+        models = (self.tokenizer, average, self.depth, odometry)
+        copies = (copy.deepcopy(model).to(self.device).eval() for model in models)
+        return VideoARSpatialModels(*copies), told
+
+    def export(self, average: nn.Module, folder: Path, step: int) -> str:
+        """Write the world folder."""
+        models, told = self._models(average)
+        trained = {"steps": step, "frames": step * self.plan.batch, "episodes": len(self.episodes)}
+        card = self._make_card(trained | {"odometry": told})
+        heldout = EpisodeStore(self.cfg.data.heldout)
+        world_hash = export_world(card, weights_of(models), heldout, folder)
+        return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"

@@ -1,0 +1,169 @@
+"""VideoAR with a memory in space as a dynamics: initial / observe / imagine over an explicit carry.
+
+A step: odometry moves the pose, the bank renders what is remembered of the view from there, the
+network samples the frame's labels coarse to fine and is told the view at its first scales; pixels
+that memory shows stay as they are, the others are painted; the depth network reads the new frame,
+and what no remembered frame had shown is written to the bank. Then the finished frame is remembered
+as tokens, without the action that led to it: the view says where it was seen from.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.codec.multiscale_tokenizer import MultiscaleTokenizer, to_pictures
+from models.codec.patch_autoencoder import to_frames
+from models.memory.depth_network import DepthNetwork
+from models.memory.odometry import Odometry
+from models.memory.renderer import MemoryView
+from models.videoar.config import PlayConfig
+from models.videoar.dynamics import VideoARDynamics
+from models.videoar.network import NULL, VideoARNetwork
+from models.videoar_spatial.carry import VideoARSpatialCarry
+from models.videoar_spatial.condition import describe_view
+from models.videoar_spatial.config import SpaceConfig
+from models.videoar_spatial.space import SpaceMemory
+from worldsim.world.batch_invariant import apply_row_by_row
+
+
+class VideoARSpatialModels(NamedTuple):
+    """The networks that a dream runs on."""
+
+    codec: MultiscaleTokenizer
+    network: VideoARNetwork
+    depth: DepthNetwork
+    odometry: Odometry
+
+
+class VideoARSpatialDynamics(nn.Module):
+    """The networks run one frame at a time.
+
+    Args:
+        models: trained.
+        memory: what is remembered of space.
+        play: how labels are drawn.
+    """
+
+    takes_frames = True  # `observe` wants the frames beside their latents
+    takes_poses = True
+
+    def __init__(self, models: VideoARSpatialModels, memory: SpaceConfig, play: PlayConfig):
+        super().__init__()
+        self.codec, self.depth = models.codec, models.depth
+        self.scales = VideoARDynamics(models.network, models.codec.quantizer, play)
+        self.space = SpaceMemory(memory, models.depth, models.odometry)
+
+    @property
+    def memory(self) -> SpaceConfig:
+        """What is remembered of space."""
+        return self.space.cfg
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """C, h, w."""
+        return self.codec.latent_shape
+
+    @property
+    def turns(self) -> Tensor:
+        """Radians per action."""
+        return self.space.odometry.turns
+
+    @property
+    def field_of_view(self) -> float:
+        """Degrees, of the width and of the height of a picture."""
+        return self.memory.field_of_view
+
+    @property
+    def far(self) -> float:
+        """Depth, in the unit of poses, from which on everything is equally far."""
+        return self.depth.cfg.far
+
+    def initial(self, batch: int) -> VideoARSpatialCarry:
+        """Dreams that have seen nothing."""
+        tokens, size, n = self.scales.initial(batch), self.codec.frame_size, self.depth.cfg.size
+        at = {"device": tokens.k.device}
+        return VideoARSpatialCarry(
+            tokens=tokens,
+            bank=self.space.empty_bank(batch, tokens.k.device),
+            pose=torch.zeros(batch, 4, **at),
+            climb=torch.zeros(batch, **at),
+            newest=torch.zeros(batch, size, size, 3, dtype=torch.uint8, **at),
+            seen=torch.zeros(batch, size, size, dtype=torch.bool, **at),
+            inverse_depth=torch.full((batch, n, n), 1 / self.far, **at),
+        )
+
+    def carry_from(self, tensors: dict[str, Tensor]) -> VideoARSpatialCarry:
+        """Inverse of `VideoARSpatialCarry.tensors`."""
+        return VideoARSpatialCarry.from_tensors(tensors)
+
+    def newest_frames(self, carry: VideoARSpatialCarry) -> Tensor:
+        """The newest frames uint8 `[B,H,W,3]`: what memory shows of them is more than latents
+        hold.
+        """
+        return carry.newest
+
+    @torch.inference_mode()
+    def observe(
+        self, carry: VideoARSpatialCarry, latents: Tensor, actions: Tensor, frames: Tensor
+    ) -> VideoARSpatialCarry:
+        """Take in true frames.
+
+        Args:
+            carry: changed, and given back.
+            latents: `[B,C,h,w]` of the frames, with their labels.
+            actions: `[B]` that led to them (-1: none).
+            frames: uint8 `[B,H,W,3]`.
+        """
+        pictures = to_pictures(frames)
+        self.space.locate(carry, actions, pictures)
+        carry.inverse_depth = self.space.read_depth(pictures, torch.zeros_like(carry.inverse_depth))
+        carry.newest, carry.seen = frames.clone(), torch.ones_like(carry.seen)
+        self.space.remember_true(carry)
+        return self._finish(carry, latents.float())
+
+    @torch.inference_mode()
+    def imagine(
+        self,
+        carry: VideoARSpatialCarry,
+        actions: Tensor,
+        noise: Tensor,
+        steps: int,
+        poses: Tensor | None = None,
+    ) -> tuple[VideoARSpatialCarry, Tensor]:
+        """Generate and take in the next frames.
+
+        Args:
+            carry: changed, and given back.
+            actions: `[B]`.
+            noise: `[B,C,h,w]`; each label is drawn with the numbers that lie where it is stored.
+            steps: scales that are predicted, at most.
+            poses: `[B,4]` where the bodies go; None: where odometry leads them.
+        """
+        if poses is None:
+            self.space.move(carry, actions)
+        else:
+            self.space.lead(carry, poses)
+        view = self.space.look(carry)
+        told = describe_view(self.codec.autoencoder, view)
+        latents = self.scales.sample(carry.tokens, actions, noise, steps, told)
+        pictures = self.paint(latents, view)
+        known = view.inverse_depth * view.known_depth
+        carry.inverse_depth = self.space.read_depth(pictures, known)
+        carry.newest, carry.seen = to_frames(pictures), view.mask
+        self.space.remember_generated(carry, view.first_hand)
+        return self._finish(carry, latents), latents
+
+    def paint(self, latents: Tensor, view: MemoryView) -> Tensor:
+        """Pictures `[B,3,H,W]` in -1..1: the pixels that memory shows, elsewhere what latents
+        `[B,C,h,w]` are painted as.
+        """
+        total = latents[:, : self.codec.cfg.channels]
+        painted = apply_row_by_row(self.codec.autoencoder.paint, total.contiguous())
+        return torch.where(view.mask.unsqueeze(1), view.rgb, painted).clamp(-1, 1)
+
+    def _finish(self, carry: VideoARSpatialCarry, latents: Tensor) -> VideoARSpatialCarry:
+        """Remember the newest frames as tokens."""
+        nothing = torch.full_like(carry.frame, NULL)
+        carry.tokens = self.scales.observe(carry.tokens, latents, nothing)
+        return carry

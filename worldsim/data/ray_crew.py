@@ -46,6 +46,7 @@ class RayCrew:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of its use
         try:
             import ray
+            import ray.exceptions
         except ImportError as error:
             raise ImportError("--cluster needs Ray: pip install 'worldsim[cluster]'") from error
         self._ray, self._folder = ray, folder

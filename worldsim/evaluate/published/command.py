@@ -130,7 +130,9 @@ def _run(args: argparse.Namespace, world: "WorldModel") -> "tuple[Run, bool]":
 def _with_absolute_paths(run: "Run") -> "Run":
     """The same run, wherever a process is."""
     given = {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
-    paths = {name: path.absolute() for name, path in given.items() if isinstance(path, Path)}
+    paths: dict[str, Any] = {
+        n: path.absolute() for n, path in given.items() if isinstance(path, Path)
+    }
     world = Path(run.world)
     named = str(world.absolute()) if world.is_dir() else run.world
     return dataclasses.replace(run, world=named, **paths)

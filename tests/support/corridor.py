@@ -44,4 +44,10 @@ def kill_once(step: Happened) -> float:
     raise AssertionError("it is still alive")
 
 
+def count_starts(folder: Path) -> list[int]:
+    """How often each seed was started with, in order of size."""
+    seeds = (folder / "seeds").read_text().split()
+    return sorted(seeds.count(seed) for seed in set(seeds))
+
+
 gymnasium.register("Corridor-v0", entry_point="tests.support.corridor:Corridor")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.corridor import FOLDER
-from tests.worldsim.data.test_workers import assert_all_once
+from tests.support.corridor import FOLDER, count_starts
 from worldsim.data.ray_crew import Worker, count_workers
+from worldsim.data.store import EpisodeStore
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,7 +31,8 @@ def test_what_a_killed_process_had_in_hand_another_does(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert "6 new episodes" in done.stdout
     assert (tmp_path / "killed").exists()
-    assert_all_once(tmp_path, 6)
+    assert EpisodeStore(tmp_path / "train").seeds() == set(range(6))
+    assert count_starts(tmp_path) == [1] * 5 + [2]
 
 
 def test_a_machine_without_the_folder_is_named(tmp_path):

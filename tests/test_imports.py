@@ -49,6 +49,7 @@ OURS = set(MAY_IMPORT)
 ONLY_IN = {
     "pygame": ("worldsim/runtime/window/screen.py", "worldsim/runtime/window/gamepad.py"),
     "mujoco": ("envs/maze/",),
+    "ray": ("worldsim/data/ray_crew.py",),
     "diffusers": ("models/codec/dcae.py",),
     "onnxruntime": ("models/onnx_runtime/devices.py", "worldsim/doctor.py"),
     "onnx": ("models/export/",),

@@ -26,14 +26,29 @@ class CodecTraining:
     lr: float = 1e-3
 
 
+def check_shares(shares: int | None, batch: int) -> None:
+    """Refuse a number of shares that no batch has.
+
+    Raises:
+        ValueError: it is out of range.
+    """
+    if shares is not None and not 1 <= shares <= batch:
+        raise ValueError(f"shares must be in [1, {batch}], the batch, got {shares}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class MainTraining:
-    """The main run: `steps` of `batch`. Shares are of `steps`; `save_minutes` and `sheet_minutes`
-    are wall clock.
+    """The main run: `steps` of `batch`. Shares of time are of `steps`; `save_minutes` and
+    `sheet_minutes` are wall clock.
+
+    Attributes:
+        shares: parts of a batch, which outlive a restart with another number of processes
+            (loop.py); None for as many as there are processes at the beginning.
     """
 
     steps: int
     batch: int
+    shares: int | None = None
     lr: float
     muon_lr: float
     warmup: int = 200
@@ -44,6 +59,9 @@ class MainTraining:
     save_minutes: float = 3.0
     sheet_minutes: float
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def __post_init__(self):
+        check_shares(self.shares, self.batch)
 
     def rate(self, step: int) -> float:
         """Learning rate factor: warm-up, constant, linear to zero over the last `decay`."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from models.far_published.loss import FlowConfig
+from models.training.base_config import check_shares
 from worldsim.config import load_yaml
 from worldsim.paths import check_name
 
@@ -47,11 +48,13 @@ class PublishedData:
 @dataclass(frozen=True, kw_only=True)
 class PublishedTraining:
     """The paper's optimisation. `ema_warmup`: average faster at the start, which short trainings
-    need and the paper has not; `checkpointing`: less memory for a third more arithmetic.
+    need and the paper has not; `checkpointing`: less memory for a third more arithmetic; `shares`:
+    of a batch, see loop.py.
     """
 
     steps: int
     batch: int = 32
+    shares: int | None = None
     lr: float = 1e-4
     warmup: int = 0
     weight_decay: float = 0.0
@@ -62,6 +65,9 @@ class PublishedTraining:
     precision: Literal["auto", "float32", "bfloat16"] = "bfloat16"
     save_minutes: float = 10.0
     sheet_minutes: float = 60.0
+
+    def __post_init__(self):
+        check_shares(self.shares, self.batch)
 
     def rate(self, step: int) -> float:
         """Learning rate: warm-up, then constant."""

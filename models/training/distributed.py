@@ -1,5 +1,5 @@
-"""Several processes training one network (torchrun): each draws its own clips, gradients are
-averaged. One process is the case of one.
+"""Several processes training one network (torchrun): each draws its own shares of a batch,
+gradients are added up. One process is the case of one.
 
 On a CPU two processes of one thread are faster than one of two, whose threads wait for each other
 after every operation (docs/LOG.md).
@@ -46,14 +46,13 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def average_gradients(parameters: list[Tensor]) -> None:
-    """Replace every gradient by its mean over the processes (one message)."""
+def sum_gradients(parameters: list[Tensor]) -> None:
+    """Replace every gradient by its sum over the processes (one message)."""
     if count() == 1:
         return
     grads = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([grad.flatten() for grad in grads])
     dist.all_reduce(flat)
-    flat /= count()
     torch._foreach_copy_(
         grads,
         [
@@ -63,13 +62,12 @@ def average_gradients(parameters: list[Tensor]) -> None:
     )
 
 
-def mean(number: Tensor) -> Tensor:
-    """The mean of every process's `number`."""
+def sum_of(numbers: Tensor) -> Tensor:
+    """The sum of every process's `numbers`, on the CPU."""
     if count() > 1:
-        number = number.clone()
-        dist.all_reduce(number)
-        number /= count()
-    return number
+        numbers = numbers.clone()
+        dist.all_reduce(numbers)
+    return numbers
 
 
 def gather_objects(thing: object) -> list:

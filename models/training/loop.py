@@ -2,6 +2,11 @@
 
 Knows no network, no data and no loss: those are a Recipe's. The same command resumes, and a run
 that is killed loses at most `save_minutes`.
+
+A batch is made of shares, each drawn with random numbers of its own, and every process has some of
+them. Their number outlives a restart: with fewer processes each has more shares, the batches are
+the same ones, and a step's memory stays that of one share. With more processes than shares the
+batch is divided anew: the old shares go on where they were, smaller, and new ones begin.
 """
 
 import itertools
@@ -24,13 +29,33 @@ from worldsim.world.checkpoint import CARD, load_into, load_training, save_train
 
 
 class Plan(Protocol):
-    """The settings that the loop itself needs."""
+    """The settings that the loop itself needs; `shares` of a batch, at least one a process."""
 
     steps: int
+    shares: int | None
     clip_norm: float
     precision: str
     save_minutes: float
     sheet_minutes: float
+
+
+class Share(Protocol):
+    """A part of every step's batch, always the same one of as many."""
+
+    def draw(self, step: int) -> Any:
+        """The share of a step's batch."""
+
+    def loss(self, average: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Its loss, and what to log of it."""
+
+    def state(self) -> dict[str, Any]:
+        """What it needs to go on."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+
+    def close(self) -> None:
+        """End what draws."""
 
 
 class Recipe(Protocol):
@@ -48,23 +73,18 @@ class Recipe(Protocol):
     opts: list[torch.optim.Optimizer]
     config: str
 
-    def draw(self, step: int) -> Any:
-        """This process' part of a step's batch."""
+    def open_share(self, number: int, count: int) -> Share:
+        """Share `number` of `count`, at its beginning.
 
-    def loss(self, average: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Its loss, and what to log of it."""
+        Raises:
+            ValueError: the batch cannot be divided so.
+        """
 
     def set_rate(self, step: int) -> None:
         """Tell the optimisers the learning rate."""
 
     def update_ema(self, average: nn.Module, step: int) -> None:
         """Move the averaged weights."""
-
-    def state(self) -> dict[str, Any]:
-        """What this process needs to go on besides weights and optimisers."""
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Inverse of state."""
 
     def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
         """Draw a contact sheet, and give scores."""
@@ -82,6 +102,20 @@ class Run:
         self.average = make_ema(self.network)
         self.step = 0
         self.precision = pick_precision(self.plan.precision, device)
+        self.shares: dict[int, Share] = {}
+        self._open_shares(count_shares(self.plan))
+
+    def _open_shares(self, count: int) -> None:
+        """Divide a batch into `count` shares, and take those of this process."""
+        self.close()
+        self.share_count = count
+        mine = range(distributed.rank(), count, distributed.count())
+        self.shares = {number: self.recipe.open_share(number, count) for number in mine}
+
+    def close(self) -> None:
+        """End what draws."""
+        for share in self.shares.values():
+            share.close()
 
     @property
     def path(self) -> Path:
@@ -109,14 +143,20 @@ class Run:
         for opt, saved in zip(self.opts, state["optimisers"], strict=True):
             opt.load_state_dict(saved)
         self.step = state["step"]
-        if len(state["processes"]) == distributed.count():
-            self.recipe.load_state(state["processes"][distributed.rank()])
+        saved = state["shares"] if "shares" in state else state["processes"]  # its older name
+        self._open_shares(max(len(saved), self.share_count))
+        for number, share in self.shares.items():
+            if number < len(saved):
+                share.load_state(saved[number])
         print(f"resumed at step {self.step}", flush=True)
         return True
 
     def save(self) -> None:
         """Write the checkpoint."""
-        processes = distributed.gather_objects(self.recipe.state())
+        mine = {number: share.state() for number, share in self.shares.items()}
+        states: dict[int, dict[str, Any]] = {}
+        for part in distributed.gather_objects(mine):
+            states |= part
         if distributed.rank():
             return
         save_training(
@@ -125,7 +165,7 @@ class Run:
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
                 "optimisers": [opt.state_dict() for opt in self.opts],
-                "processes": processes,
+                "shares": [states[number] for number in range(self.share_count)],
                 "step": self.step,
                 "config": self.recipe.config,
             },
@@ -187,16 +227,10 @@ class Run:
     def one_step(self) -> dict:
         """One update."""
         self.recipe.set_rate(self.step)
-        batch = self.recipe.draw(self.step)
-        with warnings.catch_warnings():
-            # Norms keep float32 weights for bfloat16 activations; torch says that this is slower.
-            warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")
-            with autocast_to(self.precision, self.device):
-                loss, measures = self.recipe.loss(self.average, batch, self.step)
-            for opt in self.opts:
-                opt.zero_grad()
-            loss.backward()
-        distributed.average_gradients(list(self.network.parameters()))
+        for opt in self.opts:
+            opt.zero_grad()
+        told = [self._add_gradient(share) for share in self.shares.values()]
+        distributed.sum_gradients(list(self.network.parameters()))
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip_norm))
         if not math.isfinite(norm):
             raise ValueError(
@@ -205,7 +239,44 @@ class Run:
         for opt in self.opts:
             opt.step()
         self.recipe.update_ema(self.average, self.step)
-        return measures | {"norm": norm}
+        return self._average(told) | {"norm": norm}
+
+    def _add_gradient(self, share: Share) -> dict[str, float]:
+        """Add a share's part of the mean gradient; what to log of it."""
+        batch = share.draw(self.step)
+        with warnings.catch_warnings():
+            # Norms keep float32 weights for bfloat16 activations; torch says that this is slower.
+            warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")
+            with autocast_to(self.precision, self.device):
+                loss, measures = share.loss(self.average, batch, self.step)
+            (loss / self.share_count).backward()
+        return measures
+
+    def _average(self, told: list[dict[str, float]]) -> dict[str, float]:
+        """The mean of what all shares of all processes told."""
+        if self.share_count == 1:
+            return told[0]
+        sums = torch.tensor([list(one.values()) for one in told], dtype=torch.float64).sum(dim=0)
+        means = (distributed.sum_of(sums) / self.share_count).tolist()
+        return dict(zip(told[0], means, strict=True))
+
+
+def count_shares(plan: Plan) -> int:
+    """How many shares a batch of a new training has."""
+    return max(plan.shares or 1, distributed.count())
+
+
+def check_batch(plan: Any, count: int) -> None:
+    """Refuse a batch that `count` shares cannot divide evenly.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if plan.batch % count:
+        raise ValueError(
+            f"training.batch must be a multiple of {count}, its shares (at least one for each "
+            f"process), got {plan.batch}"
+        )
 
 
 def start_folder(out: Path, fresh: bool) -> None:

@@ -16,7 +16,6 @@ from models.codec.patch_autoencoder import PatchAutoencoder
 from models.far.dynamics import FARDynamics
 from models.far.loss import FARLoss
 from models.heads.reward import OutcomeHead
-from models.training import distributed
 from models.training.card import make_card
 from models.training.codec import prepare, take_codec
 from models.training.config import TrainConfig
@@ -76,31 +75,14 @@ class SlidingRecipe:
         torch.manual_seed(cfg.seed)
         self.network = FARDynamics(cfg.dynamics, self.actions.turns).network.to(device)
         self.opts = make_optimisers(self.network, self.plan)
-        self.far_loss = FARLoss(cfg.dynamics, cfg.loss)
-        seed = cfg.seed + 1000 * distributed.rank()
-        self.rng = torch.Generator(device).manual_seed(seed)
+        self.cache = cache
+        self.mirror = copy.deepcopy(codec).cpu().mirror  # clips are drawn on the CPU
         # Read now: the folder may have grown when the training is done.
         self.judged = steps_of(EpisodeStore(cfg.data.train), cache)
-        self.sampler = ClipSampler(
-            cache,
-            self.actions,
-            batch=max(self.plan.batch // distributed.count(), 1),
-            shortest=cfg.loss.targets + 1,
-            longest=cfg.data.longest,
-            short_length=cfg.data.short_length,
-            short=cfg.data.short,
-            rests=cfg.data.rests,
-            mirror=copy.deepcopy(codec).cpu().mirror,  # clips are drawn on the CPU
-            seed=seed,
-        )
 
-    def draw(self, step: int) -> Clip:
-        """The next clips."""
-        return self.sampler.draw().to(self.device)
-
-    def loss(self, average: nn.Module, batch: Clip, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Of what this step's stage asks for."""
-        return self.far_loss(self.network, average, batch, self.plan.curriculum(step), self.rng)
+    def open_share(self, number: int, count: int) -> "SlidingShare":
+        """A share of every batch, with random numbers of its own."""
+        return SlidingShare(self, number, count)
 
     def set_rate(self, step: int) -> None:
         """Warm-up, constant, decay."""
@@ -109,6 +91,53 @@ class SlidingRecipe:
     def update_ema(self, average: nn.Module, step: int) -> None:
         """Faster at the start."""
         warm_up_ema(average, self.network, self.plan.ema, step)
+
+    def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
+        """Dreams from held-out episodes."""
+        world = in_memory(make_far_card(self.cfg, {}), self.codec, average)
+        return preview(world, EpisodeStore(self.cfg.data.heldout), path)
+
+    def export(self, average: nn.Module, folder: Path, step: int) -> str:
+        """Write the world folder."""
+        trained = {"steps": step, "episodes": len(self.cache)}
+        plan, count = self.cfg.outcome_training, len(self.actions)
+        head, told = train_outcome(self.judged, self.cache, count, plan, self.cfg.seed)
+        trained |= {"outcome": told} if head else {}
+        weights = far_weights(self.codec, average, head)
+        card = make_far_card(self.cfg, trained, head)
+        world_hash = export_world(card, weights, EpisodeStore(self.cfg.data.heldout), folder)
+        return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
+
+
+class SlidingShare:
+    """A share of every batch: clips, and old errors to corrupt their context with."""
+
+    def __init__(self, recipe: SlidingRecipe, number: int, count: int):
+        cfg, self.recipe = recipe.cfg, recipe
+        seed = cfg.seed + 1000 * number
+        self.far_loss = FARLoss(cfg.dynamics, cfg.loss)
+        self.rng = torch.Generator(recipe.device).manual_seed(seed)
+        self.sampler = ClipSampler(
+            recipe.cache,
+            recipe.actions,
+            batch=max(cfg.training.batch // count, 1),
+            shortest=cfg.loss.targets + 1,
+            longest=cfg.data.longest,
+            short_length=cfg.data.short_length,
+            short=cfg.data.short,
+            rests=cfg.data.rests,
+            mirror=recipe.mirror,
+            seed=seed,
+        )
+
+    def draw(self, step: int) -> Clip:
+        """The next clips."""
+        return self.sampler.draw().to(self.recipe.device)
+
+    def loss(self, average: nn.Module, batch: Clip, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Of what this step's stage asks for."""
+        stage = self.recipe.plan.curriculum(step)
+        return self.far_loss(self.recipe.network, average, batch, stage, self.rng)
 
     def state(self) -> dict[str, Any]:
         """Where the random numbers stand, and old errors."""
@@ -123,24 +152,10 @@ class SlidingRecipe:
         self.sampler.load_state_dict(json.loads(state["sampler"]))
         self.rng.set_state(state["rng"])
         old = state["residuals"]
-        self.far_loss.residuals = None if old is None else old.to(self.device)
+        self.far_loss.residuals = None if old is None else old.to(self.recipe.device)
 
-    def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
-        """Dreams from held-out episodes."""
-        world = in_memory(make_far_card(self.cfg, {}), self.codec, average)
-        return preview(world, EpisodeStore(self.cfg.data.heldout), path)
-
-    def export(self, average: nn.Module, folder: Path, step: int) -> str:
-        """Write the world folder."""
-        cache = self.sampler.cache
-        trained = {"steps": step, "episodes": len(cache)}
-        plan, count = self.cfg.outcome_training, len(self.actions)
-        head, told = train_outcome(self.judged, cache, count, plan, self.cfg.seed)
-        trained |= {"outcome": told} if head else {}
-        weights = far_weights(self.codec, average, head)
-        card = make_far_card(self.cfg, trained, head)
-        world_hash = export_world(card, weights, EpisodeStore(self.cfg.data.heldout), folder)
-        return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
+    def close(self) -> None:
+        """Nothing: it draws when it is asked."""
 
 
 class DynamicsRun(Run):

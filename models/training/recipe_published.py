@@ -3,7 +3,7 @@
     python train_world.py assets/configs/published/far-b-long-dmlab.yaml --device cuda
 
 The settings are in published_config.py, the loss in far_reference_loss.py, the loop in
-train_loop.py. Every draw is a function of seed,
+loop.py. Every draw is a function of seed,
 step and row, so that `torchrun --nproc-per-node N` trains on the batches that one process would.
 """
 
@@ -26,7 +26,7 @@ from models.training.codec import world_weights
 from models.training.config_published import SMOKE, PublishedConfig, small
 from models.training.data_published import Encoder, encode_frames, latents_of, open_encoder, shrunk
 from models.training.ema import update_ema
-from models.training.loop import Run, start_folder
+from models.training.loop import Run, check_batch, count_shares, start_folder
 from models.training.start import finish, learn, read_settings
 from models.zoo.import_weights import make_published_card
 from models.zoo.presets import ZooEntry, autoencoder_config, zoo_entry
@@ -44,14 +44,11 @@ from worldsim.world.protocols import Parts
 
 def train_published(args) -> int:
     """Everything, in order; `args` as train_world.py parses them."""
-    rank, count = distributed.start()
+    rank, _ = distributed.start()
     cfg, out = read_settings(args, PublishedConfig, SMOKE)
     cfg = small(cfg, out) if args.smoke else cfg
     device = distributed.own_device(args.device)
-    if cfg.training.batch % count:
-        raise ValueError(
-            f"training.batch must be a multiple of {count} processes, got {cfg.training.batch}"
-        )
+    check_batch(cfg.training, count_shares(cfg.training))
     entry = zoo_entry(cfg.kind, cfg.preset)
     encoder = encoder_of(cfg, entry, device, untrained=args.smoke)
     if rank == 0:
@@ -129,34 +126,12 @@ class PublishedRecipe:
                 self.network.parameters(), self.plan.lr, weight_decay=self.plan.weight_decay
             )
         ]
-        each = self.plan.batch // distributed.count()
-        data = cfg.data
-        self.stretches = Stretches(
-            source_of(cfg, entry, encoder),
-            frames=data.frames,
-            interval=data.interval,
-            shortest=entry.network.window if data.long else None,
-            pad=find_layout(data.layout).condition != "action",
-            batch=self.plan.batch,
-            seed=cfg.seed,
-            rows=range(distributed.rank() * each, (distributed.rank() + 1) * each),
-        )
+        self.source = source_of(cfg, entry, encoder)
 
-    def draw(self, step: int) -> list[Row]:
-        """This process' rows."""
-        return self.stretches.draw(step)
-
-    def loss(
-        self, average: nn.Module, batch: list[Row], step: int
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Of this process' rows; the logged one is of the whole batch."""
-        latents, conditions = self.encoded(batch)
-        seeds = [row_seed(self.cfg.seed, step, row) for row in self.stretches.rows]
-        drawn = draw(self.entry.network, self.cfg.loss, latents.shape[1], seeds)
-        drawn = Drawn(*(part.to(self.device) for part in drawn))
-        loss = flow_loss(self.network, latents, conditions, drawn).mean()
-        measures = {"loss": distributed.mean(loss.detach()).item(), "frames": latents.shape[1]}
-        return loss, measures
+    def open_share(self, number: int, count: int) -> "PublishedShare":
+        """As many rows of every batch as each share has."""
+        check_batch(self.plan, count)
+        return PublishedShare(self, number, self.plan.batch // count)
 
     def encoded(self, rows: list[Row]) -> tuple[Tensor, Tensor]:
         """Latents `[B,T,C,h,w]` and conditions `[B,T]` of rows."""
@@ -176,13 +151,6 @@ class PublishedRecipe:
     def update_ema(self, average: nn.Module, step: int) -> None:
         """The exponential average."""
         update_ema(average, self.network, self.plan.keep(step))
-
-    def state(self) -> dict[str, Any]:
-        """Nothing: every draw follows from seed and step."""
-        return {}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Inverse of state."""
 
     def card(self, step: int) -> WorldCard:
         """What the training knows about its world."""
@@ -227,6 +195,49 @@ class PublishedRecipe:
         }
         save_world(folder, json.loads(json.dumps(vars(self.card(step)))), weights)
         return f"{folder}: {world_size(folder):.1f} MB, {check_world(folder)[:12]}"
+
+
+class PublishedShare:
+    """A share of every batch: its rows from `number * each` on."""
+
+    def __init__(self, recipe: PublishedRecipe, number: int, each: int):
+        cfg, self.recipe = recipe.cfg, recipe
+        self.stretches = Stretches(
+            recipe.source,
+            frames=cfg.data.frames,
+            interval=cfg.data.interval,
+            shortest=recipe.entry.network.window if cfg.data.long else None,
+            pad=find_layout(cfg.data.layout).condition != "action",
+            batch=cfg.training.batch,
+            seed=cfg.seed,
+            rows=range(number * each, (number + 1) * each),
+        )
+
+    def draw(self, step: int) -> list[Row]:
+        """Its rows."""
+        return self.stretches.draw(step)
+
+    def loss(
+        self, average: nn.Module, batch: list[Row], step: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Of its rows."""
+        recipe, cfg = self.recipe, self.recipe.cfg
+        latents, conditions = recipe.encoded(batch)
+        seeds = [row_seed(cfg.seed, step, row) for row in self.stretches.rows]
+        drawn = draw(recipe.entry.network, cfg.loss, latents.shape[1], seeds)
+        drawn = Drawn(*(part.to(recipe.device) for part in drawn))
+        loss = flow_loss(recipe.network, latents, conditions, drawn).mean()
+        return loss, {"loss": loss.item(), "frames": latents.shape[1]}
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: every draw follows from seed and step."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+
+    def close(self) -> None:
+        """Nothing: it draws when it is asked."""
 
 
 def row_seed(seed: int, step: int, row: int) -> int:

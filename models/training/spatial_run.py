@@ -1,5 +1,5 @@
 """The training of a world with a memory in space, in order: codec, depth network, cache, dynamics,
-decoder, odometry, world folder. The loop is that of every training (train_loop.py).
+decoder, odometry, world folder. The loop is that of every training (loop.py).
 """
 
 import copy
@@ -113,10 +113,10 @@ def train_in_order(args) -> int:
     try:
         origin = lambda: network_of(cfg, args.origin) or recipe.network.state_dict()  # noqa: E731
         learn(run, args, origin)
-        recipe.drawer.close()
-        recipe.teach_decoder(run.average)
+        run.close()
+        recipe.teach_decoder(run.average, run.shares[distributed.rank()].loss_of)
     finally:
-        recipe.drawer.close()
+        run.close()
     return finish(run)
 
 
@@ -152,18 +152,14 @@ class SpatialRecipe:
         if self.plan.compile:
             self.network.compile(dynamic=False)
         self.opts = make_optimisers(self.network, self.plan)
-        seed = cfg.seed + 1000 * distributed.rank()
-        self.generator = torch.Generator().manual_seed(seed)
-        share = cfg.loss.own_frames
         self.decoder = self._read_decoder().average
-        parts = codec, self.decoder, depth
-        own_frames = OwnFrames(*parts, cfg.memory, share, self.generator)
-        self.loss_of = SpatialLoss(cfg.loss, codec, own_frames, self.generator)
         self.actions = load_actions(cfg.action_set)
-        batch = max(self.plan.batch // distributed.count(), cfg.samples.group)
-        self.drawer = self._open_drawers(cfg.samples, seed, batch)
 
-    def _open_drawers(self, samples: SampleConfig, seed: int, batch: int) -> RoundRobin:
+    def open_share(self, number: int, count: int) -> "SpatialShare":
+        """A share of every batch, with random numbers of its own."""
+        return SpatialShare(self, number, count)
+
+    def open_drawers(self, samples: SampleConfig, seed: int, batch: int) -> RoundRobin:
         """What draws samples, in processes of their own."""
         cfg = self.cfg
         settings = self.actions, cfg.memory, samples, cfg.depth.far
@@ -179,13 +175,13 @@ class SpatialRecipe:
         path = self.out / "decoder.pt"
         return ViewDecoderTraining(decoder, codec, cfg.decoder_training, path, cfg.seed, precision)
 
-    def teach_decoder(self, average: nn.Module) -> None:
-        """Teach the decoder what the network samples; resumes."""
+    def teach_decoder(self, average: nn.Module, loss_of: SpatialLoss) -> None:
+        """Teach the decoder what the network samples, made ready by a loss; resumes."""
         training = self._read_decoder()
         if not training.is_done and distributed.rank() == 0:
             seed = self.cfg.seed + training.step
-            drawers = self._open_drawers(milder(self.cfg.samples), seed, self.plan.batch // 2)
-            predict_of = functools.partial(self.loss_of.make_predict, average)
+            drawers = self.open_drawers(milder(self.cfg.samples), seed, self.plan.batch // 2)
+            predict_of = functools.partial(loss_of.make_predict, average)
             size, generator = self.cfg.decoder_training.pool, training.generator
             settings = size, generator, self.device, training.precision
             try:
@@ -195,17 +191,6 @@ class SpatialRecipe:
                 drawers.close()
         self.decoder.load_state_dict(training.average.state_dict())
 
-    def draw(self, step: int) -> Samples:
-        """The next samples, on the device."""
-        return self.drawer.draw().to(self.device)
-
-    def loss(self, average: nn.Module, batch: Samples, step: int) -> tuple[Tensor, dict]:
-        """Of what this step's stage asks for."""
-        done, plan = step / self.plan.steps, self.plan
-        begins = plan.error_injection_from, plan.own_frames_from, plan.shortcuts_from
-        stage = Stage(*(done >= begin for begin in begins))
-        return self.loss_of(self.network, average, batch, stage)
-
     def set_rate(self, step: int) -> None:
         """Warm-up, constant, decay."""
         set_rate(self.opts, self.plan, step)
@@ -213,21 +198,6 @@ class SpatialRecipe:
     def update_ema(self, average: nn.Module, step: int) -> None:
         """Faster at the start."""
         warm_up_ema(average, self.network, self.plan.ema, step)
-
-    def state(self) -> dict[str, Any]:
-        """Where the random numbers stand, and old errors."""
-        return {
-            "drawer": self.drawer.state_dict(),
-            "generator": self.generator.get_state(),
-            "residuals": self.loss_of.residuals,
-        }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Inverse of state."""
-        self.drawer.load_state_dict(state["drawer"])
-        self.generator.set_state(state["generator"])
-        old = state["residuals"]
-        self.loss_of.residuals = None if old is None else old.to(self.device)
 
     def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
         """Dreams from held-out episodes, where odometry has learnt already."""
@@ -264,3 +234,48 @@ class SpatialRecipe:
         write_spawns(EpisodeStore(self.cfg.data.heldout), folder / "spawns")
         save_world(folder, json.loads(json.dumps(vars(card))), weights_of(models))
         return f"{folder}: {world_size(folder):.1f} MB, {check_world(folder)[:12]}"
+
+
+class SpatialShare:
+    """A share of every batch: what draws it, and old errors to damage its memories with."""
+
+    def __init__(self, recipe: SpatialRecipe, number: int, count: int):
+        cfg, self.recipe = recipe.cfg, recipe
+        seed = cfg.seed + 1000 * number
+        self.generator = torch.Generator().manual_seed(seed)
+        parts = recipe.codec, recipe.decoder, recipe.depth
+        own_frames = OwnFrames(*parts, cfg.memory, cfg.loss.own_frames, self.generator)
+        self.loss_of = SpatialLoss(cfg.loss, recipe.codec, own_frames, self.generator)
+        batch = max(cfg.training.batch // count, cfg.samples.group)
+        self.drawer = recipe.open_drawers(cfg.samples, seed, batch)
+
+    def draw(self, step: int) -> Samples:
+        """The next samples, on the device."""
+        return self.drawer.draw().to(self.recipe.device)
+
+    def loss(self, average: nn.Module, batch: Samples, step: int) -> tuple[Tensor, dict]:
+        """Of what this step's stage asks for."""
+        plan = self.recipe.plan
+        done = step / plan.steps
+        begins = plan.error_injection_from, plan.own_frames_from, plan.shortcuts_from
+        stage = Stage(*(done >= begin for begin in begins))
+        return self.loss_of(self.recipe.network, average, batch, stage)
+
+    def state(self) -> dict[str, Any]:
+        """Where the random numbers stand, and old errors."""
+        return {
+            "drawer": self.drawer.state_dict(),
+            "generator": self.generator.get_state(),
+            "residuals": self.loss_of.residuals,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+        self.drawer.load_state_dict(state["drawer"])
+        self.generator.set_state(state["generator"])
+        old = state["residuals"]
+        self.loss_of.residuals = None if old is None else old.to(self.recipe.device)
+
+    def close(self) -> None:
+        """End the processes that draw."""
+        self.drawer.close()

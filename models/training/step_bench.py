@@ -77,8 +77,8 @@ class StepBench:
         needed = models.codec, models.depth
         parts = (part.to(self.device).requires_grad_(False).eval() for part in needed)
         recipe = SpatialRecipe(cfg, *parts, [], Path(), self.device)
-        recipe.drawer = Ready(repeat(self.drawn, batch))
         run = Run(recipe, Path(), self.device)
+        run.shares[0].drawer = Ready(repeat(self.drawn, batch))
         seconds = self._time(run)
         return {"ms": 1000 * seconds, "per_s": batch / seconds, "precision": plan.precision}
 

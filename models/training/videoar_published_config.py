@@ -9,6 +9,7 @@ from typing import Literal
 from models.build.videoar import VideoARSettings, check_tokenizer, refuse_view
 from models.codec.causal_autoencoder import CausalAutoencoderConfig
 from models.codec.multiscale_quantizer import QuantizerConfig
+from models.training.base_config import check_shares
 from models.training.config_published import PublishedData
 from models.videoar.config import NetworkConfig, PlayConfig
 from models.videoar.loss import LossConfig
@@ -23,12 +24,14 @@ class VideoARPublishedTraining:
     only.
 
     Attributes:
+        shares: of a batch, see loop.py.
         images: share of the steps whose clips are single frames.
         checkpointing: less memory for a third more arithmetic.
     """
 
     steps: int
     batch: int = 128
+    shares: int | None = None
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.95)
     warmup: int = 1000
@@ -40,6 +43,9 @@ class VideoARPublishedTraining:
     precision: Literal["auto", "float32", "bfloat16"] = "bfloat16"
     save_minutes: float = 10.0
     sheet_minutes: float = 60.0
+
+    def __post_init__(self):
+        check_shares(self.shares, self.batch)
 
     def rate(self, step: int) -> float:
         """Learning rate: warm-up, then half a cosine to zero."""

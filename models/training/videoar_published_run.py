@@ -21,7 +21,7 @@ from models.build.videoar import make_tokenizer, settings_to_dict
 from models.codec.multiscale_tokenizer import MultiscaleTokenizer, to_pictures
 from models.training import distributed
 from models.training.ema import warm_up_ema
-from models.training.loop import Run, start_folder
+from models.training.loop import Run, check_batch, count_shares, start_folder
 from models.training.start import finish, learn, read_settings
 from models.training.videoar_published_config import VideoARPublishedConfig, small
 from models.training.videoar_run import row_seed, to_device
@@ -44,14 +44,11 @@ SHOWN = 4  # clips of a preview
 
 def train_videoar_published(args) -> int:
     """Everything, in order; `args` as train_world.py parses them."""
-    rank, count = distributed.start()
+    rank, _ = distributed.start()
     cfg, out = read_settings(args, VideoARPublishedConfig)
     cfg = small(cfg) if args.smoke else cfg
     device = distributed.own_device(args.device)
-    if cfg.training.batch % count:
-        raise ValueError(
-            f"training.batch must be a multiple of {count} processes, got {cfg.training.batch}"
-        )
+    check_batch(cfg.training, count_shares(cfg.training))
     check_clips(cfg)
     tokenizer = open_tokenizer(cfg, untrained=args.smoke).to(device)
     if rank == 0:
@@ -132,38 +129,14 @@ class PublishedVideoARRecipe:
         self.network.to(device)
         plan = {"betas": self.plan.betas, "weight_decay": self.plan.weight_decay}
         self.opts = [torch.optim.AdamW(self.network.parameters(), self.plan.lr, **plan)]
-        each, layout = self.plan.batch // distributed.count(), find_layout(cfg.data.layout)
-        self.rows = range(distributed.rank() * each, (distributed.rank() + 1) * each)
-        size = cfg.codec.frame_size
+        layout, size = find_layout(cfg.data.layout), cfg.codec.frame_size
         clips = find_clips(cfg.data.train, layout, cfg.data.root)
-        self.stretches = Stretches(
-            FrameSource(clips, layout, size=size, flip=cfg.data.flip),
-            frames=cfg.data.frames,
-            interval=cfg.data.interval,
-            pad=layout.condition != "action",
-            batch=self.plan.batch,
-            seed=cfg.seed,
-            rows=self.rows,
-        )
+        self.source = FrameSource(clips, layout, size=size, flip=cfg.data.flip)
 
-    def draw(self, step: int) -> list[Row]:
-        """This process' rows; at a share of the steps only their first frames."""
-        rows = self.stretches.draw(step)
-        images = np.random.default_rng([self.cfg.seed, 6, step]).random() < self.plan.images
-        return [Row(*(part[:1] for part in row)) for row in rows] if images else rows
-
-    def loss(
-        self, average: nn.Module, batch: list[Row], step: int
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Of this process' rows."""
-        pictures = torch.from_numpy(np.stack([row.pictures for row in batch])).to(self.device)
-        conditions = torch.from_numpy(np.stack([row.conditions for row in batch]))
-        features = self.encode(pictures)
-        conditions = conditions[:, :: self.cfg.codec.time_stride].to(self.device)
-        seeds = [row_seed(self.cfg.seed, step, row) for row in self.rows]
-        drawn = draw(self.cfg.loss, self.cfg.quantizer, features.shape[1], seeds)
-        drawn, quantizer = to_device(drawn, self.device), self.tokenizer.quantizer
-        return videoar_loss(self.network, quantizer, features, conditions, drawn)
+    def open_share(self, number: int, count: int) -> "PublishedVideoARShare":
+        """As many rows of every batch as each share has."""
+        check_batch(self.plan, count)
+        return PublishedVideoARShare(self, number, self.plan.batch // count)
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
@@ -179,13 +152,6 @@ class PublishedVideoARRecipe:
     def update_ema(self, average: nn.Module, step: int) -> None:
         """Faster at the start."""
         warm_up_ema(average, self.network, self.plan.ema, step)
-
-    def state(self) -> dict[str, Any]:
-        """Nothing: every draw follows from seed and step."""
-        return {}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Inverse of state."""
 
     def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
         """Held-out clips, continued from their first frames: the truth above, and PSNR in dB."""
@@ -234,3 +200,50 @@ class PublishedVideoARRecipe:
         text = json.dumps(told, indent=1)
         atomic_write(folder / SETTINGS, lambda scratch: Path(scratch).write_text(text))
         return f"{folder}: {sum(p.numel() for p in average.parameters()) / 1e6:.1f} M parameters"
+
+
+class PublishedVideoARShare:
+    """A share of every batch: its rows from `number * each` on."""
+
+    def __init__(self, recipe: PublishedVideoARRecipe, number: int, each: int):
+        cfg, self.recipe = recipe.cfg, recipe
+        self.rows = range(number * each, (number + 1) * each)
+        self.stretches = Stretches(
+            recipe.source,
+            frames=cfg.data.frames,
+            interval=cfg.data.interval,
+            pad=find_layout(cfg.data.layout).condition != "action",
+            batch=cfg.training.batch,
+            seed=cfg.seed,
+            rows=self.rows,
+        )
+
+    def draw(self, step: int) -> list[Row]:
+        """Its rows; at a share of the steps only their first frames."""
+        rows, cfg = self.stretches.draw(step), self.recipe.cfg
+        images = np.random.default_rng([cfg.seed, 6, step]).random() < cfg.training.images
+        return [Row(*(part[:1] for part in row)) for row in rows] if images else rows
+
+    def loss(
+        self, average: nn.Module, batch: list[Row], step: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Of its rows."""
+        recipe, cfg, device = self.recipe, self.recipe.cfg, self.recipe.device
+        pictures = torch.from_numpy(np.stack([row.pictures for row in batch])).to(device)
+        conditions = torch.from_numpy(np.stack([row.conditions for row in batch]))
+        features = recipe.encode(pictures)
+        conditions = conditions[:, :: cfg.codec.time_stride].to(device)
+        seeds = [row_seed(cfg.seed, step, row) for row in self.rows]
+        drawn = draw(cfg.loss, cfg.quantizer, features.shape[1], seeds)
+        drawn, quantizer = to_device(drawn, device), recipe.tokenizer.quantizer
+        return videoar_loss(recipe.network, quantizer, features, conditions, drawn)
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: every draw follows from seed and step."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+
+    def close(self) -> None:
+        """Nothing: it draws when it is asked."""

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from models.build.videoar import settings_from_dict, settings_to_dict, weights_of
 from models.build.world_folder import export_world, preview, world_size
 from models.codec.multiscale_tokenizer import MultiscaleTokenizer
-from models.training import distributed
 from models.training.card import make_card
 from models.training.codec import open_store, world_weights
 from models.training.ema import warm_up_ema
@@ -117,30 +116,11 @@ class VideoARRecipe:
         initialise(self.network)
         self.network.to(device)
         self.opts = make_optimisers(self.network, self.plan)
-        self.each = max(self.plan.batch // distributed.count(), 1)
-        self.sampler = ClipSampler(
-            cache,
-            load_actions(cfg.action_set),
-            batch=self.each,
-            shortest=cfg.data.frames,
-            longest=cfg.data.frames,
-            short=0.0,
-            mirror=copy.deepcopy(tokenizer.autoencoder).cpu().mirror,
-            seed=cfg.seed + 1000 * distributed.rank(),
-        )
+        self.cache, self.mirror = cache, copy.deepcopy(tokenizer.autoencoder).cpu().mirror
 
-    def draw(self, step: int) -> Clip:
-        """The next clips."""
-        return self.sampler.draw().to(self.device)
-
-    def loss(self, average: nn.Module, batch: Clip, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy of all labels, some of them flipped."""
-        first = distributed.rank() * self.each
-        seeds = [row_seed(self.cfg.seed, step, first + row) for row in range(self.each)]
-        drawn = draw(self.cfg.loss, self.cfg.quantizer, batch.actions.shape[1], seeds)
-        features, quantizer = batch.latents.float(), self.tokenizer.quantizer
-        drawn = to_device(drawn, self.device)
-        return videoar_loss(self.network, quantizer, features, batch.actions, drawn)
+    def open_share(self, number: int, count: int) -> "VideoARShare":
+        """A share of every batch, with random numbers of its own."""
+        return VideoARShare(self, number, count)
 
     def set_rate(self, step: int) -> None:
         """Warm-up, constant, decay."""
@@ -149,14 +129,6 @@ class VideoARRecipe:
     def update_ema(self, average: nn.Module, step: int) -> None:
         """Faster at the start."""
         warm_up_ema(average, self.network, self.plan.ema, step)
-
-    def state(self) -> dict[str, Any]:
-        """Where the random numbers stand; errors follow from seed and step."""
-        return {"sampler": json.dumps(self.sampler.state_dict())}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Inverse of state."""
-        self.sampler.load_state_dict(json.loads(state["sampler"]))
 
     def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
         """Dreams from held-out episodes."""
@@ -172,10 +144,53 @@ class VideoARRecipe:
     def export(self, average: nn.Module, folder: Path, step: int) -> str:
         """Write the world folder."""
         trained = {"steps": step, "frames": step * self.plan.batch * self.cfg.data.frames}
-        card = self._make_card(trained | {"episodes": len(self.sampler.cache)})
+        card = self._make_card(trained | {"episodes": len(self.cache)})
         weights = weights_of(self.tokenizer, average)
         world_hash = export_world(card, weights, EpisodeStore(self.cfg.data.heldout), folder)
         return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
+
+
+class VideoARShare:
+    """A share of every batch: clips of one length."""
+
+    def __init__(self, recipe: VideoARRecipe, number: int, count: int):
+        cfg, self.recipe = recipe.cfg, recipe
+        each = max(cfg.training.batch // count, 1)
+        self.rows = range(number * each, (number + 1) * each)
+        self.sampler = ClipSampler(
+            recipe.cache,
+            load_actions(cfg.action_set),
+            batch=each,
+            shortest=cfg.data.frames,
+            longest=cfg.data.frames,
+            short=0.0,
+            mirror=recipe.mirror,
+            seed=cfg.seed + 1000 * number,
+        )
+
+    def draw(self, step: int) -> Clip:
+        """The next clips."""
+        return self.sampler.draw().to(self.recipe.device)
+
+    def loss(self, average: nn.Module, batch: Clip, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Cross-entropy of all labels, some of them flipped."""
+        recipe, cfg = self.recipe, self.recipe.cfg
+        seeds = [row_seed(cfg.seed, step, row) for row in self.rows]
+        drawn = draw(cfg.loss, cfg.quantizer, batch.actions.shape[1], seeds)
+        features, quantizer = batch.latents.float(), recipe.tokenizer.quantizer
+        drawn = to_device(drawn, recipe.device)
+        return videoar_loss(recipe.network, quantizer, features, batch.actions, drawn)
+
+    def state(self) -> dict[str, Any]:
+        """Where the random numbers stand; errors follow from seed and step."""
+        return {"sampler": json.dumps(self.sampler.state_dict())}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+        self.sampler.load_state_dict(json.loads(state["sampler"]))
+
+    def close(self) -> None:
+        """Nothing: it draws when it is asked."""
 
 
 def row_seed(seed: int, step: int, row: int) -> int:

@@ -2,9 +2,11 @@
 
 Episode i of a split is always made from seed (range of the split) + first + i, and the ranges of
 train, heldout and tuning don't overlap, so no held-out episode can be trained on. Seeds that are
-already stored are skipped: a collection that was stopped goes on where it was. ::
+already stored are skipped: a collection that was stopped goes on where it was, and an episode that
+a killed process had in hand is made by another. ::
 
     worldsim collect --env Maze-v0 --episodes 1200 --steps 300 --workers 2 --out data/maze
+    worldsim collect --env Maze-v0 --episodes 100000 --cluster auto --out /shared/data/maze
 """
 
 import argparse
@@ -13,12 +15,13 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worldsim.data.workers import share_out
+from worldsim.data.ray_crew import add_cluster_option, count_workers, open_crew
+from worldsim.data.workers import Crew, share_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,7 +171,9 @@ def list_missing_seeds(plan: Plan) -> tuple[int, ...]:
     return tuple(seed for seed in plan.seeds if seed not in done)
 
 
-def collect(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[int]:
+def collect(
+    plan: Plan, seeds: tuple[int, ...], workers: int = 1, crew: Crew | None = None
+) -> Iterator[int]:
     """Play and store one episode for each seed.
 
     Closing the iterator ends the workers after the episode in hand; every stored file is whole.
@@ -179,14 +184,14 @@ def collect(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[in
     Raises:
         ValueError: no such environment.
         ImportError: what the engine needs is not installed.
-        RuntimeError: a worker died.
+        RuntimeError: workers died over the same episode.
     """
-    if min(workers, len(seeds)) <= 1:
+    if crew is None and min(workers, len(seeds)) <= 1:
         return _play_all(plan, seeds)
-    return share_out(functools.partial(_play_all, plan), seeds, min(workers, len(seeds)))
+    return share_out(functools.partial(_play_all, plan), seeds, workers, crew)
 
 
-def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
+def _play_all(plan: Plan, seeds: Iterable[int]) -> Generator[int]:
     # Mesa's software renderer: more threads than its caller's only get in the way at this size
     os.environ.setdefault("LP_NUM_THREADS", "0")
     from worldsim.data.store import EpisodeStore
@@ -223,7 +228,8 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=300, help="actions an episode")
     parser.add_argument("--size", type=int, help="pixels a side (default: the environment's)")
     parser.add_argument("--depth", action="store_true", help="store how far all that is seen lies")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--workers", type=int, help="processes (default: one a CPU)")
+    add_cluster_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder; the split goes below it")
     parser.add_argument("--split", choices=tuple(SEED_RANGES), default="train")
     parser.add_argument("--task", help="module:function that judges steps: (rewards, over)")
@@ -235,7 +241,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit status: 0 done, 2 bad arguments, 130 interrupted."""
     parser = _build_parser()
     args = parser.parse_args(argv)
-    if args.steps < 1 or args.workers < 1:
+    if args.steps < 1 or (args.workers is not None and args.workers < 1):
         parser.error("--steps and --workers must be >= 1.")
     try:
         seeds = list_episode_seeds(args.split, args.seed, args.episodes)
@@ -249,13 +255,16 @@ def main(argv: list[str] | None = None) -> int:
             if value not in (None, False)
         },
         steps=args.steps,
-        folder=args.out / args.split,
+        folder=(args.out.absolute() if args.cluster else args.out) / args.split,
         split=args.split,
         seeds=seeds,
         task=args.task,
     )
     try:
-        run_plan(plan, args.workers)
+        check_plan(plan)
+        crew = open_crew(args.cluster, plan.folder)
+        workers = count_workers(args.workers, crew, default=os.cpu_count() or 1)
+        run_plan(plan, workers, crew)
     except KeyboardInterrupt:
         print("\nstopped; what is stored is whole, the same command goes on from here.")
         return 130
@@ -277,13 +286,12 @@ def check_plan(plan: Plan) -> None:
     _make(plan).close()
 
 
-def run_plan(plan: Plan, workers: int) -> None:
+def run_plan(plan: Plan, workers: int, crew: Crew | None = None) -> None:
     """Collect what is not there yet, and tell of progress; raises as `collect` does."""
-    check_plan(plan)
     seeds = list_missing_seeds(plan)
     start = said = time.monotonic()
     frames, pause, end = 0, *((0.2, "\r") if sys.stdout.isatty() else (10, "\n"))
-    with contextlib.closing(collect(plan, seeds, workers)) as running:
+    with contextlib.closing(collect(plan, seeds, workers, crew)) as running:
         for done, count in enumerate(running, 1):
             frames += count
             now = time.monotonic()

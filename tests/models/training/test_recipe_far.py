@@ -17,6 +17,7 @@ from tests.support.torchrun import torchrun
 from train_world import main
 from worldsim.config import load_config
 from worldsim.machine_speed import pick_precision
+from worldsim.world.checkpoint import load_training, save_training
 from worldsim.world.model import load_world
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -112,6 +113,56 @@ def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):
     assert begun + rest == whole
 
 
+def test_another_number_of_shares_goes_on(smoke, tmp_path):
+    """Two shares become three: those there were go on, smaller; a new one begins. Fewer than there
+    were is what nobody gets.
+    """
+    first = run_in(smoke, tmp_path, "training.shares=2", "training.batch=6")
+    losses(first, 2)
+    first.save()
+    stood = [first.shares[number].sampler.state_dict() for number in (0, 1)]
+    more = run_in(smoke, tmp_path, "training.shares=3", "training.batch=6")
+    assert [more.shares[number].sampler.state_dict() for number in (0, 1)] == stood
+    assert [share.sampler.batch for share in more.shares.values()] == [2, 2, 2]
+    fresh = run_in(smoke, tmp_path / "new", "training.shares=3", "training.batch=6")
+    at = [run.shares[2].sampler.state_dict() for run in (more, fresh)]
+    assert at[0] == at[1]
+    assert len(run_in(smoke, tmp_path, "training.shares=1").shares) == 2
+
+
+def test_a_checkpoint_of_before_there_were_shares_goes_on(smoke, tmp_path):
+    """It has a state for each process, under another name."""
+    run = run_in(smoke, tmp_path)
+    losses(run, 2)
+    run.save()
+    state = load_training(run.path)
+    state["processes"] = state.pop("shares")
+    save_training(run.path, state)
+    assert losses(run_in(smoke, tmp_path), 2) == losses(run, 2)
+
+
+def test_shares_of_a_batch_are_its_gradient(smoke, tmp_path):
+    """The mean over shares, whoever computes them; what is logged is their mean, too."""
+    changes = "training.shares=2", "training.clip_norm=1e9", "training.precision=float32"
+    run, told = run_in(smoke, tmp_path, *changes), []
+    for share in run.shares.values():
+        loss, measures = share.loss(run.average, share.draw(0), 0)
+        (loss / 2).backward()
+        told.append(measures["flow"])
+    again = run_in(smoke, tmp_path, *changes)
+    assert again.one_step()["flow"] == pytest.approx(sum(told) / 2)
+    pairs = list(zip(again.network.parameters(), run.network.parameters(), strict=True))
+    assert sum(weight.grad is not None for weight, _ in pairs) > 10
+    for weight, other in pairs:
+        torch.testing.assert_close(weight.grad, other.grad)
+
+
+@pytest.mark.parametrize("shares", [0, 3])
+def test_shares_that_no_batch_has_are_one_sentence(smoke, shares):
+    with pytest.raises(ValueError, match=rf"shares must be in \[1, 2\], the batch, got {shares}"):
+        config(smoke, f"training.shares={shares}")
+
+
 def test_training_goes_on_from_a_world(smoke, tmp_path):
     """What a world ships is enough to train it further: same codec, nearly the same first loss."""
     out = tmp_path / "further"
@@ -147,7 +198,7 @@ def test_two_processes_train_together(smoke, tmp_path):
     )
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 3
-    assert len(state["processes"]) == 2
+    assert len(state["shares"]) == 2
     assert load_world(tmp_path / "world").card.training["steps"] == 3
 
 

@@ -17,6 +17,7 @@ from models.training.spatial_config import SpatialConfig
 from models.training.spatial_run import SMOKE, SpatialRecipe, prepare
 from tests.support import second_device
 from tests.support.second_device import SecondDevice
+from tests.support.torchrun import torchrun
 from train_world import main
 from worldsim.config import load_config
 from worldsim.data.store import EpisodeStore
@@ -24,6 +25,7 @@ from worldsim.world.model import load_world
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / "assets/configs/dmlab.yaml")
+STOPPED = ROOT / "tests/support/train_and_stop.py"
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +94,43 @@ def test_killed_training_resumes_to_the_same_curve(smoke, tmp_path):
 
     run = run_in("whole")
     whole = losses(run, 4)
-    run.recipe.drawer.close()
+    run.close()
     run = run_in("parts")
     begun = losses(run, 2)
     run.save()
     losses(run, 1)  # lost when the process is killed
-    run.recipe.drawer.close()
+    run.close()
     run = run_in("parts")
     assert begun + losses(run, 2) == whole
-    run.recipe.drawer.close()
+    run.close()
+
+
+def test_a_training_goes_on_with_another_number_of_processes(smoke, tmp_path):
+    """One, two, and one again draw the same batches: the curve is that of one that never stopped.
+    All stages are on.
+    """
+    changes = ["training.shares=2", "training.steps=6", "training.precision=float32"]
+    changes += [f"training.{name}_from=0" for name in ("shortcuts", "error_injection")]
+
+    def go_on(name: str, steps: int) -> list[float]:
+        run = Run(recipe_in(smoke, tmp_path / name, *changes), tmp_path / name, torch.device("cpu"))
+        run.resume()
+        found = losses(run, steps)
+        run.save()
+        run.close()
+        return found
+
+    whole, found = go_on("whole", 6), go_on("parts", 2)
+    out = tmp_path / "parts"
+    where = {name: smoke / "data" / name for name in ("train", "heldout")}
+    where["cache"] = smoke / "depth"
+    words = [*SMOKE, *changes, *(f"data.{name}={path}" for name, path in where.items())]
+    options = [f"--set={word}" for word in words]
+    torchrun("4", CONFIG, "--out", str(out), "--threads", "1", *options, script=STOPPED)
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    found += [line["norm"] for line in lines] + go_on("parts", 2)
+    assert found == pytest.approx(whole, rel=1e-4)
+    assert len(set(found)) == 6
 
 
 def train_on_data_of(smoke: Path, out: Path) -> list[float]:

@@ -103,9 +103,10 @@ def test_a_stage_begins_with_the_one_before(tree, tmp_path):
 
 def test_images_are_single_frames(tree):
     made = recipe(tree, "training.images=0.5")
-    lengths = [len(made.draw(step)[0].pictures) for step in range(12)]
+    share = made.open_share(0, 1)
+    lengths = [len(share.draw(step)[0].pictures) for step in range(12)]
     assert set(lengths) == {1, 9}
-    loss, told = made.loss(made.network, made.draw(lengths.index(1)), 0)
+    loss, told = share.loss(made.network, share.draw(lengths.index(1)), 0)
     assert torch.isfinite(loss)
     assert set(told) == {"loss"}  # no frame after the first, so no bits of one
 
@@ -113,11 +114,12 @@ def test_images_are_single_frames(tree):
 def test_memory_saved_changes_no_gradient(tree):
     """Blocks computed again in the backward pass."""
     made, pulls = recipe(tree), []
-    batch = made.draw(0)
+    share = made.open_share(0, 1)
+    batch = share.draw(0)
     for checkpointing in (False, True):
         made.network.checkpointing = checkpointing
         made.network.zero_grad()
-        made.loss(made.network, batch, 0)[0].backward()
+        share.loss(made.network, batch, 0)[0].backward()
         pulls.append([weight.grad.clone() for weight in made.network.parameters()])
     for one, other in zip(*pulls, strict=True):
         torch.testing.assert_close(one, other)

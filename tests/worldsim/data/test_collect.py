@@ -20,7 +20,6 @@ from worldsim.data.collect import (
     play_episode,
 )
 from worldsim.data.store import EpisodeStore
-from worldsim.data.workers import share_out
 
 
 def run(folder, *arguments):
@@ -202,12 +201,6 @@ def test_a_workers_error_is_said_once(tmp_path):
     )
     with pytest.raises(ValueError, match="Mase-v0"):
         list(collect(plan, seeds, workers=2))
-
-
-def test_a_worker_that_dies_is_noticed():
-    """Killed for memory, say: an executor's pool would wait for it for ever."""
-    with pytest.raises(RuntimeError, match="a process died"):
-        list(share_out(sys.exit, ["x", "x"], workers=2))
 
 
 class Corridor:

@@ -12,10 +12,12 @@ import dataclasses
 import functools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worldsim.data.ray_crew import add_cluster_option, count_workers, open_crew
+from worldsim.data.workers import share_out
 from worldsim.evaluate.progress import Progress
 from worldsim.evaluate.published.protocols import NAMES, find_setting, quick
 
@@ -48,7 +50,8 @@ def _build_parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, nargs="+", help="default: the protocol's")
     add("--steps", type=int, help="sampler steps (default: 50 for published weights)")
     add("--batch", type=int, default=8, help="dreams at a time")
-    add("--workers", type=int, default=1, help="processes")
+    add("--workers", type=int, help="processes (default: 1; all that a cluster has room for)")
+    add_cluster_option(parser)
     add("--quick", action="store_true", help="seconds, to see that all of it runs")
     add("--device", default="cpu", help="where the network runs: cpu or cuda")
     return parser
@@ -72,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     world = load_world(args.world, args.device)
     run, whole = _run(args, world)
+    run = _with_absolute_paths(run) if args.cluster else run
     read_judges(run)  # a wrong file is told before anything is dreamt
     clips = choose_clips(run.setting, run.source, run.root)
     others = prepare(world, run.setting, 0)
@@ -80,12 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     rank, world_size = (int(os.environ.get(n, d)) for n, d in (("RANK", 0), ("WORLD_SIZE", 1)))
     units = Units(run, groups)
     mine = groups[rank::world_size]
-    if args.workers > 1:
-        from worldsim.data.workers import share_out
-
-        reports = share_out(functools.partial(do_units, run), mine, args.workers)
-    else:
-        reports = do_units(run, mine)
+    crew = open_crew(args.cluster, run.folder, gpus=float(args.device == "cuda"))
+    workers = count_workers(args.workers, crew, default=1)
+    reports: Iterator[int] = do_units(run, mine)
+    if workers > 1 or crew:
+        reports = share_out(functools.partial(do_units, run), mine, workers, crew)
     for _ in reports:
         units.tell()
     if rank:
@@ -122,6 +125,17 @@ def _run(args: argparse.Namespace, world: "WorldModel") -> "tuple[Run, bool]":
         as_published=args.as_published,
     )
     return run, setting == full
+
+
+def _with_absolute_paths(run: "Run") -> "Run":
+    """The same run, wherever a process is."""
+    given = {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
+    paths: dict[str, Any] = {
+        n: path.absolute() for n, path in given.items() if isinstance(path, Path)
+    }
+    world = Path(run.world)
+    named = str(world.absolute()) if world.is_dir() else run.world
+    return dataclasses.replace(run, world=named, **paths)
 
 
 def _check_folder(run: "Run", world: "WorldModel", clips: Sequence[Any]) -> None:

@@ -7,7 +7,7 @@ context by hindsight, the codec.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,24 +106,41 @@ def group_units(run: Run, clips: Sequence[ClipFile]) -> list[list[Unit]]:
     return groups
 
 
-def do_units(run: Run, groups: Sequence[Sequence[Unit]]) -> Iterator[int]:
-    """Do the units of groups that are not done yet; yields how many, group by group."""
-    todo = [[u for u in group if not unit_path(run.folder, u).is_file()] for group in groups]
-    if not any(todo):
-        return
-    world, judges = load_world(run.world, run.device), read_judges(run)
+class Tools(NamedTuple):
+    """What a process opens once."""
+
+    world: WorldModel
+    judges: Judges
+    files: list[ClipFile]
+
+
+def open_tools(run: Run) -> Tools:
+    """The world, its judges and the clips."""
+    world = load_world(run.world, run.device)
     if run.as_published and hasattr(world.codec, "truncates"):
         world.codec.truncates = True
-    files = choose_clips(run.setting, run.source, run.root)
-    for units in filter(None, todo):
-        clips = [
-            read_clip(run.setting, files[u.clip], world.card.frame_size, world.actions)
-            for u in units
-        ]
-        make = _beside if units[0].seed is None else _judge_units
-        for unit, arrays in zip(units, make(world, run, judges, units, clips), strict=True):
-            write_unit(unit_path(run.folder, unit), arrays)
+    return Tools(world, read_judges(run), choose_clips(run.setting, run.source, run.root))
+
+
+def do_units(run: Run, groups: Iterable[Sequence[Unit]]) -> Generator[int]:
+    """Do the units of groups that are not done yet; yields how many, group by group."""
+    tools = None
+    for group in groups:
+        units = [unit for unit in group if not unit_path(run.folder, unit).is_file()]
+        if units:
+            tools = tools or open_tools(run)
+            _do_group(run, tools, units)
         yield len(units)
+
+
+def _do_group(run: Run, tools: Tools, units: Sequence[Unit]) -> None:
+    """Do units of one label and one seed, and write them."""
+    world, judges, files = tools
+    size = world.card.frame_size
+    clips = [read_clip(run.setting, files[u.clip], size, world.actions) for u in units]
+    make = _beside if units[0].seed is None else _judge_units
+    for unit, arrays in zip(units, make(world, run, judges, units, clips), strict=True):
+        write_unit(unit_path(run.folder, unit), arrays)
 
 
 def write_unit(path: Path, arrays: dict[str, np.ndarray]) -> None:

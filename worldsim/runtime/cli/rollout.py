@@ -4,7 +4,7 @@ nothing.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from worldsim.actions import ActionSet
-from worldsim.data.workers import share_out
+from worldsim.data.workers import Crew, share_out
 from worldsim.runtime.core.clock import Clock
 from worldsim.runtime.core.control import Choice, Controller, RandomWalk, Script
 from worldsim.runtime.core.moves import Move
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.playthrough import Playthrough
 from worldsim.runtime.recording.recorder import Recorder
-from worldsim.runtime.recording.rollout_record import ROLLOUT, read_recorded_seeds
+from worldsim.runtime.recording.rollout_record import ROLLOUT, KnownParts, read_recorded_seeds
 from worldsim.tasks import load_function
 
 
@@ -99,7 +99,9 @@ def _load_policy(policy: str) -> Callable:
     return load_function(policy, "--policy")
 
 
-def roll_out(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[int]:
+def roll_out(
+    plan: Plan, seeds: tuple[int, ...], workers: int = 1, crew: Crew | None = None
+) -> Iterator[int]:
     """Play and record one episode for each seed, those left out that the folder has already.
 
     Yields:
@@ -109,14 +111,14 @@ def roll_out(plan: Plan, seeds: tuple[int, ...], workers: int = 1) -> Iterator[i
     Raises:
         ValueError: no such environment, policy or action.
         OSError: the disk is full, or the folder cannot be written to.
-        RuntimeError: a worker died.
+        RuntimeError: workers died over the same episode.
     """
-    if min(workers, len(seeds)) <= 1:
+    if crew is None and min(workers, len(seeds)) <= 1:
         return _play_all(plan, seeds)
-    return share_out(functools.partial(_play_all, plan), seeds, min(workers, len(seeds)))
+    return share_out(functools.partial(_play_all, plan), seeds, workers, crew)
 
 
-def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
+def _play_all(plan: Plan, seeds: Iterable[int]) -> Generator[int]:
     import gymnasium
 
     import worldsim  # noqa: F401  registers the environments
@@ -130,9 +132,11 @@ def _play_all(plan: Plan, seeds: tuple[int, ...]) -> Iterator[int]:
     recorder = Recorder(plan.folder, on=True, capacity=plan.steps + 8)
     recorder.describe(place, place.fps, **{ROLLOUT: plan.as_json()})
     try:
-        done = read_recorded_seeds(plan.folder, plan.as_json(), place.identity, seeds)
+        known: KnownParts = {}
         for seed in seeds:
-            yield 0 if seed in done else _play(plan, place, recorder, seed)
+            # Now, and not of all seeds before: another worker may have died over this one.
+            told = plan.folder, plan.as_json(), place.identity, {seed}, known
+            yield 0 if read_recorded_seeds(*told) else _play(plan, place, recorder, seed)
             if recorder.trouble:
                 raise OSError(recorder.trouble)
     finally:

@@ -3,6 +3,7 @@
     worldsim rollout --env FARDMLab-v0 --policy random --episodes 20 --steps 300 --out rollouts
     worldsim rollout --env Maze-v0 --policy script --actions forward,forward,left --out rollouts
     worldsim rollout --env Maze-v0 --policy mine:choose --workers 2 --out rollouts
+    worldsim rollout --policy random --episodes 10000 --cluster auto --out /shared/rollouts
 
 `module:function` is called as `function(frame, actions, rng)`: the newest frame uint8 [H,W,3], the
 world's ActionSet and a generator of the episode's own; it returns an action's id or name, or None
@@ -16,6 +17,8 @@ import os
 import sys
 import time
 from pathlib import Path
+
+from worldsim.data.ray_crew import add_cluster_option, count_workers, open_crew
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -31,7 +34,8 @@ def _build_parser() -> argparse.ArgumentParser:
     add("--episodes", type=int, default=10, help="default: %(default)s")
     add("--steps", type=int, default=300, help="actions an episode has at most")
     add("--seed", type=int, default=0, help="seed of the first episode")
-    add("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add("--workers", type=int, help="processes (default: 1; one a CPU of a cluster)")
+    add_cluster_option(parser)
     add("--minari", metavar="NAME", help="also a Minari data set, e.g. dmlab/random-v0")
     add("--out", type=Path, required=True, help="folder for the recordings")
     return parser
@@ -45,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = _build_parser()
     args = parser.parse_args(argv)
-    if min(args.episodes, args.steps, args.workers) < 1 or args.seed < 0:
+    workers = 1 if args.workers is None else args.workers
+    if min(args.episodes, args.steps, workers) < 1 or args.seed < 0:
         parser.error("--episodes, --steps and --workers must be >= 1, --seed >= 0.")
     from worldsim.runtime.cli.rollout import Plan, roll_out
 
@@ -54,17 +59,21 @@ def main(argv: list[str] | None = None) -> int:
 
         check_minari(args.minari)  # before anything is played
     os.environ.setdefault("LP_NUM_THREADS", "0")  # see worldsim/data/collect.py
+    if args.cluster and args.world and Path(args.world).is_dir():
+        args.world = str(Path(args.world).absolute())
     plan = Plan(
         env=args.env,
         policy=args.policy,
         steps=args.steps,
-        folder=args.out,
+        folder=args.out.absolute() if args.cluster else args.out,
         options={"world": args.world} if args.world else {},
         script=tuple(name for name in args.actions.split(",") if name),
     )
     seeds = tuple(range(args.seed, args.seed + args.episodes))
     began, frames, there = time.monotonic(), 0, 0
-    for done, count in enumerate(roll_out(plan, seeds, args.workers), 1):
+    crew = open_crew(args.cluster, plan.folder)
+    workers = count_workers(args.workers, crew, default=1)
+    for done, count in enumerate(roll_out(plan, seeds, workers, crew), 1):
         frames, there = frames + count, there + (count == 0)
         rate = frames / (time.monotonic() - began)
         print(f"{done}/{len(seeds)} episodes, {rate:.1f} frames/s", flush=True)

@@ -21,9 +21,16 @@ from worldsim.runtime.recording.recording import EPISODE, JOURNAL, META
 ROLLOUT = "rollout"
 _WHOLE = "closed"  # how an episode's last recording ended
 
+Part = tuple[int | None, str] | None
+KnownParts = dict[Path, Part]
+
 
 def read_recorded_seeds(
-    folder: Path, rollout: dict[str, Any], identity: Identity, seeds: Iterable[int]
+    folder: Path,
+    rollout: dict[str, Any],
+    identity: Identity,
+    seeds: Iterable[int],
+    known: KnownParts | None = None,
 ) -> set[int]:
     """The seeds of a rollout whose episodes are whole in a folder.
 
@@ -35,9 +42,14 @@ def read_recorded_seeds(
         rollout: what the metas say of it.
         identity: the world it is played in.
         seeds: which episodes are looked for.
+        known: what was read before of the same rollout, which is not read again; added to.
     """
     wanted, facts = set(seeds), identity.as_json() | {ROLLOUT: rollout}
-    parts = {path: _read_part(path, facts) for path in sorted(folder.glob(f"[!.]*/{META}"))}
+    known = {} if known is None else known
+    parts = {}
+    for path in sorted(folder.glob(f"[!.]*/{META}")):
+        parts[path] = known[path] if path in known else _read_part(path, facts)
+    known.update(parts)
     found = set(parts.values())
     done = {seed for seed in wanted if (seed, _WHOLE) in found}
     for path, part in parts.items():
@@ -48,7 +60,7 @@ def read_recorded_seeds(
     return done
 
 
-def _read_part(path: Path, facts: dict[str, Any]) -> tuple[int | None, str] | None:
+def _read_part(path: Path, facts: dict[str, Any]) -> Part:
     """The seed of a recording of this rollout and how it ended; None where it is of another."""
     with suppress(ValueError, OSError):
         meta = read_json(path, "meta of a recording")

@@ -11,22 +11,21 @@ from functools import lru_cache
 from worldsim.runtime.core.intents import CLICK
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.panels.space_memory import NEEDS
+from worldsim.told import tell
 
-DISTANCES = "needs a world that knows how far things are"
-ENGINE, LINUX = "needs the engine", "it runs on Linux only"
-NEEDED = (NEEDS, DISTANCES, ENGINE, LINUX)
-"""All there is to say, but for commands that install something."""
+DISTANCES = tell("needs a world that knows how far things are")
+LINUX = tell("it runs on Linux only")
 
 SPACE = ("tint", "map", "points", "resample")  # what needs a memory in space
 
 
 def find_lacking(place: PlayableEnv) -> dict[str, str]:
     """By the name of an intent, or CLICK, that cannot be had in a place, what it needs."""
-    lacking = {} if place.dreams and place.remembers_space else dict.fromkeys(SPACE, NEEDS)
+    lacking: dict[str, str] = {} if place.dreams and place.remembers_space else dict.fromkeys(SPACE, NEEDS)
     if not (place.dreams and place.knows_distances):
         lacking[CLICK] = DISTANCES
     if place.dreams and (remedy := find_remedy(getattr(place.base.world.card, "engine", ""))):
-        lacking["ground_truth"] = f"{ENGINE}: {remedy}"
+        lacking["ground_truth"] = tell("needs the engine: {remedy}", remedy=remedy)
     return lacking
 
 

@@ -25,15 +25,16 @@ from worldsim.runtime.core.start_layout import (
 from worldsim.runtime.window.gamepad import Gamepads
 from worldsim.runtime.window.keyboard import Keyboard
 from worldsim.runtime.window.screen import Screen, pygame
+from worldsim.told import join, tell
 from worldsim.world.starts import WorldStarts, read_clip
 
-TITLE = "Where do you want to begin?"
+TITLE = tell("Where do you want to begin?")
 HINTS = (
-    ("Arrows", "choose"),
-    ("Enter", "play"),
-    (",", "settings"),
-    ("F11", "whole screen"),
-    ("Esc", "quit"),
+    (tell("Arrows"), tell("choose")),
+    ("Enter", tell("play")),
+    (",", tell("settings")),
+    ("F11", tell("whole screen")),
+    ("Esc", tell("quit")),
 )
 LETTERS = {"a": "left", "d": "right", "w": "up", "s": "down"}  # by their place
 PADS = {f"pad {name}": name for name in DIRECTIONS} | {"pad a": "return", "pad b": "escape"}
@@ -213,10 +214,11 @@ class StartChoice:
 
     def _describe(self) -> str:
         world, start = self._starts[self._at]
-        told = f"{self._worlds[world].title}: {self._worlds[world].names[start]}"
+        title, name = tell(self._worlds[world].title), tell(self._worlds[world].names[start])
+        told = join([title, name], by=": ")
         if self._picked:
-            return f"Opening {told} ..."
-        return f"{told}, as last time" if self._at == self._last else told
+            return tell("Opening {start} ...", start=told)
+        return tell("{start}, as last time", start=told) if self._at == self._last else told
 
 
 def frame_at(now: float, count: int, fps: float) -> int:

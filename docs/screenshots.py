@@ -132,7 +132,7 @@ def draw_small_help(scene: tuple[Status, Around], path: Path) -> None:
     """The first page of the help in a window of 320 pixels."""
     status, around = scene
     screen = Screen("worldsim", (64, 64), SMALL)
-    pages = screen.split_pages(list(around.helped), screen.room(), "F1: more")
+    pages = screen.split_pages(around.helped, screen.room(), "F1")
     compose(screen, None, status, around._replace(helped=pages[0]), 0.0)
     screen.save(path)
     screen.close()

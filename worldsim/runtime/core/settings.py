@@ -80,7 +80,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _list_values(values: Sequence[str]) -> Told:
-    return tell("one of {values}", values=", ".join(values))
+    return tell("{some} or {last}", some=", ".join(values[:-1]), last=values[-1])
 
 
 CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {

@@ -21,7 +21,9 @@ SPACE = ("tint", "map", "points", "resample")  # what needs a memory in space
 
 def find_lacking(place: PlayableEnv) -> dict[str, str]:
     """By the name of an intent, or CLICK, that cannot be had in a place, what it needs."""
-    lacking: dict[str, str] = {} if place.dreams and place.remembers_space else dict.fromkeys(SPACE, NEEDS)
+    lacking: dict[str, str] = (
+        {} if place.dreams and place.remembers_space else dict.fromkeys(SPACE, NEEDS)
+    )
     if not (place.dreams and place.knows_distances):
         lacking[CLICK] = DISTANCES
     if place.dreams and (remedy := find_remedy(getattr(place.base.world.card, "engine", ""))):

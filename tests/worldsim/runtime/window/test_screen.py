@@ -158,14 +158,14 @@ from worldsim.runtime.core.status import format_help
 from worldsim.actions import load_actions
 lines = format_help(load_actions("dmlab"))
 small = Rect(0, 0, 320, 320)
-pages = screen.split_pages(lines, small, "F1: more")
+pages = screen.split_pages(lines, small, "F1")
 assert len(pages) > 1 and [line for page in pages for line in page[:-1]] == lines
 assert pages[1][-1] == f"F1: more (2 of {len(pages)})"
 for page in pages:
     screen.clear()
     assert screen.text(page, small) <= 320
     assert (pixels()[320:, :320] == 0).all()
-assert screen.split_pages(lines, Rect(0, 0, 1280, 1280), "F1: more") == [lines]
+assert screen.split_pages(lines, Rect(0, 0, 1280, 1280), "F1") == [lines]
 """)
 
 
@@ -177,7 +177,7 @@ def test_every_language_can_be_drawn_and_its_help_is_no_wider_than_the_window():
 from worldsim.actions import load_actions
 from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, build_key_hints
 from worldsim.runtime.core.language import find_words
-from worldsim.runtime.core.settings import LANGUAGES
+from worldsim.runtime.core.settings import LANGUAGES, Settings
 from worldsim.runtime.core.settings_page import LANGUAGE_NAMES
 from worldsim.runtime.core.status import format_help
 from worldsim.runtime.window.screen import MARGIN, SMALLEST_FONT, _second_column, _wrap_row
@@ -190,14 +190,16 @@ missing = look(chr(0x4E00))
 assert look(chr(0xE123)) == missing  # the box that stands for any letter the font lacks
 for language in LANGUAGES[1:]:
     words = find_words(language)
+    screen.apply(Settings(language=language))
     letters = set("".join((*words.values(), *LANGUAGE_NAMES)))
     assert missing not in map(look, letters), language
     for intents, pads in ((i, p) for i in (INTENTS, REPLAY_INTENTS) for p in (False, True)):
-        lines = format_help(actions, intents, pads, mouse=True, words=words)
-        width, second = screen.room().width - 3 * MARGIN, _second_column(font, lines)
-        assert [row for line in lines for row in _wrap_row(font, line, width, second)] == lines
+        lines = format_help(actions, intents, pads, mouse=True)
+        told = [screen._tell(line) for line in lines]
+        width, second = screen.room().width - 3 * MARGIN, _second_column(font, told)
+        assert [row for line in told for row in _wrap_row(font, line, width, second)] == told
         assert screen.split_pages(lines, screen.room(), "F1") == [lines]
-    hints = build_key_hints(actions, words=words)
+    hints = build_key_hints(actions)
     needed = [screen._keycap(*hint).get_width() + MARGIN for hint in (*hints[:4], hints[-1])]
     assert sum(needed) + MARGIN <= screen.room().width, language
 """)

@@ -41,8 +41,8 @@ class Settings:
         recordings: folder of recordings.
         upscaler: how pictures are enlarged, one of UPSCALERS.
         palette: colours of what is not the picture, one of PALETTES.
-        language: of what is said of keys, one of LANGUAGES; AUTO for that of the system where it is
-            one of them, else English.
+        language: of the window, one of LANGUAGES; AUTO for that of the system where it is one of
+            them, else English.
         mouse: whether dragging the mouse turns, and a click walks.
         touch_pad: when keys are drawn on the screen, one of TOUCH_PADS: from the first touch on,
             always or never.

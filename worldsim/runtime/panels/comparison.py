@@ -22,7 +22,7 @@ from worldsim.told import join, tell
 
 CONTEXT = 64  # true frames an engine's recording gives a dream, at most
 SLICE = 0.05  # seconds that making frames may hold up the window's figures
-NO_TRUTH = tell("Nobody knows the truth of this recording: it did not start in an engine.")
+NO_TRUTH = tell("This recording has no ground truth: it did not start in an engine.")
 NOT_YET = np.zeros(0, np.uint8)  # stands for no frame while a rerun goes to the recording's first
 
 

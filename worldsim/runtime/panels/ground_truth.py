@@ -22,6 +22,7 @@ from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.track import Track
 from worldsim.runtime.panels.ground_truth_source import Truth, find_truth, make_engine_options
+from worldsim.runtime.panels.lacking import find_remedy
 from worldsim.told import Told, tell
 
 GAIN = 2  # of the difference, so that small ones are seen
@@ -44,7 +45,7 @@ class GroundTruthPanel:
     def __init__(self, place: PlayableEnv) -> None:
         if not place.dreams:
             raise ValueError(
-                tell("The truth is shown beside a dream; this environment is the engine itself.")
+                tell("Ground truth is shown beside a dream; this environment is the engine itself.")
             )
         self._place = place
         self._env: Any = None
@@ -134,7 +135,9 @@ class GroundTruthPanel:
         start, actions = self._start, self._actions[:number]
         if self._truth is None or self._truth.frame(actions) is None:
             raise ValueError(
-                tell("Nobody knows the truth here: other actions were taken than in the clip.")
+                tell(
+                    "Ground truth is unavailable: the actions taken differ from those of the clip."
+                )
             )
         kept = len(start.context_frames)
         newest = range(max(1, number - kept + 1), number + 1)
@@ -178,7 +181,13 @@ class GroundTruthPanel:
 
     def _open_engine(self) -> Any:
         if self._env is None:
-            self._env = open_engine(self._place.base.world.card)
+            card = self._place.base.world.card
+            engine = getattr(card, "engine", "")
+            if not engine:
+                raise ValueError(tell("This world was learnt from no engine: it has no truth."))
+            if remedy := find_remedy(engine):
+                raise ValueError(tell("The truth needs the engine: {remedy}", remedy=remedy))
+            self._env = open_engine(card)
         return self._env
 
     def _catch_up(self) -> None:

@@ -147,8 +147,8 @@ class Commands:
         if playthrough.lost or playthrough.ended:
             raise ValueError(
                 tell(
-                    "There is nothing to preview: the episode has ended. Enter makes a new start, "
-                    "Backspace goes back."
+                    "Action preview is unavailable: the episode has ended. Press Enter for a new "
+                    "start or Backspace to rewind."
                 )
             )
 
@@ -254,7 +254,7 @@ class Commands:
         session, panel = self._session, self._session.overlays.panel
         if panel is None:
             raise ValueError(
-                tell("Going back to the true frames needs them on screen: press G to show them.")
+                tell("Going back to the ground truth needs it on screen: press G to show it.")
             )
         if session.begin(panel.make_grounded_start(session.number), "grounded"):
             session.presenter.notify(tell("The dream stands in the true frames again."))

@@ -1,4 +1,4 @@
-"""All that the window says, in the player's language: whole tables, and what is said goes by them."""
+"""All that the window says, in the player's language: whole tables, and nothing beside them."""
 
 import ast
 import pickle
@@ -82,13 +82,15 @@ def test_text_keeps_its_parts_wherever_it_goes():
     told = tell("Slot {slot} is empty: Ctrl+{slot} saves in it.", slot=3)
     assert told == "Slot 3 is empty: Ctrl+3 saves in it."
     assert read_told(ValueError(told)) is told
-    assert read_told(ValueError("plain")) == "plain" and read_told(OSError(2, "gone"))
+    assert read_told(ValueError("plain")) == "plain"
+    assert read_told(OSError(2, "gone")) == "[Errno 2] gone"
     inside = join([told, tell("dream"), "{braces}"], by=" {} ")
     assert inside == f"{told} {{}} dream {{}} {{braces}}"
     words = {told.template: "Platz {slot} ist leer.", "dream": "Traum"}
     for copy in (inside, pickle.loads(pickle.dumps(inside))):
         assert translate(copy, words) == "Platz 3 ist leer. {} Traum {} {braces}"
-    assert join([]) == "" and translate(join([tell("dream")], kind=Dimmed), words) == "Traum"
+    assert join([]) == ""
+    assert translate(join([tell("dream")], kind=Dimmed), words) == "Traum"
 
 
 def test_a_title_with_braces_is_told_as_it_is():
@@ -135,7 +137,8 @@ def test_windows_is_asked_where_no_variable_is_set(monkeypatch):
 def test_hints_and_help_are_told_in_it():
     german = find_words("de")
     hints = [(key, translate(meaning, german)) for key, meaning in build_key_hints(ACTIONS)]
-    assert hints[0] == ("A", "links") and ("F5", "speichern") in hints
+    assert hints[0] == ("A", "links")
+    assert ("F5", "speichern") in hints
     assert translate(hint("k", ACTIONS), german) == (
         "K hat hier keine Funktion: A Left links, D Right rechts, W Up vorwärts, "
         "F1 zeigt alle Tasten."
@@ -164,5 +167,6 @@ def test_what_is_missing_is_told_in_it_too_and_greyed():
 def test_text_without_a_translation_stays_english():
     words = {"left": "links"}
     assert translate(hint("k", ACTIONS), words).startswith("K does nothing here: A Left links, D")
-    assert translate("right", words) == "right" and translate("left", words) == "links"
-    assert isinstance(tell("right"), Told) and translate(tell("right"), words) == "right"
+    assert isinstance(tell("right"), Told)
+    for text, told in (("right", "right"), ("left", "links")):
+        assert translate(text, words) == translate(tell(text), words) == told

@@ -97,7 +97,7 @@ def test_a_title_with_braces_is_told_as_it_is():
     status = Status(title="a {world}", state="running", fps=7.5, recording=tell("recording"))
     assert describe_plainly(status) == "a {world}   playing   7.5 frames a second   recording"
     german = translate(describe_plainly(status), find_words("de"))
-    assert german == "a {world}   läuft   7.5 Bilder je Sekunde   Aufnahme"
+    assert german == "a {world}   im Spiel   7.5 Bilder je Sekunde   Aufnahme"
 
 
 @pytest.mark.parametrize(

@@ -171,16 +171,20 @@ assert screen.split_pages(lines, Rect(0, 0, 1280, 1280), "F1") == [lines]
 
 def test_every_language_can_be_drawn_and_its_help_is_no_wider_than_the_window():
     """In the usual window no meaning is broken, with a gamepad's controls beside it or without; and
-    the keys that move, the way back and the help stay in the line below the picture.
+    the keys that move, go back, show the truth, save and help stay in the line below the picture.
     """
     drawn("""
+from pathlib import Path
 from worldsim.actions import load_actions
 from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, build_key_hints
 from worldsim.runtime.core.language import find_words
 from worldsim.runtime.core.settings import LANGUAGES, Settings
-from worldsim.runtime.core.settings_page import LANGUAGE_NAMES
+from worldsim.runtime.core.settings_page import LANGUAGE_NAMES, SettingsPage
 from worldsim.runtime.core.status import format_help
 from worldsim.runtime.window.screen import MARGIN, SMALLEST_FONT, _second_column, _wrap_row
+from worldsim.runtime.panels.memory_strip import LEVELS
+from worldsim.runtime.window.start_choice import HINTS as START_HINTS
+from worldsim.world.starts import list_worlds
 font, actions = screen._size_font(SMALLEST_FONT), load_actions("dmlab")
 
 def look(letter):
@@ -200,8 +204,15 @@ for language in LANGUAGES[1:]:
         assert [row for line in told for row in _wrap_row(font, line, width, second)] == told
         assert screen.split_pages(lines, screen.room(), "F1") == [lines]
     hints = build_key_hints(actions)
-    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in (*hints[:4], hints[-1])]
+    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in (*hints[:6], hints[-1])]
     assert sum(needed) + MARGIN <= screen.room().width, language
+    page = SettingsPage(["dmlab", "minecraft"]).lines()
+    assert screen.text(page, screen.room()) < 0.6 * screen.room().height, language
+    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in START_HINTS]
+    assert sum(needed) + MARGIN <= screen.room().width, language
+    names = [name for world in list_worlds(Path("nowhere")) for name in world.names]
+    for name in (*names, *LEVELS):  # below a thumbnail of the choice, above a group of the strip
+        assert font.size(screen._tell(name))[0] <= screen.room().width / 4 - 8, (language, name)
 """)
 
 

@@ -93,13 +93,17 @@ REPLAY_INTENTS = (
 """What a recording can be asked for."""
 
 HINTED = {
+    "scrub": "back, on",
     "rewind": "back in time",
     "ground_truth": "the truth",
     "save": "save",
     "load": "load",
+    "comparison": "compare",
+    "browse": "others",
     "help": "all keys",
 }
 """Intents that a player is told of unasked, in a word or two; the last one in any case."""
+BOTH_WAYS = ("scrub",)  # what needs two keys to be told of
 
 BUILT_IN = tell("the built-in keys")
 CLICK = "click"  # names what a click does, which is no intent
@@ -227,11 +231,12 @@ def build_key_hints(
     """What a player needs in the first minute: one (key, meaning) an action, then of HINTED."""
     names = _Printed(layout, actions, intents)
     known = {intent.name: intent for intent in intents}
-    rows = _build_action_rows(actions, names)
+    rows = [(keys.split(" ")[0], meaning) for keys, meaning in _build_action_rows(actions, names)]
     for name, meaning in HINTED.items():
         if name in known:
-            rows.append((format_keys(known[name], names=names), tell(meaning)))
-    return [(keys.split(" ")[0], meaning) for keys, meaning in rows]
+            keys = format_keys(known[name], names=names).split(" ")
+            rows.append((" ".join(keys[: 1 + (name in BOTH_WAYS)]), tell(meaning)))
+    return rows
 
 
 class _Printed:

@@ -36,11 +36,13 @@ class Memory:
             raise ValueError(tell("This world does not tell what it remembers."))
 
     def toggle_attention(self) -> bool:
-        """Watch what the next frames look at, or no more; whether it is watched now. Only torch's
-        attention can be watched.
+        """Watch what the next frames look at, or no more; whether it is watched now.
+
+        Raises:
+            ValueError: the world does not run on torch, whose attention alone can be watched.
         """
         if self._game.place.identity.kwargs.get("runtime", "torch") != "torch":
-            return False
+            raise ValueError(tell("Only a world that runs on torch tells what a frame looks at."))
         from worldsim.attention_probe import Watch
 
         self._watch = Watch() if self._watch is None else None

@@ -228,8 +228,11 @@ class Commands:
         session = self._session
         if session.recorder.on:
             session.recorder.stop()
+            folder = session.recorder.folder
+            session.presenter.notify(tell("The recording is in {folder}.", folder=folder))
         else:
             session.recorder.start(session.playthrough.track.point())
+            session.presenter.notify(tell("Recording; the same key stops it."))
 
     # ---- the truth, and the memory ----
 
@@ -351,6 +354,7 @@ class Commands:
             recording = read_recording(found[index])
             session.overlays.drop_panel()
             recording_env.show(recording)
+            session.opening.title = recording.name
             session.comparisons = session.comparisons.of(recording)
             session.begin(recording_env.start(0), "another recording")
             session.set_speed(session.speed)

@@ -126,10 +126,19 @@ class WorldLoader:
 
 
 class LoadedWorld(WorldLoader):
-    """A place that is open already."""
+    """A place that is open already.
 
-    def __init__(self, place: PlayableEnv, bindings: Bindings | None = None) -> None:
-        super().__init__(place.identity.environment, place.identity.kwargs, bindings=bindings)
+    Args:
+        place: the place.
+        bindings: the player's keys.
+        title: what to call it; empty for the environment's id.
+    """
+
+    def __init__(
+        self, place: PlayableEnv, bindings: Bindings | None = None, title: str = ""
+    ) -> None:
+        identity = place.identity
+        super().__init__(identity.environment, identity.kwargs, title=title, bindings=bindings)
         self.place = place
         if bindings is not None:
             place.actions = bindings.of(place.actions)

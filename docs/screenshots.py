@@ -93,7 +93,10 @@ def make_scenes(clip: np.ndarray) -> dict[str, tuple[Status, Around]]:
         "truth": (replace(status, panes=compared, curve=curve), plain),
         "memory": (replace(status, strip=strip), plain),
         "trouble": (replace(status, trouble="The disk is full: recording has stopped."), plain),
-        "loading": (Status(title="A maze of four quadrants", doing="loading the libraries", progress=0.1), plain),
+        "loading": (
+            Status(title="A maze of four quadrants", doing="loading the libraries", progress=0.1),
+            plain,
+        ),
         "help": (status, plain._replace(helped=format_help(actions, mouse=True))),
         "touch": (status, plain._replace(pad=list_pad_keys(actions), held=["w"])),
     }

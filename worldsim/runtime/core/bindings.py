@@ -26,6 +26,7 @@ from worldsim.runtime.core.intents import (
     REPLAY_INTENTS,
     Intent,
     check_keys,
+    name_action,
 )
 from worldsim.runtime.core.key_press import normalise_key
 from worldsim.told import Told, join, read_told, tell
@@ -68,7 +69,9 @@ class Bindings:
         for name, chosen in self.changed.items():
             for key in chosen:
                 if key in keys:
-                    raise ValueError(_describe_conflict(self.source, key, keys[key], name))
+                    raise ValueError(
+                        _describe_conflict(self.source, key, *map(name_action, (keys[key], name)))
+                    )
                 keys[key] = name
         bound = dataclasses.replace(actions, keys=keys)
         check_keys(bound, self.intents, *([self.source] if self.source else []))
@@ -108,7 +111,7 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
     for intent in intents:
         for key in intent.keys:
             if key in seen:
-                raise ValueError(_describe_conflict(path, key, seen[key], intent.name))
+                raise ValueError(_describe_conflict(path, key, repr(seen[key]), repr(intent.name)))
             seen[key] = intent.name
     given = (table.get("actions") or {}).items()
     changed = {name: _check_keys(path, name, keys, action=True) for name, keys in given}
@@ -182,8 +185,8 @@ def _describe_conflict(path: str | Path, key: str, one: str, other: str) -> Told
         "{path}: Key {key} means both {one} and {other}: give one of them another key.",
         path=path,
         key=repr(key),
-        one=repr(one),
-        other=repr(other),
+        one=one,
+        other=other,
     )
 
 

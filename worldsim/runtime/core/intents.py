@@ -123,10 +123,15 @@ def find_view_key(name: str, intents: tuple[Intent, ...] = INTENTS) -> str:
     return format_key(keys[0]) if keys else ""
 
 
+def name_action(name: str) -> Told:
+    """What an action is called in a sentence."""
+    return tell("the action {name}", name=repr(name))
+
+
 def find_conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[Told]:
     """One sentence for each key that means two things; empty when the tables agree."""
     seen = {
-        same: tell("the action {name}", name=repr(action))
+        same: name_action(action)
         for key, action in actions.keys.items()
         for same in find_collisions(key, action=True)
     }

@@ -130,6 +130,6 @@ class ActionPreview:
         count = len(self._names)
         if number > count:
             raise ValueError(
-                tell("A way must be in [1, {count}], got {number}.", count=count, number=number)
+                tell("action must be in [1, {count}], got {number}.", count=count, number=number)
             )
         self._picked([number - 1] * self.ahead)

@@ -23,6 +23,7 @@ TITLE = tell(
     "Settings: Up and Down choose, Left and Right change, or type; Enter keeps, Esc does not."
 )
 LATER = tell("World, steps, pace, keys and recordings count from the next start.")
+HEAD = (TITLE, "")
 ON, OFF = tell("on"), tell("off")
 LANGUAGE_NAMES = (tell("the system's"), "English", "Deutsch", "Français", "Español")
 LEAVE, KEEP = ("escape",), ("return", "enter")
@@ -130,9 +131,14 @@ class SettingsPage:
             return
         self.open = False
 
+    @property
+    def marked_line(self) -> int:
+        """The number of the line that is marked; the last one where it says what is wrong."""
+        return len(self.lines()) - 1 if self._trouble else len(HEAD) + self._at
+
     def lines(self) -> list[str]:
         """The page as lines; a tab begins the second column."""
-        found = [TITLE, ""]
+        found = [*HEAD]
         for number, row in enumerate(self._rows):
             mark = "> " if number == self._at else "   "
             found.append(join([mark, row.title, "\t", self._format(row, number == self._at)]))

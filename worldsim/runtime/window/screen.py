@@ -309,6 +309,27 @@ class Screen:
         )
         return [[*page, foot] for page, foot in zip(pages, feet, strict=True)]
 
+    def keep_in_view(self, lines: Sequence[str], room: Rect, at: int) -> list[str]:
+        """The lines around one of them that fit into a room in the smallest letters; all where all
+        do, else the first ones as long as that one and the next are among them.
+
+        Args:
+            lines: a tab begins a second column.
+            room: where they are to be written.
+            at: the number of the line that has to be seen.
+        """
+        font, width = self._size_font(SMALLEST_FONT), room.width - 3 * MARGIN
+        told = [self._tell(line) for line in lines]
+        second = _second_column(font, told)
+        heights = [len(_wrap_row(font, line, width, second)) for line in told]
+        fits, first = (room.height - MARGIN) // font.get_linesize(), 0
+        while first < at and sum(heights[first : at + 2]) > fits:
+            first += 1
+        last = at + 1
+        while last < len(lines) and sum(heights[first : last + 1]) <= fits:
+            last += 1
+        return list(lines[first:last])
+
     def _label(self, text: str, shown: Rect) -> None:
         label = self._font.render(self._tell(text), True, self.palette.text)
         width = min(label.get_width(), shown.width)

@@ -192,7 +192,8 @@ class StartChoice:
         screen, room, layout = self.screen, self.screen.room(), self._lay_out()
         screen.fill(room)
         if self._page is not None:
-            screen.text(self._page.lines(), room)
+            at = self._page.marked_line
+            screen.text(screen.keep_in_view(self._page.lines(), room, at), room)
             screen.flip()
             return
         screen.words(TITLE, Rect(room.x, room.y + GAP // 2, room.width, screen.line + GAP))

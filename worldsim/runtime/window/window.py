@@ -349,7 +349,7 @@ class Window(Sink):
         if shot is self._drawn and now < self._drawn_at + self._redraw:
             return
         status = self._complete(shot.status, keys, now)
-        helped = self._page.lines() if self._page is not None else self._page_of_help(status, keys)
+        helped = self._page_of_settings() or self._page_of_help(status, keys)
         self.around = self._around(status, keys, now, helped)
         placed = compose(self._screen, shot.frame, status, self.around, now)
         self._scene = Scene(self._screen.room(), placed, self.around.pad, status.view)
@@ -357,6 +357,13 @@ class Window(Sink):
         self._count(shot)
         self._drawn, self._drawn_at = shot, now
         self.beats.append(self._clock.now())
+
+    def _page_of_settings(self) -> list[str]:
+        """As much of the settings as fits, where they are open."""
+        if self._page is None:
+            return []
+        lines, at = self._page.lines(), self._page.marked_line
+        return self._screen.keep_in_view(lines, self._screen.room(), at)
 
     def _page_of_help(self, status: Status, keys: Keys) -> list[str]:
         """The page of the help that is to be seen; nothing after the last one."""

@@ -169,6 +169,29 @@ assert screen.split_pages(lines, Rect(0, 0, 1280, 1280), "F1") == [lines]
 """)
 
 
+def test_the_settings_of_a_small_window_keep_what_is_marked_in_view():
+    """At 320 pixels the last rows were below the window's edge."""
+    drawn("""
+from worldsim.runtime.core.settings import LANGUAGES, Settings
+from worldsim.runtime.core.settings_page import SettingsPage
+for room in (Rect(0, 0, 256, 256), Rect(0, 0, 320, 372), Rect(0, 0, 1280, 1280)):
+    for language in LANGUAGES[1:]:
+        screen.apply(Settings(language=language))
+        page = SettingsPage(["dmlab", "minecraft"])
+        for _ in range(12):
+            lines, at = page.lines(), page.marked_line
+            assert lines[at].startswith("> ")
+            kept = screen.keep_in_view(lines, room, at)
+            assert {lines[at], lines[at + 1]} <= set(kept) and (room.width < 400 or kept == lines)
+            screen.clear()
+            assert screen.text(kept, room) <= room.height
+            assert (pixels()[room.height :, : room.width] == 0).all()
+            page.press("down")
+        page._trouble = "Wrong."
+        assert screen.keep_in_view(page.lines(), room, page.marked_line)[-1] == "Wrong."
+""")
+
+
 def test_every_language_can_be_drawn_and_its_help_is_no_wider_than_the_window():
     """In the usual window no meaning is broken, with a gamepad's controls beside it or without; and
     the keys that move, go back, show the truth, save and help stay in the line below the picture.

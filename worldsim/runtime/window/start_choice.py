@@ -25,7 +25,7 @@ from worldsim.runtime.core.start_layout import (
 from worldsim.runtime.window.gamepad import Gamepads
 from worldsim.runtime.window.keyboard import Keyboard
 from worldsim.runtime.window.screen import Screen, pygame
-from worldsim.told import join, tell
+from worldsim.told import Told, join, tell
 from worldsim.world.starts import WorldStarts, read_clip
 
 TITLE = tell("Where do you want to begin?")
@@ -214,12 +214,17 @@ class StartChoice:
         self.screen.thumbnail(frame, name, cell, marked=number == self._at)
 
     def _describe(self) -> str:
+        """What is marked; without its world where both are too long for the window."""
         world, start = self._starts[self._at]
         title, name = tell(self._worlds[world].title), tell(self._worlds[world].names[start])
-        told = join([title, name], by=": ")
+        told = self._describe_start(join([title, name], by=": "))
+        short = self._describe_start(name)
+        return told if self.screen.fits(told, self.screen.room().width) else short
+
+    def _describe_start(self, start: Told) -> Told:
         if self._picked:
-            return tell("Opening {start} ...", start=told)
-        return tell("{start}, as last time", start=told) if self._at == self._last else told
+            return tell("Opening {start} ...", start=start)
+        return tell("{start}, as last time", start=start) if self._at == self._last else start
 
 
 def frame_at(now: float, count: int, fps: float) -> int:

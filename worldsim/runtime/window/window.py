@@ -405,7 +405,10 @@ class Window(Sink):
         if self._hud == FIGURES and not helped:
             figures = format_hud(status)
             trends = [(name, tuple(kept)) for name, kept in self._trends.items() if kept]
-        return Around(describe_plainly(status), hints, figures, trends, helped, pad, held)
+        words = describe_plainly(status)
+        if not self._screen.fits(words, self._screen.room().width):
+            words = describe_plainly(replace(status, title=""))
+        return Around(words, hints, figures, trends, helped, pad, held)
 
     def _list_pad(self, keys: Keys) -> tuple[PadKey, ...]:
         """The keys on the screen, where the player wants them."""

@@ -19,6 +19,7 @@ from worldsim.runtime.core.language import find_words
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.settings import Settings
 from worldsim.runtime.core.settings_page import LANGUAGE_NAMES
+from worldsim.runtime.core.status import Status
 from worldsim.runtime.panels.comparison import ComparisonPanel
 from worldsim.runtime.recording.recorder import Recorder
 from worldsim.runtime.recording.recording import read_recording
@@ -80,7 +81,8 @@ class Walker:
 
     def __init__(self, module, session, **options):
         self.session = session
-        self.window = module.Window("A test", (16, 16), zoom=40, clock=session.clock, **options)
+        usual = {"zoom": 40, "clock": session.clock}
+        self.window = module.Window("A test", (16, 16), **usual | options)
         session.sinks.append(self.window)
         self.keys = Keys(session.opening, session.controller.latch, session.command_queue)
 
@@ -148,6 +150,27 @@ def test_a_recording_says_nothing_but_by_the_tables(shown, make_fake_world, tmp_
     walker.draw()
     walker.press_all(REPLAY_INTENTS)
     assert not list_english(drawn, folder.name, tmp_path, "recordings", *WORLD)
+
+
+@pytest.mark.parametrize("zoom", [20, 40])
+def test_a_small_window_says_less_and_cuts_nothing(shown, make_fake_world, zoom, tmp_path):
+    """At 320 pixels what came last was cut off: whether it records, and the name of a start."""
+    from worldsim.runtime.window.start_choice import StartChoice
+
+    module, _ = shown
+    place = PlayableEnv(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
+    opening = LoadedWorld(place, title="A maze of four quadrants")
+    session = Session(opening, Keyboard(), seed=0, fps=0, clock=FakeClock())
+    walker = Walker(module, session, zoom=zoom)
+    walker.draw()
+    status = Status(title=opening.title, state="running", fps=7.5, recording="recording 0:12")
+    words = walker.window._around(status, walker.keys, 0.0, []).words
+    assert walker.window._screen.fits(words, 16 * zoom)
+    assert words.endswith("playing   7.5 frames a second   recording 0:12")
+    assert words.startswith("A maze") == (zoom == 40)
+    choice = StartChoice(list_worlds(tmp_path), ("dmlab", 4), zoom=zoom // 4)
+    assert choice.screen.fits(choice._describe(), 16 * zoom)
+    assert choice._describe().endswith("The grey corridor, as last time")
 
 
 def test_loading_and_the_choice_say_nothing_but_by_the_tables(shown, tmp_path, monkeypatch):

@@ -30,6 +30,7 @@ from worldsim.world.starts import WorldStarts, list_worlds, read_clip
 
 ZOOM, WORLD = 10, "dmlab"
 SMALL = 5  # the zoom of the small window, in which the help has pages
+ENGLISH = Settings(language="en")  # whoever draws the screens
 TRENDS = [("ms a frame", [130 + 20 * math.sin(n / 4) for n in range(60)])]
 
 
@@ -38,15 +39,15 @@ class Still:
 
     def now(self) -> float:
         """Always the same."""
-        return 1e9 + 0.7
+        return 3.7
 
     def sleep(self, seconds: float) -> None:
         """Nothing waits."""
 
 
-def draw_choice(worlds: list[WorldStarts], path: Path) -> None:
+def draw_choice(worlds: list[WorldStarts], path: Path, settings: Settings = ENGLISH) -> None:
     """The choice of worlds and starts."""
-    choice = StartChoice(worlds, (WORLD, 0), zoom=ZOOM, clock=Still())
+    choice = StartChoice(worlds, (WORLD, 0), zoom=ZOOM, settings=settings, clock=Still())
     choice.read_clips()
     choice.draw()
     choice.screen.save(path)  # and it stays open: a display may end with its last window
@@ -56,7 +57,7 @@ def make_scenes(clip: np.ndarray) -> dict[str, tuple[Status, Around]]:
     """What is to be seen on every screen of play, by name."""
     actions = load_actions("dmlab")
     status = Status(
-        title="dmlab",
+        title="A maze of four quadrants",
         state="running",
         driver="you",
         action="forward",
@@ -71,7 +72,7 @@ def make_scenes(clip: np.ndarray) -> dict[str, tuple[Status, Around]]:
         automatic=True,
         seed=1,
         runs_on=True,
-        recording="REC 0:12",
+        recording="recording 0:12",
         context="window 4, coarse 21",
         drift=0.97,
         seen_share=0.81,
@@ -92,7 +93,10 @@ def make_scenes(clip: np.ndarray) -> dict[str, tuple[Status, Around]]:
         "truth": (replace(status, panes=compared, curve=curve), plain),
         "memory": (replace(status, strip=strip), plain),
         "trouble": (replace(status, trouble="The disk is full: recording has stopped."), plain),
-        "loading": (Status(title="dmlab", doing="loading the network", progress=0.6), plain),
+        "loading": (
+            Status(title="A maze of four quadrants", doing="loading the libraries", progress=0.1),
+            plain,
+        ),
         "help": (status, plain._replace(helped=format_help(actions, mouse=True))),
         "touch": (status, plain._replace(pad=list_pad_keys(actions), held=["w"])),
     }
@@ -110,6 +114,7 @@ def draw_all(out: Path) -> list[Path]:
         os.environ["WORLDSIM_CONFIG"] = os.environ["WORLDSIM_CACHE"] = nothing
         worlds = list_worlds(Path(nothing))
         draw_choice(worlds, out / "choice.png")
+        draw_choice(worlds, out / "german.png", Settings(language="de"))
         settings = SettingsPage([one.world for one in worlds]).lines()
     maze = next(one for one in worlds if one.world == WORLD)
     clip = read_clip(maze.paths[0], maze.fps)
@@ -118,10 +123,11 @@ def draw_all(out: Path) -> list[Path]:
     status, plain = scenes["play"]
     scenes["settings"] = status, plain._replace(helped=settings)
     screen = Screen("worldsim", clip.shape[2:0:-1], ZOOM, footed=True)
+    screen.apply(ENGLISH)
     for name, (told, around) in scenes.items():
         compose(screen, clip[-1], told, around, 0.0)
         screen.save(out / f"{name}.png")
-    screen.apply(Settings(palette="light", upscaler="smooth"))
+    screen.apply(replace(ENGLISH, palette="light", upscaler="smooth"))
     compose(screen, clip[-1], *scenes["figures"], 0.0)
     screen.save(out / "light.png")
     draw_small_help(scenes["help"], out / "small-help.png")
@@ -132,7 +138,8 @@ def draw_small_help(scene: tuple[Status, Around], path: Path) -> None:
     """The first page of the help in a window of 320 pixels."""
     status, around = scene
     screen = Screen("worldsim", (64, 64), SMALL)
-    pages = screen.split_pages(list(around.helped), screen.room(), "F1: more")
+    screen.apply(ENGLISH)
+    pages = screen.split_pages(around.helped, screen.room(), "F1")
     compose(screen, None, status, around._replace(helped=pages[0]), 0.0)
     screen.save(path)
     screen.close()

@@ -11,18 +11,24 @@ from envs.world_model import WorldModelEnv
 from tests.support.players import TOOLS, tool, until, windows_of
 from worldsim.runtime.core.control import Keyboard
 from worldsim.runtime.core.playable_env import PlayableEnv
+from worldsim.runtime.panels import ground_truth
 from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.session.command_queue import Keys
 from worldsim.runtime.session.loading import LoadedWorld
 from worldsim.runtime.session.session import Session
 from worldsim.runtime.session.state import State
+from worldsim.world.starts import WorldStarts
 
 KEYSYMS = {"Backspace": "BackSpace", "Enter": "Return", "Esc": "Escape"}
 
 
 @pytest.fixture
-def session(make_fake_world, tmp_path):
-    place = PlayableEnv(WorldModelEnv(make_fake_world()), "FARDMLab-v0", {})
+def session(make_fake_world, engine, tmp_path, monkeypatch):
+    """A dream of the maze that is only noise, and the maze as its truth."""
+    monkeypatch.setattr(ground_truth, "CONTEXT", 4)
+    world = make_fake_world(size=64)
+    world.card.engine = "Maze-v0"
+    place = PlayableEnv(WorldModelEnv(world), "FARDMLab-v0", {})
     saves = Saves(tmp_path / "saves")
     return Session(LoadedWorld(place), Keyboard(), seed=0, fps=0, runs_on=False, saves=saves)
 
@@ -63,6 +69,12 @@ def play_first_minute(newcomer, shown, session):
     assert not np.array_equal(session.frame, saved)
     newcomer.press("load")
     until(lambda: session.state is State.WAITING and np.array_equal(session.frame, saved))
+    newcomer.press("the truth")
+    until(lambda: len(session.presenter.status(session).panes) == 3)
+    newcomer.press("forward")
+    until(lambda: len(session.presenter.status(session).curve) > 1)
+    newcomer.press("the truth")
+    until(lambda: not session.presenter.status(session).panes)
     newcomer.press("all keys")
     until(lambda: any("truth, dream" in line for line in shown.around.helped))
     tool("xdotool", "key", KEYSYMS["Esc"])  # the help says so: "quit; everything is written first"
@@ -78,7 +90,7 @@ def test_hints_alone_lead_through_the_first_minute(display, session, monkeypatch
     from worldsim.runtime.window import window
 
     monkeypatch.setattr(window, "FIRST_SECONDS", 600.0)  # a busy machine takes long for a minute
-    shown, failures = window.Window("A test", (16, 16), zoom=40), []
+    shown, failures = window.Window("A test", (64, 64), zoom=10), []
     session.sinks.append(shown)
 
     def drive():
@@ -99,3 +111,28 @@ def test_hints_alone_lead_through_the_first_minute(display, session, monkeypatch
     thread.join()
     window.pygame.display.quit()
     assert not failures, failures
+
+
+def test_the_first_screen_says_how_to_begin(display, tiny_world, monkeypatch):
+    """Its hints alone choose another start and play it."""
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+    from worldsim.runtime.window import start_choice
+
+    paths = tuple(sorted((tiny_world / "spawns").glob("*.npz")))
+    one = WorldStarts(world="a", title="One", fps=7.5, names=("x", "y", "z"), paths=paths)
+    choice = start_choice.StartChoice([one])
+    keys = {meaning: key for key, meaning in start_choice.HINTS}
+    assert keys["choose"] == "Arrows"
+
+    def press():
+        number = until(lambda: windows_of(os.getpid()))[-1]
+        tool("xdotool", "windowfocus", "--sync", number)
+        tool("xdotool", "key", "Right", KEYSYMS[keys["play"]])
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    chosen = choice.run()
+    thread.join()
+    start_choice.pygame.display.quit()
+    assert chosen == ("a", 1)

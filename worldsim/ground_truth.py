@@ -15,6 +15,7 @@ import numpy as np
 
 from worldsim.data.collect import SEED_RANGES, Plan, play_episode
 from worldsim.registration import make_named
+from worldsim.told import tell
 from worldsim.types import Episode
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ class EngineReplay:
     """
 
     def __init__(self, env: Any, seed: int, before: Sequence[int], state: Any = None) -> None:
-        self.name = f"truth ({env.spec.id if env.spec else type(env).__name__})"
+        engine = env.spec.id if env.spec else type(env).__name__
+        self.name = tell("truth ({engine})", engine=engine)
         self._env, self._seed, self._before = env, seed, [int(action) for action in before]
         self._done: list[int] = []
         self._frames: dict[int, np.ndarray] = {}

@@ -213,7 +213,7 @@ def evaluate(
     """
     from worldsim.evaluate.finished import read_part, write_part
     from worldsim.evaluate.open_loop import DreamError
-    from worldsim.evaluate.thresholds import judge_report
+    from worldsim.evaluate.thresholds import judge_if_enough
     from worldsim.ground_truth import open_engine
 
     env = open_engine(world.card)
@@ -240,7 +240,7 @@ def evaluate(
         report[part], shown = found
         pictures |= shown
     env.close()
-    report["verdicts"] = judge_report(report)
+    report["verdicts"] = judge_if_enough(report)
     return _make_evaluation(report, pictures)
 
 
@@ -272,7 +272,7 @@ def evaluate_recorded(world: "WorldModel", protocol: "Protocol", folder: Path) -
             one with an action that the world does not know.
     """
     from worldsim.evaluate.open_loop import DreamError, start_recorded
-    from worldsim.evaluate.thresholds import judge_report
+    from worldsim.evaluate.thresholds import judge_if_enough
 
     recorded = read_recorded_episodes(world, protocol, folder)
     report = _describe_world(world, protocol) | {"data": folder.name, "episodes": len(recorded)}
@@ -281,7 +281,7 @@ def evaluate_recorded(world: "WorldModel", protocol: "Protocol", folder: Path) -
         report["fidelity"], shown = _measure_fidelity(world, None, made, protocol)
     except DreamError as error:
         report["fidelity"], shown = {"failed": str(error)}, {}
-    report["verdicts"] = judge_report(report)
+    report["verdicts"] = judge_if_enough(report)
     return _make_evaluation(report, shown)
 
 

@@ -12,6 +12,7 @@ from worldsim.evaluate.page import document
 from worldsim.evaluate.page.document import Film, Scene, films, picture, table
 from worldsim.evaluate.page.svg import Series, curves
 from worldsim.evaluate.table import lines
+from worldsim.evaluate.thresholds import count_episodes
 
 TITLES = {
     "psnr": "PSNR, dB",
@@ -51,7 +52,7 @@ def write_page(
     protocol = report["protocol"]
     lead = (
         f"{report['hash'][:12]}, {report['steps']} sampler steps a frame; "
-        f"{report.get('episodes', protocol['episodes'])} episodes, {protocol['context']} frames "
+        f"{count_episodes(report)} episodes, {protocol['context']} frames "
         f"given, {protocol['predicted']} dreamt. Bands hold the mean in 95 of 100 bootstrap draws "
         f"of whole episodes."
     )

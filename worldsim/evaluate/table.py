@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from worldsim.evaluate.thresholds import ENOUGH, count_episodes
+
 SEEN = 1.5  # a fault that multiplies a feature distance by less is not seen
 
 
@@ -16,6 +18,8 @@ def lines(report: dict[str, Any]) -> list[str]:
             told += tell(_select_entries(figures)) if _select_entries(figures) else []
     head = ["asked", "measured", "wanted", "good"]
     rows = [[verdict[column] for column in head] for verdict in report["verdicts"]]
+    if count_episodes(report) < ENOUGH:
+        return [*told, "", f"no verdicts: they need at least {ENOUGH} episodes"]
     return [*told, "", "verdicts", *grid(head, rows)] if rows else told
 
 

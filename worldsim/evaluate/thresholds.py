@@ -7,7 +7,19 @@ AGREEMENT = 0.95
 TURNS = 0.05  # how far the dream's share of right turns may lie below the engine's
 MEMORY_DB = 1.0  # how much more a place should look like itself for the long-term memory
 
+ENOUGH = 8  # episodes; what fewer say is chance, and no verdict
+
 Verdict = dict[str, Any]
+
+
+def count_episodes(report: dict[str, Any]) -> int:
+    """How many episodes the figures of a report are from."""
+    return report.get("episodes", report["protocol"]["episodes"])
+
+
+def judge_if_enough(report: dict[str, Any]) -> list[Verdict]:
+    """The verdicts of a report, none of one of fewer episodes than ENOUGH."""
+    return judge_report(report) if count_episodes(report) >= ENOUGH else []
 
 
 def judge_report(report: dict[str, Any]) -> list[Verdict]:

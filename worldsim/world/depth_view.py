@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from worldsim.told import tell
 from worldsim.world.arrays import to_numpy
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class DepthView(NamedTuple):
         inverse = float(self.inverse_depth[int(down * size), int(across * size)])
         depth = 1 / max(inverse, 1 / self.far)
         if depth >= self.far / 2:
-            raise ValueError("That is too far to walk to: click on something nearer.")
+            raise ValueError(tell("That is too far to walk to: click on something nearer."))
         left = (1 - 2 * across) * math.tan(math.radians(self.field_of_view / 2)) * depth
         x, y, heading = map(float, self.pose)
         cos, sin = math.cos(heading), math.sin(heading)

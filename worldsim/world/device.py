@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from worldsim.told import tell
+
 
 class DeviceChoice(NamedTuple):
     """A device's name, and one line that says what was chosen and why."""
@@ -16,9 +18,16 @@ def choose_device() -> DeviceChoice:
 
     if torch.cuda.is_available():
         return DeviceChoice(
-            "cuda", f"device: cuda, since torch finds {torch.cuda.get_device_name()}."
+            "cuda",
+            tell("device: cuda, since torch finds {gpu}.", gpu=torch.cuda.get_device_name()),
         )
     if torch.backends.mps.is_available():
-        return DeviceChoice("mps", "device: mps, since torch finds a Mac's GPU.")
-    built = "finds no GPU" if torch.version.cuda or torch.version.hip else "is a build for CPUs"
-    return DeviceChoice("cpu", f"device: cpu, since torch {torch.__version__} {built}.")
+        return DeviceChoice("mps", tell("device: mps, since torch finds a Mac's GPU."))
+    version = torch.__version__
+    if torch.version.cuda or torch.version.hip:
+        return DeviceChoice(
+            "cpu", tell("device: cpu, since torch {version} finds no GPU.", version=version)
+        )
+    return DeviceChoice(
+        "cpu", tell("device: cpu, since torch {version} is a build for CPUs.", version=version)
+    )

@@ -24,7 +24,7 @@ from worldsim.evaluate.contact_sheet import GAP, GROUP_GAP, contact_sheet, write
 from worldsim.evaluate.loops import plan_loop
 from worldsim.evaluate.open_loop import DreamError, dream, starts
 from worldsim.evaluate.protocol import Protocol, quick
-from worldsim.evaluate.thresholds import judge_report
+from worldsim.evaluate.thresholds import judge_if_enough, judge_report
 
 ACTIONS = load_actions("dmlab")
 LEFT, RIGHT, FORWARD, STAND = range(4)
@@ -161,7 +161,7 @@ def passes_everything(world, protocol):
         series = figures["drift"][kind]["series"]
         assert [block["frame"] for block in series] == [0, protocol.block]
         assert figures["drift"][kind]["colour"] is not None
-    judged = {verdict["asked"]: verdict["good"] for verdict in figures["verdicts"]}
+    judged = {verdict["asked"]: verdict["good"] for verdict in judge_report(figures)}
     assert judged["mean PSNR against best of context"]
     assert judged["turn: the place looks like itself"]
     json.dumps(figures, allow_nan=False)
@@ -191,10 +191,14 @@ def test_the_command_writes_figures_and_pictures(small_world, browser, tmp_path,
     printed = capsys.readouterr().out
     for row in ("best of context", "first frame", "back vs before", "scripted"):
         assert row in printed
+    assert written["verdicts"] == []  # two episodes are no ground for any
+    assert printed.count("verdicts") == 1
+    assert "no verdicts: they need at least 8 episodes" in printed
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".html", ".json"] + [".png"] * 4
     check_page(tmp_path / "evaluation.html")
     page = (tmp_path / "evaluation.html").read_text()
-    for heading in ("Verdicts", "By age", "Drift", "Speed", "Films", "Sheets", "All tables"):
+    assert "Verdicts" not in page
+    for heading in ("By age", "Drift", "Speed", "Films", "Sheets", "All tables"):
         assert f"<h2>{heading}</h2>" in page
     assert "PSNR, dB" in page
     ages = {one["name"]: one for one in written["fidelity"]["by age"] if one["metric"] == "psnr"}
@@ -310,6 +314,12 @@ def test_a_turn_that_was_never_taken_has_no_share():
     frames = np.zeros((1, 3, 64, 64, 3), np.uint8)
     shares = action_following._measure_turns(frames, np.array([[LEFT, FORWARD]]), ACTIONS)
     assert shares == {"left": 0.0, "right": None}
+
+
+def test_enough_episodes_are_judged():
+    figures = {"fidelity": {"failed": "ran away"}, "protocol": {"episodes": 8}}
+    assert [one["good"] for one in judge_if_enough(figures)] == [False]
+    assert judge_if_enough(figures | {"episodes": 7}) == []
 
 
 def test_a_part_that_failed_or_was_skipped_is_judged_so():

@@ -195,7 +195,7 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
     recording_env = RecordingEnv(recording, folder)
     height, width, _ = recording.episode.frames.shape[1:]
     window = Window(recording.name, (width, height), zoom=options.zoom, settings=read_settings())
-    opening = LoadedWorld(recording_env, bindings)
+    opening = LoadedWorld(recording_env, bindings, title=recording.name)
     seed = recording.point.start.seed
     session = Session(opening, Projector(recording_env), seed=seed, fps=options.fps, sinks=[window])
     session.comparisons = ComparisonPanel(recording, options.world, options.device)

@@ -13,7 +13,7 @@ stay where they are unless they are named. Knows no screen.
 import dataclasses
 import difflib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from worldsim.runtime.core.intents import (
     REPLAY_INTENTS,
     Intent,
     check_keys,
+    name_action,
 )
 from worldsim.runtime.core.key_press import normalise_key
+from worldsim.told import Told, join, read_told, tell
 from worldsim.upgrades import RENAMED_INTENTS, upgrade_names
 from worldsim.yaml12 import load_yaml
 
@@ -54,7 +56,7 @@ class Bindings:
         """
         if unknown := [name for name in self.changed if name not in actions.names]:
             raise ValueError(
-                f"{self.source}: {_describe_unknown('action', unknown[0], actions.names)}"
+                _describe_unknown(self.source, tell("action"), unknown[0], actions.names)
             )
         keys = {key: name for key, name in actions.keys.items() if name not in self.changed}
         taken = {key for found in self.changed.values() for key in found}
@@ -68,8 +70,7 @@ class Bindings:
             for key in chosen:
                 if key in keys:
                     raise ValueError(
-                        f"{self.source}: Key {key!r} means both the action {keys[key]!r} and the "
-                        f"action {name!r}: give one of them another key."
+                        _describe_conflict(self.source, key, *map(name_action, (keys[key], name)))
                     )
                 keys[key] = name
         bound = dataclasses.replace(actions, keys=keys)
@@ -87,14 +88,22 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
     """
     table = load_yaml(Path(path))
     if not isinstance(table, dict) or not set(table) <= {"intents", "actions"}:
-        raise ValueError(f"{path} must have the keys intents and actions, and no others.")
+        raise ValueError(
+            tell("{path} must have the keys intents and actions, and no others.", path=path)
+        )
     if bad := [name for name, part in table.items() if not isinstance(part, dict | None)]:
-        raise ValueError(f"{path}: {bad[0]} must have names with their keys, one a line.")
+        raise ValueError(
+            tell(
+                "{path}: {name} must have names with their keys, one a line.",
+                path=path,
+                name=bad[0],
+            )
+        )
     names = list(dict.fromkeys(intent.name for intent in (*INTENTS, *REPLAY_INTENTS)))
     intent_keys = upgrade_intents(path, table.get("intents") or {})
     chosen = {name: _check_keys(path, name, keys) for name, keys in intent_keys.items()}
     if unknown := [name for name in chosen if name not in names]:
-        raise ValueError(f"{path}: {_describe_unknown('intent', unknown[0], names)}")
+        raise ValueError(_describe_unknown(path, tell("intent"), unknown[0], names))
     intents = tuple(
         dataclasses.replace(intent, keys=_add_pads(intent, chosen)) for intent in intents
     )
@@ -102,10 +111,7 @@ def read_bindings(path: str | Path, intents: tuple[Intent, ...] = INTENTS) -> Bi
     for intent in intents:
         for key in intent.keys:
             if key in seen:
-                raise ValueError(
-                    f"{path}: Key {key!r} means both {seen[key]!r} and {intent.name!r}: give one "
-                    "of them another key."
-                )
+                raise ValueError(_describe_conflict(path, key, repr(seen[key]), repr(intent.name)))
             seen[key] = intent.name
     given = (table.get("actions") or {}).items()
     changed = {name: _check_keys(path, name, keys, action=True) for name, keys in given}
@@ -121,7 +127,7 @@ def upgrade_intents(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any
     try:
         upgraded, notes = upgrade_names(given, RENAMED_INTENTS)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(join([str(path), ": ", read_told(error)])) from None
     for note in notes:
         warnings.warn(f"{path}: {note}", FutureWarning, stacklevel=3)
     return upgraded
@@ -130,18 +136,36 @@ def upgrade_intents(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any
 def _check_keys(path: str | Path, name: str, keys: Any, action: bool = False) -> tuple[str, ...]:
     keys = [keys] if isinstance(keys, str | int) else keys
     if not isinstance(keys, list) or not keys or not all(isinstance(k, str | int) for k in keys):
-        raise ValueError(f"{path}: {name} must have a list of keys, e.g. [w, up], got {keys!r}.")
+        raise ValueError(
+            tell(
+                "{path}: {name} must have a list of keys, e.g. [w, up], got {keys}.",
+                path=path,
+                name=name,
+                keys=repr(keys),
+            )
+        )
     try:
         found = tuple(normalise_key(str(key).lower(), action) for key in keys)
     except ValueError as error:
-        raise ValueError(f"{path}: {name}: {error}") from error
+        raise ValueError(join([f"{path}: {name}: ", read_told(error)])) from error
     if name in ("save_slot", "pick") and len(found) != 9:
-        raise ValueError(f"{path}: {name} must have nine keys, one a slot, got {len(found)}.")
+        raise ValueError(
+            tell(
+                "{path}: {name} must have nine keys, one a slot, got {count}.",
+                path=path,
+                name=name,
+                count=len(found),
+            )
+        )
     plain = [key for key in found if not key.startswith(PAD)]
     if name == "scrub" and not (len(plain) == 5 and found[:5] == tuple(plain) and len(found) < 8):
         raise ValueError(
-            f"{path}: scrub must have five keys: back, on, far back, far on, to the end; and at "
-            f"most two of a gamepad after them, got {', '.join(found)}."
+            tell(
+                "{path}: scrub must have five keys: back, on, far back, far on, to the end; and at "
+                "most two of a gamepad after them, got {keys}.",
+                path=path,
+                keys=", ".join(found),
+            )
         )
     return found
 
@@ -156,7 +180,20 @@ def _add_pads(intent: Intent, chosen: Mapping[str, tuple[str, ...]]) -> tuple[st
     return mine if any(key.startswith(PAD) for key in mine) else mine + kept
 
 
-def _describe_unknown(kind: str, name: str, names: Any) -> str:
+def _describe_conflict(path: str | Path, key: str, one: str, other: str) -> Told:
+    return tell(
+        "{path}: Key {key} means both {one} and {other}: give one of them another key.",
+        path=path,
+        key=repr(key),
+        one=one,
+        other=other,
+    )
+
+
+def _describe_unknown(path: str | Path, kind: Told, name: str, names: Iterable[str]) -> Told:
     close = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}."
-    return f"no {kind} {name!r}; {hint}"
+    values = {"path": path, "kind": kind, "name": repr(name)}
+    if close:
+        return tell("{path}: no {kind} {name}; did you mean {close}?", close=close[0], **values)
+    known = ", ".join(names)
+    return tell("{path}: no {kind} {name}; there are {known}.", known=known, **values)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from worldsim.actions import ActionSet
+from worldsim.told import tell
 
 LEAST = 0.05  # in the unit of poses: nearer than this is there, and less than this is no stride
 SLOW = 0.25  # of a stride: one that comes nearer by less is blocked, or has passed the place
@@ -33,7 +34,9 @@ class ClickWalk:
         self, target: tuple[float, float], actions: ActionSet, strides: Iterable[float] = ()
     ) -> None:
         if not actions.walks or not any(actions.turns):
-            raise ValueError("This world's moves do not walk and turn: a click leads nowhere.")
+            raise ValueError(
+                tell("This world's moves do not walk and turn: a click leads nowhere.")
+            )
         names = [actions.names[action] for action in actions.walks]
         self._forward = actions.walks[names.index("forward") if "forward" in names else 0]
         self._target, self._turns = target, actions.turns

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from worldsim.actions import ActionSet
+from worldsim.told import tell
 
 OPPOSITES = (("forward", "back"), ("forward", "backward"), ("left", "right"), ("up", "down"))
 
@@ -102,7 +103,7 @@ class Latch:
 class Keyboard(Controller):
     """Keys become actions: the newest key wins, opposite keys cancel each other."""
 
-    name = "you"
+    name = tell("you")
 
     def __init__(self) -> None:
         self.latch = Latch()
@@ -156,7 +157,7 @@ class Script(Controller):
         actions: action ids, or None for a frame in which nothing is asked.
     """
 
-    name = "script"
+    name = tell("script")
 
     def __init__(self, actions: Iterable[int | None]) -> None:
         self._actions = iter(actions)
@@ -175,7 +176,7 @@ class RandomWalk(Controller):
         stick: the chance to repeat the last action.
     """
 
-    name = "random"
+    name = tell("chance")
 
     def __init__(self, seed: int, stick: float = 0.6) -> None:
         self._stick = stick

@@ -12,6 +12,7 @@ from worldsim.actions import ActionSet
 from worldsim.runtime.core.control import Choice, Controller, Keyboard
 from worldsim.runtime.core.moves import Point, Step
 from worldsim.runtime.core.sinks import Sink
+from worldsim.told import tell
 
 
 class Drivers(Controller):
@@ -76,7 +77,7 @@ class Drivers(Controller):
 class Follower(Controller, Sink):
     """Does what was done after this start, where that is known; a sink, to know where play is."""
 
-    name = "the recording"
+    name = tell("the recording")
 
     def __init__(self) -> None:
         self._actions: list[int] = []

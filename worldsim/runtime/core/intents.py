@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.key_press import DIGITS, US, Layout, find_collisions, print_key
-from worldsim.runtime.core.language import ENGLISH, Words, translate
+from worldsim.told import Told, join, tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,18 +93,19 @@ REPLAY_INTENTS = (
 """What a recording can be asked for."""
 
 HINTED = {
+    "scrub": "back, on",
     "rewind": "back in time",
     "ground_truth": "the truth",
     "save": "save",
     "load": "load",
+    "comparison": "compare",
+    "browse": "others",
     "help": "all keys",
 }
 """Intents that a player is told of unasked, in a word or two; the last one in any case."""
+BOTH_WAYS = ("scrub",)  # what needs two keys to be told of
 
-UNUSED = "{key} does nothing here: {moves}F1 shows all keys."
-"""What a key without a use is answered with."""
-
-PAGES = ("more", "of")  # what the foot of a page of the help says, before and in "(1 of 3)"
+BUILT_IN = tell("the built-in keys")
 CLICK = "click"  # names what a click does, which is no intent
 MOUSE_ROWS = (("Drag", "turn"), ("Click", "walk there, until a key is pressed"))
 NOTHING_LACKS: Mapping[str, str] = MappingProxyType({})
@@ -122,19 +123,31 @@ def find_view_key(name: str, intents: tuple[Intent, ...] = INTENTS) -> str:
     return format_key(keys[0]) if keys else ""
 
 
-def find_conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[str]:
+def name_action(name: str) -> Told:
+    """What an action is called in a sentence."""
+    return tell("the action {name}", name=repr(name))
+
+
+def find_conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) -> list[Told]:
     """One sentence for each key that means two things; empty when the tables agree."""
     seen = {
-        same: f"the action {action!r}"
+        same: name_action(action)
         for key, action in actions.keys.items()
         for same in find_collisions(key, action=True)
     }
     found = []
     for intent in intents:
         for key in intent.keys:
-            meaning = f"the intent {intent.name!r}"
+            meaning = tell("the intent {name}", name=repr(intent.name))
             if key in seen:
-                found.append(f"Key {key!r} means both {seen[key]} and {meaning}.")
+                found.append(
+                    tell(
+                        "Key {key} means both {one} and {other}.",
+                        key=repr(key),
+                        one=seen[key],
+                        other=meaning,
+                    )
+                )
             seen |= dict.fromkeys(find_collisions(key, action=False), meaning)
     return found
 
@@ -142,7 +155,7 @@ def find_conflicts(actions: ActionSet, intents: tuple[Intent, ...] = INTENTS) ->
 def check_keys(
     actions: ActionSet,
     intents: tuple[Intent, ...] = INTENTS,
-    change: str = "the built-in keys",
+    change: str = BUILT_IN,
 ) -> None:
     """Refuse an action set whose keys collide with the table.
 
@@ -157,7 +170,12 @@ def check_keys(
     found = find_conflicts(actions, intents)
     if found:
         raise ValueError(
-            f"{' '.join(found)} Change assets/actions/{actions.name}.yaml, or {change}."
+            tell(
+                "{conflicts} Change assets/actions/{actions}.yaml, or {change}.",
+                conflicts=join(found, by=" "),
+                actions=actions.name,
+                change=change,
+            )
         )
 
 
@@ -166,12 +184,16 @@ def hint(
     actions: ActionSet,
     layout: Layout = US,
     intents: tuple[Intent, ...] = INTENTS,
-    words: Words = ENGLISH,
-) -> str:
+) -> Told:
     """What to tell a player who pressed a key that does nothing."""
     rows = _build_action_rows(actions, _Printed(layout, actions, intents))
-    moves = "".join(f"{keys} {translate(name, words)}, " for keys, name in rows)
-    return translate(UNUSED, words).format(key=format_key(key), moves=moves)
+    moves = join([part for keys, name in rows for part in (f"{keys} ", name, ", ")])
+    return tell(
+        "{key} does nothing here: {moves}{help} shows all keys.",
+        key=format_key(key),
+        moves=moves,
+        help=find_view_key("help", intents),
+    )
 
 
 def build_help_rows(
@@ -181,8 +203,7 @@ def build_help_rows(
     layout: Layout = US,
     lacking: Mapping[str, str] = NOTHING_LACKS,
     mouse: bool = False,
-    words: Words = ENGLISH,
-) -> list[tuple[str, str]]:
+) -> list[tuple[Told, Told]]:
     """The help overlay: (keys, meaning) rows, the world's actions first.
 
     Args:
@@ -190,41 +211,37 @@ def build_help_rows(
         intents: the table.
         pads: whether a gamepad's controls are listed too.
         layout: what is printed on the player's keys.
-        lacking: by the name of an intent, or CLICK, that cannot be had here, what it needs, in the
-            player's language.
+        lacking: by the name of an intent, or CLICK, that cannot be had here, what it needs.
         mouse: whether what the mouse does is listed too.
-        words: of the player's language.
     """
 
-    def tell(name: str, meaning: str) -> str:
-        told = translate(meaning, words)
-        return f"{told} ({lacking[name]})" if name in lacking else told
+    def explain(name: str, meaning: str) -> Told:
+        told = tell(meaning)
+        return join([told, " (", lacking[name], ")"]) if name in lacking else told
 
     names = _Printed(layout, actions, intents)
-    rows = [
-        (keys, translate(name, words)) for keys, name in _build_action_rows(actions, names, pads)
-    ]
+    rows = [(join([keys]), name) for keys, name in _build_action_rows(actions, names, pads)]
     if mouse and rows:
         (drag, turn), (click, walk) = MOUSE_ROWS
-        rows.append((translate(drag, words), translate(turn, words)))
-        rows.append((translate(click, words), tell(CLICK, walk)))
-    return rows + [(format_keys(i, pads, names), tell(i.name, i.help)) for i in intents]
+        rows.append((tell(drag), tell(turn)))
+        rows.append((tell(click), explain(CLICK, walk)))
+    return rows + [(join([format_keys(i, pads, names)]), explain(i.name, i.help)) for i in intents]
 
 
 def build_key_hints(
     actions: ActionSet,
     intents: tuple[Intent, ...] = INTENTS,
     layout: Layout = US,
-    words: Words = ENGLISH,
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, Told]]:
     """What a player needs in the first minute: one (key, meaning) an action, then of HINTED."""
     names = _Printed(layout, actions, intents)
     known = {intent.name: intent for intent in intents}
-    rows = _build_action_rows(actions, names)
+    rows = [(keys.split(" ")[0], meaning) for keys, meaning in _build_action_rows(actions, names)]
     for name, meaning in HINTED.items():
         if name in known:
-            rows.append((format_keys(known[name], names=names), meaning))
-    return [(keys.split(" ")[0], translate(meaning, words)) for keys, meaning in rows]
+            keys = format_keys(known[name], names=names).split(" ")
+            rows.append((" ".join(keys[: 1 + (name in BOTH_WAYS)]), tell(meaning)))
+    return rows
 
 
 class _Printed:
@@ -272,11 +289,11 @@ def format_key(key: str) -> str:
 
 def _build_action_rows(
     actions: ActionSet, names: Callable[[Iterable[str]], list[str]], pads: bool = False
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, Told]]:
     rows = []
     for name in actions.names:
         its = (key for key, action in actions.keys.items() if action == name)
         keys = names(_filter_keys(its, pads))
         if keys:
-            rows.append((" ".join(keys), name))
+            rows.append((" ".join(keys), tell(name)))
     return rows

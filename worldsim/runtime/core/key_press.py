@@ -9,6 +9,8 @@ insist: `place w` and `letter w`. Knows no screen.
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from worldsim.told import tell
+
 PLACES = tuple("1234567890-=qwertyuiop[]\\asdfghjkl;'`zxcvbnm,./")
 """The keys that print a character, as a US keyboard names them; other keys are alike everywhere."""
 DIGITS = tuple("123456789")
@@ -90,8 +92,11 @@ def normalise_key(key: str, action: bool) -> str:
     plain = key.removeprefix(PLACE)
     if key.startswith(PLACE) and plain.removeprefix(CTRL) not in PLACES:
         raise ValueError(
-            f"{key!r} must be `place` and a key that prints a character, as on a US keyboard, "
-            f"e.g. `place w`"
+            tell(
+                "{key} must be `place` and a key that prints a character, as on a US keyboard, "
+                "e.g. `place w`",
+                key=repr(key),
+            )
         )
     return plain if action else key
 

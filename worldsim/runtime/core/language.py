@@ -1,10 +1,11 @@
-"""The language that keys are told in: texts by their English ones, from `assets/languages`.
+"""The languages of the window: texts by their English ones, from `assets/languages`.
 
     # assets/languages/de.yaml
     forward: vorwärts
-    quick save: schnell speichern
+    "Slot {slot} is empty: Ctrl+{slot} saves in it.": "Platz {slot} ist leer: ..."
 
-Text that a table does not have stays English. Knows no screen.
+Whoever says something says it in English, with its parts (`worldsim.told`); the screen translates
+what it draws. Text that a table does not have stays as it is. Knows no screen.
 """
 
 import os
@@ -15,6 +16,7 @@ from types import MappingProxyType
 
 from worldsim.paths import asset
 from worldsim.runtime.core.settings import AUTO, LANGUAGES
+from worldsim.told import Told
 from worldsim.yaml12 import load_yaml
 
 Words = Mapping[str, str]
@@ -26,7 +28,11 @@ VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")  # the first that is s
 
 def translate(text: str, words: Words) -> str:
     """A text in the language of the words; as it is where they do not have it."""
-    return words.get(text, text)
+
+    def find(template: str) -> str:
+        return words.get(template, template)
+
+    return text.retell(find) if isinstance(text, Told) else find(text)
 
 
 def find_words(language: str) -> Words:

@@ -15,6 +15,7 @@ import numpy as np
 from worldsim.paths import check_name
 from worldsim.runtime.core.moves import NO_NOISE, Move, Start
 from worldsim.runtime.core.state_history import BUDGET
+from worldsim.told import tell
 from worldsim.world.depth_view import DepthView, read_depth_view
 from worldsim.world.memory_map import MAPPERS
 
@@ -108,7 +109,9 @@ class PlayableEnv:
         ValueError: it has no action table.
     """
 
-    ended = "The episode is over: Enter for a new start, U for the same one, Backspace to go back."
+    ended = tell(
+        "The episode is over: Enter for a new start, U for the same one, Backspace to go back."
+    )
 
     def __init__(self, env: gymnasium.Env, environment: str, kwargs: dict[str, Any]) -> None:
         self.env = env

@@ -8,6 +8,7 @@ from worldsim.runtime.core.clock import Clock, Pacer
 from worldsim.runtime.core.control import Latch
 from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.playthrough import Playthrough
+from worldsim.told import tell
 
 REWIND_FPS = 30.0
 
@@ -57,7 +58,7 @@ class Scrub:
             self.arrived, self.wait = True, None
             self.frame = self._game.frame
         else:
-            self.wait = LoadingStage(f"coming back, {left} to go", 1 / (1 + left))
+            self.wait = LoadingStage(tell("coming back, {left} to go", left=left), 1 / (1 + left))
         return True
 
     def _scrub(self) -> bool:

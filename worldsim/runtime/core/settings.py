@@ -9,7 +9,7 @@ What is not named is as usual; options of the command line come first. Knows no 
 """
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -17,6 +17,7 @@ import yaml
 
 from worldsim.atomic import atomic_write
 from worldsim.runtime.core.user_folder import user_folder
+from worldsim.told import Told, join, tell
 from worldsim.yaml12 import load_yaml
 
 FILE = "settings.yaml"
@@ -40,8 +41,8 @@ class Settings:
         recordings: folder of recordings.
         upscaler: how pictures are enlarged, one of UPSCALERS.
         palette: colours of what is not the picture, one of PALETTES.
-        language: of what is said of keys, one of LANGUAGES; AUTO for that of the system where it is
-            one of them, else English.
+        language: of the window, one of LANGUAGES; AUTO for that of the system where it is one of
+            them, else English.
         mouse: whether dragging the mouse turns, and a click walks.
         touch_pad: when keys are drawn on the screen, one of TOUCH_PADS: from the first touch on,
             always or never.
@@ -78,19 +79,23 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _list_values(values: Sequence[str]) -> Told:
+    return tell("{some} or {last}", some=", ".join(values[:-1]), last=values[-1])
+
+
 CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "world": (_is_text, "a name or a folder"),
-    "steps": (_is_count(1, MOST_STEPS), f"in [1, {MOST_STEPS}] or null"),
-    "fps": (_is_count(0, MOST_FPS), f"in [0, {MOST_FPS}] or null"),
-    "keys": (_is_text, "the path of a YAML"),
-    "recordings": (lambda value: _is_text(value) and value.strip() != "", "a folder"),
-    "upscaler": (UPSCALERS.__contains__, " or ".join(UPSCALERS)),
-    "palette": (PALETTES.__contains__, " or ".join(PALETTES)),
-    "language": (LANGUAGES.__contains__, " or ".join(LANGUAGES)),
-    "mouse": (_is_switch, "true or false"),
-    "touch_pad": (TOUCH_PADS.__contains__, " or ".join(TOUCH_PADS)),
-    "gamepad": (_is_switch, "true or false"),
-    "sound": (_is_switch, "true or false"),
+    "world": (_is_text, tell("a name or a folder")),
+    "steps": (_is_count(1, MOST_STEPS), tell("in [{low}, {high}] or null", low=1, high=MOST_STEPS)),
+    "fps": (_is_count(0, MOST_FPS), tell("in [{low}, {high}] or null", low=0, high=MOST_FPS)),
+    "keys": (_is_text, tell("the path of a YAML")),
+    "recordings": (lambda value: _is_text(value) and value.strip() != "", tell("a folder")),
+    "upscaler": (UPSCALERS.__contains__, _list_values(UPSCALERS)),
+    "palette": (PALETTES.__contains__, _list_values(PALETTES)),
+    "language": (LANGUAGES.__contains__, _list_values(LANGUAGES)),
+    "mouse": (_is_switch, _list_values(("true", "false"))),
+    "touch_pad": (TOUCH_PADS.__contains__, _list_values(TOUCH_PADS)),
+    "gamepad": (_is_switch, _list_values(("true", "false"))),
+    "sound": (_is_switch, _list_values(("true", "false"))),
 }
 
 
@@ -105,17 +110,32 @@ def parse_settings(table: object, source: str) -> Settings:
         ValueError: a name that does not exist, or a value that cannot be.
     """
     if not isinstance(table, dict | None):
-        raise ValueError(f"{source} must have names with their values, one a line.")
+        raise ValueError(
+            tell("{source} must have names with their values, one a line.", source=source)
+        )
     names = [field.name for field in fields(Settings)]
     for name, value in (table or {}).items():
         if name not in names:
-            close = difflib.get_close_matches(str(name), names, n=1)
-            advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}."
-            raise ValueError(f"{source}: no setting {name!r}; {advice}")
+            raise ValueError(join([source, ": ", _describe_unknown(str(name), names)]))
         check, expected = CHECKS[name]
         if not check(value):
-            raise ValueError(f"{source}: {name} must be {expected}, got {value!r}.")
+            raise ValueError(
+                tell(
+                    "{source}: {name} must be {expected}, got {value}.",
+                    source=source,
+                    name=name,
+                    expected=expected,
+                    value=repr(value),
+                )
+            )
     return Settings(**(table or {}))
+
+
+def _describe_unknown(name: str, names: Sequence[str]) -> Told:
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return tell("no setting {name}; did you mean {close}?", name=repr(name), close=close[0])
+    return tell("no setting {name}; there are {names}.", name=repr(name), names=", ".join(names))
 
 
 def read_settings() -> Settings:

@@ -17,10 +17,15 @@ from worldsim.runtime.core.settings import (
     read_settings,
     write_settings,
 )
+from worldsim.told import join, read_told, tell
 
-TITLE = "Settings: Up and Down choose, Left and Right change, or type; Enter keeps, Esc does not."
-LATER = "World, steps, pace, keys and recordings count from the next start."
-LANGUAGE_NAMES = ("the system's", "English", "Deutsch", "Français", "Español")
+TITLE = tell(
+    "Settings: Up and Down choose, Left and Right change, or type; Enter keeps, Esc does not."
+)
+LATER = tell("World, steps, pace, keys and recordings count from the next start.")
+HEAD = (TITLE, "")
+ON, OFF = tell("on"), tell("off")
+LANGUAGE_NAMES = (tell("the system's"), "English", "Deutsch", "Français", "Español")
 LEAVE, KEEP = ("escape",), ("return", "enter")
 
 
@@ -37,23 +42,28 @@ def list_rows(worlds: Sequence[str]) -> list[Row]:
     """The rows of the page, with the names of the worlds that are here."""
     steps, paces = (None, 1, 2, 3, 4, 8), (None, 5, 10, 15, 20, 30, 0)
     return [
-        Row("world", "world", ("", *worlds), ("the usual", *worlds)),
-        Row("steps", "sampler steps", steps, ("by the pace", *map(str, steps[1:]))),
+        Row("world", tell("world"), ("", *worlds), (tell("the usual"), *worlds)),
+        Row("steps", tell("sampler steps"), steps, (tell("by the pace"), *map(str, steps[1:]))),
         Row(
             "fps",
-            "frames a second",
+            tell("frames a second"),
             paces,
-            ("the world's own", *map(str, paces[1:-1]), "as fast as possible"),
+            (tell("the world's own"), *map(str, paces[1:-1]), tell("as fast as possible")),
         ),
-        Row("keys", "file of your own keys"),
-        Row("recordings", "folder of recordings"),
-        Row("upscaler", "enlarging", UPSCALERS, UPSCALERS),
-        Row("palette", "colours", PALETTES, PALETTES),
-        Row("language", "language of hints", LANGUAGES, LANGUAGE_NAMES),
-        Row("mouse", "mouse turns, walks", (True, False), ("on", "off")),
-        Row("touch_pad", "keys on the screen", TOUCH_PADS, ("by touch", *TOUCH_PADS[1:])),
-        Row("gamepad", "gamepad", (True, False), ("on", "off")),
-        Row("sound", "sound", (True, False), ("on", "off")),
+        Row("keys", tell("file of your own keys")),
+        Row("recordings", tell("folder of recordings")),
+        Row("upscaler", tell("enlarging"), UPSCALERS, (tell("nearest"), tell("smooth"))),
+        Row("palette", tell("colours"), PALETTES, (tell("dark"), tell("light"))),
+        Row("language", tell("language"), LANGUAGES, LANGUAGE_NAMES),
+        Row("mouse", tell("mouse turns, walks"), (True, False), (ON, OFF)),
+        Row(
+            "touch_pad",
+            tell("keys on the screen"),
+            TOUCH_PADS,
+            (tell("by touch"), tell("always"), tell("never")),
+        ),
+        Row("gamepad", tell("gamepad"), (True, False), (ON, OFF)),
+        Row("sound", tell("sound"), (True, False), (ON, OFF)),
     ]
 
 
@@ -74,7 +84,8 @@ class SettingsPage:
         try:
             self.settings = read_settings()
         except (ValueError, OSError) as error:
-            self.settings, self._trouble = Settings(), f"{error} Enter writes it anew."
+            self.settings = Settings()
+            self._trouble = tell("{reason} Enter writes it anew.", reason=read_told(error))
         self._before = self.settings
 
     def press(self, key: str, typed: str = "") -> None:
@@ -111,27 +122,32 @@ class SettingsPage:
         """Write the settings and leave; what cannot be kept is said, and the page stays."""
         settings = self.settings
         try:
-            parse_settings(vars(settings), "This page")
+            parse_settings(vars(settings), tell("This page"))
             if settings.keys:
                 read_bindings(settings.keys)
             write_settings(settings)
         except (ValueError, OSError) as error:
-            self._trouble = str(error)
+            self._trouble = read_told(error)
             return
         self.open = False
 
+    @property
+    def marked_line(self) -> int:
+        """The number of the line that is marked; the last one where it says what is wrong."""
+        return len(self.lines()) - 1 if self._trouble else len(HEAD) + self._at
+
     def lines(self) -> list[str]:
         """The page as lines; a tab begins the second column."""
-        found = [TITLE, ""]
+        found = [*HEAD]
         for number, row in enumerate(self._rows):
             mark = "> " if number == self._at else "   "
-            found.append(f"{mark}{row.title}\t{self._format(row, number == self._at)}")
+            found.append(join([mark, row.title, "\t", self._format(row, number == self._at)]))
         return [*found, "", LATER, *([self._trouble] if self._trouble else [])]
 
     def _format(self, row: Row, marked: bool) -> str:
         value = getattr(self.settings, row.field)
         if not row.values:
-            return f"{value}_" if marked else value or "none"
+            return f"{value}_" if marked else value or tell("none")
         known = dict(zip(row.values, row.names, strict=True))
         name = known.get(value, str(value))  # a file may hold others
-        return f"< {name} >" if marked else name
+        return join(["< ", name, " >"]) if marked else name

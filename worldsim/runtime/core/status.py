@@ -11,9 +11,9 @@ import numpy as np
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.intents import INTENTS, NOTHING_LACKS, Intent, build_help_rows
 from worldsim.runtime.core.key_press import US, Layout
-from worldsim.runtime.core.language import ENGLISH, Words, translate
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.pane_layout import NO_STRIP, Pane, Strip
+from worldsim.told import Told, join, tell
 from worldsim.world.depth_view import DepthView
 
 
@@ -37,7 +37,7 @@ class Status:
         noise: noise that frames are remembered with, in per cent; NO_NOISE where there is none.
         seed: the seed of this start; None while the world is not open yet.
         runs_on: whether the world goes on when no key is pressed.
-        recording: e.g. "REC 12"; empty when nothing is recorded.
+        recording: e.g. "recording 0:12"; empty when nothing is recorded.
         note: something to tell the player for a while.
         trouble: something to tell until it is mended.
         doing: what the player waits for, e.g. "loading the network".
@@ -90,43 +90,76 @@ class Status:
     copied: str = ""
 
 
-class Dimmed(str):
+class Dimmed(Told):
     """A line about something that cannot be had, to be written in grey."""
 
 
-STATES = {"running": "playing", "waiting": "waiting for a key", "choosing": "pick a picture"}
+STATES = {
+    "warming up": tell("warming up"),
+    "waiting": tell("waiting for a key"),
+    "running": tell("playing"),
+    "paused": tell("paused"),
+    "rewinding": tell("going back"),
+    "choosing": tell("pick a picture"),
+    "closed": tell("closed"),
+}
+"""What a session does, by its states' names."""
 
 
-def describe_plainly(status: Status) -> str:
+def describe_plainly(status: Status) -> Told:
     """What anybody wants to know, in plain words."""
     state = STATES.get(status.state, status.state)
-    pace = f"{status.fps:.1f} frames a second" if status.fps else ""
-    recorded = status.recording.replace("REC", "recording", 1)
-    return "   ".join(filter(None, (status.title, state, pace, recorded)))
+    pace = tell("{fps:.1f} frames a second", fps=status.fps) if status.fps else ""
+    parts = (tell(status.title), state, pace, status.recording)
+    return join(filter(None, parts), by="   ")
 
 
-def format_hud(status: Status) -> list[str]:
+def format_hud(status: Status) -> list[Told]:
     """The figures as short lines, top to bottom."""
+    title, state = tell(status.title), STATES.get(status.state, status.state)
     if status.seed is None:
-        return [f"{status.title}  {status.state}"]
+        return [join([title, state], by="  ")]
+    waits = tell("runs on") if status.runs_on else tell("waits for a key")
     photon = "-" if status.photon_ms is None else f"{status.photon_ms:.0f}"
-    automatic = " by the pace" if status.automatic else ""
-    steps = f"  K {status.steps}{automatic}" if status.steps else ""
-    noise = f"  noise {status.noise} %" if status.noise != NO_NOISE else ""
-    waits = "runs on" if status.runs_on else "waits for a key"
+    made = status.p50_ms, status.p99_ms
+    doing = tell(status.action) if status.action else "-"
     lines = [
-        f"{status.title}  {status.state}, {waits}",
-        f"frame {status.number}  seed {status.seed}{steps}{noise}",
-        f"{status.fps:.1f} fps made  {status.fps_shown:.1f} shown",
-        f"{status.p50_ms:.0f} ms p50  {status.p99_ms:.0f} p99  key to picture {photon} ms",
-        f"{status.driver}: {status.action or '-'}  {' '.join(status.held)}".rstrip(),
+        join([title, state, waits], by="  "),
+        join(filter(None, _list_settings(status)), by="  "),
+        tell("{made:.1f} fps made  {shown:.1f} shown", made=status.fps, shown=status.fps_shown),
+        join(
+            [
+                tell("{p50:.0f} ms p50  {p99:.0f} p99", p50=made[0], p99=made[1]),
+                tell("key to picture {ms} ms", ms=photon),
+            ],
+            by="  ",
+        ),
+        join([status.driver, ": ", doing, *(f"  {' '.join(status.held)}" if status.held else "")]),
     ]
-    memory = f"remembers {status.context}" if status.context else ""
-    drift = f"sharpness {100 * status.drift:.0f} %" if status.drift is not None else ""
-    seen = f"remembered {100 * status.seen_share:.0f} %" if status.seen_share is not None else ""
-    back = f"back {status.back}" if status.back else ""
-    more = ["  ".join(filter(None, (drift, seen, back))), memory, status.recording]
-    return lines + [line for line in more if line]
+    memory = tell("remembers {levels}", levels=status.context) if status.context else ""
+    more = [join(filter(None, _list_shares(status)), by="  "), memory, status.recording]
+    return lines + [join([line]) for line in more if line]
+
+
+def _list_settings(status: Status) -> list[str]:
+    """What the frames are made with."""
+    steps, automatic = status.steps, " " if status.automatic else ""
+    told = tell("K {steps}", steps=steps) if steps else ""
+    return [
+        tell("frame {number}  seed {seed}", number=status.number, seed=status.seed),
+        join([told, automatic, tell("by the pace")]) if told and automatic else told,
+        tell("noise {noise} %", noise=status.noise) if status.noise != NO_NOISE else "",
+    ]
+
+
+def _list_shares(status: Status) -> list[str]:
+    """What is known of the picture, and the way back."""
+    drift, seen = status.drift, status.seen_share
+    return [
+        tell("sharpness {share:.0f} %", share=100 * drift) if drift is not None else "",
+        tell("remembered {share:.0f} %", share=100 * seen) if seen is not None else "",
+        tell("back {reach}", reach=status.back) if status.back else "",
+    ]
 
 
 def banner(status: Status, now: float) -> str:
@@ -140,7 +173,12 @@ def banner(status: Status, now: float) -> str:
         return status.note or status.trouble  # a note is gone soon, a trouble stays
     if status.progress is None:
         return ""
-    return f"{status.doing} {'.' * (1 + int(2 * now) % 3)}"
+    return add_dots(status.doing, now)
+
+
+def add_dots(doing: str, now: float) -> Told:
+    """What is waited for, with dots that walk."""
+    return join([doing, "." * (1 + int(2 * now) % 3)], by=" ")
 
 
 def format_help(
@@ -150,8 +188,7 @@ def format_help(
     layout: Layout = US,
     lacking: Mapping[str, str] = NOTHING_LACKS,
     mouse: bool = False,
-    words: Words = ENGLISH,
-) -> list[str]:
+) -> list[Told]:
     """The help overlay, from the tables of keys: keys, a tab, their meaning.
 
     Args:
@@ -161,15 +198,8 @@ def format_help(
         layout: what is printed on the player's keys.
         lacking: by the name of an intent, or CLICK, that cannot be had here, what it needs.
         mouse: whether what the mouse does is listed too.
-        words: of the player's language.
     """
-    lacking = {name: _translate_need(what, words) for name, what in lacking.items()}
-    rows = build_help_rows(actions, intents, pads, layout, lacking, mouse, words)
+    rows = build_help_rows(actions, intents, pads, layout, lacking, mouse)
     lacks = tuple(f"({what})" for what in lacking.values())
-    kinds = [Dimmed if lacks and meaning.endswith(lacks) else str for _, meaning in rows]
-    return [kind(f"{keys}\t{meaning}") for kind, (keys, meaning) in zip(kinds, rows, strict=True)]
-
-
-def _translate_need(what: str, words: Words) -> str:
-    """What something needs; what follows a colon may be a command, which stays."""
-    return ": ".join(translate(part, words) for part in what.split(": "))
+    kinds = [Dimmed if lacks and meaning.endswith(lacks) else Told for _, meaning in rows]
+    return [join(row, by="\t", kind=kind) for kind, row in zip(kinds, rows, strict=True)]

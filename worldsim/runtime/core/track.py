@@ -7,6 +7,7 @@ import numpy as np
 from worldsim.runtime.core.moves import Move, Moves, Point, Start, Step
 from worldsim.runtime.core.playable_env import Outcome, PlayableEnv
 from worldsim.runtime.core.state_history import History, Moment
+from worldsim.told import tell
 
 
 class Track:
@@ -51,7 +52,10 @@ class Track:
         """How far one can go back, and what that costs, in words."""
         seconds = (self.number - self.history.first) / (self.place.fps or 1.0)
         megabytes = self.history.bytes / 2**20
-        return f"{seconds:.0f} s, {seconds / max(megabytes, 1e-6):.1f} s/MB" if seconds else ""
+        each = seconds / max(megabytes, 1e-6)
+        return (
+            tell("{seconds:.0f} s, {each:.1f} s/MB", seconds=seconds, each=each) if seconds else ""
+        )
 
     def point(self, number: int | None = None) -> Point:
         """Where the track was at a number that is still known, or is now, for somebody who keeps
@@ -95,8 +99,11 @@ class Track:
             outcome = self.place.step(self.moves[index])
             if not np.array_equal(outcome.frame, self.history[index + 1].frame):
                 raise ValueError(
-                    f"Frame {index + 1} came out differently when it was made again: this world "
-                    "is not deterministic here, so its past is lost. Enter or U starts again."
+                    tell(
+                        "Frame {number} came out differently when it was made again: this world is "
+                        "not deterministic here, so its past is lost. Enter or U starts again.",
+                        number=index + 1,
+                    )
                 )
             yield number - index - 1
         self.history.cut(number)

@@ -13,6 +13,7 @@ from worldsim.runtime.core.clock import Clock, Pacer
 from worldsim.runtime.core.moves import NO_NOISE, Move
 from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.playable_env import PlayableEnv
+from worldsim.told import join, tell
 
 AHEAD = 8  # frames
 
@@ -80,8 +81,10 @@ class ActionPreview:
         self, place: PlayableEnv, how: Move, clock: Clock, picked: Callable[[list[int]], None]
     ) -> None:
         if not place.rewinds:
-            raise ValueError("This world cannot try ways out: it has no states to come back to.")
-        self.title = "Pick a way: its number, or its key. B or Backspace leaves."
+            raise ValueError(
+                tell("This world cannot try ways out: it has no states to come back to.")
+            )
+        self.title = tell("Pick a way: its number, or its key. B or Backspace leaves.")
         self._names, self._picked = place.actions.names, picked
         self._ways: Ways = (DreamtWays if place.dreams else WalkedWays)(place, how)
         self._frames: list[np.ndarray] = [self._ways.advance()]
@@ -97,7 +100,9 @@ class ActionPreview:
         """The frame of every way that is to be seen now."""
         frames = self._frames[self._shown]
         at = f"+{self._shown + 1}"
-        labels = (f"{number} {name} {at}" for number, name in enumerate(self._names, 1))
+        labels = (
+            join([f"{number} ", tell(name), f" {at}"]) for number, name in enumerate(self._names, 1)
+        )
         return tuple(Pane(frame, label) for frame, label in zip(frames, labels, strict=True))
 
     def tick(self) -> bool:
@@ -122,6 +127,9 @@ class ActionPreview:
         Raises:
             ValueError: there is no such action.
         """
-        if number > len(self._names):
-            raise ValueError(f"action must be in [1, {len(self._names)}], got {number}.")
+        count = len(self._names)
+        if number > count:
+            raise ValueError(
+                tell("action must be in [1, {count}], got {number}.", count=count, number=number)
+            )
         self._picked([number - 1] * self.ahead)

@@ -15,12 +15,14 @@ from worldsim.registration import DREAM, make_named
 from worldsim.runtime.core.moves import NO_NOISE, Move, Moves, Point, Start, Step
 from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.playable_env import PlayableEnv
-from worldsim.runtime.panels.ground_truth import difference
+from worldsim.runtime.panels.ground_truth import difference, label_difference
 from worldsim.runtime.panels.ground_truth_source import find_truth
 from worldsim.runtime.recording.recording import Recording
+from worldsim.told import join, tell
 
 CONTEXT = 64  # true frames an engine's recording gives a dream, at most
 SLICE = 0.05  # seconds that making frames may hold up the window's figures
+NO_TRUTH = tell("This recording has no ground truth: it did not start in an engine.")
 NOT_YET = np.zeros(0, np.uint8)  # stands for no frame while a rerun goes to the recording's first
 
 
@@ -69,12 +71,12 @@ class EngineRerun(Rerun):
         ValueError: nobody knows where the dream began.
     """
 
-    name = "truth"
+    name = tell("truth")
 
     def __init__(self, recording: Recording, env: Any) -> None:
         self._truth = find_truth(recording.point.start, env)
         if self._truth is None:
-            raise ValueError("This recording has no ground truth: it did not start in an engine.")
+            raise ValueError(NO_TRUTH)
         lead_in = recording.point.lead_in[:, 0].tolist()
         self._actions = lead_in + recording.episode.actions.tolist()
         self._before = len(lead_in)
@@ -101,15 +103,23 @@ class DreamRerun(Rerun):
         ValueError: the world has other actions, or frames of another size.
     """
 
-    name = "dreamt again"
+    name = tell("dreamt again")
 
     def __init__(self, recording: Recording, place: PlayableEnv) -> None:
         episode = recording.episode
         if list(place.actions.names) != _name_actions(recording):
-            raise ValueError(f"{place.identity} has other actions than this recording.")
+            raise ValueError(
+                tell("{world} has other actions than this recording.", world=place.identity)
+            )
         size = place.base.world.card.frame_size
         if episode.frames.shape[1:] != (size, size, 3):
-            raise ValueError(f"{place.identity} dreams {size} pixels, the recording has others.")
+            raise ValueError(
+                tell(
+                    "{world} dreams {size} pixels, the recording has others.",
+                    world=place.identity,
+                    size=size,
+                )
+            )
         self._place, self._moves = place, recording.moves
         self._start, self._lead_in = recording.point.start, Moves(recording.point.lead_in)
         self._given: list[np.ndarray] = []
@@ -166,15 +176,16 @@ class RerunPanel:
     def panes(self, number: int, frame: np.ndarray) -> tuple[Pane, ...]:
         """The recording, the rerun and their difference."""
         other = self._rerun.frame(number)
+        recording = Pane(frame, tell("recording"), marked=True)
         if other is None:
             behind = self._rerun.behind
-            why = f"{behind} frames to go" if behind else "unknown"
-            return Pane(frame, "recording", marked=True), Pane(None, f"{self._rerun.name}: {why}")
+            why = tell("{behind} frames to go", behind=behind) if behind else tell("nobody knows")
+            return recording, Pane(None, join([self._rerun.name, why], by=": "))
         decibels = self._decibels.setdefault(number, float(psnr(other, frame)))
         return (
-            Pane(frame, "recording", marked=True),
+            recording,
             Pane(other, self._rerun.name),
-            Pane(difference(other, frame), f"difference, {decibels:.1f} dB"),
+            Pane(difference(other, frame), label_difference(decibels)),
         )
 
     def curve(self, number: int) -> tuple[float, ...]:
@@ -215,7 +226,7 @@ class ComparisonPanel:
             ImportError: what it needs is not installed.
         """
         if not self._makers:
-            raise ValueError("There is nothing to show beside it: --world dreams it again.")
+            raise ValueError(tell("There is nothing to show beside it: --world dreams it again."))
         at, self._next_index = self._next_index, (self._next_index + 1) % (len(self._makers) + 1)
         return None if at == len(self._makers) else self._makers[at]()
 
@@ -225,7 +236,7 @@ class ComparisonPanel:
     def _open_truth(self) -> RerunPanel:
         options = self._recording.point.start.options
         if "engine" not in options:
-            raise ValueError("This recording has no ground truth: it did not start in an engine.")
+            raise ValueError(NO_TRUTH)
         size = self._recording.episode.frames.shape[1]
         env = make_named(options["engine"], "the recording", {"size": size}).unwrapped
         return RerunPanel(EngineRerun(self._recording, env), env.close)

@@ -22,6 +22,8 @@ from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.track import Track
 from worldsim.runtime.panels.ground_truth_source import Truth, find_truth, make_engine_options
+from worldsim.runtime.panels.lacking import find_remedy
+from worldsim.told import Told, tell
 
 GAIN = 2  # of the difference, so that small ones are seen
 CONTEXT = 64  # true frames of a new start
@@ -43,7 +45,7 @@ class GroundTruthPanel:
     def __init__(self, place: PlayableEnv) -> None:
         if not place.dreams:
             raise ValueError(
-                "Ground truth is shown beside a dream; this environment is the engine itself."
+                tell("Ground truth is shown beside a dream; this environment is the engine itself.")
             )
         self._place = place
         self._env: Any = None
@@ -113,11 +115,11 @@ class GroundTruthPanel:
         decibels = self._decibels.get(number)
         behind = number + 1 - self._reached
         late = self._truth is not None and behind > 0
-        name = f"{behind} frames to go" if late else "nobody knows"
+        name = tell("{behind} frames to go", behind=behind) if late else tell("nobody knows")
         name = name if true is None else self._truth.name
         gone = None if true is None else difference(true, frame)
-        label = "difference" if decibels is None else f"difference, {decibels:.1f} dB"
-        dream = Pane(frame, "dream", marked=True, newest=True)
+        label = label_difference(decibels)
+        dream = Pane(frame, tell("dream"), marked=True, newest=True)
         return Pane(true, name), dream, Pane(gone, label)
 
     def curve(self, number: int) -> tuple[float, ...]:
@@ -133,7 +135,9 @@ class GroundTruthPanel:
         start, actions = self._start, self._actions[:number]
         if self._truth is None or self._truth.frame(actions) is None:
             raise ValueError(
-                "Ground truth is unavailable: the actions taken differ from those of the clip."
+                tell(
+                    "Ground truth is unavailable: the actions taken differ from those of the clip."
+                )
             )
         kept = len(start.context_frames)
         newest = range(max(1, number - kept + 1), number + 1)
@@ -177,7 +181,13 @@ class GroundTruthPanel:
 
     def _open_engine(self) -> Any:
         if self._env is None:
-            self._env = open_engine(self._place.base.world.card)
+            card = self._place.base.world.card
+            engine = getattr(card, "engine", "")
+            if not engine:
+                raise ValueError(tell("This world was learnt from no engine: it has no truth."))
+            if remedy := find_remedy(engine):
+                raise ValueError(tell("The truth needs the engine: {remedy}", remedy=remedy))
+            self._env = open_engine(card)
         return self._env
 
     def _catch_up(self) -> None:
@@ -201,6 +211,13 @@ class GroundTruthPanel:
         self._true.pop(number - KEPT, None)
         if dreamt is not None:
             self._decibels[number] = float(psnr(dreamt, true))
+
+
+def label_difference(decibels: float | None) -> Told:
+    """What the difference is called, with how alike the two are in dB where that is known."""
+    if decibels is None:
+        return tell("difference")
+    return tell("difference, {decibels:.1f} dB", decibels=decibels)
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:

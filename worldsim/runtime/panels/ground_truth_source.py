@@ -10,6 +10,7 @@ import numpy as np
 from worldsim.evaluate.metrics import psnr
 from worldsim.ground_truth import EngineReplay
 from worldsim.runtime.core.moves import Start
+from worldsim.told import tell
 
 ALIKE = 30  # dB from which on two pictures are of one place, drawn by other versions of a renderer
 
@@ -31,7 +32,7 @@ class ClipTruth:
         actions: int `[T]`.
     """
 
-    name = "truth (the clip)"
+    name = tell("truth (the clip)")
 
     def __init__(self, frames: np.ndarray, actions: np.ndarray) -> None:
         self._frames, self._actions = frames, [int(action) for action in actions]

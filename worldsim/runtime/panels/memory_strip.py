@@ -11,9 +11,12 @@ import numpy as np
 from worldsim.memory_levels import Level, recollect
 from worldsim.runtime.core.pane_layout import Pane, Strip
 from worldsim.runtime.core.playthrough import Playthrough
+from worldsim.told import Told, join, tell
 
 MOST = {"window": 6, "recent_coarse": 6, "dilated": 8, "keyframes": 6}
 """Thumbnails a level; another level gets as many as the first."""
+LEVELS = (*MOST, "coarse", "bank", "frame")
+"""The levels of all dynamics that tell what they remember."""
 
 
 class Memory:
@@ -30,14 +33,16 @@ class Memory:
         self._game = playthrough
         self._watch = None
         if not levels_of(playthrough):
-            raise ValueError("This world does not tell what it remembers.")
+            raise ValueError(tell("This world does not tell what it remembers."))
 
     def toggle_attention(self) -> bool:
-        """Watch what the next frames look at, or no more; whether it is watched now. Only torch's
-        attention can be watched.
+        """Watch what the next frames look at, or no more; whether it is watched now.
+
+        Raises:
+            ValueError: the world does not run on torch, whose attention alone can be watched.
         """
         if self._game.place.identity.kwargs.get("runtime", "torch") != "torch":
-            return False
+            raise ValueError(tell("Only a world that runs on torch tells what a frame looks at."))
         from worldsim.attention_probe import Watch
 
         self._watch = Watch() if self._watch is None else None
@@ -58,7 +63,7 @@ class Memory:
             heat = heats[at] if heats else [None] * len(level.frames)
             held = [(f, h) for f, h in zip(level.frames, heat, strict=True) if f >= 0]
             for frame, warmth in _thin_level(sorted(held, key=lambda item: item[0]), level.name):
-                panes.append(Pane(self._find_picture(frame), level.name, warmth))
+                panes.append(Pane(self._find_picture(frame), tell(level.name), warmth))
         return Strip(tuple(panes))
 
     def _find_picture(self, frame: int) -> np.ndarray | None:
@@ -80,10 +85,12 @@ def levels_of(playthrough: Playthrough) -> list[Level]:
     return recollect(place.base.world, place.base.memory)
 
 
-def summarise_levels(playthrough: Playthrough) -> str:
+def summarise_levels(playthrough: Playthrough) -> Told:
     """How many frames are remembered, level by level, e.g. "window 4, recent_coarse 21"."""
-    counts = ((level.name, sum(f >= 0 for f in level.frames)) for level in levels_of(playthrough))
-    return ", ".join(f"{name} {count}" for name, count in counts if count)
+    counts = (
+        (tell(level.name), sum(f >= 0 for f in level.frames)) for level in levels_of(playthrough)
+    )
+    return join([join([name, f" {count}"]) for name, count in counts if count], by=", ")
 
 
 def _thin_level(held: list, name: str) -> list:

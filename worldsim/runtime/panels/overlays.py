@@ -13,6 +13,7 @@ from worldsim.runtime.core.moves import Point, Step
 from worldsim.runtime.core.pane_layout import NO_STRIP, Pane, Strip
 from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.panels.space_memory import SpaceMemory
+from worldsim.told import read_told, tell
 
 if TYPE_CHECKING:
     from worldsim.runtime.panels.comparison import RerunPanel
@@ -65,7 +66,7 @@ class Overlays(Sink):
         except Exception as error:
             logger.error("Ground truth failed.", exc_info=error)
             self.drop_panel()
-            self.trouble = f"The truth is lost: {error}"
+            self.trouble = tell("The truth is lost: {reason}", reason=read_told(error))
             return None
 
     def panes(self, number: int, frame: np.ndarray | None) -> tuple[Pane, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from worldsim.runtime.core.pane_layout import Pane
+from worldsim.told import join, tell
 
 PAGE = 9  # as many as there are digits
 
@@ -36,7 +37,7 @@ class Picker:
     def panes(self) -> tuple[Pane, ...]:
         """The pictures of this page, the one that is stood at marked."""
         return tuple(
-            Pane(frame, f"{n + 1} {label}", marked=n == self._at)
+            Pane(frame, join([f"{n + 1} ", tell(label)]), marked=n == self._at)
             for n, (frame, label) in enumerate(self._page())
         )
 
@@ -72,5 +73,5 @@ class Picker:
         """
         index = self._first + number - 1
         if index >= len(self._pictures) or self._pictures[index][0] is None:
-            raise ValueError(f"There is no picture {number} here.")
+            raise ValueError(tell("There is no picture {number} here.", number=number))
         self._picked(index)

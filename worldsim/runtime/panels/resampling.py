@@ -11,9 +11,10 @@ from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.track import Track
 from worldsim.runtime.panels.picker import Picker
 from worldsim.runtime.panels.space_memory import check_space
+from worldsim.told import tell
 
 SAMPLES = 3
-TITLE = "The same moment, its invented part sampled again. 1 or Backspace goes on."
+TITLE = tell("The same moment, its invented part sampled again. 1 or Backspace goes on.")
 
 
 def sample_again(track: Track, samples: int = SAMPLES) -> np.ndarray:
@@ -24,7 +25,7 @@ def sample_again(track: Track, samples: int = SAMPLES) -> np.ndarray:
     """
     check_space(track.place)
     if track.number <= track.history.first:
-        raise ValueError("There is nothing to sample again yet: walk first.")
+        raise ValueError(tell("There is nothing to sample again yet: walk first."))
     here = track.place.clone()
     try:
         return _step_again(track, samples)
@@ -56,9 +57,9 @@ def compare_samples(track: Track, picked: Callable[[], None]) -> Picker:
     def pick(index: int) -> None:
         if index:
             raise ValueError(
-                "Other samples are only to be looked at: 1 goes on from the frame as it was."
+                tell("Other samples are only to be looked at: 1 goes on from the frame as it was.")
             )
         picked()
 
-    others = [(frame, "sampled again") for frame in sample_again(track)]
-    return Picker(TITLE, [(track.frame, "as it was"), *others], pick)
+    others = [(frame, tell("sampled again")) for frame in sample_again(track)]
+    return Picker(TITLE, [(track.frame, tell("as it was")), *others], pick)

@@ -10,6 +10,7 @@ from worldsim.actions import ActionSet
 from worldsim.evaluate.metrics import psnr
 from worldsim.evaluate.scripted_actions import count_turns, find_forward, find_turn, undo_moves
 from worldsim.runtime.core.track import Track
+from worldsim.told import join, tell
 
 MOST = 16  # moves
 
@@ -35,7 +36,7 @@ class ReturnWalk:
         left, right = find_turn(actions, +1), find_turn(actions, -1)
         out = _undoable(track, {left, right, find_forward(actions)}, most)
         if not out:
-            raise ValueError("There is nothing to walk back: walk forward or turn first.")
+            raise ValueError(tell("There is nothing to walk back: walk forward or turn first."))
         half = [left] * (count_turns(actions) // 2)
         undone = undo_moves(np.array(out), left, right).tolist()
         self.moves, self.count = [*half, *undone, *half], len(out)
@@ -47,11 +48,15 @@ class ReturnWalk:
         if track.number != self._arrives:
             return ""
         here = track.history[track.number]
-        told = f"{self.count} moves walked back: the picture agrees to"
-        told = f"{told} {float(psnr(here.frame, self._home.frame)):.1f} dB"
+        told = tell(
+            "{count} moves walked back: the picture agrees to {decibels:.1f} dB",
+            count=self.count,
+            decibels=float(psnr(here.frame, self._home.frame)),
+        )
         if here.pose is None or self._home.pose is None:
-            return f"{told}."
-        return f"{told}, {math.dist(here.pose[:2], self._home.pose[:2]):.2f} cells off."
+            return join([told, "."])
+        cells = math.dist(here.pose[:2], self._home.pose[:2])
+        return tell("{told}, {cells:.2f} cells off.", told=told, cells=cells)
 
 
 def check_turns(actions: ActionSet) -> None:
@@ -67,7 +72,7 @@ def check_turns(actions: ActionSet) -> None:
     except ValueError:
         even = False
     if not even or not math.isclose(round(math.pi / left) * left, math.pi):
-        raise ValueError("This world's moves cannot be walked back: they do not turn round.")
+        raise ValueError(tell("This world's moves cannot be walked back: they do not turn round."))
 
 
 def _undoable(track: Track, known: set[int], most: int) -> list[int]:

@@ -7,8 +7,9 @@ import numpy as np
 
 from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.playable_env import PlayableEnv
+from worldsim.told import tell
 
-NEEDS = "needs a world with a memory in space"
+NEEDS = tell("needs a world with a memory in space")
 MAP_PIXELS, REACH = 128, 4.0  # of the map, and the unit of poses from its middle to an edge
 TINT = np.array((230, 159, 0), np.float32)  # of Okabe and Ito's palette
 TINTED = 0.5
@@ -34,8 +35,8 @@ class SpaceMemory:
         """The frame and the map; empty when not asked."""
         if not self.maps or not place.remembers_space:
             return ()
-        above = Pane(place.draw_map(MAP_PIXELS, REACH), "from above")
-        return Pane(frame, "dream", newest=True), above
+        above = Pane(place.draw_map(MAP_PIXELS, REACH), tell("from above"))
+        return Pane(frame, tell("dream"), newest=True), above
 
 
 def check_space(place: PlayableEnv) -> None:
@@ -45,7 +46,9 @@ def check_space(place: PlayableEnv) -> None:
         ValueError: one sentence.
     """
     if not (place.dreams and place.remembers_space):
-        raise ValueError("This world has no memory in space: it cannot tell what is invented.")
+        raise ValueError(
+            tell("This world has no memory in space: it cannot tell what is invented.")
+        )
 
 
 def tint(frame: np.ndarray, invented: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ from worldsim.runtime.recording.recording import (
     pack_step,
     recover,
 )
+from worldsim.told import read_told, tell
 
 QUEUE = 256
 PART_BYTES = 64 << 20  # pixels of one recording at most; a longer one goes on in a next part
@@ -46,7 +47,7 @@ class NoRecorder(Sink):
 
     def start(self, point: Point) -> None:
         """Refuse."""
-        raise ValueError("there is no folder for recordings.")
+        raise ValueError(tell("There is no folder for recordings."))
 
     def stop(self) -> None:
         """Nothing to stop."""
@@ -207,8 +208,11 @@ class Recorder(Sink):
         """What the window says about it."""
         if not self.on or self._line is None:
             return ""
-        dropped = f" ({self._line.dropped} dropped)" if self._line.dropped else ""
-        return f"REC {self._line.steps}{dropped}"
+        minutes, seconds = divmod(int(self._line.steps / self._facts["fps"]), 60)
+        told = tell("recording {minutes}:{seconds:02}", minutes=minutes, seconds=seconds)
+        if not self._line.dropped:
+            return told
+        return tell("{told} ({count} frames dropped)", told=told, count=self._line.dropped)
 
     def _count_part_steps(self, frame: np.ndarray) -> int:
         return self._part or max(1, PART_BYTES // frame.nbytes)
@@ -301,8 +305,12 @@ class Recorder(Sink):
 
     def _fail(self, error: Exception) -> None:
         self.on = False
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        self.trouble = (
-            f"Recording stopped: {reason} ({self.folder}). What was recorded before is kept; "
-            "V records again."
+        reason = (
+            error.strerror if isinstance(error, OSError) and error.strerror else read_told(error)
+        )
+        self.trouble = tell(
+            "Recording stopped: {reason} ({folder}). What was recorded before is kept; "
+            "V records again.",
+            reason=reason,
+            folder=self.folder,
         )

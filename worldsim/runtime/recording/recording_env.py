@@ -10,6 +10,7 @@ from worldsim.runtime.core.control import Choice, Controller
 from worldsim.runtime.core.moves import NO_NOISE, Move, Start
 from worldsim.runtime.core.playable_env import Outcome
 from worldsim.runtime.recording.recording import Recording, list_recordings
+from worldsim.told import tell
 
 
 class RecordingEnv:
@@ -26,7 +27,7 @@ class RecordingEnv:
     rewinds, saves_state, samples, steps, noise = True, False, False, 0, NO_NOISE
     dreams, spawns, view = False, (), None
     budget = 1 << 40  # the frames are in memory anyway
-    ended = "The end: Left goes back, U to the beginning."
+    ended = tell("The end: Left goes back, U to the beginning.")
 
     def __init__(self, recording: Recording, folder: Path | None = None) -> None:
         self.show(recording)
@@ -110,7 +111,7 @@ class Projector(Controller):
         recording_env: what is shown.
     """
 
-    name = "recording"
+    name = tell("the recording")
 
     def __init__(self, recording_env: RecordingEnv) -> None:
         self._recording_env = recording_env

@@ -26,9 +26,11 @@ from worldsim.reading import read_bytes, reading
 from worldsim.runtime.core.moves import MOST_BYTES, Moves, Point, Start, pack, unpack
 from worldsim.runtime.core.playable_env import Identity, Outcome, PlayableEnv
 from worldsim.runtime.core.track import Track
+from worldsim.told import tell
 
 LINE, STATE, PICTURE = "line.npz", "state", "picture.png"
 SLOTS = range(1, 10)
+NO_FOLDER = tell("There is no folder for quick saves.")
 MOST_DIGITS = 18
 
 
@@ -37,15 +39,15 @@ class NoSaves:
 
     def save(self, track: Track, slot: int = 0) -> Path:
         """Refuse."""
-        raise ValueError("there is no folder for quick saves.")
+        raise ValueError(NO_FOLDER)
 
     def load(self, place: PlayableEnv, slot: int = 0) -> Generator[int, None, Track]:
         """Refuse."""
-        raise ValueError("there is no folder for quick saves.")
+        raise ValueError(NO_FOLDER)
 
     def save_points(self, place: PlayableEnv) -> Path:
         """Refuse."""
-        raise ValueError("there is no folder for quick saves.")
+        raise ValueError(NO_FOLDER)
 
     def pictures(self, place: PlayableEnv) -> dict[int, np.ndarray]:
         """None."""
@@ -111,9 +113,11 @@ class Saves:
         """
         found = _list_complete(self._find_home(place, slot))
         if not found and slot:
-            raise ValueError(f"Slot {slot} is empty: Ctrl+{slot} saves in it.")
+            raise ValueError(tell("Slot {slot} is empty: Ctrl+{slot} saves in it.", slot=slot))
         if not found:
-            raise ValueError(f"There is no quick save of {place.identity} yet: F5 makes one.")
+            raise ValueError(
+                tell("There is no quick save of {world} yet: F5 makes one.", world=place.identity)
+            )
         return open_save(found[-1], place)
 
     def save_points(self, place: PlayableEnv) -> Path:
@@ -191,7 +195,14 @@ def open_save(folder: Path, place: PlayableEnv) -> Generator[int, None, Track]:
         point, header = unpack(read_bytes(folder / LINE, MOST_BYTES), str(folder / LINE))
         saved = Identity.from_json(header)
     if not saved.is_same_world(place.identity):
-        raise ValueError(f"{folder} is a save of {saved}, and this is {place.identity}.")
+        raise ValueError(
+            tell(
+                "{folder} is a save of {saved}, and this is {world}.",
+                folder=folder,
+                saved=saved,
+                world=place.identity,
+            )
+        )
     return _go(folder, place, point)
 
 
@@ -202,7 +213,12 @@ def _go(folder: Path, place: PlayableEnv, point: Point) -> Generator[int, None, 
     else:
         frame = yield from _walk(place, point.start, moves)
     if not np.array_equal(frame, point.frame):
-        raise ValueError(f"{folder} did not lead to the frame that was saved: it cannot be loaded.")
+        raise ValueError(
+            tell(
+                "{folder} did not lead to the frame that was saved: it cannot be loaded.",
+                folder=folder,
+            )
+        )
     return Track(place, point.start, Outcome(frame=point.frame, pose=point.pose), moves)
 
 

@@ -24,6 +24,7 @@ from worldsim.runtime.core.track import Track
 from worldsim.runtime.recording.export import encode_animation, enlarge_frames, export
 from worldsim.runtime.recording.recorder import Recorder
 from worldsim.runtime.recording.recording import read_recording
+from worldsim.told import read_told, tell
 
 SECONDS = 10
 MOST_BYTES = 3_000_000
@@ -55,12 +56,12 @@ class Sharer(Sink):
             ValueError: there is nothing to write, or nowhere, or one is being written.
         """
         if self.folder is None:
-            raise ValueError("There is no folder to share from.")
+            raise ValueError(tell("There is no folder for clips."))
         if self._thread is not None and self._thread.is_alive():
-            raise ValueError("One moment: the last clip is still being written.")
+            raise ValueError(tell("One moment: the last clip is still being written."))
         number = max(track.history.first, track.number - max(1, round(SECONDS * fps)))
         if number == track.number:
-            raise ValueError("There is nothing to share yet: walk first.")
+            raise ValueError(tell("There is nothing to share yet: walk first."))
         walk = track.place, fps, track.point(number), track.steps_after(number)
         self._thread = threading.Thread(target=self._write, args=(*walk, say), name="share")
         self._thread.start()
@@ -85,12 +86,19 @@ class Sharer(Sink):
             atomic_write(clip, lambda scratch: scratch.write_bytes(data))
             names = [clip.name, *_write_film(folder)]
         except (OSError, ValueError) as error:
-            say(f"The clip could not be written: {error}")
+            say(tell("The clip could not be written: {reason}", reason=read_told(error)))
             return
         self.command = f"worldsim replay {shlex.quote(str(folder))}"
         self.made.append(folder)
-        size = f"{len(data) / 1e6:.1f} MB"
-        say(f"{' and '.join(names)} in {self.folder}, {size}. Copied: {self.command}")
+        say(
+            tell(
+                "{files} in {folder}, {megabytes:.1f} MB. Copied: {command}",
+                files=", ".join(names),
+                folder=self.folder,
+                megabytes=len(data) / 1e6,
+                command=self.command,
+            )
+        )
 
     def _record(self, place: PlayableEnv, fps: float, point: Point, steps: Sequence[Step]) -> Path:
         """The walk as one recording, which can be made again bit for bit."""

@@ -19,6 +19,7 @@ from worldsim.data.video import open_capture
 from worldsim.evaluate.metrics import psnr
 from worldsim.runtime.core.moves import Start
 from worldsim.runtime.core.playable_env import PlayableEnv
+from worldsim.told import join, tell
 from worldsim.types import Episode
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -47,10 +48,10 @@ def start_from(path: Path, place: PlayableEnv, seed: int, fit: str = "crop") -> 
         ValueError: it is none of them, is damaged, or the place is no dream.
     """
     if not place.dreams:
-        raise ValueError("An engine cannot start from a picture: play a dream (--world).")
+        raise ValueError(tell("An engine cannot start from a picture: play a dream (--world)."))
     assert fit in FITS
     if not path.exists():
-        raise ValueError(f"there is no {path} to start from.")
+        raise ValueError(tell("There is no {path} to start from.", path=path))
     size = place.base.world.card.frame_size
     name, kind = path.name, path.suffix.lower()
     published = _read_published_clip(path, place)
@@ -63,16 +64,23 @@ def start_from(path: Path, place: PlayableEnv, seed: int, fit: str = "crop") -> 
     elif kind in CLIPS:
         frames = _read_clip(path, size, fit, place.fps)
         start = _make_start(seed, name, frames, guess_actions(place, frames))
-        said = f" Its {len(frames) - 1} actions are guesses."
+        said = tell("Its {count} actions are guesses.", count=len(frames) - 1)
     else:
         raise ValueError(
-            f"{path} cannot be started from: give a picture ({' '.join(PICTURES)}), a clip "
-            f"({' '.join(CLIPS)}), an episode (.npz) or a recording's folder."
+            tell(
+                "{path} cannot be started from: give a picture ({pictures}), a clip ({clips}), an "
+                "episode (.npz) or a recording's folder.",
+                path=path,
+                pictures=" ".join(PICTURES),
+                clips=" ".join(CLIPS),
+            )
         )
-    return (
-        start,
-        f"Started from {name}.{said}{describe_strangeness(place, start.context_frames[-1])}",
+    sentences = (
+        tell("Started from {name}.", name=name),
+        said,
+        describe_strangeness(place, start.context_frames[-1]),
     )
+    return start, join(filter(None, sentences), by=" ")
 
 
 def fit_picture(picture: np.ndarray, size: int, fit: str = "crop") -> np.ndarray:
@@ -106,9 +114,12 @@ def describe_strangeness(place: PlayableEnv, frame: np.ndarray) -> str:
     usual = float(np.median(decibels[1:])) if known else None
     if usual is None or decibels[0] > usual - FAR:
         return ""
-    return (
-        f" It is far from what {world.card.name} has seen: it can be shown at {decibels[0]:.0f} dB "
-        f"only, its own starts at {usual:.0f}."
+    return tell(
+        "It is far from what {world} has seen: it can be shown at {decibels:.0f} dB only, its own "
+        "starts at {usual:.0f}.",
+        world=world.card.name,
+        decibels=decibels[0],
+        usual=usual,
     )
 
 
@@ -160,8 +171,12 @@ def _renumber_actions(episode: Episode, ours: ActionSet) -> np.ndarray:
         return renumber(episode.actions, load_actions(name), ours)
     except ValueError as error:
         raise ValueError(
-            f"the episode has the actions {name!r}, this world has {ours.name!r}: give an episode "
-            "of this kind of world."
+            tell(
+                "The episode has the actions {name}, this world has {ours}: give an episode of "
+                "this kind of world.",
+                name=name,
+                ours=ours.name,
+            )
         ) from error
 
 
@@ -198,7 +213,7 @@ def _read_episode(path: Path) -> Episode:
 def _read_picture(path: Path) -> np.ndarray:
     image = read_picture(path)
     if image is None:
-        raise ValueError(f"{path} is not a picture that can be read.")
+        raise ValueError(tell("{path} is not a picture that can be read.", path=path))
     return image
 
 
@@ -208,7 +223,13 @@ def _read_clip(path: Path, size: int, fit: str, fps: float) -> np.ndarray:
         theirs = video.get(cv2.CAP_PROP_FPS) or fps
         pixels = video.get(cv2.CAP_PROP_FRAME_WIDTH) * video.get(cv2.CAP_PROP_FRAME_HEIGHT)
         if pixels > MOST_PIXELS:
-            raise ValueError(f"{path} has {pixels / 1e6:.0f} megapixels a frame: make it smaller.")
+            raise ValueError(
+                tell(
+                    "{path} has {count:.0f} megapixels a frame: make it smaller.",
+                    path=path,
+                    count=pixels / 1e6,
+                )
+            )
         every = max(1.0, theirs / fps)
         frames: list[np.ndarray] = []
         for number in range(MOST_FRAMES):
@@ -219,7 +240,7 @@ def _read_clip(path: Path, size: int, fit: str, fps: float) -> np.ndarray:
             if image is not None:
                 frames.append(fit_picture(image[..., ::-1], size, fit))
     if not frames:
-        raise ValueError(f"{path} is not a clip that can be read.")
+        raise ValueError(tell("{path} is not a clip that can be read.", path=path))
     return np.stack(frames)
 
 

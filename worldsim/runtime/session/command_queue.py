@@ -13,7 +13,6 @@ from worldsim.actions import ActionSet
 from worldsim.runtime.core.control import Latch
 from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, Intent, find_intent, hint
 from worldsim.runtime.core.key_press import US, Layout, find_key, read_press
-from worldsim.runtime.core.language import ENGLISH, Words
 from worldsim.runtime.session.loading import WorldLoader
 
 
@@ -116,7 +115,6 @@ class Keys:
     def __init__(self, opening: WorldLoader, latch: Latch, command_queue: CommandQueue) -> None:
         self.command_queue = command_queue
         self.layout: Layout = US  # what is printed on the player's keys; the window knows
-        self.words: Words = ENGLISH  # of the player's language, likewise
         self._opening = opening
         self._latch = latch
         self._down: dict[str, str] = {}  # physical key -> the key of the tables it went down as
@@ -149,7 +147,7 @@ class Keys:
             if self.actions is None or key in MODIFIERS:
                 return None
             unused = key if press.letter else place
-            return hint(unused, self.actions, self.layout, self.intents, self.words)
+            return hint(unused, self.actions, self.layout, self.intents)
         self._down[place or press.letter] = meant
         intent = find_intent(meant, self.intents)
         if intent is not None:

@@ -17,6 +17,7 @@ from worldsim.runtime.panels.space_memory import check_space
 from worldsim.runtime.recording.saves import SLOTS
 from worldsim.runtime.session.command_queue import Command
 from worldsim.runtime.session.state import State
+from worldsim.told import tell
 
 if TYPE_CHECKING:
     from worldsim.runtime.session.session import Session
@@ -100,7 +101,7 @@ class Commands:
         if self._session.picker is not None:
             self._session.picker.pick(key + 1)
         elif self._session.comparisons is not None:
-            raise ValueError("There is nothing to pick: B shows the other recordings.")
+            raise ValueError(tell("There is nothing to pick: B shows the other recordings."))
         else:
             self._session.load(key + 1)
 
@@ -117,23 +118,25 @@ class Commands:
     def _show_gallery(self, _: Any) -> None:
         session, spawns = self._session, self._session.playthrough.place.spawns
         if not spawns:
-            raise ValueError("This world has no starts to choose from: Enter makes a new one.")
+            raise ValueError(
+                tell("This world has no starts to choose from: Enter makes a new one.")
+            )
 
         def begin(index: int) -> None:
             start = session.playthrough.place.start(session.playthrough.track.start.seed, index)
             session.begin(start, "another start")
 
         pictures = [(spawn.frames[-1], spawn.name) for spawn in spawns]
-        title = "Pick a start: its number, or turn to it and walk. Tab turns the page."
+        title = tell("Pick a start: its number, or turn to it and walk. Tab turns the page.")
         self._choose("gallery", lambda: Picker(title, pictures, begin))
 
     def _show_slots(self, _: Any) -> None:
         session = self._session
         found = session.saves.pictures(session.playthrough.place)
         if not found:
-            raise ValueError("All slots are empty: Ctrl+1 saves in the first.")
-        pictures = [(found.get(slot), "" if slot in found else "empty") for slot in SLOTS]
-        title = "Pick a slot: its number, or turn to it and walk. Backspace leaves."
+            raise ValueError(tell("All slots are empty: Ctrl+1 saves in the first."))
+        pictures = [(found.get(slot), "" if slot in found else tell("empty")) for slot in SLOTS]
+        title = tell("Pick a slot: its number, or turn to it and walk. Backspace leaves.")
         self._choose(
             "slots", lambda: Picker(title, pictures, lambda index: session.load(index + 1))
         )
@@ -143,8 +146,10 @@ class Commands:
         playthrough = session.playthrough
         if playthrough.lost or playthrough.ended:
             raise ValueError(
-                "Action preview is unavailable: the episode has ended. Press Enter for a new start "
-                "or Backspace to rewind."
+                tell(
+                    "Action preview is unavailable: the episode has ended. Press Enter for a new "
+                    "start or Backspace to rewind."
+                )
             )
 
         def go(actions: list[int]) -> None:
@@ -171,56 +176,63 @@ class Commands:
     def _run_on(self, _: Any) -> None:
         session = self._session
         if session.playthrough.place.actions.idle is None:
-            session.presenter.notify("This world knows no standing still, so it waits for a key.")
+            session.presenter.notify(
+                tell("This world knows no standing still, so it waits for a key.")
+            )
             return
         session.runs_on = not session.runs_on
-        waits = "The world runs on." if session.runs_on else "The world waits for a key."
-        session.presenter.notify(waits)
+        runs, waits = tell("The world runs on."), tell("The world waits for a key.")
+        session.presenter.notify(runs if session.runs_on else waits)
 
     def _change_speed(self, direction: int) -> None:
         session = self._session
         if not session.fps:
-            raise ValueError("It goes as fast as it can already.")
+            raise ValueError(tell("It goes as fast as it can already."))
         at = SPEEDS.index(session.speed) + direction
         session.set_speed(SPEEDS[min(max(at, 0), len(SPEEDS) - 1)])
-        session.presenter.notify(f"{session.fps * session.speed:g} frames a second.")
+        session.presenter.notify(tell("{fps:g} frames a second.", fps=session.fps * session.speed))
 
     def _change_steps(self, direction: int) -> None:
         session = self._session
         if not session.playthrough.place.samples:
-            session.presenter.notify("This world has no sampler.")
+            session.presenter.notify(tell("This world has no sampler."))
             return
         session.governor.on = False
         own = session.playthrough.place.own_steps
         session.steps = find_next_steps(session.steps, direction, own)
-        session.presenter.notify(f"{session.steps} sampler steps a frame.")
+        session.presenter.notify(tell("{steps} sampler steps a frame.", steps=session.steps))
 
     def _change_noise(self, direction: int) -> None:
         session = self._session
         if session.noise == NO_NOISE:
-            raise ValueError("This world remembers its frames as they are, without noise.")
+            raise ValueError(tell("This world remembers its frames as they are, without noise."))
         session.noise = find_next_noise(session.noise, direction)
-        session.presenter.notify(f"Frames are remembered with {session.noise} % noise.")
+        session.presenter.notify(
+            tell("Frames are remembered with {noise} % noise.", noise=session.noise)
+        )
 
     def _automate_steps(self, _: Any) -> None:
         session = self._session
         if not session.playthrough.place.samples:
-            raise ValueError("This world has no sampler.")
+            raise ValueError(tell("This world has no sampler."))
         session.governor.on = True
-        session.presenter.notify("As many sampler steps as the pace allows.")
+        session.presenter.notify(tell("As many sampler steps as the pace allows."))
 
     def _change_driver(self, _: Any) -> None:
         session = self._session
         if not hasattr(session.controller, "turn"):
-            raise ValueError(f"Only {session.controller.name} can drive here.")
-        session.presenter.notify(f"{session.controller.turn()} drives.")
+            raise ValueError(tell("Only {who} can drive here.", who=session.controller.name))
+        session.presenter.notify(tell("{who} drives.", who=session.controller.turn()))
 
     def _toggle_recording(self, _: Any) -> None:
         session = self._session
         if session.recorder.on:
             session.recorder.stop()
+            folder = session.recorder.folder
+            session.presenter.notify(tell("The recording is in {folder}.", folder=folder))
         else:
             session.recorder.start(session.playthrough.track.point())
+            session.presenter.notify(tell("Recording; the same key stops it."))
 
     # ---- the truth, and the memory ----
 
@@ -234,7 +246,9 @@ class Commands:
             return
         panel = GroundTruthPanel(session.playthrough.place)
         if not panel.knows(session.playthrough.track.start):
-            session.presenter.notify("The truth of this start is unknown: a new start was made.")
+            session.presenter.notify(
+                tell("The truth of this start is unknown: a new start was made.")
+            )
             session.begin(panel.new_start(session.draw_seed()), "a start with its truth")
         panel.follow(session.playthrough.track)
         overlays.panel = panel
@@ -243,10 +257,10 @@ class Commands:
         session, panel = self._session, self._session.overlays.panel
         if panel is None:
             raise ValueError(
-                "Going back to the ground truth needs it on screen: press G to show it."
+                tell("Going back to the ground truth needs it on screen: press G to show it.")
             )
         if session.begin(panel.make_grounded_start(session.number), "grounded"):
-            session.presenter.notify("The dream stands in the true frames again.")
+            session.presenter.notify(tell("The dream stands in the true frames again."))
 
     def _toggle_memory(self, _: Any) -> None:
         from worldsim.runtime.panels.memory_strip import Memory
@@ -262,7 +276,7 @@ class Commands:
         if self._session.overlays.memory is None:
             self._toggle_memory(0)
         on = self._session.overlays.memory.toggle_attention()
-        self._session.presenter.notify("What the next frame looks at." if on else "")
+        self._session.presenter.notify(tell("What the next frame looks at.") if on else "")
 
     # ---- a memory in space ----
 
@@ -270,7 +284,7 @@ class Commands:
         session, space = self._session, self._session.overlays.space
         check_space(session.playthrough.place)
         space.tints = not space.tints
-        session.presenter.notify("What is coloured is invented." if space.tints else "")
+        session.presenter.notify(tell("What is coloured is invented.") if space.tints else "")
 
     def _toggle_map(self, _: Any) -> None:
         check_space(self._session.playthrough.place)
@@ -281,7 +295,7 @@ class Commands:
         session = self._session
         check_space(session.playthrough.place)
         path = session.saves.save_points(session.playthrough.place)
-        session.presenter.notify(f"What is remembered is in {path}.")
+        session.presenter.notify(tell("What is remembered is in {path}.", path=path))
 
     def _show_samples(self, _: Any) -> None:
         from worldsim.runtime.panels.resampling import compare_samples
@@ -289,7 +303,9 @@ class Commands:
         session = self._session
         check_space(session.playthrough.place)
         if session.playthrough.lost:
-            raise ValueError("The world failed: make a frame or go back before sampling again.")
+            raise ValueError(
+                tell("The world failed: make a frame or go back before sampling again.")
+            )
         track = session.playthrough.track
         self._choose("resample", lambda: compare_samples(track, session.leave_picker))
 
@@ -298,15 +314,15 @@ class Commands:
 
         session = self._session
         if session.plan:
-            raise ValueError("One moment: moves are being made already.")
+            raise ValueError(tell("One moment: moves are being made already."))
         walk = ReturnWalk(session.playthrough.track)
         session.go(walk.moves, then=lambda: walk.describe_error(session.playthrough.track))
-        session.presenter.notify(f"Walking {walk.count} moves back ...")
+        session.presenter.notify(tell("Walking {count} moves back ...", count=walk.count))
 
     def _share_clip(self, _: Any) -> None:
         session = self._session
         track, fps = session.playthrough.track, session.fps or session.playthrough.place.fps
-        session.presenter.notify("Writing the last ten seconds ...")
+        session.presenter.notify(tell("Writing the last ten seconds ..."))
         session.sharer.share(track, fps, session.presenter.notify)
 
     # ---- a recording ----
@@ -332,12 +348,13 @@ class Commands:
         session, recording_env = self._session, self._session.playthrough.place
         found = recording_env.list_neighbours()
         if len(found) < 2:
-            raise ValueError("There is no other recording in this folder.")
+            raise ValueError(tell("There is no other recording in this folder."))
 
         def show(index: int) -> None:
             recording = read_recording(found[index])
             session.overlays.drop_panel()
             recording_env.show(recording)
+            session.opening.title = recording.name
             session.comparisons = session.comparisons.of(recording)
             session.begin(recording_env.start(0), "another recording")
             session.set_speed(session.speed)
@@ -346,11 +363,11 @@ class Commands:
             try:
                 frames = read_recording(path).episode.frames
             except ValueError:  # the others are still there
-                return None, f"{path.name} is damaged"
+                return None, tell("{name} is damaged", name=path.name)
             return frames[len(frames) // 2].copy(), path.name
 
         def pictures() -> Picker:
             shown = [picture(path) for path in found]
-            return Picker("Pick a recording by its number. B turns the page.", shown, show)
+            return Picker(tell("Pick a recording by its number. B turns the page."), shown, show)
 
         self._choose("browse", pictures)

@@ -18,6 +18,7 @@ from worldsim.runtime.core.bindings import Bindings
 from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.moves import Move, Start
 from worldsim.runtime.core.playable_env import PlayableEnv, choose_spawn
+from worldsim.told import tell
 from worldsim.world.card import read_card
 from worldsim.world.opening import choose_device, library_of
 from worldsim.zoo import find_cached
@@ -97,7 +98,7 @@ class WorldLoader:
             seed: of the first start, which the world is warmed up with.
             spawn: of the first start; None lets the seed choose.
         """
-        yield LoadingStage("loading the libraries", 0.1)
+        yield LoadingStage(tell("loading the libraries"), 0.1)
         for name in self.libraries:
             importlib.import_module(name)
         if self.kwargs.get("device") == AUTO:
@@ -106,27 +107,36 @@ class WorldLoader:
             yield LoadingStage(self.device_choice, 0.3)
         import gymnasium
 
-        yield LoadingStage(f"loading {self.title}", 0.4)
+        yield LoadingStage(tell("loading {title}", title=tell(self.title)), 0.4)
         env = gymnasium.make(self.environment, disable_env_checker=True, **self.kwargs)
         self.place = PlayableEnv(env, self.environment, self.kwargs)
         self.actions = self.place.actions = self.bindings.of(self.place.actions)
-        yield LoadingStage("going to the start", 0.6)
+        yield LoadingStage(tell("going to the start"), 0.6)
         self.place.reset(self.first_start(seed, spawn)[0])
-        yield LoadingStage("making the first frames", 0.8)
+        yield LoadingStage(tell("making the first frames"), 0.8)
         self.place.step(Move(0, self.place.steps, self.place.noise))
         on_torch = self.kwargs.get("runtime", "torch") == "torch"
         if self.settle and on_torch and self.kwargs.get("device") == "cpu":
             from worldsim.threads import settle_threads
 
-            yield LoadingStage("finding the best number of threads", 0.9)
+            yield LoadingStage(tell("finding the best number of threads"), 0.9)
             settle_threads(lambda: self.place.step(Move(0, self.place.steps, self.place.noise)))
 
 
 class LoadedWorld(WorldLoader):
-    """A place that is open already."""
+    """A place that is open already.
 
-    def __init__(self, place: PlayableEnv, bindings: Bindings | None = None) -> None:
-        super().__init__(place.identity.environment, place.identity.kwargs, bindings=bindings)
+    Args:
+        place: the place.
+        bindings: the player's keys.
+        title: what to call it; empty for the environment's id.
+    """
+
+    def __init__(
+        self, place: PlayableEnv, bindings: Bindings | None = None, title: str = ""
+    ) -> None:
+        identity = place.identity
+        super().__init__(identity.environment, identity.kwargs, title=title, bindings=bindings)
         self.place = place
         if bindings is not None:
             place.actions = bindings.of(place.actions)

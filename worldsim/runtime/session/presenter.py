@@ -12,6 +12,7 @@ from worldsim.runtime.core.status import Status
 from worldsim.runtime.panels.lacking import find_lacking
 from worldsim.runtime.panels.memory_strip import summarise_levels
 from worldsim.runtime.session.state import State
+from worldsim.told import Told, read_told
 
 if TYPE_CHECKING:
     from worldsim.runtime.session.session import Session
@@ -145,5 +146,8 @@ def sharpness(frame: np.ndarray) -> float:
 
 def sentence(error: Exception) -> str:
     """An error as one line for a player."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    told = read_told(error)
+    if isinstance(told, Told):
+        return told
+    text = " ".join(told.split()) or type(error).__name__
     return text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"

@@ -39,6 +39,7 @@ from worldsim.runtime.session.commands import Commands
 from worldsim.runtime.session.loading import WorldLoader
 from worldsim.runtime.session.presenter import Presenter, sentence
 from worldsim.runtime.session.state import AWAY, State
+from worldsim.told import tell
 
 if TYPE_CHECKING:
     from worldsim.runtime.panels.comparison import ComparisonPanel
@@ -130,7 +131,7 @@ class Session:
         self._seed, self._seeds = seed, np.random.default_rng(seed)
         self._spawn, self._fps = spawn, fps
         self._stages = opening.stages(seed, spawn)
-        self._loading_stage: LoadingStage | None = LoadingStage("starting", 0.0)
+        self._loading_stage: LoadingStage | None = LoadingStage(tell("starting"), 0.0)
         self._back_to = State.WAITING
         self._travel: Scrub | None = None
         self._closing = threading.Lock()
@@ -188,7 +189,7 @@ class Session:
         """Run a command, or say why not; while the world loads or is rewound, most wait."""
         if self.state in AWAY and command.name not in AWAY[self.state]:
             self.command_queue.put(*command)
-            self.presenter.notify("One moment.")
+            self.presenter.notify(tell("One moment."))
             return
         try:
             self._commands.run(command)
@@ -254,15 +255,20 @@ class Session:
             ValueError: the world failed and is not where it is seen.
         """
         if self.playthrough.lost:
-            raise ValueError("The world failed: make a frame or go back before saving.")
-        self.presenter.notify(f"Saved as {self.saves.save(self.playthrough.track, slot)}.")
+            raise ValueError(tell("The world failed: make a frame or go back before saving."))
+        folder = self.saves.save(self.playthrough.track, slot)
+        self.presenter.notify(tell("Saved as {folder}.", folder=folder))
 
     def load(self, slot: int = 0) -> None:
         """Go to the newest quick save, or to a slot; the next ticks bring it there."""
         way = self.saves.load(self.playthrough.place, slot)
         self._leave_for().follow(self.playthrough.load(way))
-        loaded = f"Slot {slot}" if slot else "The quick save"
-        self.presenter.notify(f"{loaded} is loaded: going back begins here.")
+        told = (
+            tell("Slot {slot} is loaded: going back begins here.", slot=slot)
+            if slot
+            else tell("The quick save is loaded: going back begins here.")
+        )
+        self.presenter.notify(told)
 
     def pause(self) -> None:
         """Stop the world, or let it go on; a walk that a click began ends."""
@@ -284,7 +290,7 @@ class Session:
                 action=self.playthrough.track.moves[self.playthrough.track.number - 1].action
             )
         if choice is None:
-            self.presenter.notify("Hold the key of a move, and step.")
+            self.presenter.notify(tell("Hold the key of a move, and step."))
         else:
             self._make(choice)
 
@@ -323,7 +329,7 @@ class Session:
         poses = [track.history[number].pose for number in recent]
         places = [pose[:2] for pose in poses if pose is not None]
         if target is None or len(places) < len(poses):
-            raise ValueError("This world does not know how far things are: walk by the keys.")
+            raise ValueError(tell("This world does not know how far things are: walk by the keys."))
         self.walk = ClickWalk(target, track.place.actions, map(math.dist, places, places[1:]))
 
     def fast_forward(self, frames: int) -> None:
@@ -470,7 +476,7 @@ class Session:
         if action is not None:
             return Choice(action=action)
         if self.walk.blocked:
-            self.presenter.notify("Something is in the way.")
+            self.presenter.notify(tell("Something is in the way."))
         self.walk = None
         return choice
 
@@ -531,7 +537,7 @@ class Session:
     def _start_journey(self) -> bool:
         self._drop_plan()
         if not self.playthrough.place.rewinds:
-            self.presenter.notify("This world cannot go back in time.")
+            self.presenter.notify(tell("This world cannot go back in time."))
             return False
         self._leave_for()
         return True

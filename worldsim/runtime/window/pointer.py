@@ -15,12 +15,13 @@ from worldsim.runtime.core.pane_layout import Rect
 from worldsim.runtime.core.touch_pad import PadKey, Touches, find_cell
 from worldsim.runtime.window.compose import Placed
 from worldsim.runtime.window.screen import pygame
+from worldsim.told import tell
 from worldsim.world.depth_view import DepthView
 
 MOUSE = "mouse"  # as a finger
 FINGERS = (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERUP)
 MICE = (pygame.MOUSEBUTTONDOWN, pygame.MOUSEMOTION, pygame.MOUSEBUTTONUP)
-BESIDE = "Only the dream can be walked in: click on its picture."
+BESIDE = tell("Only the dream can be walked in: click on its picture.")
 STILL = 50  # a click may stray by this part of the window's width: fingers tremble
 
 

@@ -14,10 +14,12 @@ import numpy as np
 
 from worldsim.atomic import atomic_write
 from worldsim.paths import asset
+from worldsim.runtime.core.language import find_words, translate
 from worldsim.runtime.core.pane_layout import HEATED, Pane, Rect, Strip, along
 from worldsim.runtime.core.settings import Settings
 from worldsim.runtime.core.status import Dimmed
 from worldsim.runtime.window.palette import BY_NAME, Colour
+from worldsim.told import join, tell
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 # SDL would draw even plain pictures with OpenGL, and a thread that already draws an engine with it
@@ -69,10 +71,11 @@ class Screen:
         advice: str = "Use --headless N to run N frames without one, or set DISPLAY.",
         footed: bool = False,
     ) -> None:
+        self._title = title
         self.apply(Settings())
         _open_display(advice)
         zoom = zoom or max(1, comfortable(pygame.display.get_desktop_sizes()) // max(size))
-        pygame.display.set_caption(plain(title))
+        pygame.display.set_caption(self._tell(title))
         self._size = size[0] * zoom, size[1] * zoom
         pygame.font.init()
         self._fonts: dict[int, pygame.font.Font] = {}
@@ -83,7 +86,10 @@ class Screen:
         self._handle: Window | None = None
 
     def apply(self, settings: Settings) -> None:
-        """Draw in the colours that the player chose, and enlarge as they chose."""
+        """Draw in the colours that the player chose, enlarge as they chose, in their language."""
+        self._words = find_words(settings.language)
+        if pygame.display.get_init():
+            pygame.display.set_caption(self._tell(self._title))
         self.palette = BY_NAME[settings.palette]
         smooth = settings.upscaler == "smooth"
         self._enlarge = pygame.transform.smoothscale if smooth else pygame.transform.scale
@@ -165,7 +171,7 @@ class Screen:
         if marked:
             around = pygame.Rect(cell).inflate(2 * MARKED, 2 * MARKED)
             pygame.draw.rect(self._surface, self.palette.mark, around, MARKED)
-        if self._size_font(SMALLEST_FONT).size(plain(name))[0] <= cell.width:
+        if self._size_font(SMALLEST_FONT).size(self._tell(name))[0] <= cell.width:
             label = self._fit_label(name, cell.width)
             self._surface.blit(label, (cell.x, cell.y + cell.height + MARKED))
 
@@ -206,7 +212,9 @@ class Screen:
     def _fit_label(self, text: str, width: int, colour: Colour | None = None) -> "pygame.Surface":
         """A label in letters that fit into a width; cut where the smallest do not."""
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):
-            label = self._size_font(pixels).render(plain(text), True, colour or self.palette.text)
+            label = self._size_font(pixels).render(
+                self._tell(text), True, colour or self.palette.text
+            )
             if label.get_width() <= width:
                 return label
         shown = pygame.Rect(0, 0, max(1, min(width, label.get_width())), label.get_height())
@@ -235,14 +243,14 @@ class Screen:
         self._surface.blit(told, (box.x + 2, box.y), (0, 0, box.width, box.height))
 
     def text(
-        self, lines: list[str], room: Rect, bottom: bool = False, colour: Colour | None = None
+        self, lines: Sequence[str], room: Rect, bottom: bool = False, colour: Colour | None = None
     ) -> int:
         """Write lines on a shade, at the top or bottom of a room; a tab begins a second column.
 
         Returns:
             The pixels that they take.
         """
-        font, told = self._font, [(plain(line), isinstance(line, Dimmed)) for line in lines]
+        font, told = self._font, [(self._tell(line), isinstance(line, Dimmed)) for line in lines]
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):  # so that all of it fits
             font = self._size_font(pixels)
             width = room.width - 3 * MARGIN
@@ -271,23 +279,21 @@ class Screen:
         self._surface.blit(shade, (room.x, top))
         return min(size[1], room.height)
 
-    def split_pages(
-        self, lines: list[str], room: Rect, more: str, of: str = "of"
-    ) -> list[list[str]]:
+    def split_pages(self, lines: Sequence[str], room: Rect, key: str) -> list[list[str]]:
         """Lines as pages that fit into a room in the smallest letters; one page where all do.
 
         Args:
             lines: a tab begins a second column.
             room: of a page.
-            more: ends every page but the last, with which page it is, e.g. "F1: more".
-            of: between a page's number and how many there are.
+            key: turns the page; each page ends by saying so, and which one it is.
         """
         font, width = self._size_font(SMALLEST_FONT), room.width - 3 * MARGIN
-        second = _second_column(font, lines)
-        heights = [len(_wrap_row(font, plain(line), width, second)) for line in lines]
+        told = [self._tell(line) for line in lines]
+        second = _second_column(font, told)
+        heights = [len(_wrap_row(font, line, width, second)) for line in told]
         fits = max(2, (room.height - MARGIN) // font.get_linesize())
         if sum(heights) <= fits:
-            return [lines]
+            return [list(lines)]
         pages: list[list[str]] = [[]]
         taken = 0
         for line, height in zip(lines, heights, strict=True):
@@ -297,10 +303,35 @@ class Screen:
             pages[-1].append(line)
             taken += height
         count = len(pages)
-        return [[*page, f"{more} ({n} {of} {count})"] for n, page in enumerate(pages, start=1)]
+        feet = (
+            tell("{key}: more ({number} of {count})", key=key, number=n + 1, count=count)
+            for n in range(count)
+        )
+        return [[*page, foot] for page, foot in zip(pages, feet, strict=True)]
+
+    def keep_in_view(self, lines: Sequence[str], room: Rect, at: int) -> list[str]:
+        """The lines around one of them that fit into a room in the smallest letters; all where all
+        do, else the first ones as long as that one and the next are among them.
+
+        Args:
+            lines: a tab begins a second column.
+            room: where they are to be written.
+            at: the number of the line that has to be seen.
+        """
+        font, width = self._size_font(SMALLEST_FONT), room.width - 3 * MARGIN
+        told = [self._tell(line) for line in lines]
+        second = _second_column(font, told)
+        heights = [len(_wrap_row(font, line, width, second)) for line in told]
+        fits, first = (room.height - MARGIN) // font.get_linesize(), 0
+        while first < at and sum(heights[first : at + 2]) > fits:
+            first += 1
+        last = at + 1
+        while last < len(lines) and sum(heights[first : last + 1]) <= fits:
+            last += 1
+        return list(lines[first:last])
 
     def _label(self, text: str, shown: Rect) -> None:
-        label = self._font.render(plain(text), True, self.palette.text)
+        label = self._font.render(self._tell(text), True, self.palette.text)
         width = min(label.get_width(), shown.width)
         self._surface.fill(self.palette.back, (shown.x, shown.y, width, label.get_height()))
         self._surface.blit(label, (shown.x, shown.y), (0, 0, width, label.get_height()))
@@ -347,8 +378,8 @@ class Screen:
     def _keycap(self, key: str, meaning: str) -> "pygame.Surface":
         font = self._size_font(max(SMALLEST_FONT, self._font_pixels() - 2))
         name, told = (
-            font.render(plain(key), True, self.palette.text),
-            font.render(plain(meaning), True, self.palette.told),
+            font.render(self._tell(key), True, self.palette.text),
+            font.render(self._tell(meaning), True, self.palette.told),
         )
         cap = pygame.Rect(0, 2, name.get_width() + MARGIN, self.line + 2)
         image = pygame.Surface((cap.width + told.get_width() + MARGIN // 2, self.line + MARGIN))
@@ -365,7 +396,7 @@ class Screen:
         pygame.draw.rect(self._surface, palette.mark if held else palette.cap, box, border_radius=8)
         pygame.draw.rect(self._surface, palette.told, box, 2, border_radius=8)
         font = self._size_font(max(SMALLEST_FONT, cell.height // 2))
-        image = font.render(plain(label), True, palette.text)
+        image = font.render(self._tell(label), True, palette.text)
         if image.get_width() > cell.width - 2 * MARGIN:
             image = self._fit_label(label, cell.width - 2 * MARGIN)
         self._surface.blit(image, image.get_rect(center=box.center))
@@ -376,7 +407,7 @@ class Screen:
 
     def trend(self, label: str, values: Sequence[float], room: Rect) -> None:
         """Draw values as a small curve from nought to their greatest, the newest as a number."""
-        self.words(f"{label} {values[-1]:.0f}", room.less(bottom=room.height - self.line))
+        self.words(join([label, f" {values[-1]:.0f}"]), room.less(bottom=room.height - self.line))
         low, most = room.less(top=self.line, left=MARGIN, right=MARGIN, bottom=2), max(values)
         points = [
             (
@@ -390,7 +421,7 @@ class Screen:
 
     def fits(self, text: str, width: int) -> bool:
         """Whether a line fits into a width, at least in the smallest letters."""
-        return self._size_font(SMALLEST_FONT).size(plain(text))[0] <= width - 2 * MARGIN
+        return self._size_font(SMALLEST_FONT).size(self._tell(text))[0] <= width - 2 * MARGIN
 
     def save(self, path: Path) -> None:
         """Write what was drawn as a PNG.
@@ -409,6 +440,10 @@ class Screen:
     def close(self) -> None:
         """Close the window."""
         pygame.display.quit()
+
+    def _tell(self, text: str) -> str:
+        """What is drawn of a text: in the player's language, as SDL takes it."""
+        return plain(translate(text, self._words))
 
     @property
     def _font(self) -> pygame.font.Font:

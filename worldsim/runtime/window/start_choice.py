@@ -25,15 +25,16 @@ from worldsim.runtime.core.start_layout import (
 from worldsim.runtime.window.gamepad import Gamepads
 from worldsim.runtime.window.keyboard import Keyboard
 from worldsim.runtime.window.screen import Screen, pygame
+from worldsim.told import Told, join, tell
 from worldsim.world.starts import WorldStarts, read_clip
 
-TITLE = "Where do you want to begin?"
+TITLE = tell("Where do you want to begin?")
 HINTS = (
-    ("Arrows", "choose"),
-    ("Enter", "play"),
-    (",", "settings"),
-    ("F11", "whole screen"),
-    ("Esc", "quit"),
+    (tell("Arrows"), tell("choose")),
+    ("Enter", tell("play")),
+    (",", tell("settings")),
+    ("F11", tell("whole screen")),
+    ("Esc", tell("quit")),
 )
 LETTERS = {"a": "left", "d": "right", "w": "up", "s": "down"}  # by their place
 PADS = {f"pad {name}": name for name in DIRECTIONS} | {"pad a": "return", "pad b": "escape"}
@@ -191,7 +192,8 @@ class StartChoice:
         screen, room, layout = self.screen, self.screen.room(), self._lay_out()
         screen.fill(room)
         if self._page is not None:
-            screen.text(self._page.lines(), room)
+            at = self._page.marked_line
+            screen.text(screen.keep_in_view(self._page.lines(), room, at), room)
             screen.flip()
             return
         screen.words(TITLE, Rect(room.x, room.y + GAP // 2, room.width, screen.line + GAP))
@@ -212,11 +214,17 @@ class StartChoice:
         self.screen.thumbnail(frame, name, cell, marked=number == self._at)
 
     def _describe(self) -> str:
+        """What is marked; without its world where both are too long for the window."""
         world, start = self._starts[self._at]
-        told = f"{self._worlds[world].title}: {self._worlds[world].names[start]}"
+        title, name = tell(self._worlds[world].title), tell(self._worlds[world].names[start])
+        told = self._describe_start(join([title, name], by=": "))
+        short = self._describe_start(name)
+        return told if self.screen.fits(told, self.screen.room().width) else short
+
+    def _describe_start(self, start: Told) -> Told:
         if self._picked:
-            return f"Opening {told} ..."
-        return f"{told}, as last time" if self._at == self._last else told
+            return tell("Opening {start} ...", start=start)
+        return tell("{start}, as last time", start=start) if self._at == self._last else start
 
 
 def frame_at(now: float, count: int, fps: float) -> int:

@@ -8,7 +8,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,13 +18,18 @@ import numpy as np
 from worldsim.actions import ActionSet
 from worldsim.paths import asset_names
 from worldsim.runtime.core.clock import Clock
-from worldsim.runtime.core.intents import PAGES, Intent, build_key_hints, find_view_key
-from worldsim.runtime.core.language import find_words, translate
+from worldsim.runtime.core.intents import Intent, build_key_hints, find_view_key
 from worldsim.runtime.core.moves import Point, Step
 from worldsim.runtime.core.settings import TOUCH_PADS, Settings
 from worldsim.runtime.core.settings_page import SettingsPage
 from worldsim.runtime.core.sinks import Sink
-from worldsim.runtime.core.status import Status, describe_plainly, format_help, format_hud
+from worldsim.runtime.core.status import (
+    Status,
+    add_dots,
+    describe_plainly,
+    format_help,
+    format_hud,
+)
 from worldsim.runtime.core.touch_pad import PadKey, list_pad_keys
 from worldsim.runtime.session.command_queue import Keys
 from worldsim.runtime.window.compose import Around, compose
@@ -40,6 +45,7 @@ from worldsim.runtime.window.screen import (
     video_driver,
 )
 from worldsim.runtime.window.sound import Sounds
+from worldsim.told import read_told, tell
 
 ADVICE = 'Set SDL_VIDEODRIVER=dummy, or make the environment with render_mode="rgb_array".'
 __all__ = ["NoDisplay", "Viewer", "Window", "fit_size", "video_driver"]
@@ -51,7 +57,12 @@ FIRST_SECONDS = 10.0  # the keys are named for so long,
 IDLE_SECONDS = 8.0  # and again when none was pressed for so long
 NOTHING, WORDS, FIGURES = range(3)  # what H goes through
 TREND = 120  # values of a curve
-BUSY_SECONDS, BUSY = 1.0, "One moment "  # a session that says nothing for so long is busy
+TRENDS = PACE, SHARPNESS, RECALL = (
+    tell("ms a frame"),
+    tell("sharpness %"),
+    tell("remembered %"),
+)
+BUSY_SECONDS = 1.0  # a session that says nothing for so long is busy
 
 
 class Viewer:
@@ -131,7 +142,6 @@ class Window(Sink):
         self.beats: deque[float] = deque(maxlen=4096)
         self._clock = clock or Clock()
         self._settings = settings or Settings()
-        self._words = find_words(self._settings.language)
         self._pointer, self._scene = Pointer(), Scene()
         self._page: SettingsPage | None = None
         self._screen = Screen(title, size, zoom, footed=hud)
@@ -143,10 +153,7 @@ class Window(Sink):
         self._sounds = Sounds(lambda: self._actions, self._settings.sound)
         self._hud = WORDS if hud else NOTHING
         self._help = 0  # which page of it is to be seen, from 1
-        self._trends = {
-            name: deque[float](maxlen=TREND)
-            for name in ("ms a frame", "sharpness %", "remembered %")
-        }
+        self._trends = {name: deque[float](maxlen=TREND) for name in TRENDS}
         self._met_at: float | None = None  # when the world could be played first
         self.around = Around()
         self._touched_at = self._clock.now()
@@ -171,7 +178,7 @@ class Window(Sink):
         """Remember the key press a frame answers."""
         self._sounds.step(step)
         self._pressed_at = step.pressed_at or self._pressed_at
-        self._trends["ms a frame"].append(1000 * step.seconds)
+        self._trends[PACE].append(1000 * step.seconds)
 
     def show(self, frame: np.ndarray | None, status: Status) -> None:
         """Put the newest picture where the window finds it; what was not shown yet is gone."""
@@ -179,9 +186,9 @@ class Window(Sink):
         self._heard_at = self._clock.now()
         self._sounds.show(frame, status)
         if status.drift is not None:
-            self._trends["sharpness %"].append(100 * status.drift)
+            self._trends[SHARPNESS].append(100 * status.drift)
         if status.seen_share is not None:
-            self._trends["remembered %"].append(100 * status.seen_share)
+            self._trends[RECALL].append(100 * status.seen_share)
 
     # ---- the main thread ----
 
@@ -231,7 +238,7 @@ class Window(Sink):
                 self._type(self._page, event)
             elif event.type == pygame.KEYDOWN:
                 letter, place = self._keyboard.name(event)
-                keys.layout, keys.words = self._keyboard.layout(), self._words
+                keys.layout = self._keyboard.layout()
                 self._key(keys.down(_with_ctrl(letter, event), self._clock.now(), place))
                 if self._page is not None:
                     self._lose(keys)  # what comes up while the page is open counts for nothing
@@ -252,7 +259,6 @@ class Window(Sink):
         """A key goes to the settings; what can be seen of them is seen at once."""
         page.press(self._keyboard.name(event)[0], event.unicode)
         self._settings = page.settings
-        self._words = find_words(page.settings.language)
         self._sounds.on = page.settings.sound
         self._screen.apply(page.settings)
         self._page, self._drawn = page if page.open else None, None
@@ -278,7 +284,7 @@ class Window(Sink):
         try:
             click = self._pointer.read_click(event, self._scene)
         except ValueError as error:  # it shows no place
-            self._say(str(error))
+            self._say(read_told(error))
             return
         if turns:
             keys.command_queue.put("turn", (self._clock.now(), turns))
@@ -311,7 +317,7 @@ class Window(Sink):
             self._screen.fullscreen()
         elif answer.name == "sound":
             self._sounds.on = not self._sounds.on
-            self._say(f"Sound is {'on' if self._sounds.on else 'off'}.")
+            self._say(tell("Sound is on.") if self._sounds.on else tell("Sound is off."))
         elif answer.name == "screenshot":
             self._say(self._keep_picture())
         self._drawn = None
@@ -328,8 +334,8 @@ class Window(Sink):
         try:
             self._screen.save(path)
         except OSError as error:
-            return f"The picture could not be written: {error}"
-        return f"The picture is in {path}."
+            return tell("The picture could not be written: {reason}", reason=error)
+        return tell("The picture is in {path}.", path=path)
 
     def _copy(self, text: str) -> None:
         """Put a text on the clipboard, once."""
@@ -343,7 +349,7 @@ class Window(Sink):
         if shot is self._drawn and now < self._drawn_at + self._redraw:
             return
         status = self._complete(shot.status, keys, now)
-        helped = self._page.lines() if self._page is not None else self._page_of_help(status, keys)
+        helped = self._page_of_settings() or self._page_of_help(status, keys)
         self.around = self._around(status, keys, now, helped)
         placed = compose(self._screen, shot.frame, status, self.around, now)
         self._scene = Scene(self._screen.room(), placed, self.around.pad, status.view)
@@ -351,6 +357,13 @@ class Window(Sink):
         self._count(shot)
         self._drawn, self._drawn_at = shot, now
         self.beats.append(self._clock.now())
+
+    def _page_of_settings(self) -> list[str]:
+        """As much of the settings as fits, where they are open."""
+        if self._page is None:
+            return []
+        lines, at = self._page.lines(), self._page.marked_line
+        return self._screen.keep_in_view(lines, self._screen.room(), at)
 
     def _page_of_help(self, status: Status, keys: Keys) -> list[str]:
         """The page of the help that is to be seen; nothing after the last one."""
@@ -364,18 +377,16 @@ class Window(Sink):
             keys.layout,
             status.lacking,
             self._settings.mouse,
-            self._words,
         )
-        more, of = (translate(word, self._words) for word in PAGES)
-        more = f"{find_view_key('help', keys.intents)}: {more}"
-        pages = self._screen.split_pages(lines, self._screen.room(), more, of)
+        key = find_view_key("help", keys.intents)
+        pages = self._screen.split_pages(lines, self._screen.room(), key)
         self._help = self._help if self._help <= len(pages) else 0
         return pages[self._help - 1] if self._help else []
 
     def _complete(self, status: Status, keys: Keys, now: float) -> Status:
         """With what only the window knows."""
         busy = now > self._heard_at + BUSY_SECONDS and status.progress is None
-        note = BUSY + "." * (1 + int(2 * now) % 3) if busy else status.note
+        note = add_dots(tell("One moment"), now) if busy else status.note
         return replace(
             status,
             note=self._hint if now < self._hint_until else note,
@@ -394,7 +405,10 @@ class Window(Sink):
         if self._hud == FIGURES and not helped:
             figures = format_hud(status)
             trends = [(name, tuple(kept)) for name, kept in self._trends.items() if kept]
-        return Around(describe_plainly(status), hints, figures, trends, helped, pad, held)
+        words = describe_plainly(status)
+        if not self._screen.fits(words, self._screen.room().width):
+            words = describe_plainly(replace(status, title=""))
+        return Around(words, hints, figures, trends, helped, pad, held)
 
     def _list_pad(self, keys: Keys) -> tuple[PadKey, ...]:
         """The keys on the screen, where the player wants them."""
@@ -405,7 +419,7 @@ class Window(Sink):
             return ()
         return list_pad_keys(keys.actions, keys.intents)
 
-    def _hints(self, status: Status, keys: Keys, now: float) -> list[tuple[str, str]]:
+    def _hints(self, status: Status, keys: Keys, now: float) -> Sequence[tuple[str, str]]:
         """The keys, at first, when nothing is pressed for a while, and after one without a use."""
         if keys.actions is None or status.progress is not None:
             return []
@@ -414,7 +428,7 @@ class Window(Sink):
         if not (idle or now < self._met_at + FIRST_SECONDS or now < self._hint_until):
             return []
         keys.layout = self._keyboard.layout()
-        return build_key_hints(keys.actions, keys.intents, keys.layout, self._words)
+        return build_key_hints(keys.actions, keys.intents, keys.layout)
 
     def _count(self, shot: Shot) -> None:
         """Take the time of what has just become visible."""

@@ -28,7 +28,7 @@ def test_what_is_written_is_read_again(folder):
         ("[1]", "must have names with their values"),
         ("upscale: smooth", "no setting 'upscale'; did you mean upscaler"),
         ("upscaler: cubic", "upscaler must be nearest or smooth, got 'cubic'"),
-        ("language: it", "language must be auto or en or de or fr or es, got 'it'"),
+        ("language: it", "language must be auto, en, de, fr or es, got 'it'"),
         ("steps: 0", r"steps must be in \[1, 64\] or null, got 0"),
         ("steps: true", r"steps must be in \[1, 64\] or null, got True"),
         ("mouse: 1", "mouse must be true or false, got 1"),

@@ -1,5 +1,6 @@
 """Recordings looked through: scrubbed, beside other takes, browsed, exported."""
 
+import dataclasses
 import json
 import re
 import sys
@@ -14,11 +15,12 @@ import pytest
 import worldsim  # noqa: F401  registers the ids
 from envs.world_model import WorldModelEnv
 from tests.support.players import SECONDS, Seen
+from worldsim.actions import load_actions
 from worldsim.data.video import read_video
 from worldsim.runtime.cli import replay
 from worldsim.runtime.core.bindings import Bindings, read_bindings
 from worldsim.runtime.core.control import Latch, RandomWalk
-from worldsim.runtime.core.intents import REPLAY_INTENTS
+from worldsim.runtime.core.intents import REPLAY_INTENTS, build_key_hints
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.panels import comparison
 from worldsim.runtime.panels.comparison import ComparisonPanel
@@ -49,7 +51,8 @@ class Showing:
         recording = read_recording(folder)
         self.frames = recording.episode.frames
         recording_env, self.shown = RecordingEnv(recording, folder), Seen()
-        opening = LoadedWorld(recording_env, Bindings(intents=REPLAY_INTENTS))
+        bindings = Bindings(intents=REPLAY_INTENTS)
+        opening = LoadedWorld(recording_env, bindings, title=recording.name)
         self.session = Session(opening, Projector(recording_env), seed=0, fps=0, sinks=[self.shown])
         self.session.comparisons = ComparisonPanel(recording, world)
         self.keys = Keys(opening, Latch(), self.session.command_queue)
@@ -108,7 +111,17 @@ def test_the_other_recordings_of_the_folder_are_browsed(fake, make_fake_world):
     assert len(labels) == 2
     showing.key(str(1 + next(n for n, label in enumerate(labels) if other.name in label)))
     assert showing.session.playthrough.place.recording.name == other.name
+    assert showing.shown.status.title == other.name
     assert showing.key("end").number == 7
+
+
+def test_its_keys_are_named_unasked():
+    """Of a recording only the way back was named, and not what compares it."""
+    actions = dataclasses.replace(load_actions("dmlab"), keys={}, idle=None)
+    hints = dict(build_key_hints(actions, REPLAY_INTENTS))
+    assert hints["Left Right"] == "back, on"
+    assert (hints["Tab"], hints["B"], hints["F1"]) == ("compare", "others", "all keys")
+    assert "save" not in hints.values()
 
 
 def test_a_lonely_recording_says_so(fake):

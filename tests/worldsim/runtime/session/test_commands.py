@@ -544,7 +544,7 @@ def test_a_clip_without_actions_gets_the_worlds_own_guess(played, tmp_path):
         ("a.mp4", b"\0" * 100, "video that can be read"),
         ("a.txt", b"hello", "cannot be started from"),
         ("a.npz", b"PK", "a.npz"),
-        (None, b"", "there is no"),
+        (None, b"", "There is no"),
     ],
 )
 def test_what_cannot_be_a_start_is_one_sentence(played, tmp_path, name, content, sentence):

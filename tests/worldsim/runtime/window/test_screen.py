@@ -158,29 +158,56 @@ from worldsim.runtime.core.status import format_help
 from worldsim.actions import load_actions
 lines = format_help(load_actions("dmlab"))
 small = Rect(0, 0, 320, 320)
-pages = screen.split_pages(lines, small, "F1: more")
+pages = screen.split_pages(lines, small, "F1")
 assert len(pages) > 1 and [line for page in pages for line in page[:-1]] == lines
 assert pages[1][-1] == f"F1: more (2 of {len(pages)})"
 for page in pages:
     screen.clear()
     assert screen.text(page, small) <= 320
     assert (pixels()[320:, :320] == 0).all()
-assert screen.split_pages(lines, Rect(0, 0, 1280, 1280), "F1: more") == [lines]
+assert screen.split_pages(lines, Rect(0, 0, 1280, 1280), "F1") == [lines]
+""")
+
+
+def test_the_settings_of_a_small_window_keep_what_is_marked_in_view():
+    """At 320 pixels the last rows were below the window's edge."""
+    drawn("""
+from worldsim.runtime.core.settings import LANGUAGES, Settings
+from worldsim.runtime.core.settings_page import SettingsPage
+for room in (Rect(0, 0, 256, 256), Rect(0, 0, 320, 372), Rect(0, 0, 1280, 1280)):
+    for language in LANGUAGES[1:]:
+        screen.apply(Settings(language=language))
+        page = SettingsPage(["dmlab", "minecraft"])
+        for _ in range(12):
+            lines, at = page.lines(), page.marked_line
+            assert lines[at].startswith("> ")
+            kept = screen.keep_in_view(lines, room, at)
+            assert {lines[at], lines[at + 1]} <= set(kept) and (room.width < 400 or kept == lines)
+            screen.clear()
+            assert screen.text(kept, room) <= room.height
+            assert (pixels()[room.height :, : room.width] == 0).all()
+            page.press("down")
+        page._trouble = "Wrong."
+        assert screen.keep_in_view(page.lines(), room, page.marked_line)[-1] == "Wrong."
 """)
 
 
 def test_every_language_can_be_drawn_and_its_help_is_no_wider_than_the_window():
     """In the usual window no meaning is broken, with a gamepad's controls beside it or without; and
-    the keys that move, the way back and the help stay in the line below the picture.
+    the keys that move, go back, show the truth, save and help stay in the line below the picture.
     """
     drawn("""
+from pathlib import Path
 from worldsim.actions import load_actions
 from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, build_key_hints
 from worldsim.runtime.core.language import find_words
-from worldsim.runtime.core.settings import LANGUAGES
-from worldsim.runtime.core.settings_page import LANGUAGE_NAMES
+from worldsim.runtime.core.settings import LANGUAGES, Settings
+from worldsim.runtime.core.settings_page import LANGUAGE_NAMES, SettingsPage
 from worldsim.runtime.core.status import format_help
 from worldsim.runtime.window.screen import MARGIN, SMALLEST_FONT, _second_column, _wrap_row
+from worldsim.runtime.panels.memory_strip import LEVELS
+from worldsim.runtime.window.start_choice import HINTS as START_HINTS
+from worldsim.world.starts import list_worlds
 font, actions = screen._size_font(SMALLEST_FONT), load_actions("dmlab")
 
 def look(letter):
@@ -190,16 +217,25 @@ missing = look(chr(0x4E00))
 assert look(chr(0xE123)) == missing  # the box that stands for any letter the font lacks
 for language in LANGUAGES[1:]:
     words = find_words(language)
+    screen.apply(Settings(language=language))
     letters = set("".join((*words.values(), *LANGUAGE_NAMES)))
     assert missing not in map(look, letters), language
     for intents, pads in ((i, p) for i in (INTENTS, REPLAY_INTENTS) for p in (False, True)):
-        lines = format_help(actions, intents, pads, mouse=True, words=words)
-        width, second = screen.room().width - 3 * MARGIN, _second_column(font, lines)
-        assert [row for line in lines for row in _wrap_row(font, line, width, second)] == lines
+        lines = format_help(actions, intents, pads, mouse=True)
+        told = [screen._tell(line) for line in lines]
+        width, second = screen.room().width - 3 * MARGIN, _second_column(font, told)
+        assert [row for line in told for row in _wrap_row(font, line, width, second)] == told
         assert screen.split_pages(lines, screen.room(), "F1") == [lines]
-    hints = build_key_hints(actions, words=words)
-    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in (*hints[:4], hints[-1])]
+    hints = build_key_hints(actions)
+    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in (*hints[:6], hints[-1])]
     assert sum(needed) + MARGIN <= screen.room().width, language
+    page = SettingsPage(["dmlab", "minecraft"]).lines()
+    assert screen.text(page, screen.room()) < 0.6 * screen.room().height, language
+    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in START_HINTS]
+    assert sum(needed) + MARGIN <= screen.room().width, language
+    names = [name for world in list_worlds(Path("nowhere")) for name in world.names]
+    for name in (*names, *LEVELS):  # below a thumbnail of the choice, above a group of the strip
+        assert font.size(screen._tell(name))[0] <= screen.room().width / 4 - 8, (language, name)
 """)
 
 

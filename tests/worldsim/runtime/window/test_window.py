@@ -463,21 +463,21 @@ def test_a_language_that_is_chosen_counts_at_once(window, session, tmp_path, mon
     monkeypatch.setenv("WORLDSIM_CONFIG", str(tmp_path))
 
     def play(driven):
-        shown = driven.window
-        until(lambda: session.playthrough and dict(shown.around.hints).get("W") == "forward")
+        shown, told = driven.window, driven.window._screen._tell
+        until(lambda: session.playthrough)
         driven.key("key", "comma")
         until(lambda: shown.around.helped)
         for name in ("Down",) * 7 + ("Right",) * 2:
             driven.key("key", name)
-        until(lambda: dict(shown.around.hints)["W"] == "vorwärts")
+        until(lambda: told("forward") == "vorwärts")
         driven.key("key", "Return")
         until(lambda: not shown.around.helped)
         assert (tmp_path / "settings.yaml").read_text() == "language: de\n"
         driven.key("key", "k")
-        until(lambda: shown._hint.startswith("K hat hier keine Funktion: A Left links"))
+        until(lambda: told(shown._hint).startswith("K hat hier keine Funktion: A Left links"))
         driven.key("key", "F1")
         until(lambda: shown.around.helped)
-        assert shown.around.helped[0] == "A Left\tlinks"
-        assert shown.around.helped[-1].startswith("F1: weiter (1 von ")
+        assert told(shown.around.helped[0]) == "A Left\tlinks"
+        assert told(shown.around.helped[-1]).startswith("F1: weiter (1 von ")
 
     Driven(window, session).run(play)

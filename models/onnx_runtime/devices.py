@@ -8,6 +8,7 @@ import os
 
 import onnxruntime
 
+from worldsim.told import tell
 from worldsim.world.device import DeviceChoice
 from worldsim.world.error import WorldError
 
@@ -28,9 +29,11 @@ IDENTITY = (
 def choose_device() -> DeviceChoice:
     """CUDA where it works, else the CPU; TensorRT has to be asked for, since it builds engines."""
     if can_use("cuda"):
-        return DeviceChoice("cuda", "device: cuda, since ONNX Runtime can use it.")
-    why = f"since ONNX Runtime {onnxruntime.__version__} can use no GPU"
-    return DeviceChoice("cpu", f"device: cpu, {why}.")
+        return DeviceChoice("cuda", tell("device: cuda, since ONNX Runtime can use it."))
+    version = onnxruntime.__version__
+    return DeviceChoice(
+        "cpu", tell("device: cpu, since ONNX Runtime {version} can use no GPU.", version=version)
+    )
 
 
 def check_device(device: str) -> None:

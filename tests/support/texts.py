@@ -12,13 +12,18 @@ from worldsim.runtime.panels.memory_strip import LEVELS
 from worldsim.world.card import read_card
 
 PACKAGE = Path(library).parent
+NETWORKS = PACKAGE.parent / "models"
 IMPORT = "from worldsim.told import"
 
 
 @cache
 def list_modules(below=""):
-    """The modules below a folder of the library that tell something, as syntax trees, by path."""
-    texts = {path: path.read_text("utf-8") for path in sorted((PACKAGE / below).rglob("*.py"))}
+    """The modules below a folder of the library, or those of library and networks that tell
+    something, as syntax trees, by path.
+    """
+    folders = [PACKAGE / below] if below else [PACKAGE, NETWORKS]
+    paths = (path for folder in folders for path in sorted(folder.rglob("*.py")))
+    texts = {path: path.read_text("utf-8") for path in paths}
     return {path: ast.parse(text) for path, text in texts.items() if below or IMPORT in text}
 
 

@@ -77,7 +77,9 @@ def play_first_minute(newcomer, shown, session):
     until(lambda: not session.presenter.status(session).panes)
     newcomer.press("all keys")
     until(lambda: any("truth, dream" in line for line in shown.around.helped))
-    tool("xdotool", "key", KEYSYMS["Esc"])  # the help says so: "quit; everything is written first"
+    tool("xdotool", "key", KEYSYMS["Esc"])  # the help says so: "close what is open, or quit"
+    until(lambda: not shown.around.helped)
+    tool("xdotool", "key", KEYSYMS["Esc"])
     until(lambda: session.state is State.CLOSED)
 
 

@@ -109,7 +109,8 @@ STATES = {
 def describe_plainly(status: Status) -> Told:
     """What anybody wants to know, in plain words."""
     state = STATES.get(status.state, status.state)
-    pace = tell("{fps:.1f} frames a second", fps=status.fps) if status.fps else ""
+    goes = status.state == "running" and status.fps
+    pace = tell("{fps:.1f} frames a second", fps=status.fps) if goes else ""
     parts = (tell(status.title), state, pace, status.recording)
     return join(filter(None, parts), by="   ")
 

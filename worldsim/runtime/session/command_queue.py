@@ -27,9 +27,10 @@ class Command(NamedTuple):
 
 
 Value = int | str | tuple[float, tuple[int, ...]] | tuple[float, tuple[float, float] | None]
-BY_MOUSE = ("open", "turn", "walk")
+BY_WINDOW = ("open", "turn", "walk", "leave")
+"""What is asked for without a key of its own: by a dropped file, the mouse, Esc over pictures."""
 _HOW = {intent.name: intent.how for intent in (*INTENTS, *REPLAY_INTENTS)}
-_HOW |= dict.fromkeys(BY_MOUSE, "press")
+_HOW |= dict.fromkeys(BY_WINDOW, "press")
 MODIFIERS = ("left ctrl", "right ctrl", "left shift", "right shift", "left alt", "right alt")
 
 
@@ -51,7 +52,7 @@ class CommandQueue:
         """Ask for an intent by name.
 
         Args:
-            name: the intent's, or one of BY_MOUSE.
+            name: the intent's, or one of BY_WINDOW.
             value: which of the intent's keys it was, from 0; else see Command.
         """
         how = _HOW[name]

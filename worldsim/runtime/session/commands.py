@@ -76,6 +76,7 @@ class Commands:
             "comparison": self._compare_next,
             "browse": self._browse,
             "open": self._open,
+            "leave": self._leave,
         }
 
     def run(self, command: Command) -> None:
@@ -96,6 +97,9 @@ class Commands:
         return name in KEEP_PICKER and own
 
     # ---- pictures to pick from ----
+
+    def _leave(self, _: Any) -> None:
+        self._session.leave_picker()
 
     def _pick(self, key: int) -> None:
         if self._session.picker is not None:
@@ -127,7 +131,7 @@ class Commands:
             session.begin(start, "another start")
 
         pictures = [(spawn.frames[-1], spawn.name) for spawn in spawns]
-        title = tell("Pick a start: its number, or turn to it and walk. Tab turns the page.")
+        title = tell("Pick a start: its number, or turn to it and walk. Tab: more. Esc: back.")
         self._choose("gallery", lambda: Picker(title, pictures, begin))
 
     def _show_slots(self, _: Any) -> None:
@@ -222,7 +226,7 @@ class Commands:
         session = self._session
         if not hasattr(session.controller, "turn"):
             raise ValueError(tell("Only {who} can drive here.", who=session.controller.name))
-        session.presenter.notify(tell("{who} drives.", who=session.controller.turn()))
+        session.presenter.notify(tell("Now driving: {who}.", who=session.controller.turn()))
 
     def _toggle_recording(self, _: Any) -> None:
         session = self._session

@@ -257,7 +257,9 @@ class Session:
         if self.playthrough.lost:
             raise ValueError(tell("The world failed: make a frame or go back before saving."))
         folder = self.saves.save(self.playthrough.track, slot)
-        self.presenter.notify(tell("Saved as {folder}.", folder=folder))
+        self.presenter.notify(
+            tell("Saved in {folder}; the key to load goes back to it.", folder=folder)
+        )
 
     def load(self, slot: int = 0) -> None:
         """Go to the newest quick save, or to a slot; the next ticks bring it there."""

@@ -32,6 +32,7 @@ from worldsim.runtime.core.status import (
 )
 from worldsim.runtime.core.touch_pad import PadKey, list_pad_keys
 from worldsim.runtime.session.command_queue import Keys
+from worldsim.runtime.session.state import State
 from worldsim.runtime.window.compose import Around, compose
 from worldsim.runtime.window.display_loss import on_display_loss
 from worldsim.runtime.window.gamepad import Gamepads
@@ -236,6 +237,8 @@ class Window(Sink):
                 keys.command_queue.stop()
             elif event.type == pygame.KEYDOWN and self._page is not None:
                 self._type(self._page, event)
+            elif event.type == pygame.KEYDOWN and self._close(event, keys):
+                self._drawn = None
             elif event.type == pygame.KEYDOWN:
                 letter, place = self._keyboard.name(event)
                 keys.layout = self._keyboard.layout()
@@ -262,6 +265,21 @@ class Window(Sink):
         self._sounds.on = page.settings.sound
         self._screen.apply(page.settings)
         self._page, self._drawn = page if page.open else None, None
+
+    def _close(self, event: pygame.event.Event, keys: Keys) -> bool:
+        """Close the help, or what there is to pick from, with the key that quits otherwise; whether
+        either was open.
+        """
+        letter = self._keyboard.name(event)[0]
+        if not any(intent.name == "quit" and letter in intent.keys for intent in keys.intents):
+            return False
+        if self._help:
+            self._help = 0
+            return True
+        if self._shot.status.state != State.CHOOSING.value:
+            return False
+        keys.command_queue.put("leave")
+        return True
 
     def _lose(self, keys: Keys) -> None:
         """Nothing is down any more."""

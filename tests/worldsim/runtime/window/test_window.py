@@ -181,6 +181,26 @@ def test_escape_ends_within_a_moment(window, session):
     Driven(window, session).run(play)
 
 
+def test_escape_closes_what_is_open_before_it_ends_anything(window, session):
+    def play(driven):
+        until(lambda: session.playthrough)
+        driven.key("key", "F1")
+        until(lambda: driven.window.around.helped)
+        driven.key("key", "Escape")
+        until(lambda: not driven.window.around.helped)
+        driven.key("key", "Tab")
+        until(lambda: session.state is State.CHOOSING)
+        until(lambda: driven.window._shot.status.state == State.CHOOSING.value)
+        driven.key("key", "Escape")
+        until(lambda: session.state is State.WAITING)
+        assert session.made == 0
+        until(lambda: driven.window._shot.status.state == State.WAITING.value)
+        driven.key("key", "Escape")
+        until(lambda: session.state is State.CLOSED)
+
+    Driven(window, session).run(play)
+
+
 def test_closing_the_window_closes_the_session(window, session):
     def play(driven):
         until(lambda: session.playthrough)
@@ -263,6 +283,8 @@ def test_a_world_of_one_frame_a_second_is_waited_for_with_a_word(window, make_fa
         driven.key("key", "F1")
         until(lambda: driven.window.beats[-1] > before)
         until(lambda: driven.picture()[:60, :60].max() == 255)
+        driven.key("key", "Escape")
+        until(lambda: not driven.window.around.helped)
         driven.key("key", "Escape")
         asked = time.monotonic()
         until(lambda: session.state is State.CLOSED)

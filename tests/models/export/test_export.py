@@ -87,6 +87,18 @@ def test_graphs_of_a_world_whose_magnified_pixels_are_hints(name):
     compare_graph(graph, lambda inputs: session.run(None, inputs))
 
 
+def test_no_graph_computes_in_float64(exported_world):
+    """WebGPU has none, and ONNX Runtime Web opens no graph that casts to it."""
+    for path in exported_world.glob("*.onnx"):
+        model = onnx.load(path, load_external_data=False)
+        graph = onnx.shape_inference.infer_shapes(model).graph
+        kinds = [tensor.data_type for tensor in graph.initializer]
+        kinds += [value.type.tensor_type.elem_type for value in graph.value_info]
+        kinds += [a.i for node in graph.node for a in node.attribute if a.name == "to"]
+        assert onnx.TensorProto.FLOAT in kinds
+        assert onnx.TensorProto.DOUBLE not in kinds, path.stem
+
+
 def test_what_graphs_share_is_stored_once(exported_world):
     folder = exported_world
     places = {}

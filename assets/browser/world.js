@@ -9,8 +9,8 @@ const VERSION = 3;
 const ARRAYS = {
   float32: Float32Array, int64: BigInt64Array, uint8: Uint8Array, bool: Uint8Array,
 };
-// Networks, which a GPU is for. Of the graphs that gather and scatter, ONNX Runtime Web 1.30 chose other
-// slots and drew other views by WebGPU, each time others, so WebAssembly computes them.
+// Networks, which a GPU is for. WebAssembly computes the graphs that gather and scatter: by WebGPU, ONNX
+// Runtime Web 1.30 chose other slots, and drew another view when it was given the same a second time.
 const BY_WEBGPU = ["encode", "context_fine", "context_coarse", "denoise", "finish"];
 const WASM = "ort/ort-wasm-simd-threaded.wasm";
 

@@ -8,7 +8,7 @@ import torch
 
 from models.export.export import export_world, to_onnx
 from models.export.graphs import make_graphs
-from models.export.weights import WeightFile, quantize, store_weights
+from models.export.weights import WeightFile, choose, quantize, store_weights
 from models.onnx_runtime.pipeline import GRAPHS, read_pipeline
 from models.onnx_runtime.sessions import Graphs
 from tests.support.commands import refused
@@ -97,6 +97,15 @@ def test_no_graph_computes_in_float64(exported_world):
         kinds += [a.i for node in graph.node for a in node.attribute if a.name == "to"]
         assert onnx.TensorProto.FLOAT in kinds
         assert onnx.TensorProto.DOUBLE not in kinds, path.stem
+
+
+def test_constants_of_angles_are_not_rounded(exported_world):
+    """Their phases would be, by far more than the numbers."""
+    model = onnx.load(exported_world / "denoise.onnx", load_external_data=False)
+    angles = [tensor.name for tensor in model.graph.initializer if "fine_angles" in tensor.name]
+    assert len(angles) == 5
+    for precision in ("float16", "int8"):
+        assert {choose(name, np.ones((9, 9)), precision) for name in angles} == {"float32"}
 
 
 def test_what_graphs_share_is_stored_once(exported_world):

@@ -104,7 +104,7 @@ export async function openWorld(base, tell = () => {}) {
     return openIn(tell, told, "There is no WebGPU here, so WebAssembly computes.");
   }
   try {
-    return await openIn(tell, { ...told, provider: "webgpu" }, "WebGPU computes.");
+    return await openIn(tell, { ...told, provider: "webgpu" }, "WebGPU computes the networks.");
   } catch ({ message }) {
     const why = message.split("\n")[0].slice(0, MOST_REASON);
     return openIn(tell, told, `WebGPU cannot be used (${why}), so WebAssembly computes.`);

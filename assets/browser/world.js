@@ -9,6 +9,9 @@ const VERSION = 3;
 const ARRAYS = {
   float32: Float32Array, int64: BigInt64Array, uint8: Uint8Array, bool: Uint8Array,
 };
+// Networks, which a GPU is for. WebAssembly computes the graphs that gather and scatter: by WebGPU, ONNX
+// Runtime Web 1.30 chose other slots, and drew another view when it was given the same a second time.
+const BY_WEBGPU = ["encode", "context_fine", "context_coarse", "denoise", "finish"];
 const WASM = "ort/ort-wasm-simd-threaded.wasm";
 
 /** A world whose dreams can be begun. */
@@ -35,7 +38,7 @@ class World {
  * Open a world.
  * @param {URL} base its folder
  * @param {(done: number, of: number) => void} tell is told how far it is
- * @param {"wasm" | "webgpu"} provider who computes
+ * @param {"wasm" | "webgpu"} provider who computes the networks
  * @param {number} threads of WebAssembly; more than one only in a page that may share memory
  */
 export async function openWorld(base, tell = () => {}, provider = "wasm", threads = 1) {
@@ -51,7 +54,8 @@ export async function openWorld(base, tell = () => {}, provider = "wasm", thread
   for (const [i, [name, spec]] of specs.entries()) {
     tell(i, specs.length);
     const bytes = new Uint8Array(await readFile(base, spec.file, facts.files[spec.file]));
-    graphs[name] = await openGraph(ort, bytes, spec, { facts, weights, provider });
+    const who = BY_WEBGPU.includes(name) ? provider : "wasm";
+    graphs[name] = await openGraph(ort, bytes, spec, { facts, weights, provider: who });
   }
   return new World(base, facts, graphs);
 }

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 LEAST = 512  # bytes of what is worth a place in the file
 ALIGNMENT = 4096  # of every place, as memory maps want it
 NETWORK = "dynamics.network."
+ANGLES = "_angles."  # in the names of constants that lose their phase with their last bits
 
 
 class WeightFile:
@@ -69,7 +70,7 @@ def store_weights(model: onnx.ModelProto, file: WeightFile, precision: str) -> N
 
 def choose(name: str, values: np.ndarray, precision: str) -> str:
     """How a tensor is stored where `precision` is asked for."""
-    if values.ndim < 2:
+    if values.ndim < 2 or ANGLES in name:
         return "float32"
     return "float16" if precision == "int8" and not name.startswith(NETWORK) else precision
 

@@ -39,12 +39,18 @@ def token_poses(poses: Tensor, grid: Tensor) -> TokenPose:
     """Where the tokens of frames at poses `[B,F,3]` are; `grid` `[S,3]` has a token's row, column
     and bearing.
     """
-    shape = (*poses.shape[:2], len(grid))
     # In float64, since the last bit of a float32 cosine may depend on where in a batch it stands.
     bearing = poses[..., 2:].double() + grid[:, 2].double()
     # no tensor is made of numbers here: a GPU would wait for each
     angles = torch.stack([bearing * harmonic for harmonic in HARMONICS], dim=-1)
-    bearings = torch.stack((angles.cos(), angles.sin()), dim=-1).float()
+    return carry_poses(poses, grid, torch.stack((angles.cos(), angles.sin()), dim=-1).float())
+
+
+def carry_poses(poses: Tensor, grid: Tensor, bearings: Tensor) -> TokenPose:
+    """Where tokens are of whose bearings cosine and sine of each harmonic are known, `bearings`
+    `[B,F,S,harmonics,2]`.
+    """
+    shape = (*poses.shape[:2], len(grid))
     there = torch.stack(
         (
             poses[:, :, None, :2].float().expand(*shape, 2),

@@ -25,9 +25,10 @@ from models.nn.blocks import (
     timestep_embedding,
     unpatchify,
 )
+from models.nn.float32_angles import Float32Angles
 from models.nn.geometric_attention import attach_poses, geometric_attention
-from models.nn.relative_pose import NUMBERS, TokenPose, token_poses
-from models.nn.rope import far_long_frequencies, kernel_bias, rotation
+from models.nn.relative_pose import HARMONICS, NUMBERS, TokenPose, carry_poses, token_poses
+from models.nn.rope import AXES, far_long_frequencies, kernel_bias, rotation
 from models.spatial.config import NetworkConfig
 from worldsim.world.batch_invariant import attention
 
@@ -152,6 +153,8 @@ class SpatialNetwork(nn.Module):
         self.register_buffer("fine_grid", token_grid(cfg, 2, 2, field_of_view), persistent=False)
         coarse = token_grid(cfg, *cfg.coarse_patch, field_of_view)
         self.register_buffer("coarse_grid", coarse, persistent=False)
+        self.fine_angles = exported_angles(frequencies, self.fine_grid)
+        self.coarse_angles = exported_angles(frequencies, self.coarse_grid)
 
     @torch.no_grad()
     def _start_as_kernels(self, frequencies: Tensor) -> None:
@@ -169,6 +172,11 @@ class SpatialNetwork(nn.Module):
         """
         grid = self.fine_grid if kind == FINE else self.coarse_grid
         scaled = torch.cat((poses[..., :2] / self.cfg.unit, poses[..., 2:3]), dim=-1)
+        if torch.compiler.is_exporting():  # WebGPU has no float64
+            angles = self.fine_angles if kind == FINE else self.coarse_angles
+            turned, bearings = angles(scaled).tensor_split((-len(HARMONICS),), dim=-2)
+            where = carry_poses(scaled, angles.grid, bearings)
+            return turned.unsqueeze(-3).flatten(1, 2), where
         wide = scaled.double().unsqueeze(2)
         shape = (*poses.shape[:2], len(grid))
         positions = torch.cat(
@@ -286,6 +294,18 @@ def finish_block(
 def by_rows(tokens: Tensor, batch: int, frames: int) -> Tensor:
     """`[B*R,H,S,d]` -> `[B,H,R*S,d]`."""
     return tokens.unflatten(0, (batch, frames)).transpose(1, 2).flatten(2, 3)
+
+
+def exported_angles(frequencies: Tensor, grid: Tensor) -> Float32Angles:
+    """What x, y and bearing of a pose, and a token's place in the grid `[S,3]`, add to its angles:
+    those of `frequencies` `[6,P]`, then the harmonics of its bearing.
+    """
+    row, column, bearing, x, y = (frequencies[AXES.index(axis)] for axis in AXES[1:])
+    harmonics = torch.tensor(HARMONICS, dtype=torch.float64)
+    none = torch.zeros_like(harmonics)
+    of_pose = torch.stack((x, y, bearing)), torch.stack((none, none, harmonics))
+    of_grid = torch.stack((row, column, bearing)), torch.stack((none, none, harmonics))
+    return Float32Angles(torch.cat(of_pose, dim=1), grid, torch.cat(of_grid, dim=1))
 
 
 def token_grid(cfg: NetworkConfig, tall: int, wide: int, field_of_view: float) -> Tensor:

@@ -9,8 +9,11 @@ import threading
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
-OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+OPTIONS = ("--headless", "--no-sandbox", "--disable-dev-shm-usage")
 OPTIONS += ("--no-first-run", "--disable-background-networking", "--remote-debugging-pipe")
+NO_GPU = ("--disable-gpu",)
+SOFTWARE_WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+SOFTWARE_WEBGPU += ("--enable-features=Vulkan",)
 COMPLAINTS = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
 
 LEFT = "navigated or closed"  # what a page's promises come to when another page is loaded
@@ -103,13 +106,15 @@ class Tab:
 
 
 @contextmanager
-def open_browser(profile):
-    """A tab of a Chromium whose profile is a folder that is not there yet."""
+def open_browser(profile, graphics=NO_GPU):
+    """A tab of a Chromium whose profile is a folder that is not there yet; `graphics` are options
+    of its command line, NO_GPU or SOFTWARE_WEBGPU.
+    """
     to_browser, sending = os.pipe()
     receiving, from_browser = os.pipe()
     # The protocol's pipes are the file descriptors 3 and 4.
     redirect = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
-    command = [find_chromium(), *OPTIONS, f"--user-data-dir={profile}"]
+    command = [find_chromium(), *OPTIONS, *graphics, f"--user-data-dir={profile}"]
     process = subprocess.Popen(
         ["bash", "-c", redirect, "bash", *command],
         pass_fds=(to_browser, from_browser),

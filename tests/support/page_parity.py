@@ -2,9 +2,11 @@
 headless Chromium beside ONNX Runtime in Python, of one exported world.
 
     python -m tests.support.page_parity exported/dmlab --frames 200
+    python -m tests.support.page_parity exported/dmlab --frames 4 --provider webgpu
 
 Apart: both begin alike and go on by themselves. Together: every few frames the page is given what
-Python remembers, so that the error of a single frame is seen. Prints a table and JSON.
+Python remembers, so that the error of a single frame is seen. Prints a table and JSON. WebGPU is
+Chromium's adapter in software (SwiftShader): its frames say something, its speed nothing.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import numpy as np
 from models.export.compare import compare_frames, draw_moves
 from models.export.page import build_page, trim_memory
 from models.onnx_runtime.world import load_world
-from tests.support.devtools import open_browser, serve
+from tests.support.devtools import NO_GPU, SOFTWARE_WEBGPU, open_browser, serve
 from worldsim.evaluate.table import grid
 from worldsim.world.arrays import save_arrays
 
@@ -33,7 +35,7 @@ OPEN = """(async () => {
   const { readArrays } = await import("./arrays.js");
   const { readFile } = await import("./files.js");
   const base = new URL("./", location.href);
-  const world = await openWorld(base, () => {}, "wasm", %d);
+  const world = await openWorld(base, () => {}, %s, %d);
   const write = (frame) => {
     let text = "";
     for (let i = 0; i < frame.length; i += 8192) {
@@ -60,16 +62,19 @@ def main(argv=None):
     args = parse(argv)
     with tempfile.TemporaryDirectory(prefix="worldsim-page-") as scratch:
         site = Path(scratch) / "site"
-        build_page(args.exported, site, "float32", 1, LIBRARY, lambda _: None)
+        webgpu = args.provider == "webgpu"
+        build_page(args.exported, site, "float32", 1, LIBRARY, lambda _: None, webgpu)
         world, moves = load_world(args.exported), []
-        with serve(site) as address, open_browser(Path(scratch) / "profile") as tab:
+        graphics = SOFTWARE_WEBGPU if webgpu else NO_GPU
+        profile = Path(scratch) / "profile"
+        with serve(site) as address, open_browser(profile, graphics) as tab:
             # The first visit leaves the service worker there, without which there are no threads.
             tab.open(f"{address}/?threads={args.threads}")
             tab.wait_for("['ready', 'failed'].includes(document.body?.dataset.state)")
-            tab.evaluate(OPEN % (args.threads, SEED, SEED))
+            tab.evaluate(OPEN % (json.dumps(args.provider), args.threads, SEED, SEED))
             moves = draw_moves(len(world.actions), args.frames)
             report = walk(world, tab, site, moves)
-    report |= {"world": world.card.name, "threads": args.threads}
+    report |= {"world": world.card.name, "threads": args.threads, "provider": args.provider}
     print("\n".join(write_lines(report)))
     print(json.dumps(report))
     return 0
@@ -81,6 +86,7 @@ def parse(argv):
     parser.add_argument("exported", type=Path, help="a folder that `worldsim export` wrote")
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--provider", choices=("wasm", "webgpu"), default="wasm")
     return parser.parse_args(argv)
 
 

@@ -133,13 +133,17 @@ def test_a_page_of_another_version_or_without_its_facts_says_so(tab, site, addre
     whole = path.read_text()
     newer = json.dumps(json.loads(whole) | {"version": 99})
     wanted = {newer: "page.json has version 99, this page plays", whole[:-99]: "is damaged"}
+    later = path.stat().st_mtime_ns
     try:
         for text, sentence in wanted.items():
             path.write_text(text)
+            later += 2 * 10**9  # a server goes by the time of change to the second
+            os.utime(path, ns=(later, later))
             assert open_page(tab, address) == "failed"
             assert sentence in told(tab)
     finally:
         path.write_text(whole)
+        os.utime(path, ns=(later + 2 * 10**9,) * 2)
 
 
 def test_an_older_file_that_the_browser_keeps_is_fetched_anew(tab, site, address):

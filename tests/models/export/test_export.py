@@ -8,7 +8,7 @@ import torch
 
 from models.export.export import export_world, to_onnx
 from models.export.graphs import make_graphs
-from models.export.weights import WeightFile, quantize, store_weights
+from models.export.weights import WeightFile, choose, quantize, store_weights
 from models.onnx_runtime.pipeline import GRAPHS, read_pipeline
 from models.onnx_runtime.sessions import Graphs
 from tests.support.commands import refused
@@ -85,6 +85,27 @@ def test_graphs_of_a_world_whose_magnified_pixels_are_hints(name):
     session = onnxruntime.InferenceSession(to_onnx(graph).SerializeToString())
     assert [part.name for part in session.get_inputs()] == list(graph.inputs)
     compare_graph(graph, lambda inputs: session.run(None, inputs))
+
+
+def test_no_graph_computes_in_float64(exported_world):
+    """WebGPU has none, and ONNX Runtime Web opens no graph that casts to it."""
+    for path in exported_world.glob("*.onnx"):
+        model = onnx.load(path, load_external_data=False)
+        graph = onnx.shape_inference.infer_shapes(model).graph
+        kinds = [tensor.data_type for tensor in graph.initializer]
+        kinds += [value.type.tensor_type.elem_type for value in graph.value_info]
+        kinds += [a.i for node in graph.node for a in node.attribute if a.name == "to"]
+        assert onnx.TensorProto.FLOAT in kinds
+        assert onnx.TensorProto.DOUBLE not in kinds, path.stem
+
+
+def test_constants_of_angles_are_not_rounded(exported_world):
+    """Their phases would be, by far more than the numbers."""
+    model = onnx.load(exported_world / "denoise.onnx", load_external_data=False)
+    angles = [tensor.name for tensor in model.graph.initializer if "fine_angles" in tensor.name]
+    assert len(angles) == 5
+    for precision in ("float16", "int8"):
+        assert {choose(name, np.ones((9, 9)), precision) for name in angles} == {"float32"}
 
 
 def test_what_graphs_share_is_stored_once(exported_world):

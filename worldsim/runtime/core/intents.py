@@ -37,7 +37,7 @@ PAD_MOVES = {f"pad {key}": key for key in ("left", "right", "up", "down")} | {"p
 """The keys whose actions a gamepad's controls have, where nobody gave them others."""
 
 INTENTS = (
-    Intent(name="quit", keys=("escape",), help="close what is open, or quit; all is written first"),
+    Intent(name="quit", keys=("escape",), help="close what is open, or quit"),
     Intent(name="new_start", keys=("return", "enter"), help="a new start"),
     Intent(name="same_start", keys=("u",), help="the same start again"),
     Intent(name="gallery", keys=("tab",), help="choose a start; again for more"),

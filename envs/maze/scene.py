@@ -7,7 +7,6 @@ the first picture is asked for. A GL context belongs to one thread, so each thre
 
 import math
 import os
-import sys
 import threading
 from pathlib import Path
 from types import ModuleType
@@ -106,8 +105,6 @@ def _halve_size(depth: np.ndarray) -> np.ndarray:
 
 
 def _import_mujoco() -> ModuleType:
-    if sys.platform == "linux":
-        os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         import mujoco
     except ModuleNotFoundError as error:

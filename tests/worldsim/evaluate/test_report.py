@@ -122,16 +122,17 @@ def test_the_engine_itself_passes_everything(engine):
 
 
 def test_the_engine_itself_comes_back_from_every_long_walk(engine):
-    protocol = dataclasses.replace(quick(), walks=(16, 48), revisits=(100,))
+    protocol = dataclasses.replace(quick(), walks=(16, 48), revisits=(100, 1000))
     world = TrueWorld(ground_truth.open_engine(SimpleNamespace(**CARD)))
     figures = report.evaluate(world, protocol, ("walks",)).report["walks"]
     ways = {name: one for name, one in figures.items() if isinstance(one, dict)}
-    assert set(ways) == {"loop 16", "loop 48", "return 48", "revisit 100"}
+    assert set(ways) == {"loop 16", "loop 48", "return 48", "revisit 100", "revisit 1000"}
     for name, one in ways.items():
         assert one["all"] > 58
         assert one["other views"] < 30
         assert one["moves"] <= int(name.split()[1])
     assert ways["revisit 100"]["moves"] == 100
+    assert ways["revisit 1000"]["moves"] == 1000  # steps a little short of full ones would add up
 
 
 def test_so_does_the_land_of_blocks(voxel_engine):

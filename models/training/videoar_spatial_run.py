@@ -17,7 +17,6 @@ from models.build.world_folder import export_world, preview, world_size
 from models.codec.multiscale_tokenizer import MultiscaleTokenizer
 from models.memory.depth_network import DepthNetwork
 from models.memory.odometry import Odometry
-from models.training import distributed
 from models.training.card import make_card
 from models.training.codec import open_store
 from models.training.ema import warm_up_ema
@@ -86,7 +85,7 @@ def train_videoar_spatial(args) -> int:
             origin = lambda: network_of(cfg, args.origin) or recipe.network.state_dict()  # noqa: E731
             learn(run, args, origin)
         finally:
-            recipe.drawer.close()
+            run.close()
         return finish(run)
 
 
@@ -126,32 +125,18 @@ class VideoARSpatialRecipe:
         self.network.to(device)
         self.opts = make_optimisers(self.network, self.plan)
         self.actions = load_actions(cfg.action_set)
-        self.each = max(self.plan.batch // distributed.count(), 1)
-        self.drawer = self._open_drawers(cfg.seed + 1000 * distributed.rank())
 
-    def _open_drawers(self, seed: int) -> RoundRobin:
+    def open_share(self, number: int, count: int) -> "VideoARSpatialShare":
+        """A share of every batch, with random numbers of its own."""
+        return VideoARSpatialShare(self, number, count)
+
+    def open_drawers(self, seed: int, batch: int) -> RoundRobin:
         """What draws samples, in processes of their own."""
         cfg = self.cfg
         settings = self.actions, cfg.sampled_memory, cfg.samples, cfg.depth.far
         make = functools.partial(open_drawer, Path(cfg.data.cache), *settings)
         seeds = range(seed, seed + cfg.samples.workers)
-        return RoundRobin([functools.partial(make, seed) for seed in seeds], self.each)
-
-    def draw(self, step: int) -> Samples:
-        """The next samples, on the device."""
-        return self.drawer.draw().to(self.device)
-
-    def loss(
-        self, average: nn.Module, batch: Samples, step: int
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy of all labels of the targets, some of them flipped."""
-        first = distributed.rank() * self.each
-        seeds = [row_seed(self.cfg.seed, step, first + row) for row in range(self.each)]
-        drawn = draw(self.cfg.loss, self.cfg.quantizer, self.cfg.network.window + 1, seeds)
-        clip = self.make_clip(batch)
-        return view_loss(
-            self.network, self.tokenizer.quantizer, clip, to_device(drawn, self.device)
-        )
+        return RoundRobin([functools.partial(make, seed) for seed in seeds], batch)
 
     def make_clip(self, samples: Samples) -> ViewClip:
         """Features of the newest frames and of the target, and what memory shows of it."""
@@ -169,14 +154,6 @@ class VideoARSpatialRecipe:
     def update_ema(self, average: nn.Module, step: int) -> None:
         """Faster at the start."""
         warm_up_ema(average, self.network, self.plan.ema, step)
-
-    def state(self) -> dict[str, Any]:
-        """Where the random numbers stand; flips follow from seed and step."""
-        return {"drawer": self.drawer.state_dict()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Inverse of state."""
-        self.drawer.load_state_dict(state["drawer"])
 
     def preview(self, average: nn.Module, path: Path) -> dict[str, float]:
         """Dreams from held-out episodes, where odometry has learnt already."""
@@ -209,3 +186,39 @@ class VideoARSpatialRecipe:
         heldout = EpisodeStore(self.cfg.data.heldout)
         world_hash = export_world(card, weights_of(models), heldout, folder)
         return f"{folder}: {world_size(folder):.1f} MB, {world_hash[:12]}"
+
+
+class VideoARSpatialShare:
+    """A share of every batch: what draws it, and which of the rows' flips are its own."""
+
+    def __init__(self, recipe: VideoARSpatialRecipe, number: int, count: int):
+        cfg, self.recipe = recipe.cfg, recipe
+        each = max(cfg.training.batch // count, 1)
+        self.rows = range(number * each, (number + 1) * each)
+        self.drawer = recipe.open_drawers(cfg.seed + 1000 * number, each)
+
+    def draw(self, step: int) -> Samples:
+        """The next samples, on the device."""
+        return self.drawer.draw().to(self.recipe.device)
+
+    def loss(
+        self, average: nn.Module, batch: Samples, step: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Cross-entropy of all labels of the targets, some of them flipped."""
+        recipe, cfg = self.recipe, self.recipe.cfg
+        seeds = [row_seed(cfg.seed, step, row) for row in self.rows]
+        drawn = draw(cfg.loss, cfg.quantizer, cfg.network.window + 1, seeds)
+        clip, quantizer = recipe.make_clip(batch), recipe.tokenizer.quantizer
+        return view_loss(recipe.network, quantizer, clip, to_device(drawn, recipe.device))
+
+    def state(self) -> dict[str, Any]:
+        """Where the random numbers stand; flips follow from seed and step."""
+        return {"drawer": self.drawer.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of state."""
+        self.drawer.load_state_dict(state["drawer"])
+
+    def close(self) -> None:
+        """End the processes that draw."""
+        self.drawer.close()

@@ -98,10 +98,10 @@ def test_a_sample_ends_with_its_target(smoke, tmp_path):
     """The frames before it in order, oldest first; what memory shows of it beside."""
     run = run_in(smoke, tmp_path / "run")
     try:
-        samples = run.recipe.draw(0)
+        samples = run.shares[0].draw(0)
         clip = run.recipe.make_clip(samples)
     finally:
-        run.recipe.drawer.close()
+        run.close()
     codec, window = run.recipe.tokenizer.autoencoder, 4
     assert clip.features.shape == (4, window + 1, 16, 8, 8)
     assert torch.equal(clip.features[:, -1], codec.encode(samples.frames))
@@ -116,20 +116,20 @@ def test_a_sample_ends_with_its_target(smoke, tmp_path):
 def test_an_interrupted_run_goes_on_with_the_same_losses(smoke, tmp_path):
     whole = run_in(smoke, tmp_path / "whole")
     expected = losses(whole, 4)
-    whole.recipe.drawer.close()
+    whole.close()
     first = run_in(smoke, tmp_path / "parts")
     assert losses(first, 2) == expected[:2]
     first.save()
     losses(first, 1)  # lost when the process is killed
-    first.recipe.drawer.close()
+    first.close()
     second = run_in(smoke, tmp_path / "parts")
     assert losses(second, 2) == expected[2:]
-    second.recipe.drawer.close()
+    second.close()
 
 
 def test_a_preview_draws_truth_over_dream(smoke, tmp_path):
     run = run_in(smoke, tmp_path / "previewed")
-    run.recipe.drawer.close()
+    run.close()
     scores = run.recipe.preview(run.average, tmp_path / "sheet.png")
     assert np.isfinite(list(scores.values())).all()
     assert (tmp_path / "sheet.png").exists()
@@ -167,7 +167,7 @@ def test_a_world_without_a_memory_gives_tokenizer_and_network(smoke, tmp_path):
     taken = network_of(cfg, str(tmp_path / "plain"))
     assert not any(taken[f"embed_view.{name}"].any() for name in ("weight", "bias"))
     run = run_in(smoke, tmp_path / "run")
-    run.recipe.drawer.close()
+    run.close()
     run.begin_with(taken)
     assert torch.equal(run.network.levels, network.levels.half().float())
 

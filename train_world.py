@@ -65,6 +65,15 @@ def main(argv: list[str] | None = None) -> int:
     """Run the training; 0 when it is done."""
     args = parser().parse_args(argv)
     args.config = find_config(args.config)
+    done = train_recipe(args)
+    from models.training import distributed
+
+    distributed.leave()
+    return done
+
+
+def train_recipe(args: argparse.Namespace) -> int:
+    """Run what a configuration asks for; 0 when it is done."""
     from models.training.recipe_autoencoder import is_autoencoder, train_autoencoder
     from models.training.recipe_far import train
     from models.training.spatial_config import is_spatial

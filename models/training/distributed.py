@@ -83,3 +83,12 @@ def barrier() -> None:
     """Wait for the others."""
     if count() > 1:
         dist.barrier()
+
+
+def leave() -> None:
+    """Wait for the others, and end the group: its threads would be killed with the program, which a
+    process that is slower than the others takes for a failure of theirs.
+    """
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()

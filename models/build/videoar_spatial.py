@@ -12,11 +12,12 @@ from models.codec.multiscale_quantizer import QuantizerConfig
 from models.codec.patch_autoencoder import AutoencoderConfig
 from models.memory.depth_network import DepthConfig, DepthNetwork
 from models.memory.odometry import Odometry, OdometryConfig
+from models.spatial.config import SpaceConfig
 from models.spatial.network import MASK_CELL
 from models.videoar.config import NetworkConfig, PlayConfig
 from models.videoar.network import VideoARNetwork
 from models.videoar_spatial.condition import count_view_channels
-from models.videoar_spatial.config import SpaceConfig, check_network
+from models.videoar_spatial.config import check_network
 from models.videoar_spatial.dynamics import VideoARSpatialDynamics, VideoARSpatialModels
 from worldsim.actions import load_actions
 from worldsim.config import from_dict

@@ -26,7 +26,8 @@ from models.onnx_runtime.pipeline import (
     Pipeline,
     TensorSpec,
 )
-from models.spatial.dynamics import LATENT_LIMIT, LEAST_NEW, SpatialDynamics
+from models.spatial.dynamics import LATENT_LIMIT, SpatialDynamics
+from models.spatial.space import LEAST_NEW
 from worldsim.config import to_dict
 from worldsim.types import STEPS
 from worldsim.world.checkpoint import CARD, SPAWNS, write_manifest

@@ -58,16 +58,12 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryConfig:
-    """What a dream remembers.
+class SpaceConfig:
+    """What a dream remembers of the space around it.
 
     Attributes:
         slots: frames in the bank.
         sources: of them, rendered into one view.
-        window: newest frames kept as fine tokens.
-        keyframes: frames of the bank that show most of the view, as fine tokens.
-        coarse, dilation: how many frames of the long past, every `dilation`-th one, as coarse
-            tokens.
         field_of_view: degrees, of the square picture.
         sharp: whether pixels that are seen much nearer than they were stored are hints (see
             models/memory/renderer.py, `render`).
@@ -75,10 +71,6 @@ class MemoryConfig:
 
     slots: int = 256
     sources: int = 6
-    window: int = 1
-    keyframes: int = 1
-    coarse: int = 16
-    dilation: int = 8
     field_of_view: float = 73.0
     sharp: bool = False
 
@@ -88,11 +80,33 @@ class MemoryConfig:
                 f"slots must be > {KEPT_NEWEST}, the newest frames that are never dropped, got "
                 f"{self.slots}"
             )
-        for name in ("sources", "window", "keyframes", "coarse", "dilation"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.sources < 1:
+            raise ValueError(f"sources must be >= 1, got {self.sources}")
         if not 10 <= self.field_of_view <= 150:
             raise ValueError(f"field_of_view must be in [10, 150], got {self.field_of_view}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryConfig(SpaceConfig):
+    """What a dream remembers, of space and as tokens.
+
+    Attributes:
+        window: newest frames kept as fine tokens.
+        keyframes: frames of the bank that show most of the view, as fine tokens.
+        coarse, dilation: how many frames of the long past, every `dilation`-th one, as coarse
+            tokens.
+    """
+
+    window: int = 1
+    keyframes: int = 1
+    coarse: int = 16
+    dilation: int = 8
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("window", "keyframes", "coarse", "dilation"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 
 from models.codec.patch_autoencoder import PatchAutoencoder, to_frames
 from models.codec.view_decoder import Shown, ViewDecoder, paint_view
-from models.memory.alignment import align_motion
-from models.memory.coverage import select_keyframes
 from models.memory.depth_network import DepthNetwork
-from models.memory.frame_bank import EMPTY, FrameBank, Insertion
-from models.memory.odometry import Odometry, climbs_of, compose_poses, motion_between
-from models.memory.renderer import MemoryView, render
+from models.memory.frame_bank import EMPTY
+from models.memory.odometry import Odometry
+from models.memory.renderer import MemoryView
 from models.nn.flow_matching import euler_step
 from models.nn.noise_schedule import sigmas
 from models.spatial.carry import SpatialCarry
@@ -33,10 +31,10 @@ from models.spatial.network import (
     FrameCondition,
     SpatialNetwork,
 )
+from models.spatial.space import SpaceMemory, pick_rows
 from worldsim.world.batch_invariant import apply_row_by_row
 
 LATENT_LIMIT = 12.0
-LEAST_NEW = 16  # first-hand pixels; a frame with fewer adds nothing to the bank
 
 
 class SpatialModels(NamedTuple):
@@ -63,7 +61,8 @@ class SpatialDynamics(nn.Module):
 
     def __init__(self, models: SpatialModels, memory: MemoryConfig, sampler: SamplerConfig):
         super().__init__()
-        self.codec, self.network, self.depth, self.odometry, self.decoder = models
+        self.codec, self.network, depth, odometry, self.decoder = models
+        self.space = SpaceMemory(memory, depth, odometry)
         self.memory, self.sampler = memory, sampler
         self.spans = level_spans(self.cfg, memory)
 
@@ -71,6 +70,16 @@ class SpatialDynamics(nn.Module):
     def cfg(self) -> NetworkConfig:
         """Shape of the network."""
         return self.network.cfg
+
+    @property
+    def depth(self) -> DepthNetwork:
+        """Reads depth off frames."""
+        return self.space.depth
+
+    @property
+    def odometry(self) -> Odometry:
+        """How far actions carry."""
+        return self.space.odometry
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -97,7 +106,7 @@ class SpatialDynamics(nn.Module):
         size, device = self.codec.frame_size, self.network.out.weight.device
         at, depth_size = {"device": device}, self.depth.cfg.size
         return SpatialCarry(
-            bank=FrameBank.empty(batch, self.memory.slots, size, depth_size, device),
+            bank=self.space.empty_bank(batch, device),
             cache=ContextCache.empty(self.cfg, self.memory, batch, device),
             frame=torch.zeros(batch, dtype=torch.long, **at),
             pose=torch.zeros(batch, 4, **at),
@@ -131,32 +140,14 @@ class SpatialDynamics(nn.Module):
             frames: uint8 `[B,H,W,3]`.
         """
         pictures = frames.permute(0, 3, 1, 2).float() / 127.5 - 1
-        motions, carry.pose = self._locate(carry, actions, pictures)
-        carry.climb = climbs_of(motions)
+        self.space.locate(carry, actions, pictures)
         nothing = torch.zeros_like(carry.inverse_depth)
-        carry.inverse_depth = self._read_depth(pictures, nothing)
+        carry.inverse_depth = self.space.read_depth(pictures, nothing)
         carry.newest, carry.latents = frames.clone(), latents.float()
         carry.seen = torch.ones_like(carry.seen)
         everything = torch.ones_like(carry.seen)
         kept = self._is_kept(carry).tolist()
         return self._remember(carry, everything, carry.rows, kept, true=True)
-
-    def _locate(
-        self, carry: SpatialCarry, actions: Tensor, pictures: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Motions `[B,3]` to, and poses `[B,4]` that true pictures `[B,3,H,W]` were seen from."""
-        scan = self._scan(carry)
-        logits, motions = self.odometry(scan, carry.climb, actions.clamp(min=0))
-        turns = self._turns(actions)
-        view = self.memory.field_of_view, self.depth.cfg.far
-        found = torch.zeros(len(actions), 3, device=pictures.device)
-        for row in torch.nonzero(actions >= 0).flatten().tolist():
-            bank = carry.bank.map(lambda part, _, i=row: part[i : i + 1])
-            offered = logits[row], motions[row]
-            found[row] = align_motion(
-                bank, carry.pose[row], turns[row], *offered, pictures[row], view
-            )
-        return found, compose_poses(carry.pose, found, turns)
 
     # ---- generated frames ----
 
@@ -178,13 +169,9 @@ class SpatialDynamics(nn.Module):
             steps: sampler steps at most; frames that memory shows take fewer.
             poses: `[B,4]` where the bodies go; None: where odometry leads them.
         """
-        if poses is None:
-            motions, carry.pose = self._move(carry, actions)
-        else:
-            motions, carry.pose = motion_between(carry.pose, poses), poses.clone()
-        carry.climb = climbs_of(motions)
-        slots = self._select(carry)
-        view = self._render(carry, slots)
+        motions = self.space.move(carry, actions, poses)
+        slots = self.space.select(carry)
+        view = self.space.render(carry, slots)
         features = encode_view(self.codec, view)
         keyframes = self._choose_keyframes(carry, slots)
         plan = self._plan(carry, view, keyframes.missing, steps)
@@ -193,36 +180,12 @@ class SpatialDynamics(nn.Module):
         latents = self._sample(carry, condition, noise, plan)
         pictures = self.paint(latents, view)
         known = view.inverse_depth * view.known_depth
-        told = self._read_depth(pictures, known)
-        carry.inverse_depth = torch.where(known > 0, known, told)
+        carry.inverse_depth = self.space.read_depth(pictures, known)
         carry.newest, carry.seen = to_frames(pictures), view.mask
         # what comes next builds on the frame as it is, not on what it was decoded from
         carry.latents = apply_row_by_row(self.codec.encode, carry.newest)
         new = pick_rows(carry.rows, plan.new)
         return self._remember(carry, view.first_hand, new, plan.kept, true=False), latents
-
-    def _move(self, carry: SpatialCarry, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Motions `[B,3]` of actions and the poses `[B,4]` they lead to."""
-        motions = self.odometry.predict_motion(self._scan(carry), carry.climb, actions)
-        return motions, compose_poses(carry.pose, motions, self._turns(actions))
-
-    def _scan(self, carry: SpatialCarry) -> Tensor:
-        """What stands around the bodies."""
-        begun = (carry.frame > 0)[:, None, None]
-        newest = torch.where(begun, carry.inverse_depth, 1 / self.depth.cfg.far)
-        return self.odometry.scan(carry.bank, carry.pose, newest)
-
-    def _turns(self, actions: Tensor) -> Tensor:
-        return self.turns[actions.clamp(min=0)] * (actions >= 0)
-
-    def _select(self, carry: SpatialCarry) -> Tensor:
-        memory = self.memory
-        return select_keyframes(carry.bank, carry.pose, memory.sources, memory.field_of_view)
-
-    def _render(self, carry: SpatialCarry, slots: Tensor) -> MemoryView:
-        sources = carry.bank.rows(carry.rows, slots)
-        view = self.memory.field_of_view, self.depth.cfg.far
-        return render(sources, carry.pose, *view, self.memory.sharp)
 
     def _choose_keyframes(self, carry: SpatialCarry, slots: Tensor) -> "Keyframes":
         """The frames that show most of the view, those in the window left out."""
@@ -242,7 +205,7 @@ class SpatialDynamics(nn.Module):
         self, carry: SpatialCarry, view: MemoryView, missing: Tensor, steps: int
     ) -> "StepPlan":
         """What the host must know of a step; read at once, since a GPU waits for each reading."""
-        new = view.first_hand.flatten(1).sum(dim=1) >= LEAST_NEW
+        new = self.space.find_new(view.first_hand)
         told = torch.stack((view.known_share, new, self._is_kept(carry)), dim=1)
         shares, *flags = torch.cat((told, missing), dim=1).T.tolist()
         steps_of = [min(steps, self.sampler.steps(1 - share)) for share in shares]
@@ -305,10 +268,6 @@ class SpatialDynamics(nn.Module):
 
         return apply_row_by_row(paint, latents, *shown_of(view))
 
-    def _read_depth(self, pictures: Tensor, known: Tensor) -> Tensor:
-        """Inverse depth `[B,n,n]`."""
-        return apply_row_by_row(self.depth.inverse_depth, pictures, known)
-
     # ---- memory ----
 
     def _remember(
@@ -317,10 +276,7 @@ class SpatialDynamics(nn.Module):
         """Write the newest frames to the bank (those of dreams `rows`) and to the cache (`kept`:
         whose to the long past).
         """
-        entry = Insertion(carry.newest, carry.inverse_depth, carry.pose, first_hand)
-        if len(rows):
-            part = Insertion(*(tensor[rows] for tensor in entry))
-            carry.bank.insert(part, rows, carry.frame[rows], true, self.memory.field_of_view)
+        self.space.insert(carry, first_hand, rows, true)
         self._cache_newest(carry, pick_rows(carry.rows, kept))
         carry.frame = carry.frame + 1
         return carry
@@ -358,14 +314,3 @@ class StepPlan(NamedTuple):
     missing: list[list[bool]]
     new: list[bool]
     kept: list[bool]
-
-
-def pick_rows(rows: Tensor, flags: list[bool]) -> Tensor:
-    """Those of the numbers `[B]` that are flagged. Without a copy to the device where all or none
-    are, as of a single dream.
-    """
-    if all(flags):
-        return rows
-    if not any(flags):
-        return rows[:0]
-    return torch.tensor([i for i, flag in enumerate(flags) if flag], device=rows.device)

@@ -9,7 +9,7 @@ from models.build.videoar_spatial import VideoARSpatialSettings, check_sizes
 from models.codec.multiscale_quantizer import QuantizerConfig
 from models.memory.depth_network import DepthConfig
 from models.memory.odometry import OdometryConfig
-from models.spatial.config import MemoryConfig
+from models.spatial.config import MemoryConfig, SpaceConfig
 from models.training.base_config import WorldConfig
 from models.training.spatial_depth import DepthTraining
 from models.training.spatial_odometry import OdometryTraining
@@ -17,7 +17,6 @@ from models.training.spatial_samples import SampleConfig
 from models.training.videoar_config import VideoARTraining, check_conditions
 from models.videoar.config import NetworkConfig, PlayConfig
 from models.videoar.loss import LossConfig
-from models.videoar_spatial.config import SpaceConfig
 
 
 @dataclass(frozen=True, kw_only=True)

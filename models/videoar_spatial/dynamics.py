@@ -17,13 +17,13 @@ from models.codec.patch_autoencoder import to_frames
 from models.memory.depth_network import DepthNetwork
 from models.memory.odometry import Odometry
 from models.memory.renderer import MemoryView
+from models.spatial.config import SpaceConfig
+from models.spatial.space import SpaceMemory, pick_rows
 from models.videoar.config import PlayConfig
 from models.videoar.dynamics import VideoARDynamics
 from models.videoar.network import NULL, VideoARNetwork
 from models.videoar_spatial.carry import VideoARSpatialCarry
 from models.videoar_spatial.condition import describe_view
-from models.videoar_spatial.config import SpaceConfig
-from models.videoar_spatial.space import SpaceMemory
 from worldsim.world.batch_invariant import apply_row_by_row
 
 
@@ -50,7 +50,7 @@ class VideoARSpatialDynamics(nn.Module):
 
     def __init__(self, models: VideoARSpatialModels, memory: SpaceConfig, play: PlayConfig):
         super().__init__()
-        self.codec, self.depth = models.codec, models.depth
+        self.codec = models.codec
         self.scales = VideoARDynamics(models.network, models.codec.quantizer, play)
         self.space = SpaceMemory(memory, models.depth, models.odometry)
 
@@ -58,6 +58,11 @@ class VideoARSpatialDynamics(nn.Module):
     def memory(self) -> SpaceConfig:
         """What is remembered of space."""
         return self.space.cfg
+
+    @property
+    def depth(self) -> DepthNetwork:
+        """Reads depth off frames."""
+        return self.space.depth
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -119,7 +124,7 @@ class VideoARSpatialDynamics(nn.Module):
         self.space.locate(carry, actions, pictures)
         carry.inverse_depth = self.space.read_depth(pictures, torch.zeros_like(carry.inverse_depth))
         carry.newest, carry.seen = frames.clone(), torch.ones_like(carry.seen)
-        self.space.remember_true(carry)
+        self.space.insert(carry, torch.ones_like(carry.seen), carry.rows, true=True)
         return self._finish(carry, latents.float())
 
     @torch.inference_mode()
@@ -140,18 +145,16 @@ class VideoARSpatialDynamics(nn.Module):
             steps: scales that are predicted, at most.
             poses: `[B,4]` where the bodies go; None: where odometry leads them.
         """
-        if poses is None:
-            self.space.move(carry, actions)
-        else:
-            self.space.lead(carry, poses)
-        view = self.space.look(carry)
+        self.space.move(carry, actions, poses)
+        view = self.space.render(carry, self.space.select(carry))
         told = describe_view(self.codec.autoencoder, view)
         latents = self.scales.sample(carry.tokens, actions, noise, steps, told)
         pictures = self.paint(latents, view)
         known = view.inverse_depth * view.known_depth
         carry.inverse_depth = self.space.read_depth(pictures, known)
         carry.newest, carry.seen = to_frames(pictures), view.mask
-        self.space.remember_generated(carry, view.first_hand)
+        new = pick_rows(carry.rows, self.space.find_new(view.first_hand).tolist())
+        self.space.insert(carry, view.first_hand, new, true=False)
         return self._finish(carry, latents), latents
 
     def paint(self, latents: Tensor, view: MemoryView) -> Tensor:

@@ -17,8 +17,8 @@ from models.codec.multiscale_quantizer import QuantizerConfig
 from models.codec.patch_autoencoder import AutoencoderConfig
 from models.memory.depth_network import DepthConfig
 from models.memory.odometry import OdometryConfig
+from models.spatial.config import SpaceConfig
 from models.videoar.config import GuidanceConfig, NetworkConfig, PlayConfig
-from models.videoar_spatial.config import SpaceConfig
 from models.videoar_spatial.dynamics import VideoARSpatialDynamics, VideoARSpatialModels
 from tests.support.videoar_worlds import GUIDED
 from worldsim.actions import load_actions

@@ -10,7 +10,7 @@ import pytest
 
 from models.build.videoar import refuse_view
 from models.build.videoar_spatial import build_videoar_spatial, check_sizes, settings_to_dict
-from models.videoar_spatial.config import SpaceConfig
+from models.spatial.config import SpaceConfig
 from tests.support.videoar_spatial_worlds import SIZE, small_settings
 from worldsim.attention_probe import Watch
 from worldsim.memory_levels import recollect

@@ -129,9 +129,9 @@ def test_what_memory_shows_is_not_written_again(dynamics, monkeypatch):
     """Write once: where memory has the newest frame's colour, and not from much farther away, its
     alpha is zero.
     """
-    carry, views, rendered = begun(dynamics), [], dynamics._render
+    carry, views, rendered = begun(dynamics), [], dynamics.space.render
     monkeypatch.setattr(
-        dynamics, "_render", lambda *inputs: views.append(rendered(*inputs)) or views[-1]
+        dynamics.space, "render", lambda *inputs: views.append(rendered(*inputs)) or views[-1]
     )
     for t in range(5):
         actions, noise = step_of(dynamics, t, ROWS)
@@ -153,14 +153,14 @@ def test_idle_shows_the_same_view_and_writes_nothing(dynamics):
     """Without a motion memory shows all of the newest frame, in one sampler step."""
     carry = begun(dynamics, rows=1)
     carry.bank.inverse_depth.fill_(0.5)  # a wall: what an untrained network reads is too rough
-    still = lambda carry, actions: (torch.zeros(len(actions), 3), carry.pose)  # noqa: E731
-    moving, dynamics._move = dynamics._move, still
+    still = lambda carry, actions, poses: torch.zeros(len(actions), 3)  # noqa: E731
+    moving, dynamics.space.move = dynamics.space.move, still
     try:
         held = carry.bank.ids.clone()
         actions, noise = step_of(dynamics, 0, 1)
         carry, _ = dynamics.imagine(carry, actions, noise, 8)
     finally:
-        dynamics._move = moving
+        dynamics.space.move = moving
     assert carry.seen_share.item() > 0.95
     assert torch.equal(carry.bank.ids, held)
     assert dynamics.sampler.steps(1 - carry.seen_share.item()) == 1
@@ -340,8 +340,8 @@ def test_a_frame_is_what_the_decoder_makes_of_latents_and_view():
     """By hand; what is remembered is told so, and what comes next builds on the frame."""
     dynamics = small_dynamics()
     make_batch_invariant(dynamics)
-    look, made = dynamics._render, []
-    dynamics._render = lambda *args: made.append(look(*args)) or made[-1]
+    look, made = dynamics.space.render, []
+    dynamics.space.render = lambda *args: made.append(look(*args)) or made[-1]
     carry = dynamics.initial(1)
     for t, frame in enumerate(true_frames(3, 1)):
         led = torch.full((1,), 2 if t else -1)

@@ -87,6 +87,12 @@ def far_beside(dynamics) -> SpatialDynamics:
     return SpatialDynamics(models, memory, SamplerConfig()).requires_grad_(False).eval()
 
 
+def note_views(space, views, monkeypatch):
+    """Append to `views` what is rendered from now on."""
+    render = space.render
+    monkeypatch.setattr(space, "render", lambda *given: views.append(render(*given)) or views[-1])
+
+
 def test_space_is_remembered_as_by_far(dynamics, monkeypatch):
     """Bank, poses and depth after true frames, and the next view, bit for bit."""
     far = far_beside(dynamics)
@@ -96,9 +102,8 @@ def test_space_is_remembered_as_by_far(dynamics, monkeypatch):
     for name in ("pose", "climb", "inverse_depth", "seen", "newest"):
         assert torch.equal(getattr(one, name), getattr(other, name)), name
     views, told = [], []
-    render, look = far._render, dynamics.space.look
-    monkeypatch.setattr(far, "_render", lambda *given: views.append(render(*given)) or views[-1])
-    monkeypatch.setattr(dynamics.space, "look", lambda c: views.append(look(c)) or views[-1])
+    for space in (far.space, dynamics.space):
+        note_views(space, views, monkeypatch)
     network = far.network.forward
     monkeypatch.setattr(
         far.network, "forward", lambda *given: told.append(given[3]) or network(*given)
@@ -123,8 +128,8 @@ def test_space_is_remembered_as_by_far(dynamics, monkeypatch):
 
 
 def test_pixels_that_memory_shows_stay_and_others_are_painted(dynamics, monkeypatch):
-    look, views = dynamics.space.look, []
-    monkeypatch.setattr(dynamics.space, "look", lambda c: views.append(look(c)) or views[-1])
+    views = []
+    note_views(dynamics.space, views, monkeypatch)
     carry, latents = dynamics.imagine(begun(dynamics), *step_of(dynamics, 0), 3)
     (view,) = views
     assert view.mask.any()
@@ -137,8 +142,8 @@ def test_pixels_that_memory_shows_stay_and_others_are_painted(dynamics, monkeypa
 
 
 def test_what_memory_shows_is_not_written_again(dynamics, monkeypatch):
-    look, views = dynamics.space.look, []
-    monkeypatch.setattr(dynamics.space, "look", lambda c: views.append(look(c)) or views[-1])
+    views = []
+    note_views(dynamics.space, views, monkeypatch)
     carry, written = begun(dynamics), 0
     for t in range(3):
         number = carry.frame[0].item()
@@ -156,7 +161,7 @@ def test_what_memory_shows_is_not_written_again(dynamics, monkeypatch):
 def test_standing_still_shows_the_same_view_and_writes_nothing(dynamics, monkeypatch):
     carry = begun(dynamics, rows=1)
     carry.bank.inverse_depth.fill_(0.5)  # a wall: what an untrained network reads is too rough
-    monkeypatch.setattr(dynamics.space, "move", lambda carry, actions: None)
+    monkeypatch.setattr(dynamics.space, "move", lambda *_: None)
     before, held = carry.newest.clone(), carry.bank.ids.clone()
     carry, _ = dynamics.imagine(carry, *step_of(dynamics, 0, 1), 3)
     assert carry.seen.float().mean() > 0.95

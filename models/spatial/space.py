@@ -1,8 +1,9 @@
 """Where bodies are, and what is remembered of the space around them: pose and bank of a carry, read
-and written by odometry, renderer and depth network. Knows no tokens.
-
-The parts and the order of a step are those of FAR with a memory in space (models/spatial).
+and written by odometry, renderer and depth network. Knows no tokens: every dynamics with a memory
+in space moves and looks by it.
 """
+
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,31 @@ from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import FrameBank, Insertion
 from models.memory.odometry import Odometry, climbs_of, compose_poses, motion_between
 from models.memory.renderer import MemoryView, render
-from models.spatial.dynamics import LEAST_NEW, pick_rows
-from models.videoar_spatial.carry import VideoARSpatialCarry as Carry
-from models.videoar_spatial.config import SpaceConfig
+from models.spatial.config import SpaceConfig
 from worldsim.world.batch_invariant import apply_row_by_row
+
+LEAST_NEW = 16  # first-hand pixels; a frame with fewer adds nothing to the bank
+
+
+class SpaceCarry(Protocol):
+    """What it reads and writes of a carry of B dreams: `bank`; of the newest frames `pose` `[B,4]`,
+    `climb` `[B]`, `newest` uint8 `[B,H,W,3]` and `inverse_depth` `[B,n,n]`; `frame` `[B]` the
+    numbers of the next ones and `rows` `[B]` those of the dreams, which it only reads.
+    """
+
+    bank: FrameBank
+    pose: Tensor
+    climb: Tensor
+    newest: Tensor
+    inverse_depth: Tensor
+
+    @property
+    def frame(self) -> Tensor:
+        """Numbers of the next frames."""
+
+    @property
+    def rows(self) -> Tensor:
+        """Numbers of the dreams."""
 
 
 class SpaceMemory(nn.Module):
@@ -44,7 +66,7 @@ class SpaceMemory(nn.Module):
 
     # ---- where bodies are ----
 
-    def locate(self, carry: Carry, actions: Tensor, pictures: Tensor) -> None:
+    def locate(self, carry: SpaceCarry, actions: Tensor, pictures: Tensor) -> None:
         """Move bodies to where true pictures `[B,3,H,W]` were seen from, led by actions `[B]`."""
         logits, motions = self.odometry(self._scan(carry), carry.climb, actions.clamp(min=0))
         turns = self._turns(actions)
@@ -57,18 +79,21 @@ class SpaceMemory(nn.Module):
             )
         carry.pose, carry.climb = compose_poses(carry.pose, found, turns), climbs_of(found)
 
-    def move(self, carry: Carry, actions: Tensor) -> None:
-        """Move bodies to where odometry thinks that actions `[B]` lead."""
-        motions = self.odometry.predict_motion(self._scan(carry), carry.climb, actions)
-        carry.pose = compose_poses(carry.pose, motions, self._turns(actions))
+    def move(self, carry: SpaceCarry, actions: Tensor, poses: Tensor | None = None) -> Tensor:
+        """Move bodies to poses `[B,4]`; None: to where odometry thinks that actions `[B]` lead. The
+        motions `[B,3]`.
+        """
+        if poses is None:
+            motions = self.odometry.predict_motion(self._scan(carry), carry.climb, actions)
+            carry.pose = compose_poses(carry.pose, motions, self._turns(actions))
+        else:
+            motions = motion_between(carry.pose, poses)
+            carry.pose = poses.clone()
         carry.climb = climbs_of(motions)
+        return motions
 
-    def lead(self, carry: Carry, poses: Tensor) -> None:
-        """Move bodies to poses `[B,4]`."""
-        carry.climb = climbs_of(motion_between(carry.pose, poses))
-        carry.pose = poses.clone()
-
-    def _scan(self, carry: Carry) -> Tensor:
+    def _scan(self, carry: SpaceCarry) -> Tensor:
+        """What stands around the bodies."""
         begun = (carry.frame > 0)[:, None, None]
         newest = torch.where(begun, carry.inverse_depth, 1 / self.depth.cfg.far)
         return self.odometry.scan(carry.bank, carry.pose, newest)
@@ -78,9 +103,12 @@ class SpaceMemory(nn.Module):
 
     # ---- what they see ----
 
-    def look(self, carry: Carry) -> MemoryView:
-        """What memory shows from where bodies are."""
-        slots = select_keyframes(carry.bank, carry.pose, self.cfg.sources, self.cfg.field_of_view)
+    def select(self, carry: SpaceCarry) -> Tensor:
+        """Slots `[B,S]` of the frames that show most of what bodies look at."""
+        return select_keyframes(carry.bank, carry.pose, self.cfg.sources, self.cfg.field_of_view)
+
+    def render(self, carry: SpaceCarry, slots: Tensor) -> MemoryView:
+        """What the frames in slots `[B,S]` show from where bodies are."""
         sources = carry.bank.rows(carry.rows, slots)
         return render(sources, carry.pose, *self.camera, self.cfg.sharp)
 
@@ -93,19 +121,31 @@ class SpaceMemory(nn.Module):
 
     # ---- what is remembered ----
 
-    def remember_true(self, carry: Carry) -> None:
-        """Write the newest frames, which were given."""
-        self._insert(carry, torch.ones_like(carry.seen), carry.rows, True)
+    def find_new(self, first_hand: Tensor) -> Tensor:
+        """Which frames, of first-hand pixels bool `[B,H,W]`, show enough that is new, `[B]`."""
+        return first_hand.flatten(1).sum(dim=1) >= LEAST_NEW
 
-    def remember_generated(self, carry: Carry, first_hand: Tensor) -> None:
-        """Write what the newest frames are the first to show, `first_hand` bool `[B,H,W]`; nothing
-        of a frame that shows next to nothing new.
+    def insert(self, carry: SpaceCarry, first_hand: Tensor, rows: Tensor, true: bool) -> None:
+        """Write what the newest frames of dreams `rows` are the first to show to the bank.
+
+        Args:
+            carry: its bank is changed.
+            first_hand: bool `[B,H,W]`.
+            rows: numbers of the dreams.
+            true: whether the frames were given, not generated.
         """
-        new = (first_hand.flatten(1).sum(dim=1) >= LEAST_NEW).tolist()
-        self._insert(carry, first_hand, pick_rows(carry.rows, new), False)
-
-    def _insert(self, carry: Carry, first_hand: Tensor, rows: Tensor, true: bool) -> None:
         if len(rows):
             entry = Insertion(carry.newest, carry.inverse_depth, carry.pose, first_hand)
             part = Insertion(*(tensor[rows] for tensor in entry))
             carry.bank.insert(part, rows, carry.frame[rows], true, self.cfg.field_of_view)
+
+
+def pick_rows(rows: Tensor, flags: list[bool]) -> Tensor:
+    """Those of the numbers `[B]` that are flagged. Without a copy to the device where all or none
+    are, as of a single dream.
+    """
+    if all(flags):
+        return rows
+    if not any(flags):
+        return rows[:0]
+    return torch.tensor([i for i, flag in enumerate(flags) if flag], device=rows.device)

@@ -62,31 +62,33 @@ def _list_places(made: list[Start], count: int) -> list[tuple[Start, int]]:
 
 def plan_ways(env: Any, start: Start, place: Place, protocol: Protocol) -> dict[str, np.ndarray]:
     """Ways by name that the engine walks back to the very pose; others are left out."""
-    full, circle = measure_full_step(start.episodes), count_turns(env.actions)
+    full = measure_full_step(start.episodes)
     ways: dict[str, np.ndarray | None] = {}
     for moves in protocol.walks:
-        ways[f"loop {moves}"] = plan_loop(env, place.truth.start, full, moves)
-        half = (moves - circle) // 2
-        ways[f"return {moves}"] = _plan_there(env, place, full, half, moves) if half > 0 else None
+        loop = plan_loop(env, place.truth.start, full, moves)
+        ways[f"loop {moves}"] = loop if loop is not None and _closes(place, loop) else None
+        ways[f"return {moves}"] = _plan_there(env, place, full, moves)
     for frames in protocol.revisits:
-        half = (frames - circle) // 2
-        ways[f"revisit {frames}"] = (
-            _plan_there(env, place, full, half, frames) if half > 0 else None
-        )
-    return {name: way for name, way in ways.items() if way is not None and _closes(place, way)}
+        ways[f"revisit {frames}"] = _plan_there(env, place, full, frames)
+    return {name: way for name, way in ways.items() if way is not None}
 
 
-def _plan_there(env: Any, place: Place, full: float, moves: int, seed: int) -> np.ndarray | None:
-    """A way there and back. What its steps are shorter than full ones adds up, so they are to be
-    exact, where the engine's steps are.
+def _plan_there(env: Any, place: Place, full: float, moves: int) -> np.ndarray | None:
+    """A way there and back of so many moves, the half turns counted; None where none closes. What
+    its steps are shorter than full ones adds up, so they are to be exact, where the engine's are.
     """
-    way = None
-    for slack in (_CLOSE / moves, _CLOSE):
-        rng = np.random.default_rng([place.row, seed])
-        way = plan_there_and_back(env, place.truth.start, full, moves, rng, slack)
-        if way is None or (find_forward(env.actions) in way and _closes(place, way)):
-            break
-    return way
+    half = (moves - count_turns(env.actions)) // 2
+    if half <= 0:
+        return None
+    for slack in (_CLOSE / half, _CLOSE):
+        rng = np.random.default_rng([place.row, moves])
+        way = plan_there_and_back(env, place.truth.start, full, half, rng, slack)
+        if way is None:
+            return None
+        walks = slack == _CLOSE or find_forward(env.actions) in way
+        if walks and _closes(place, way):
+            return way
+    return None
 
 
 def _closes(place: Place, way: np.ndarray) -> bool:

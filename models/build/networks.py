@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,24 @@ from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import WorldError
 from worldsim.world.protocols import Parts
 
+Settings = TypeVar("Settings")
 REMOVED_PARTS = {"geometry", "album"}  # of worlds that older versions made
+
+
+def settings_to_dict(settings: Any) -> dict[str, Any]:
+    """What a card says of parts, a NamedTuple of configurations, so that it can be built."""
+    return {name: dataclasses.asdict(part) for name, part in settings._asdict().items()}
+
+
+def read_settings(card: WorldCard, kind: type[Settings]) -> Settings:
+    """Inverse of settings_to_dict; each field of `kind` is of one class of configurations.
+
+    Raises:
+        KeyError, ValueError: a part is missing, or has what its class does not know.
+    """
+    told = drop_removed(card.settings)
+    parts = {name: from_dict(cls, told[name]) for name, cls in kind.__annotations__.items()}
+    return kind(**parts)
 
 
 def far_settings(

@@ -1,12 +1,11 @@
 """Worlds with a memory in space: from a card and weights to networks, and back."""
 
-import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from models.build.networks import fill_weights, name_weights
+from models.build.networks import fill_weights, name_weights, read_settings
 from models.codec.patch_autoencoder import AutoencoderConfig, PatchAutoencoder
 from models.codec.view_decoder import ViewCodec, ViewDecoder, ViewDecoderConfig
 from models.memory.depth_network import DepthConfig, DepthNetwork
@@ -15,8 +14,6 @@ from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.dynamics import SpatialDynamics, SpatialModels
 from models.spatial.network import MASK_CELL, SpatialNetwork
 from worldsim.actions import load_actions
-from worldsim.config import from_dict
-from worldsim.upgrades import drop_removed
 from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import WorldError
 from worldsim.world.protocols import Parts
@@ -67,11 +64,6 @@ def make_models(settings: SpatialSettings, turns: tuple[float, ...]) -> SpatialM
     )
 
 
-def settings_to_dict(settings: SpatialSettings) -> dict[str, Any]:
-    """What a card says so that `build_spatial` can build."""
-    return {name: dataclasses.asdict(part) for name, part in settings._asdict().items()}
-
-
 def weights_of(models: SpatialModels) -> dict[str, Tensor]:
     """Weights of all networks under one roof; matrices in float16."""
     return name_weights(models._asdict(), models._fields)
@@ -84,12 +76,7 @@ def build_spatial(card: WorldCard, weights: dict[str, Tensor], device: str) -> P
         WorldError: weights that don't fit the card.
     """
     try:
-        told = drop_removed(card.settings)
-        parts = {
-            name: from_dict(cls, told[name])
-            for name, cls in SpatialSettings.__annotations__.items()
-        }
-        settings = SpatialSettings(**parts)
+        settings = read_settings(card, SpatialSettings)
         models = make_models(settings, load_actions(card.action_set).turns)
     except (KeyError, ValueError) as error:
         raise WorldError(

@@ -1,6 +1,5 @@
 """Worlds of VideoAR: from a card and weights to networks, and back."""
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import torch
@@ -69,11 +68,6 @@ def make_tokenizer(
     patches = isinstance(codec, AutoencoderConfig)
     autoencoder: nn.Module = PatchAutoencoder(codec) if patches else CausalAutoencoder(codec)
     return MultiscaleTokenizer(autoencoder, MultiscaleQuantizer(quantizer))
-
-
-def settings_to_dict(settings: VideoARSettings) -> dict[str, Any]:
-    """What a card says so that `build_videoar` can build."""
-    return {name: dataclasses.asdict(part) for name, part in settings._asdict().items()}
 
 
 def settings_from_dict(told: dict[str, Any]) -> VideoARSettings:

@@ -1,12 +1,11 @@
 """Worlds of VideoAR with a memory in space: from a card and weights to networks, and back."""
 
-import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from models.build.networks import fill_weights, name_weights
+from models.build.networks import fill_weights, name_weights, read_settings
 from models.build.videoar import check_tokenizer, make_tokenizer
 from models.codec.multiscale_quantizer import QuantizerConfig
 from models.codec.patch_autoencoder import AutoencoderConfig
@@ -20,8 +19,6 @@ from models.videoar_spatial.condition import count_view_channels
 from models.videoar_spatial.config import check_network
 from models.videoar_spatial.dynamics import VideoARSpatialDynamics, VideoARSpatialModels
 from worldsim.actions import load_actions
-from worldsim.config import from_dict
-from worldsim.upgrades import drop_removed
 from worldsim.world.card import WorldCard
 from worldsim.world.checkpoint import WorldError
 from worldsim.world.protocols import Parts
@@ -75,11 +72,6 @@ def make_models(settings: VideoARSpatialSettings, turns: tuple[float, ...]) -> V
     )
 
 
-def settings_to_dict(settings: VideoARSpatialSettings) -> dict[str, Any]:
-    """What a card says so that `build_videoar_spatial` can build."""
-    return {name: dataclasses.asdict(part) for name, part in settings._asdict().items()}
-
-
 def weights_of(models: VideoARSpatialModels) -> dict[str, Tensor]:
     """Weights of all networks under one roof; matrices in float16, but for the codec's, whose
     labels would change.
@@ -94,12 +86,7 @@ def build_videoar_spatial(card: WorldCard, weights: dict[str, Tensor], device: s
         WorldError: weights that don't fit the card.
     """
     try:
-        told = drop_removed(card.settings)
-        parts = {
-            name: from_dict(cls, told[name])
-            for name, cls in VideoARSpatialSettings.__annotations__.items()
-        }
-        settings = VideoARSpatialSettings(**parts)
+        settings = read_settings(card, VideoARSpatialSettings)
         models = make_models(settings, load_actions(card.action_set).turns)
     except (KeyError, ValueError) as error:
         raise WorldError(

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.build.spatial import settings_to_dict, weights_of
+from models.build.networks import settings_to_dict
+from models.build.spatial import weights_of
 from models.build.world_folder import preview, world_size, write_spawns
 from models.codec.patch_autoencoder import PatchAutoencoder
 from models.codec.view_decoder import ViewCodec, ViewDecoder
 from models.memory.depth_network import DepthNetwork
-from models.memory.odometry import Odometry
 from models.spatial.dynamics import SpatialDynamics, SpatialModels
 from models.spatial.network import SpatialNetwork
 from models.training import distributed
@@ -27,18 +27,15 @@ from models.training.codec import open_store, train_codec
 from models.training.ema import warm_up_ema
 from models.training.loop import Run
 from models.training.optim import make_optimisers, set_rate
-from models.training.prefetch import RoundRobin
-from models.training.spatial_cache import SpatialEpisode, cached_episodes
+from models.training.spatial_cache import SpatialEpisode
 from models.training.spatial_chain import OwnFrames
 from models.training.spatial_config import SpatialConfig
-from models.training.spatial_depth import hash_network, train_depth
 from models.training.spatial_init import network_of, take_parts
 from models.training.spatial_loss import SpatialLoss, Stage
-from models.training.spatial_odometry import train_odometry
-from models.training.spatial_samples import SampleConfig, Samples, open_drawer
+from models.training.spatial_parts import open_drawers, prepare_depth, teach_odometry
+from models.training.spatial_samples import Samples
 from models.training.start import Beginning, finish, learn, start_training
 from models.training.view_decoder_run import SamplePool, ViewDecoderTraining, milder
-from worldsim.actions import load_actions
 from worldsim.config import to_dict
 from worldsim.data.store import EpisodeStore
 from worldsim.machine_speed import pick_precision
@@ -126,10 +123,7 @@ def prepare(
     """Codec, depth network, and the episodes with the depth that it reads off them; made once."""
     store = open_store(cfg, "--episodes 1200 --depth")
     codec = train_codec(cfg, store, out, device)
-    settings = cfg.depth, cfg.depth_training, codec, store
-    depth = train_depth(*settings, out / "depth.pt", cfg.seed, cfg.training.precision)
-    episodes = cached_episodes(store, depth, hash_network(depth), Path(cfg.data.cache))
-    return codec, depth, episodes
+    return codec, *prepare_depth(cfg, store, codec, out)
 
 
 class SpatialRecipe:
@@ -153,19 +147,10 @@ class SpatialRecipe:
             self.network.compile(dynamic=False)
         self.opts = make_optimisers(self.network, self.plan)
         self.decoder = self._read_decoder().average
-        self.actions = load_actions(cfg.action_set)
 
     def open_share(self, number: int, count: int) -> "SpatialShare":
         """A share of every batch, with random numbers of its own."""
         return SpatialShare(self, number, count)
-
-    def open_drawers(self, samples: SampleConfig, seed: int, batch: int) -> RoundRobin:
-        """What draws samples, in processes of their own."""
-        cfg = self.cfg
-        settings = self.actions, cfg.memory, samples, cfg.depth.far
-        make = functools.partial(open_drawer, Path(cfg.data.cache), *settings)
-        seeds = range(seed, seed + samples.workers)
-        return RoundRobin([functools.partial(make, seed) for seed in seeds], batch)
 
     def _read_decoder(self) -> ViewDecoderTraining:
         """The decoder, as far as it has learnt; before that it shows what it is given."""
@@ -180,7 +165,8 @@ class SpatialRecipe:
         training = self._read_decoder()
         if not training.is_done and distributed.rank() == 0:
             seed = self.cfg.seed + training.step
-            drawers = self.open_drawers(milder(self.cfg.samples), seed, self.plan.batch // 2)
+            damage, batch = milder(self.cfg.samples), self.plan.batch // 2
+            drawers = open_drawers(self.cfg, self.cfg.memory, damage, seed, batch)
             predict_of = functools.partial(loss_of.make_predict, average)
             size, generator = self.cfg.decoder_training.pool, training.generator
             settings = size, generator, self.device, training.precision
@@ -218,10 +204,7 @@ class SpatialRecipe:
 
     def _models(self, average: nn.Module) -> tuple[SpatialModels, dict[str, float]]:
         """All networks; teaches odometry where it has not learnt yet. Copies: play changes them."""
-        torch.manual_seed(self.cfg.seed)
-        odometry = Odometry(self.cfg.odometry, self.actions.turns, self.cfg.memory.field_of_view)
-        plan, path = self.cfg.odometry_training, self.out / "odometry.pt"
-        told = train_odometry(odometry, self.episodes, self.actions, plan, path, self.cfg.seed)
+        odometry, told = teach_odometry(self.cfg, self.episodes, self.out)
         models = (self.codec, average, self.depth, odometry, self.decoder)
         copies = (copy.deepcopy(model).to(self.device).eval() for model in models)
         return SpatialModels(*copies), told
@@ -247,7 +230,7 @@ class SpatialShare:
         own_frames = OwnFrames(*parts, cfg.memory, cfg.loss.own_frames, self.generator)
         self.loss_of = SpatialLoss(cfg.loss, recipe.codec, own_frames, self.generator)
         batch = max(cfg.training.batch // count, cfg.samples.group)
-        self.drawer = recipe.open_drawers(cfg.samples, seed, batch)
+        self.drawer = open_drawers(cfg, cfg.memory, cfg.samples, seed, batch)
 
     def draw(self, step: int) -> Samples:
         """The next samples, on the device."""

@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from models.build.videoar import make_tokenizer, settings_to_dict
+from models.build.networks import settings_to_dict
+from models.build.videoar import make_tokenizer
 from models.codec.multiscale_tokenizer import MultiscaleTokenizer, to_pictures
 from models.training import distributed
 from models.training.ema import warm_up_ema

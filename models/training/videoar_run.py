@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.build.videoar import settings_from_dict, settings_to_dict, weights_of
+from models.build.networks import settings_to_dict
+from models.build.videoar import settings_from_dict, weights_of
 from models.build.world_folder import export_world, preview, world_size
 from models.codec.multiscale_tokenizer import MultiscaleTokenizer
 from models.training.card import make_card

@@ -56,14 +56,7 @@ class VideoARSpatialConfig(WorldConfig):
         """The memory that training samples are drawn with: the newest frames are those of the
         network's window.
         """
-        memory = self.memory
-        return MemoryConfig(
-            slots=memory.slots,
-            sources=memory.sources,
-            window=self.network.window,
-            field_of_view=memory.field_of_view,
-            sharp=memory.sharp,
-        )
+        return MemoryConfig(**vars(self.memory), window=self.network.window)
 
 
 def check_samples(samples: SampleConfig) -> None:

@@ -4,7 +4,6 @@ a memory in space (spatial_run.py), tokenizer and flips those of VideoAR's (vide
 """
 
 import copy
-import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.build.videoar_spatial import make_network, settings_to_dict, weights_of
+from models.build.networks import settings_to_dict
+from models.build.videoar_spatial import make_network, weights_of
 from models.build.world_folder import export_world, preview, world_size
 from models.codec.multiscale_tokenizer import MultiscaleTokenizer
 from models.memory.depth_network import DepthNetwork
-from models.memory.odometry import Odometry
 from models.training.card import make_card
 from models.training.codec import open_store
 from models.training.ema import warm_up_ema
 from models.training.loop import Run
 from models.training.optim import make_optimisers, set_rate
-from models.training.prefetch import RoundRobin
-from models.training.spatial_cache import SpatialEpisode, cached_episodes
-from models.training.spatial_depth import hash_network, train_depth
-from models.training.spatial_odometry import train_odometry
+from models.training.spatial_cache import SpatialEpisode
+from models.training.spatial_parts import open_drawers, prepare_depth, teach_odometry
 from models.training.spatial_run import flush_denormals
-from models.training.spatial_samples import Samples, open_drawer
+from models.training.spatial_samples import Samples
 from models.training.start import Beginning, finish, learn, start_training
 from models.training.videoar_run import row_seed, to_device
 from models.training.videoar_spatial_config import VideoARSpatialConfig
@@ -38,7 +35,6 @@ from models.videoar.network import initialise
 from models.videoar_spatial.condition import describe_view
 from models.videoar_spatial.dynamics import VideoARSpatialDynamics, VideoARSpatialModels
 from models.videoar_spatial.loss import ViewClip, view_loss
-from worldsim.actions import load_actions
 from worldsim.config import to_dict
 from worldsim.data.store import EpisodeStore
 from worldsim.world.card import WorldCard
@@ -97,10 +93,7 @@ def prepare(
     """
     store = open_store(cfg, "--episodes 1200 --depth")
     tokenizer = train_tokenizer(cfg, store, out, device)
-    settings = cfg.depth, cfg.depth_training, tokenizer.autoencoder, store
-    depth = train_depth(*settings, out / "depth.pt", cfg.seed, cfg.training.precision)
-    episodes = cached_episodes(store, depth, hash_network(depth), Path(cfg.data.cache))
-    return tokenizer, depth, episodes
+    return tokenizer, *prepare_depth(cfg, store, tokenizer.autoencoder, out)
 
 
 class VideoARSpatialRecipe:
@@ -124,19 +117,10 @@ class VideoARSpatialRecipe:
         nn.init.zeros_(self.network.embed_view.weight)  # begins as VideoAR without a memory
         self.network.to(device)
         self.opts = make_optimisers(self.network, self.plan)
-        self.actions = load_actions(cfg.action_set)
 
     def open_share(self, number: int, count: int) -> "VideoARSpatialShare":
         """A share of every batch, with random numbers of its own."""
         return VideoARSpatialShare(self, number, count)
-
-    def open_drawers(self, seed: int, batch: int) -> RoundRobin:
-        """What draws samples, in processes of their own."""
-        cfg = self.cfg
-        settings = self.actions, cfg.sampled_memory, cfg.samples, cfg.depth.far
-        make = functools.partial(open_drawer, Path(cfg.data.cache), *settings)
-        seeds = range(seed, seed + cfg.samples.workers)
-        return RoundRobin([functools.partial(make, seed) for seed in seeds], batch)
 
     def make_clip(self, samples: Samples) -> ViewClip:
         """Features of the newest frames and of the target, and what memory shows of it."""
@@ -170,10 +154,7 @@ class VideoARSpatialRecipe:
 
     def _models(self, average: nn.Module) -> tuple[VideoARSpatialModels, dict[str, float]]:
         """All networks; teaches odometry where it has not learnt yet. Copies: play changes them."""
-        torch.manual_seed(self.cfg.seed)
-        odometry = Odometry(self.cfg.odometry, self.actions.turns, self.cfg.memory.field_of_view)
-        plan, path = self.cfg.odometry_training, self.out / "odometry.pt"
-        told = train_odometry(odometry, self.episodes, self.actions, plan, path, self.cfg.seed)
+        odometry, told = teach_odometry(self.cfg, self.episodes, self.out)
         models = (self.tokenizer, average, self.depth, odometry)
         copies = (copy.deepcopy(model).to(self.device).eval() for model in models)
         return VideoARSpatialModels(*copies), told
@@ -195,7 +176,8 @@ class VideoARSpatialShare:
         cfg, self.recipe = recipe.cfg, recipe
         each = max(cfg.training.batch // count, 1)
         self.rows = range(number * each, (number + 1) * each)
-        self.drawer = recipe.open_drawers(cfg.seed + 1000 * number, each)
+        seed = cfg.seed + 1000 * number
+        self.drawer = open_drawers(cfg, cfg.sampled_memory, cfg.samples, seed, each)
 
     def draw(self, step: int) -> Samples:
         """The next samples, on the device."""

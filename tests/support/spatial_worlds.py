@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.build.spatial import SpatialSettings, make_models, settings_to_dict, weights_of
+from models.build.networks import settings_to_dict
+from models.build.spatial import SpatialSettings, make_models, weights_of
 from models.codec.patch_autoencoder import AutoencoderConfig
 from models.codec.view_decoder import ViewDecoderConfig
 from models.memory.depth_network import DepthConfig

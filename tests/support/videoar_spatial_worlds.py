@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from models.build.networks import settings_to_dict
 from models.build.videoar_spatial import (
     VideoARSpatialSettings,
     make_models,
-    settings_to_dict,
     weights_of,
 )
 from models.codec.multiscale_quantizer import QuantizerConfig

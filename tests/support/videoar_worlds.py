@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.build.videoar import VideoARSettings, make_tokenizer, settings_to_dict, weights_of
+from models.build.networks import settings_to_dict
+from models.build.videoar import VideoARSettings, make_tokenizer, weights_of
 from models.codec.multiscale_quantizer import MultiscaleQuantizer, QuantizerConfig
 from models.codec.patch_autoencoder import AutoencoderConfig
 from models.videoar.config import GuidanceConfig, NetworkConfig, PlayConfig

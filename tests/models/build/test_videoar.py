@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from models.build.networks import settings_to_dict
 from models.build.videoar import (
     build_videoar,
     check_tokenizer,
     settings_from_dict,
-    settings_to_dict,
 )
 from models.codec.causal_autoencoder import CausalAutoencoderConfig
 from models.codec.multiscale_quantizer import QuantizerConfig

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.build.networks import settings_to_dict
 from models.build.videoar import refuse_view
-from models.build.videoar_spatial import build_videoar_spatial, check_sizes, settings_to_dict
+from models.build.videoar_spatial import build_videoar_spatial, check_sizes
 from models.spatial.config import SpaceConfig
 from tests.support.videoar_spatial_worlds import SIZE, small_settings
 from worldsim.attention_probe import Watch

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import worldsim  # noqa: F401  registers the environments
+from models.build.networks import settings_to_dict
 from models.build.videoar import weights_of as plain_weights_of
-from models.build.videoar_spatial import settings_to_dict
 from models.training.loop import Run
 from models.training.videoar_spatial_config import VideoARSpatialConfig
 from models.training.videoar_spatial_init import check_origin, network_of, take_parts

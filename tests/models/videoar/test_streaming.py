@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from models.build.networks import settings_to_dict
 from models.build.videoar import (
     VideoARSettings,
     make_dynamics,
     make_tokenizer,
-    settings_to_dict,
     weights_of,
 )
 from models.codec.causal_autoencoder import CausalAutoencoderConfig

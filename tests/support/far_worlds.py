@@ -55,12 +55,12 @@ def write_far_world(
     save_world(folder, card, far_weights(codec, network))
 
 
-def write_noise_starts(folder: Path, lengths: Sequence[int]) -> None:
-    """Episodes of noise, of so many frames each."""
+def write_noise_starts(folder: Path, lengths: Sequence[int], size: int = SIZE) -> None:
+    """Episodes of noise, of so many frames each, `size` pixels a side."""
     rng, meta = np.random.default_rng(0), EpisodeMeta(source="noise", action_set="dmlab", fps=7.5)
     for length in lengths:
         episode = Episode(
-            frames=rng.integers(0, 256, (length, SIZE, SIZE, 3)).astype(np.uint8),
+            frames=rng.integers(0, 256, (length, size, size, 3)).astype(np.uint8),
             actions=rng.integers(0, 3, length - 1),
             rewards=np.zeros(length - 1, np.float32),
             meta=meta,

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from models.build.networks import settings_to_dict
@@ -13,9 +12,8 @@ from models.memory.depth_network import DepthConfig
 from models.memory.odometry import OdometryConfig
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.dynamics import SpatialDynamics, SpatialModels
+from tests.support.far_worlds import write_noise_starts
 from worldsim.actions import load_actions
-from worldsim.data.store import EpisodeStore
-from worldsim.types import Episode, EpisodeMeta
 from worldsim.world.checkpoint import save_world
 
 SIZE = 32  # pixels of a frame
@@ -70,16 +68,7 @@ def small_dynamics(**memory) -> SpatialDynamics:
 
 def write_spatial_world(folder: Path) -> None:
     """The folder of a world of these networks, with three starts."""
-    rng = np.random.default_rng(0)
-    meta = EpisodeMeta(source="noise", action_set="dmlab", fps=7.5)
-    for _ in range(3):
-        episode = Episode(
-            frames=rng.integers(0, 256, (4, SIZE, SIZE, 3)).astype(np.uint8),
-            actions=rng.integers(0, 3, 3),
-            rewards=np.zeros(3, np.float32),
-            meta=meta,
-        )
-        EpisodeStore(folder / "spawns").append(episode)
+    write_noise_starts(folder / "spawns", [4, 4, 4], SIZE)
     settings = small_settings()
     card = {"name": "tiny-spatial", "title": "A tiny dream in space", "fps": 7.5}
     card |= {"frame_size": SIZE, "action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT"}

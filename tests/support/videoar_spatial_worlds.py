@@ -4,7 +4,6 @@ mistake.
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from models.build.networks import settings_to_dict
@@ -20,10 +19,9 @@ from models.memory.odometry import OdometryConfig
 from models.spatial.config import SpaceConfig
 from models.videoar.config import GuidanceConfig, NetworkConfig, PlayConfig
 from models.videoar_spatial.dynamics import VideoARSpatialDynamics, VideoARSpatialModels
+from tests.support.far_worlds import write_noise_starts
 from tests.support.videoar_worlds import GUIDED
 from worldsim.actions import load_actions
-from worldsim.data.store import EpisodeStore
-from worldsim.types import Episode, EpisodeMeta
 from worldsim.world.checkpoint import save_world
 
 SIZE, SCALES, VIEW_SCALES = 32, ((1, 1), (2, 2), (4, 4)), 2
@@ -70,16 +68,7 @@ def small_dynamics(kind: str = "codebook", guided: bool = False) -> VideoARSpati
 
 def write_videoar_spatial_world(folder: Path) -> None:
     """The folder of a world of these networks, with three starts."""
-    rng = np.random.default_rng(0)
-    meta = EpisodeMeta(source="noise", action_set="dmlab", fps=7.5)
-    for _ in range(3):
-        episode = Episode(
-            frames=rng.integers(0, 256, (4, SIZE, SIZE, 3)).astype(np.uint8),
-            actions=rng.integers(0, 3, 3),
-            rewards=np.zeros(3, np.float32),
-            meta=meta,
-        )
-        EpisodeStore(folder / "spawns").append(episode)
+    write_noise_starts(folder / "spawns", [4, 4, 4], SIZE)
     settings = small_settings()
     card = {"name": "tiny-videoar-spatial", "title": "A tiny dream of scales in space", "fps": 7.5}
     card |= {"frame_size": SIZE, "action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT"}

@@ -20,12 +20,11 @@ from models.codec.causal_autoencoder import CausalAutoencoderConfig
 from models.videoar.dynamics import VideoARDynamics
 from models.videoar.network import NULL
 from models.videoar.streaming import StreamingDynamics
+from tests.support.far_worlds import write_noise_starts
 from tests.support.second_device import NAME, SecondDevice
 from tests.support.videoar_worlds import SIZE, small_network, small_settings
 from worldsim.attention_probe import Watch
-from worldsim.data.store import EpisodeStore
 from worldsim.memory_levels import recollect
-from worldsim.types import Episode, EpisodeMeta
 from worldsim.world.batch_invariant import make_batch_invariant
 from worldsim.world.batching import concat
 from worldsim.world.batching import observe as wake
@@ -192,16 +191,7 @@ def world(request, tmp_path_factory):
 
 
 def write_world(folder: Path, settings: VideoARSettings) -> None:
-    rng = np.random.default_rng(0)
-    meta = EpisodeMeta(source="noise", action_set="dmlab", fps=7.5)
-    for _ in range(2):
-        episode = Episode(
-            frames=rng.integers(0, 256, (5, SIZE, SIZE, 3)).astype(np.uint8),
-            actions=rng.integers(0, 3, 4),
-            rewards=np.zeros(4, np.float32),
-            meta=meta,
-        )
-        EpisodeStore(folder / "spawns").append(episode)
+    write_noise_starts(folder / "spawns", [5, 5], SIZE)
     torch.manual_seed(0)
     tokenizer = make_tokenizer(settings.codec, settings.quantizer)
     card = {"name": "tiny-streaming", "title": "A tiny dream of clips", "fps": 7.5}

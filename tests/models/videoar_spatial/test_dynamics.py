@@ -19,6 +19,7 @@ from models.videoar.network import VideoARNetwork
 from tests.support import spatial_worlds
 from tests.support.second_device import NAME, SecondDevice
 from tests.support.videoar_spatial_worlds import SIZE, VIEW_SCALES, small_dynamics
+from tests.support.world_walks import dreams_of, walk
 from worldsim.world.batch_invariant import make_batch_invariant
 from worldsim.world.batching import concat
 from worldsim.world.model import load_world
@@ -346,23 +347,6 @@ def test_a_step_on_a_second_device_is_the_cpus_and_reads_once():
 
 
 # ---- through a world ----
-
-
-def dreams_of(world, rows=2):
-    spawns = [world.spawns[row] for row in range(rows)]
-    frames, actions = (
-        np.stack([getattr(spawn, name) for spawn in spawns]) for name in ("frames", "actions")
-    )
-    state = world.reset(frames, actions, list(range(rows)))
-    return world.step(state, [2] * rows)[0]
-
-
-def walk(world, state, actions=(2, 0, 2, 1, 2)):
-    frames = []
-    for action in actions:
-        state, frame = world.step(state, [action] * state.batch)
-        frames.append(frame)
-    return np.stack(frames)
 
 
 def test_copies_of_every_kind_go_on_with_the_same_frames(world, tmp_path):

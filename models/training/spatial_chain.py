@@ -1,10 +1,11 @@
 """Memories that hold the network's own frames: what it invents has to bear being built on.
 
-The targets of a group of samples are frames of one walk, some frames apart. The first one is
-generated as play would generate it, written to memory by the rule of play (first-hand pixels with
-the depth that is read off them), and the views of the others are completed by what it shows. So
-the network learns to go on from its own inventions, towards true frames, before their errors grow
-from frame to frame.
+The targets of a group of samples are frames of one walk, in order, some frames apart. One after
+another is generated as play would generate it, from what those before it have left, written to
+memory by the rule of play (first-hand pixels with the depth that is read off them), and the views
+of all later ones are completed by what it shows. The first of them is also the newest context frame
+of the later ones. So the network learns to go on from its own inventions, several frames deep,
+towards true frames, before their errors grow from frame to frame.
 """
 
 from collections.abc import Callable
@@ -53,11 +54,11 @@ class OwnFrames:
 
     @torch.no_grad()
     def extend(self, samples: Samples, predict_of: Callable[[Samples], Predict]) -> Samples:
-        """The same targets; views of all but the first of some groups show the first one too, as it
-        is generated.
+        """The same targets; in some groups those before a target are in its memory as they are
+        generated, and the first of them is its newest context frame.
 
         Args:
-            samples: groups of at least two.
+            samples: groups of at least two, the first of their fine context frames the newest.
             predict_of: makes the network ready to generate the frames of samples.
         """
         group, groups = len(samples.frames) // len(samples.fine), len(samples.fine)
@@ -65,11 +66,19 @@ class OwnFrames:
         chosen = torch.nonzero(drawn).flatten().to(samples.frames.device)
         if group < 2 or not len(chosen):
             return samples
-        first = samples.pick(chosen * group, chosen)
-        own = self._generate(first, predict_of(first))
-        later = torch.arange(1, group, device=chosen.device)
-        rows = (chosen.unsqueeze(1) * group + later).flatten()
-        own = own.map(lambda part, dim: part.repeat_interleave(group - 1, dim=dim))
+        for place in range(group - 1):
+            part = samples.pick(chosen * group + place, chosen)
+            own = self._generate(part, predict_of(part))
+            if place == 0:
+                samples = _show_as_newest(samples, own, chosen)
+            later = torch.arange(place + 1, group, device=chosen.device)
+            rows = (chosen.unsqueeze(1) * group + later).flatten()
+            samples = self._complete(samples, own, rows)
+        return samples
+
+    def _complete(self, samples: Samples, own: FrameBank, rows: Tensor) -> Samples:
+        """Targets `rows` `[N * later]` with what a bank `[N,1,...]` shows in their views."""
+        own = own.map(lambda part, dim: part.repeat_interleave(len(rows) // len(part), dim=dim))
         old = MemoryView(*(part[rows] for part in samples.view))
         settings = self.memory.field_of_view, self.depth.cfg.far, self.memory.sharp
         new = complete_views(old, own, samples.poses[rows], *settings)
@@ -87,6 +96,20 @@ class OwnFrames:
         pictures = paint_view(self.codec, self.decoder, latents, shown_of(view)).float()
         angle = self.memory.field_of_view
         return remember_pictures(self.depth, pictures, view, samples.poses, angle)
+
+
+def _show_as_newest(samples: Samples, own: FrameBank, groups: Tensor) -> Samples:
+    """The generated first frames, a bank `[N,1,...]`, as the newest context frames of the later
+    targets of `groups` `[N]`; the first ones do without.
+    """
+    fine, poses, known = (
+        part.clone() for part in (samples.fine, samples.fine_poses, samples.fine_known)
+    )
+    fine[groups, 0] = own.rgba[:, 0, ..., :3]
+    poses[groups, 0] = own.poses[:, 0]
+    by_group = known.view(len(fine), -1, known.shape[1])
+    by_group[groups, 0, 0], by_group[groups, 1:, 0] = False, True
+    return samples._replace(fine=fine, fine_poses=poses, fine_known=known)
 
 
 def integrate_flow(predict: Predict, noise: Tensor, steps: int) -> Tensor:

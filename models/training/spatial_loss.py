@@ -265,8 +265,8 @@ def token_mask(samples: Samples, own: int, coarse: int) -> Tensor:
     """Additive `[B,1,1,own + N]`: a frame's own tokens see themselves and what context there is."""
     group = len(samples.frames) // len(samples.fine)
     fine = samples.fine_known.repeat_interleave(own, dim=1)
-    known = torch.cat((fine, samples.coarse_known.repeat_interleave(coarse, dim=1)), dim=1)
-    known = known.repeat_interleave(group, dim=0)
+    past = samples.coarse_known.repeat_interleave(coarse, dim=1).repeat_interleave(group, dim=0)
+    known = torch.cat((fine, past), dim=1)
     visible = torch.cat((known.new_ones(len(known), own), known), dim=1)
     return torch.where(visible, 0.0, -torch.inf)[:, None, None]
 

@@ -27,7 +27,7 @@ from models.training.spatial_cache import SpatialEpisode, open_episodes
 from worldsim.actions import ActionSet
 from worldsim.poses import relative_poses
 
-OF_GROUPS = ("fine", "fine_poses", "fine_known", "coarse", "coarse_poses", "coarse_known")
+OF_GROUPS = ("fine", "fine_poses", "coarse", "coarse_poses", "coarse_known")
 MOST_WORKERS = 256  # less than what the seeds of two training processes are apart
 
 
@@ -79,7 +79,8 @@ class Samples(NamedTuple):
 
     frames uint8 `[B,H,W,3]`; view of memory; poses `[B,4]`, motions `[B,3]`, actions `[B]` of the
     targets; fine, coarse: context frames uint8 `[B/G,R,H,W,3]` of every group of G targets, their
-    poses `[B/G,R,4]` and which there are, bool `[B/G,R]`.
+    poses `[B/G,R,4]`; which fine ones a target sees, bool `[B,R]`; which coarse ones there are,
+    bool `[B/G,R]`.
     """
 
     frames: Tensor
@@ -155,10 +156,10 @@ class SampleDrawer:
 
     def _draw_group(self) -> list[tuple[SpatialEpisode, int, np.ndarray]]:
         """An episode, a target's number, and the numbers of the frames in memory: of each target
-        of a group.
+        of a group, in order.
         """
         episode, first, frames = self._draw_row()
-        later = self.rng.integers(1, self.cfg.ahead + 1, self.cfg.group - 1)
+        later = np.sort(self.rng.integers(1, self.cfg.ahead + 1, self.cfg.group - 1))
         targets = [first, *np.minimum(first + later, len(episode) - 1).tolist()]
         return [(episode, target, frames) for target in targets]
 
@@ -318,7 +319,7 @@ class SampleDrawer:
             actions=torch.tensor([int(episode.actions[target]) for episode, target, _ in rows]),
             fine=self._pictures(groups, fine),
             fine_poses=bank.poses[at, fine.clamp(min=0)],
-            fine_known=fine >= 0,
+            fine_known=(fine >= 0).repeat_interleave(self.cfg.group, dim=0),
             coarse=self._pictures(groups, coarse),
             coarse_poses=bank.poses[at, coarse.clamp(min=0)],
             coarse_known=coarse >= 0,

@@ -53,6 +53,37 @@ def test_later_views_show_more_and_first_ones_what_they_showed(models, samples):
     assert torch.equal(before.rgb[known], after.rgb[known])
 
 
+def test_a_chain_of_own_frames_grows_and_its_first_is_context(models):
+    """The last view shows what the first frame shows in it, and more; the first frame stands in the
+    newest context frame's place, where only later ones see it.
+    """
+    cfg = SampleConfig(lengths=(6, 20), candidates=12, coarse=3, strips=1.0, ahead=6, group=4)
+    memory = small_settings().memory
+    drawer = SampleDrawer([walk_room(30, SIZE, 0)], load_actions("dmlab"), memory, cfg, FAR, 0)
+    samples = drawer.draw(8)
+    extended = extend(models, samples, 1.0)
+    assert torch.equal(extended.view.rgb[::4], samples.view.rgb[::4])
+    of_two = extend(models, samples.pick(torch.tensor([0, 3, 4, 7]), torch.tensor([0, 1])), 1.0)
+    shallow, deep = of_two.view.mask[1::2], extended.view.mask[3::4]
+    assert (deep | ~shallow).all()
+    assert deep.sum() > shallow.sum() + 32  # pixels
+    known = extended.fine_known.view(2, 4, -1)
+    assert known[:, :, 0].tolist() == [[False, True, True, True]] * 2
+    assert torch.equal(known[:, :, 1:], samples.fine_known.view(2, 4, -1)[:, :, 1:])
+    assert torch.equal(extended.fine_poses[:, 0], samples.poses[::4])
+    assert not torch.equal(extended.fine[:, 0], samples.fine[:, 0])
+    assert torch.equal(extended.fine[:, 1:], samples.fine[:, 1:])
+
+
+def test_targets_of_a_group_are_in_the_order_of_their_walk(models):
+    cfg = SampleConfig(lengths=(6,), candidates=8, coarse=3, ahead=9, group=4)
+    memory = small_settings().memory
+    drawer = SampleDrawer([walk_room(60, SIZE, 0)], load_actions("dmlab"), memory, cfg, FAR, 0)
+    for _ in range(8):
+        numbers = [target for _, target, _ in drawer._draw_group()]
+        assert numbers == sorted(numbers)
+
+
 def test_without_a_share_nothing_changes(models, samples):
     assert extend(models, samples, 0.0) is samples
 

@@ -62,7 +62,7 @@ def test_a_frame_sees_itself_and_the_context_that_there_is(samples):
     mask = token_mask(samples, 4, 2)
     group, row = len(samples.frames) // len(samples.fine), 3
     expected = [True] * 4
-    for known in samples.fine_known[row // group].tolist():
+    for known in samples.fine_known[row].tolist():
         expected += [known] * 4
     for known in samples.coarse_known[row // group].tolist():
         expected += [known] * 2

@@ -74,7 +74,7 @@ def test_poses_motions_and_actions_fit_each_other_also_in_the_mirror(episodes):
     samples = drawer_of(episodes).draw(2 * BATCH)
     turns = torch.tensor(ACTIONS.turns)[samples.actions[::2]]
     led = compose_poses(samples.fine_poses[:, 0], samples.motions[::2], turns)
-    known = samples.fine_known[:, 0]
+    known = samples.fine_known[::2, 0]
     assert known.sum() > BATCH // 2
     assert torch.allclose(led[known], samples.poses[::2][known], atol=1e-4)
     assert {0, 1} <= set(samples.actions.tolist())

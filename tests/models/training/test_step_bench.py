@@ -16,7 +16,7 @@ def test_repeated_samples_keep_the_context_of_their_groups():
     drawn = drawer.draw(4)
     more = repeat(drawn, 10)
     assert len(more.frames) == 10
-    for name in ("fine", "coarse_poses", "fine_known"):
+    for name in ("fine", "coarse_poses", "coarse_known"):
         part, first = getattr(more, name), getattr(drawn, name)
         assert torch.equal(part, first[[0, 1, 0, 1, 0]])
     assert torch.equal(more.poses, drawn.poses[[0, 1, 2, 3, 0, 1, 2, 3, 0, 1]])

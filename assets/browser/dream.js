@@ -78,8 +78,10 @@ export class Dream {
     const [rgb, seen, hint, firstHand, known, knownDepth, view, mask, depth] = shown;
     await this.#cacheKeyframes(slots);
     const condition = [view, mask, depth, [action], motion, this.pose];
-    const sampled = await this.#sample(condition, 1 - known[0]);
+    const noise = drawFrameNoise(this.seed, this.count, this.facts.latents);
+    const sampled = await this.#sample(condition, noise, 1 - known[0]);
     const told = [sampled, rgb, seen, hint, knownDepth, firstHand, this.pose];
+    if ("noise" in this.facts.graphs.finish.inputs) told.push(noise);
     const [frame, latents, inverseDepth, points, fresh] = await graphs.finish(...told);
     Object.assign(this, { frame, inverseDepth });
     if (firstHand.reduce((sum, pixel) => sum + pixel, 0) >= this.facts.least_new) {
@@ -135,11 +137,11 @@ export class Dream {
   }
 
   /** Latents, in the sampler steps that the share of the view that is invented asks for. */
-  async #sample(condition, unseen) {
+  async #sample(condition, noise, unseen) {
     const { facts, cache } = this;
     const { little, some, most } = facts.sampler;
     const asked = unseen < little ? 1 : unseen < some ? 2 : unseen < most ? 4 : 8;
-    let x = drawFrameNoise(this.seed, this.count, facts.latents);
+    let x = noise;
     for (const { level, length, told } of facts.schedules[Math.min(facts.steps, asked)]) {
       const context = [cache.k, cache.v, cache.visible()];
       const [clean] = await this.graphs.denoise(x, [level], [told], ...context, ...condition);

@@ -5,7 +5,9 @@ The codec's own decoder knows a frame's latents alone. This one starts from the 
 memory knows some and from the linear decoding of the latents elsewhere, and a small U-Net corrects
 both: it mends where a view is wrong, joins what is invented to what is known, and adds the texture
 that latents do not hold: a critic judges the pictures while the decoder learns
-(models/training/view_decoder_loss.py).
+(models/training/view_decoder_loss.py). Latents of what the network is not sure of are smooth: where
+memory shows nothing, the noise that they were sampled from tells such a decoder which of the
+textures that fit it should make.
 """
 
 from dataclasses import dataclass
@@ -24,11 +26,14 @@ PLANES = 8  # of the full resolution: base, difference, seen, hint
 
 @dataclass(frozen=True, kw_only=True)
 class ViewDecoderConfig:
-    """Channels at an eighth, a quarter and half of a frame's resolution."""
+    """Channels at an eighth, a quarter and half of a frame's resolution; `noise`: whether it reads
+    the noise that latents were sampled from.
+    """
 
     eighth: int = 128
     quarter: int = 64
     half: int = 32
+    noise: bool = False
 
 
 class Shown(NamedTuple):
@@ -54,7 +59,7 @@ class ViewDecoder(nn.Module):
         latent_shape: C, h, w.
 
     Raises:
-        ValueError: latents that the frame cannot be divided into.
+        ValueError: latents that the frame, or their noise, cannot be divided into.
     """
 
     def __init__(self, cfg: ViewDecoderConfig, frame_size: int, latent_shape: tuple[int, int, int]):
@@ -68,6 +73,7 @@ class ViewDecoder(nn.Module):
         self.cfg, side = cfg, frame_size // EIGHTH // cells
         self.inlet = nn.Conv2d(PLANES * QUARTER**2, cfg.quarter, 3, padding=1)
         self.down = nn.Conv2d(cfg.quarter, cfg.eighth, 4, stride=2, padding=1)
+        self.grain = _make_grain(cfg, channels, 2 * side) if cfg.noise else None
         self.latents = nn.Sequential(
             nn.Conv2d(channels, cfg.eighth * side**2, 1), nn.PixelShuffle(side)
         )
@@ -81,19 +87,22 @@ class ViewDecoder(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, latents: Tensor, linear: Tensor, shown: Shown) -> Tensor:
+    def forward(self, latents: Tensor, linear: Tensor, shown: Shown, noise: Tensor) -> Tensor:
         """Pictures `[B,3,H,W]` about -1..1.
 
         Args:
             latents: `[B,C,h,w]`.
             linear: their linear decoding `[B,3,H,W]`.
             shown: of memory.
+            noise: `[B,C,h,w]` that the latents were sampled from; read where `cfg.noise` says so.
         """
         mask, doubt = (part.to(linear.dtype).unsqueeze(1) for part in shown[1:])
         difference = (shown.rgb - linear) * (mask + doubt)
         base = linear + difference
         planes = torch.cat((base, difference, mask - 0.5, doubt - 0.5), dim=1)
         quarter = self.inlet(F.pixel_unshuffle(planes, QUARTER))
+        if self.grain is not None:
+            quarter = quarter + self.grain(noise) * F.avg_pool2d(1 - mask, QUARTER)
         eighth = self.at_eighth(self.down(F.silu(quarter)) + self.latents(latents))
         quarter = self.at_quarter(quarter + F.pixel_shuffle(self.to_quarter(F.silu(eighth)), 2))
         half = F.pixel_shuffle(self.to_half(F.silu(quarter)), 2)
@@ -101,14 +110,30 @@ class ViewDecoder(nn.Module):
         return base + F.pixel_shuffle(self.out(F.silu(half)), 2)
 
 
+def _make_grain(cfg: ViewDecoderConfig, channels: int, side: int) -> nn.Module:
+    """Noise `[B,C,h,w]` to features, `side` times as fine: none as long as it has not learnt."""
+    if channels % side**2:
+        raise ValueError(
+            f"channels must be a multiple of {side**2}, so that their noise can be spread over "
+            f"{side} x {side} places of each cell, got {channels}"
+        )
+    spread = nn.Conv2d(channels // side**2, cfg.quarter, 3, padding=1)
+    nn.init.zeros_(spread.weight)
+    nn.init.zeros_(spread.bias)
+    return nn.Sequential(nn.PixelShuffle(side), spread)
+
+
 def paint_view(
     codec: PatchAutoencoder,
     decoder: ViewDecoder,
     latents: Tensor,
     shown: Shown,
+    noise: Tensor,
 ) -> Tensor:
-    """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]` and what memory shows."""
-    return decoder(latents, codec.linear_decode(latents), shown).clamp(-1, 1)
+    """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`, of what memory shows and of the noise
+    `[B,C,h,w]` that the latents were sampled from.
+    """
+    return decoder(latents, codec.linear_decode(latents), shown, noise).clamp(-1, 1)
 
 
 class ViewCodec:
@@ -141,4 +166,5 @@ class ViewCodec:
         rgb = latents.new_zeros(len(latents), 3, size, size)
         nothing = torch.zeros_like(rgb[:, 0], dtype=torch.bool)
         shown = Shown(rgb, nothing, nothing)
-        return to_frames(paint_view(self.codec, self.decoder, latents, shown))
+        noise = torch.zeros_like(latents)
+        return to_frames(paint_view(self.codec, self.decoder, latents, shown, noise))

@@ -262,9 +262,11 @@ def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         known: Tensor,
         first_hand: Tensor,
         pose: Tensor,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         shown = Shown(rgb, seen, hint)
-        picture = paint_view(dynamics.codec, dynamics.decoder, latents, shown)
+        spread = torch.zeros_like(latents) if noise is None else noise
+        picture = paint_view(dynamics.codec, dynamics.decoder, latents, shown, spread)
         told = dynamics.depth.inverse_depth(picture, known)
         inverse = torch.where(known > 0, known, told)
         frame = to_frames(picture)
@@ -276,6 +278,8 @@ def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
     inputs |= {"hint": pixels.clone()}
     inputs |= {"known_depth": torch.ones(1, shapes.depth, shapes.depth)}
     inputs |= {"first_hand": pixels.clone(), "pose": shapes.pose}
+    if dynamics.decoder.cfg.noise:
+        inputs["noise"] = shapes.latents
     outputs = ("frame", "newest_latents", "inverse_depth", "points", "fresh")
     return Graph(dynamics, finish, inputs, outputs)
 

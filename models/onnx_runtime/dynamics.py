@@ -187,7 +187,9 @@ class OnnxDynamics:
             step = self._look(carry, row, int(actions[row]), led)
             latents = self._sample(carry, row, step, noise[row : row + 1], steps)
             sampled[row] = latents[0]
-            told = step.rgb, step.seen, step.hint, step.known_depth, step.first_hand, step.pose
+            told = [step.rgb, step.seen, step.hint, step.known_depth, step.first_hand, step.pose]
+            if "noise" in self.pipeline.graphs["finish"].inputs:
+                told.append(noise[row : row + 1])
             frame, kept, inverse, points, fresh = self.graphs.finish(latents, *told)
             carry.newest[row], carry.inverse_depth[row] = frame[0], inverse[0]
             carry.seen[row], carry.latents[row] = step.seen[0], kept[0]

@@ -178,7 +178,7 @@ class SpatialDynamics(nn.Module):
         self._cache_keyframes(carry, keyframes, plan)
         condition = FrameCondition(*features, actions, motions, carry.pose)
         latents = self._sample(carry, condition, noise, plan)
-        pictures = self.paint(latents, view)
+        pictures = self.paint(latents, view, noise)
         known = view.inverse_depth * view.known_depth
         carry.inverse_depth = self.space.read_depth(pictures, known)
         carry.newest, carry.seen = to_frames(pictures), view.mask
@@ -260,13 +260,15 @@ class SpatialDynamics(nn.Module):
         """The jump that the network is told for a sampler step of length d."""
         return JUMPS.index(d) if self.sampler.shortcuts else SHORTEST
 
-    def paint(self, latents: Tensor, view: MemoryView) -> Tensor:
-        """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]` and of what memory shows."""
+    def paint(self, latents: Tensor, view: MemoryView, noise: Tensor) -> Tensor:
+        """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`, of what memory shows and of the
+        noise `[B,C,h,w]` that the latents were sampled from.
+        """
 
-        def paint(latents: Tensor, *shown: Tensor) -> Tensor:
-            return paint_view(self.codec, self.decoder, latents, Shown(*shown))
+        def paint(latents: Tensor, noise: Tensor, *shown: Tensor) -> Tensor:
+            return paint_view(self.codec, self.decoder, latents, Shown(*shown), noise)
 
-        return apply_row_by_row(paint, latents, *shown_of(view))
+        return apply_row_by_row(paint, latents, noise, *shown_of(view))
 
     # ---- memory ----
 

@@ -93,7 +93,7 @@ class OwnFrames:
         noise = noise.to(samples.frames.device)
         steps = STEPS[int(torch.randint(len(STEPS), (), generator=self.generator))]
         latents = integrate_flow(predict, noise, steps)
-        pictures = paint_view(self.codec, self.decoder, latents, shown_of(view)).float()
+        pictures = paint_view(self.codec, self.decoder, latents, shown_of(view), noise).float()
         angle = self.memory.field_of_view
         return remember_pictures(self.depth, pictures, view, samples.poses, angle)
 

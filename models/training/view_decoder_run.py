@@ -77,7 +77,7 @@ class DecoderTraining:
 
 class PoolSamples(NamedTuple):
     """Frames and what a dream has of them, `[N,...]`: frames and rgb uint8 `[N,3,H,W]`, seen and
-    hint bool `[N,H,W]`, latents float16 `[N,C,h,w]`.
+    hint bool `[N,H,W]`, latents and the noise that they were sampled from float16 `[N,C,h,w]`.
     """
 
     frames: Tensor
@@ -85,6 +85,7 @@ class PoolSamples(NamedTuple):
     seen: Tensor
     hint: Tensor
     latents: Tensor
+    noise: Tensor
 
 
 class DrawsSamples(Protocol):
@@ -145,12 +146,11 @@ class SamplePool:
     def _make(self) -> PoolSamples:
         samples = self.drawer.draw().to(self.device)
         noise = torch.randn(len(samples.frames), *self.latent_shape, generator=self.generator)
+        noise = noise.to(self.device)
         steps = STEPS[int(torch.randint(len(STEPS), (), generator=self.generator))]
         with autocast_to(self.precision, self.device):
             predict = self.predict_of(samples)
-            latents = integrate_flow(
-                lambda *told: predict(*told).float(), noise.to(self.device), steps
-            )
+            latents = integrate_flow(lambda *told: predict(*told).float(), noise, steps)
         rgb, seen, hint = shown_of(samples.view)
         made = PoolSamples(
             frames=samples.frames.permute(0, 3, 1, 2).contiguous(),
@@ -158,6 +158,7 @@ class SamplePool:
             seen=seen,
             hint=hint,
             latents=latents.half(),
+            noise=noise.half(),
         )
         return PoolSamples(*(part.cpu() for part in made))
 
@@ -251,8 +252,10 @@ class ViewDecoderTraining:
             torch.where(flip.view(-1, *[1] * (part.dim() - 1)), part.flip(-1), part)
             for part in (pictures, rgb, drawn.seen, drawn.hint)
         )
-        theirs = drawn.latents.float()
-        theirs = torch.where(_wide(flip), self.codec.mirror(theirs), theirs)
+        theirs, noise = (part.float() for part in (drawn.latents, drawn.noise))
+        theirs, noise = (
+            torch.where(_wide(flip), self.codec.mirror(part), part) for part in (theirs, noise)
+        )
         true = self.codec.encode_pictures(pictures).float()
         level = self.plan.noise * _wide(self._draw(count))
         grain = torch.randn(true.shape, generator=self.generator).to(self.device)
@@ -260,7 +263,7 @@ class ViewDecoderTraining:
         latents = torch.where(_wide(soft), self._encode_blurred(pictures), latents)
         linear = self.codec.linear_decode(latents).float()
         shown = Shown(rgb, seen, hint)
-        made = self.decoder(latents, linear, shown).float()
+        made = self.decoder(latents, linear, shown, noise).float()
         seen, hint = seen.float().unsqueeze(1), hint.float().unsqueeze(1)
         return made, ViewBatch(pictures, linear, seen, hint, _wide(own | soft).float())
 

@@ -38,7 +38,7 @@ def small_settings(**memory) -> SpatialSettings:
         ),
         depth=DepthConfig(frame_size=SIZE, width=32, layers=1),
         odometry=OdometryConfig(actions=4, width=32, prototypes=6),
-        decoder=ViewDecoderConfig(eighth=16, quarter=16, half=8),
+        decoder=ViewDecoderConfig(eighth=16, quarter=16, half=8, noise=True),
         memory=MemoryConfig(**kept | memory),
         sampler=SamplerConfig(),
     )
@@ -53,6 +53,7 @@ def small_models(settings: SpatialSettings) -> SpatialModels:
             if "norm" not in name:
                 # a decoder of larger weights makes of one last bit another dream within some frames
                 std = 0.05 if module is models.decoder else 0.1
+                std = 0.02 if name.startswith("grain") else std
                 torch.nn.init.normal_(weight, std=std, generator=generator)
     torch.nn.init.normal_(models.codec.basis, std=0.1, generator=generator)
     torch.nn.init.normal_(models.odometry.motions, std=0.3, generator=generator)

@@ -338,7 +338,7 @@ def test_a_frame_is_what_the_decoder_makes_of_latents_and_view():
     assert not (view.mask | hint).all()
     assert torch.equal(carry.seen, view.mask)
     told = codec.linear_decode(latents), Shown(view.rgb, view.mask, hint)
-    expected = to_frames(dynamics.decoder(latents, *told).clamp(-1, 1))
+    expected = to_frames(dynamics.decoder(latents, *told, noise).clamp(-1, 1))
     assert torch.equal(carry.newest, expected)
     assert torch.equal(carry.latents, codec.encode(expected))
 

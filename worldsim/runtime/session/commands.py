@@ -249,7 +249,11 @@ class Commands:
             overlays.drop_panel()
             return
         panel = GroundTruthPanel(session.playthrough.place)
-        if not panel.knows(session.playthrough.track.start):
+        session.presenter.notify(tell("The engine that draws the truth is starting ..."))
+        session.publish()
+        known = panel.knows(session.playthrough.track.start)
+        session.presenter.notify("")
+        if not known:
             session.presenter.notify(
                 tell("The truth of this start is unknown: a new start was made.")
             )

@@ -152,6 +152,8 @@ class Screen:
         places = []
         for pane, cell in zip(panes, cells, strict=True):
             shown = cell if pane.frame is None else self._place(pane.frame, cell)
+            if pane.dimmed and pane.frame is not None:
+                self._shade(pygame.Rect(shown))
             if pane.marked:
                 pygame.draw.rect(self._surface, self.palette.mark, shown, 2)
             self._label(pane.label, shown)
@@ -331,10 +333,9 @@ class Screen:
         return list(lines[first:last])
 
     def _label(self, text: str, shown: Rect) -> None:
-        label = self._font.render(self._tell(text), True, self.palette.text)
-        width = min(label.get_width(), shown.width)
-        self._surface.fill(self.palette.back, (shown.x, shown.y, width, label.get_height()))
-        self._surface.blit(label, (shown.x, shown.y), (0, 0, width, label.get_height()))
+        label = self._fit_label(text, shown.width)
+        self._surface.fill(self.palette.back, (shown.x, shown.y, *label.get_size()))
+        self._surface.blit(label, (shown.x, shown.y))
 
     def _shade(self, box: "pygame.Rect") -> None:
         shade = pygame.Surface(box.size, pygame.SRCALPHA)

@@ -404,7 +404,9 @@ class Window(Sink):
     def _complete(self, status: Status, keys: Keys, now: float) -> Status:
         """With what only the window knows."""
         busy = now > self._heard_at + BUSY_SECONDS and status.progress is None
-        note = add_dots(tell("One moment"), now) if busy else status.note
+        note = status.note
+        if busy and not note.endswith("..."):  # what it says it is doing
+            note = add_dots(tell("One moment"), now)
         return replace(
             status,
             note=self._hint if now < self._hint_until else note,

@@ -4,6 +4,7 @@ No screen: keys go in by name, and what a sink is shown comes out.
 """
 
 import sys
+import threading
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ from worldsim.runtime.core.pane_layout import Rect, along, beside, grid
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.step_governor import StepGovernor
 from worldsim.runtime.panels import ground_truth as panels
-from worldsim.runtime.panels.ground_truth_source import EngineReplay
+from worldsim.runtime.panels.ground_truth_source import ClipTruth, EngineReplay
 from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.recording.start_from_file import fit_picture
 from worldsim.runtime.session.loading import LoadedWorld
@@ -200,6 +201,12 @@ def test_another_wish_leaves_the_fan(played):
 
 
 # ---- ground truth ----
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Play waits for every true frame, however busy the machine."""
+    monkeypatch.setattr(panels, "SLICE", 60.0)
 
 
 @pytest.fixture
@@ -472,20 +479,45 @@ def test_an_episode_is_a_start_and_its_rest_the_truth(played, world, tmp_path):
     assert len(played.seen.status.curve) == 6
 
 
-def test_a_late_ghost_catches_up_in_slices(played, world, tmp_path, monkeypatch):
-    """An engine that draws 20 frames a second needs a while for what was played without it."""
+def test_a_late_truth_draws_what_was_played_without_it(played, world, tmp_path):
     open_clip(played, world, tmp_path)
-    played.key("m").ticks(8)
-    monkeypatch.setattr(panels, "SLICE", -1)
-    monkeypatch.setattr(panels, "FEW", 0)
-    played.key("g")
-    told = []
-    while not told or "truth" not in told[-1]:
-        played.session.publish()
-        told.append(played.panes[0].label)
-        assert len(told) < 50
-    assert told[0].endswith("frames to go")
+    played.key("m").ticks(5).key("g")
+    assert not played.panes[0].dimmed
     assert len(played.seen.status.curve) == played.number + 1
+
+
+def test_a_slow_truth_shows_its_last_frame_and_leaps_to_the_newest(
+    played, world, tmp_path, monkeypatch
+):
+    """An engine that draws seven frames a second left half of the screen empty until it had drawn
+    all that was played without it, and play stood still for each.
+    """
+    frames, _ = open_clip(played, world, tmp_path)
+    played.key("m").ticks(5)
+    monkeypatch.setattr(panels, "CATCH_UP_SECONDS", 0)
+    monkeypatch.setattr(panels, "SLICE", 0)
+    drawn, asked, known = threading.Event(), [], ClipTruth.frame
+
+    def draw_slowly(truth, actions):
+        asked.append(len(actions))
+        assert drawn.wait(players.SECONDS)
+        return known(truth, actions)
+
+    monkeypatch.setattr(ClipTruth, "frame", draw_slowly)
+    played.key("g")
+    late, _, apart = played.panes
+    assert late.label == f"truth (the clip), {played.number} frames behind"
+    assert late.dimmed
+    assert np.array_equal(late.frame, frames[4]), "the start's last true frame"
+    assert apart.frame is None
+    drawn.set()
+    monkeypatch.setattr(panels, "SLICE", 60.0)
+    played.session.publish()
+    assert asked == [played.number]
+    now, _, apart = played.panes
+    assert np.array_equal(now.frame, frames[4 + played.number])
+    assert not now.dimmed
+    assert apart.frame is not None
 
 
 def test_taking_over_from_a_clip_ends_its_truth(played, world, tmp_path):
@@ -494,7 +526,10 @@ def test_taking_over_from_a_clip_ends_its_truth(played, world, tmp_path):
     other = {LEFT: "d", RIGHT: "a", FORWARD: "a", STAND: "a"}[int(actions[played.number + 4])]
     played.key(other)
     assert played.seen.status.driver == "you"
-    assert played.panes[0].frame is None
+    ended = played.panes[0]
+    assert ended.label == "the truth is not known any more"
+    assert ended.dimmed
+    assert ended.frame is not None, "the last true one"
     assert "Ground truth is unavailable" in played.key("x").note
 
 

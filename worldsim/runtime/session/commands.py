@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from worldsim.runtime.core.intents import find_view_key
 from worldsim.runtime.core.moves import NO_NOISE, Move
 from worldsim.runtime.core.step_governor import find_next_noise, find_next_steps
 from worldsim.runtime.panels.action_preview import ActionPreview
@@ -16,8 +17,9 @@ from worldsim.runtime.panels.picker import Picker
 from worldsim.runtime.panels.space_memory import check_space
 from worldsim.runtime.recording.saves import SLOTS
 from worldsim.runtime.session.command_queue import Command
+from worldsim.runtime.session.presenter import NOTE_SECONDS
 from worldsim.runtime.session.state import State
-from worldsim.told import tell
+from worldsim.told import join, tell
 
 if TYPE_CHECKING:
     from worldsim.runtime.session.session import Session
@@ -38,10 +40,12 @@ class Commands:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
+        self._asked_at = float("-inf")  # when the player wanted to go back to the choice of worlds
         self._table: dict[str, Callable[[Any], None]] = {
             "new_start": lambda _: session.new_start(),
             "same_start": lambda _: session.same_start(),
             "gallery": self._show_gallery,
+            "worlds": self._return_to_choice,
             "pause": lambda _: session.pause(),
             "one_step": lambda _: session.one_step(),
             "run_on": self._run_on,
@@ -133,6 +137,25 @@ class Commands:
         pictures = [(spawn.frames[-1], spawn.name) for spawn in spawns]
         title = tell("Pick a start: its number, or turn to it and walk. Tab: more. Esc: back.")
         self._choose("gallery", lambda: Picker(title, pictures, begin))
+
+    def _return_to_choice(self, _: Any) -> None:
+        """Leave for the choice of worlds: what that means is said first, and leaves with the second
+        press.
+        """
+        session, now = self._session, self._session.clock.now()
+        if not session.returns:
+            raise ValueError(tell("There is no choice of worlds to go back to here."))
+        asked, self._asked_at = self._asked_at, now
+        if now < asked + NOTE_SECONDS or not session.made:
+            session.chooses = True
+            session.command_queue.stop()
+            return
+        intents = session.opening.bindings.intents
+        keys = {name: find_view_key(name, intents) for name in ("worlds", "save")}
+        recording = tell("The recording is finished and kept.") if session.recorder.on else ""
+        again = tell("{worlds} again goes back to the choice of worlds.", **keys)
+        save = tell("{save} first saves where you are.", **keys)
+        session.presenter.notify(join(filter(None, [again, recording, save]), by=" "))
 
     def _show_slots(self, _: Any) -> None:
         session = self._session
@@ -252,7 +275,7 @@ class Commands:
         session.presenter.notify(tell("The engine that draws the truth is starting ..."))
         session.publish()
         known = panel.knows(session.playthrough.track.start)
-        session.presenter.notify("")
+        session.presenter.hush()
         if not known:
             session.presenter.notify(
                 tell("The truth of this start is unknown: a new start was made.")

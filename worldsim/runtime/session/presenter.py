@@ -37,6 +37,10 @@ class Presenter:
         """Say something to the player for a while."""
         self._note, self._note_until = note, self._clock.now() + NOTE_SECONDS
 
+    def hush(self) -> None:
+        """Say no more of what was said last."""
+        self._note = ""
+
     def is_due(self) -> bool:
         """Whether the sinks have heard nothing for a while."""
         return self._clock.now() >= self._due

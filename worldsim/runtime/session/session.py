@@ -87,6 +87,8 @@ class Session:
         overlays: pictures beside the frame: ground truth, the memory.
         comparisons: what can be shown beside a recording; None where none is played.
         picker_name: what there is to choose from.
+        returns: whether there is a choice of worlds to go back to.
+        chooses: whether the player left for it.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Session:
         self.steps, self.noise, self.speed, self.runs_on = 0, NO_NOISE, 1.0, runs_on
         self.picker: Picker | ActionPreview | None = None
         self.picker_name = ""
+        self.returns = self.chooses = False
         self.comparisons: ComparisonPanel | None = None
         self.plan: deque[int] = deque()
         self.walk: ClickWalk | None = None

@@ -58,6 +58,7 @@ class Screen:
 
     Attributes:
         palette: the colours of what is not a picture.
+        full: whether it takes the whole screen.
 
     Raises:
         NoDisplay: there is no display.
@@ -82,7 +83,7 @@ class Screen:
         if footed:
             self._size = self._size[0], self._size[1] + self._foot_of(self._size)
         self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
-        self._full, self._at = False, (0, 0)
+        self.full, self._at = False, (0, 0)
         self._handle: Window | None = None
 
     def apply(self, settings: Settings) -> None:
@@ -96,8 +97,8 @@ class Screen:
 
     def fullscreen(self) -> None:
         """Take the whole screen, or go back to a window of the size it had."""
-        self._full = not self._full
-        if self._full:
+        self.full = not self.full
+        if self.full:
             self._size, self._at = self._surface.get_size(), self._move_to((0, 0))
             self._surface = pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
         else:

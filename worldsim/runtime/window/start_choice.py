@@ -61,6 +61,7 @@ class StartChoice:
         zoom: screen pixels a pixel of the window that follows; None for a comfortable size.
         fullscreen: whether it takes the whole screen at first.
         settings: how it looks.
+        said: about what was played before, until something is chosen.
         clock: where the time comes from.
 
     Attributes:
@@ -80,6 +81,7 @@ class StartChoice:
         zoom: int | None = None,
         fullscreen: bool = False,
         settings: Settings | None = None,
+        said: str = "",
         clock: Clock | None = None,
     ) -> None:
         self.screen = Screen("worldsim", SIZE, zoom, footed=True)
@@ -96,7 +98,7 @@ class StartChoice:
         self._at = self._last or 0
         self._clips: list[np.ndarray | None] = [None] * len(self._starts)
         self._keyboard, self._pads = Keyboard(), Gamepads()
-        self._done, self._picked = False, False
+        self._done, self._picked, self._said = False, False, said
         self._left = threading.Event()
 
     def run(self) -> Chosen | None:
@@ -155,6 +157,7 @@ class StartChoice:
                     self._press(PADS.get(key, key))
 
     def _press(self, key: str) -> None:
+        self._said = ""
         if key in DIRECTIONS:
             self._at = step_to(self._lay_out().cells, self._at, key)
         elif key in PLAY or key in QUIT:
@@ -173,7 +176,8 @@ class StartChoice:
     def _point(self, position: tuple[int, int]) -> bool:
         """Mark the thumbnail below the mouse; whether there is one."""
         found = cell_at(self._lay_out().cells, *position)
-        self._at = self._at if found is None else found
+        if found is not None and found != self._at:
+            self._at, self._said = found, ""
         return found is not None
 
     def _toggle_fullscreen(self) -> None:
@@ -216,6 +220,8 @@ class StartChoice:
     def _describe(self) -> str:
         """What is marked; without its world where both are too long for the window."""
         world, start = self._starts[self._at]
+        if self._said and not self._picked:
+            return self._said
         title, name = tell(self._worlds[world].title), tell(self._worlds[world].names[start])
         told = self._describe_start(join([title, name], by=": "))
         short = self._describe_start(name)

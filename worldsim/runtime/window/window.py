@@ -193,12 +193,15 @@ class Window(Sink):
 
     # ---- the main thread ----
 
-    def run(self, play: Callable[[], None], keys: Keys) -> None:
+    def run(
+        self, play: Callable[[], None], keys: Keys, stays: Callable[[], bool] = lambda: False
+    ) -> None:
         """Show what `play` does on another thread, until it is done.
 
         Args:
             play: e.g. `session.run`; ends soon after `keys.command_queue.stop()`.
             keys: where key presses go.
+            stays: whether the window stays open at the end, for what is shown next.
 
         Raises:
             Exception: what `play` raised.
@@ -221,9 +224,15 @@ class Window(Sink):
                 if self._clock.now() - stopped_at > PATIENCE_SECONDS:
                     break
             self._clock.sleep(POLL_SECONDS)
-        self._screen.close()
+        if self._error is not None or not stays():
+            self._screen.close()
         if self._error is not None:
             raise self._error
+
+    @property
+    def fullscreen(self) -> bool:
+        """Whether it takes the whole screen."""
+        return self._screen.full
 
     def _guard(self, play: Callable[[], None]) -> None:
         try:
@@ -440,12 +449,14 @@ class Window(Sink):
         return list_pad_keys(keys.actions, keys.intents)
 
     def _hints(self, status: Status, keys: Keys, now: float) -> Sequence[tuple[str, str]]:
-        """The keys, at first, when nothing is pressed for a while, and after one without a use."""
+        """The keys, at first, when nothing is pressed for a while, after one without a use, and
+        while one pauses.
+        """
         if keys.actions is None or status.progress is not None:
             return []
         self._met_at = now if self._met_at is None else self._met_at
-        idle = now > self._touched_at + IDLE_SECONDS
-        if not (idle or now < self._met_at + FIRST_SECONDS or now < self._hint_until):
+        rests = status.state == State.PAUSED.value or now > self._touched_at + IDLE_SECONDS
+        if not (rests or now < self._met_at + FIRST_SECONDS or now < self._hint_until):
             return []
         keys.layout = self._keyboard.layout()
         return build_key_hints(keys.actions, keys.intents, keys.layout)

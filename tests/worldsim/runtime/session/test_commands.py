@@ -33,9 +33,11 @@ from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.step_governor import StepGovernor
 from worldsim.runtime.panels import ground_truth as panels
 from worldsim.runtime.panels.ground_truth_source import ClipTruth, EngineReplay
+from worldsim.runtime.recording.recorder import Recorder
 from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.recording.start_from_file import fit_picture
 from worldsim.runtime.session.loading import LoadedWorld
+from worldsim.runtime.session.presenter import NOTE_SECONDS
 from worldsim.runtime.session.state import State
 from worldsim.tasks import load_function
 from worldsim.types import Episode, EpisodeMeta
@@ -198,6 +200,36 @@ def test_another_wish_leaves_the_fan(played):
     played.key("b", "p")
     assert played.session.picker is None
     assert played.session.state is State.PAUSED
+
+
+# ---- back to the choice of worlds ----
+
+
+def test_leaving_for_the_choice_of_worlds_is_asked_first(world, tmp_path):
+    """One key pressed by mistake would end what was played."""
+    recorder = Recorder(tmp_path / "recordings", on=True)
+    played = Played(world, recorder=recorder)
+    assert "There is no choice of worlds to go back to here" in played.key("c").note
+    played.session.returns = True
+    played.walk(2, 0).key("c")
+    assert played.note == (
+        "C again goes back to the choice of worlds. The recording is finished and kept. "
+        "F5 first saves where you are."
+    )
+    played.clock.sleep(NOTE_SECONDS + 1)
+    played.key("c")
+    assert played.session.state is not State.CLOSED, "the question is gone, so it is asked again"
+    played.key("c")
+    assert played.session.chooses
+    assert played.session.state is State.CLOSED
+    assert len(recorder.made) == 1
+
+
+def test_nothing_is_asked_where_nothing_was_played(world):
+    played = Played(world)
+    played.session.returns = True
+    played.key("c")
+    assert played.session.chooses
 
 
 # ---- ground truth ----

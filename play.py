@@ -21,6 +21,7 @@ from worldsim.paths import asset_names
 WORLD = "dmlab"
 SIGNALLED = 128  # and its number: the status of a program that a signal ended
 KEYS = "your own keys, as in {intents: {pause: [p]}, actions: {forward: [w, up]}}"
+KEPT = "by default in the folder that the settings name; with --headless here"
 DREAMS_ONLY = ("world", "steps", "context_noise", "device", "runtime")
 
 
@@ -80,9 +81,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="no window: make N frames, print how fast",
     )
     add = parser.add_argument_group("what is kept").add_argument
-    add("--record", nargs="?", const="recordings", metavar="DIR", help="record from the start")
-    add("--shares", default="shares", metavar="DIR", help="where clips and screenshots go")
-    add("--saves", default="saves", metavar="DIR", help="where quick saves and slots go")
+    add("--record", nargs="?", const="", metavar="DIR", help="record from the start")
+    add("--shares", metavar="DIR", help=f"where clips and screenshots go ({KEPT})")
+    add("--saves", metavar="DIR", help=f"where quick saves and slots go ({KEPT})")
     add(
         "--rewind-mb",
         type=at_most(1 << 20),
@@ -90,7 +91,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="MB",
         help="memory for going back in time (default: %(default)s)",
     )
-    parser.set_defaults(recordings="recordings", settings=None)  # a window reads the player's
+    parser.set_defaults(settings=None)  # a window reads the player's
     return parser.parse_args(argv)
 
 
@@ -182,10 +183,11 @@ def tell_terminal(session) -> None:
 
 def describe_kept(session) -> str:
     """What to say of a session that was left for the choice of worlds: where its recording is."""
+    from worldsim.runtime.core.user_folder import shorten
     from worldsim.told import tell
 
     made = session.recorder.made
-    return tell("The recording is in {folder}.", folder=made[-1]) if made else ""
+    return tell("The recording is in {folder}.", folder=shorten(made[-1])) if made else ""
 
 
 def wants_choice(options: argparse.Namespace) -> bool:
@@ -196,9 +198,17 @@ def wants_choice(options: argparse.Namespace) -> bool:
 
 def apply_settings(options: argparse.Namespace) -> None:
     """Where a window opens, the player's settings say what the command line leaves open."""
-    if (settings := options.settings) is None:
+    from worldsim.runtime.core.user_folder import RECORDINGS, SAVES, SHARES, kept_folder
+
+    settings = options.settings
+    kept = Path() if settings is None else kept_folder(settings.folder)
+    options.saves = options.saves or kept / SAVES
+    options.shares = options.shares or kept / SHARES
+    options.recordings = options.record or kept / RECORDINGS
+    if settings is None:
         return
-    options.recordings = settings.recordings
+    if settings.recordings and not options.record:
+        options.recordings = Path(settings.recordings).expanduser()
     options.keys = options.keys or settings.keys or None
     options.fps = settings.fps if options.fps is None else options.fps
     if not options.env:
@@ -288,7 +298,7 @@ def build(options: argparse.Namespace):
         spawn=number,
         fps=0.0 if options.fps is None and alone else options.fps,
         endless=alone,
-        recorder=Recorder(options.record or options.recordings, on=options.record is not None),
+        recorder=Recorder(options.recordings, on=options.record is not None),
         saves=Saves(options.saves),
         sharer=Sharer(options.shares),
         sinks=[follower],

@@ -112,6 +112,7 @@ def draw_all(out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory() as nothing:
         # Nobody's own settings, and no fetched worlds.
         os.environ["WORLDSIM_CONFIG"] = os.environ["WORLDSIM_CACHE"] = nothing
+        os.environ["WORLDSIM_KEPT"] = str(Path.home() / "Documents" / "worldsim")
         worlds = list_worlds(Path(nothing))
         draw_choice(worlds, out / "choice.png")
         draw_choice(worlds, out / "german.png", Settings(language="de"))

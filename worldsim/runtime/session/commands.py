@@ -12,6 +12,7 @@ import numpy as np
 from worldsim.runtime.core.intents import find_view_key
 from worldsim.runtime.core.moves import NO_NOISE, Move
 from worldsim.runtime.core.step_governor import find_next_noise, find_next_steps
+from worldsim.runtime.core.user_folder import shorten
 from worldsim.runtime.panels.action_preview import ActionPreview
 from worldsim.runtime.panels.picker import Picker
 from worldsim.runtime.panels.space_memory import check_space
@@ -256,7 +257,7 @@ class Commands:
         if session.recorder.on:
             session.recorder.stop()
             folder = session.recorder.folder
-            session.presenter.notify(tell("The recording is in {folder}.", folder=folder))
+            session.presenter.notify(tell("The recording is in {folder}.", folder=shorten(folder)))
         else:
             session.recorder.start(session.playthrough.track.point())
             session.presenter.notify(tell("Recording; the same key stops it."))
@@ -326,7 +327,7 @@ class Commands:
         session = self._session
         check_space(session.playthrough.place)
         path = session.saves.save_points(session.playthrough.place)
-        session.presenter.notify(tell("What is remembered is in {path}.", path=path))
+        session.presenter.notify(tell("What is remembered is in {path}.", path=shorten(path)))
 
     def _show_samples(self, _: Any) -> None:
         from worldsim.runtime.panels.resampling import compare_samples

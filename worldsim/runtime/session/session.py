@@ -28,6 +28,7 @@ from worldsim.runtime.core.playthrough import Playthrough
 from worldsim.runtime.core.scrub import Scrub
 from worldsim.runtime.core.sinks import Meter, Sink
 from worldsim.runtime.core.step_governor import StepGovernor
+from worldsim.runtime.core.user_folder import shorten
 from worldsim.runtime.panels.action_preview import ActionPreview
 from worldsim.runtime.panels.overlays import Overlays
 from worldsim.runtime.panels.picker import Picker
@@ -261,7 +262,7 @@ class Session:
             raise ValueError(tell("The world failed: make a frame or go back before saving."))
         folder = self.saves.save(self.playthrough.track, slot)
         self.presenter.notify(
-            tell("Saved in {folder}; the key to load goes back to it.", folder=folder)
+            tell("Saved in {folder}; the key to load goes back to it.", folder=shorten(folder))
         )
 
     def load(self, slot: int = 0) -> None:

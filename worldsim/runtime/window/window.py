@@ -31,6 +31,7 @@ from worldsim.runtime.core.status import (
     format_hud,
 )
 from worldsim.runtime.core.touch_pad import PadKey, list_pad_keys
+from worldsim.runtime.core.user_folder import shorten
 from worldsim.runtime.session.command_queue import Keys
 from worldsim.runtime.session.state import State
 from worldsim.runtime.window.compose import Around, compose
@@ -362,7 +363,7 @@ class Window(Sink):
             self._screen.save(path)
         except OSError as error:
             return tell("The picture could not be written: {reason}", reason=error)
-        return tell("The picture is in {path}.", path=path)
+        return tell("The picture is in {path}.", path=shorten(path))
 
     def _copy(self, text: str) -> None:
         """Put a text on the clipboard, once."""

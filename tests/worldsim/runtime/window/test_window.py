@@ -392,7 +392,7 @@ def test_settings_open_over_the_picture_and_the_mouse_turns(window, session, tmp
         until(lambda: session.playthrough and driven.shows(session.frame))
         driven.key("key", "comma")
         until(lambda: any("sampler steps" in line for line in driven.window.around.helped))
-        for _ in range(6):
+        for _ in range(7):
             driven.key("key", "Down")
         driven.key("key", "Right")
         until(lambda: driven.picture()[-3, -3].min() > 230)
@@ -489,7 +489,7 @@ def test_a_language_that_is_chosen_counts_at_once(window, session, tmp_path, mon
         until(lambda: session.playthrough)
         driven.key("key", "comma")
         until(lambda: shown.around.helped)
-        for name in ("Down",) * 7 + ("Right",) * 2:
+        for name in ("Down",) * 8 + ("Right",) * 2:
             driven.key("key", name)
         until(lambda: told("forward") == "vorwärts")
         driven.key("key", "Return")

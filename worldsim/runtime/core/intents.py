@@ -7,6 +7,7 @@ The world's own keys come from its ActionSet; `find_conflicts` is checked before
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.key_press import DIGITS, US, Layout, find_collisions, print_key
@@ -94,7 +95,7 @@ REPLAY_INTENTS = (
 """What a recording can be asked for."""
 
 HINTED = {
-    "scrub": "back, on",
+    "scrub": "back",
     "rewind": "back in time",
     "ground_truth": "the truth",
     "worlds": "worlds",
@@ -105,7 +106,23 @@ HINTED = {
     "help": "all keys",
 }
 """Intents that a player is told of unasked, in a word or two; the last one in any case."""
-BOTH_WAYS = ("scrub",)  # what needs two keys to be told of
+OTHER_WAY = {"scrub": "forward"}
+"""What the second key of an intent does that needs two to be told of."""
+
+
+class Hint(NamedTuple):
+    """A key that a player is told of unasked.
+
+    Attributes:
+        label: what is printed on it.
+        meaning: what it does, in a word or two.
+        key: of the tables of keys; a click on the hint presses it.
+    """
+
+    label: str
+    meaning: str
+    key: str
+
 
 BUILT_IN = tell("the built-in keys")
 CLICK = "click"  # names what a click does, which is no intent
@@ -234,16 +251,28 @@ def build_key_hints(
     actions: ActionSet,
     intents: tuple[Intent, ...] = INTENTS,
     layout: Layout = US,
-) -> list[tuple[str, Told]]:
-    """What a player needs in the first minute: one (key, meaning) an action, then of HINTED."""
+) -> list[Hint]:
+    """What a player needs in the first minute: a key an action, then of HINTED."""
     names = _Printed(layout, actions, intents)
     known = {intent.name: intent for intent in intents}
-    rows = [(keys.split(" ")[0], meaning) for keys, meaning in _build_action_rows(actions, names)]
+    hints = [
+        _find_hint((key for key, action in actions.keys.items() if action == name), name, names)
+        for name in actions.names
+    ]
     for name, meaning in HINTED.items():
-        if name in known:
-            keys = format_keys(known[name], names=names).split(" ")
-            rows.append((" ".join(keys[: 1 + (name in BOTH_WAYS)]), tell(meaning)))
-    return rows
+        keys = known[name].keys if name in known else ()
+        hints.append(_find_hint(keys, meaning, names))
+        if name in OTHER_WAY:
+            hints.append(_find_hint(keys[1:], OTHER_WAY[name], names))
+    return [hint for hint in hints if hint is not None]
+
+
+def _find_hint(
+    keys: Iterable[str], meaning: str, names: Callable[[Iterable[str]], list[str]]
+) -> Hint | None:
+    """The hint of the first of some keys that a player's keyboard has; None where it has none."""
+    printed = ((key, names([key])) for key in _filter_keys(keys, pads=False))
+    return next((Hint(name[0], tell(meaning), key) for key, name in printed if name), None)
 
 
 class _Printed:

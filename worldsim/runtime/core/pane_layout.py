@@ -60,6 +60,9 @@ class Rect(NamedTuple):
         return self.less(bottom=half), self.less(top=self.height - half)
 
 
+NOWHERE = Rect(0, 0, 0, 0)
+
+
 def grid(count: int, size: tuple[int, int], room: Rect) -> list[Rect]:
     """Cells for `count` pictures of one size, side by side, so that they come out largest.
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from worldsim.runtime.core.intents import Hint
 from worldsim.runtime.core.pane_layout import Rect, beside, grid
 from worldsim.runtime.core.status import Status, banner
 from worldsim.runtime.core.touch_pad import PadKey, lay_out_pad
@@ -24,7 +25,7 @@ class Around(NamedTuple):
 
     Attributes:
         words: a line below it; with the hints the foot, which is left out where both are empty.
-        hints: keys and what they do, for the line above the words.
+        hints: keys and what they do, for the line above the words, to be clicked on.
         figures: lines of the side panel; none for no panel.
         trends: a name and its newest values each, as curves in the side panel.
         helped: lines over everything; none for no help.
@@ -33,7 +34,7 @@ class Around(NamedTuple):
     """
 
     words: str = ""
-    hints: Sequence[tuple[str, str]] = ()
+    hints: Sequence[Hint] = ()
     figures: Sequence[str] = ()
     trends: Sequence[tuple[str, Sequence[float]]] = ()
     helped: Sequence[str] = ()
@@ -48,11 +49,13 @@ class Placed(NamedTuple):
         picture: the newest frame, alone or among others; None where there is none.
         pad: each key to be touched.
         beside: the pictures beside it, in which nobody walks.
+        hints: each of the hints; none where something else is said in their place.
     """
 
     picture: Rect | None = None
     pad: Sequence[Rect] = ()
     beside: Sequence[Rect] = ()
+    hints: Sequence[Rect] = ()
 
 
 def compose(
@@ -69,10 +72,12 @@ def compose(
     """
     screen.clear()
     room, message = screen.room(), banner(status, now)
+    hints: list[Rect] = []
     if around.words or around.hints:
         toast = "" if status.state == CHOOSING or around.helped else message
         message = "" if toast else message
-        room = _foot(screen, around, room, toast, _colour(screen, status, toast))
+        hints = _foot(screen, around, room, toast, _colour(screen, status, toast))
+        room = room.less(bottom=screen.foot)
     cells, room = lay_out_pad(around.pad, room)
     for key, cell in zip(around.pad, cells, strict=True):
         screen.button(key.label, cell, key.key in around.held)
@@ -95,23 +100,23 @@ def compose(
         screen.text([message], low, bottom=True, colour=_colour(screen, status, message))
     if status.progress is not None:
         screen.bar(status.progress, room)
-    return Placed() if around.helped else Placed(shown, cells, others)
+    return Placed() if around.helped else Placed(shown, cells, others, hints)
 
 
-def _foot(screen: Screen, around: Around, room: Rect, toast: str, colour: Colour) -> Rect:
+def _foot(screen: Screen, around: Around, room: Rect, toast: str, colour: Colour) -> list[Rect]:
     """Draw the foot, in which a toast takes the place of the words, and of the hints where it is
-    long; the room that is left.
+    long; where the hints went.
     """
     foot = room.less(top=room.height - screen.foot)
     screen.fill(foot)
     below = foot.less(top=foot.height // 2)
     if toast and not screen.fits(toast, foot.width):
         screen.text([toast], foot, colour=colour)
-        return room.less(bottom=screen.foot)
-    if around.hints:
-        screen.keycaps(around.hints, foot.less(bottom=foot.height // 2))
+        return []
     screen.words(toast or around.words, below, colour if toast else screen.palette.text)
-    return room.less(bottom=screen.foot)
+    if not around.hints:
+        return []
+    return screen.keycaps(around.hints, foot.less(bottom=foot.height // 2), around.held)
 
 
 def _side(screen: Screen, around: Around, room: Rect) -> Rect:

@@ -6,7 +6,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from worldsim.atomic import atomic_write
 from worldsim.paths import asset
+from worldsim.runtime.core.intents import Hint
 from worldsim.runtime.core.language import find_words, translate
-from worldsim.runtime.core.pane_layout import HEATED, Pane, Rect, Strip, along
+from worldsim.runtime.core.pane_layout import HEATED, NOWHERE, Pane, Rect, Strip, along
 from worldsim.runtime.core.settings import Settings
 from worldsim.runtime.core.status import Dimmed
 from worldsim.runtime.window.palette import BY_NAME, Colour
@@ -364,20 +365,32 @@ class Screen:
         middle = room.y + (room.height - label.get_height()) // 2
         self._surface.blit(label, (room.x + MARGIN, middle))
 
-    def keycaps(self, hints: Sequence[tuple[str, str]], room: Rect) -> None:
+    def keycaps(self, hints: Sequence[Hint], room: Rect, held: Collection[str] = ()) -> list[Rect]:
         """Draw keys with what they do beside them, as many as fit into a line; the last one in any
-        case.
+        case. Where each went; NOWHERE for those that do not fit.
+
+        Args:
+            hints: at least one.
+            room: of the line.
+            held: the keys of those that are down.
         """
-        images = [self._keycap(*hint) for hint in hints]
+        images = [self._keycap(hint.label, hint.meaning, hint.key in held) for hint in hints]
         last, left = images[-1], room.x + MARGIN
+        cells = []
         for image in images[:-1]:
             if left + image.get_width() + last.get_width() > room.x + room.width - 2 * MARGIN:
                 break
-            self._surface.blit(image, (left, room.y))
+            cells.append(Rect(left, room.y, *image.get_size()))
             left += image.get_width() + MARGIN
-        self._surface.blit(last, (room.x + room.width - last.get_width() - MARGIN, room.y))
+        cells += [NOWHERE] * (len(hints) - 1 - len(cells))
+        right = room.x + room.width - last.get_width() - MARGIN
+        cells.append(Rect(right, room.y, *last.get_size()))
+        for image, cell in zip(images, cells, strict=True):
+            if cell is not NOWHERE:
+                self._surface.blit(image, cell[:2])
+        return cells
 
-    def _keycap(self, key: str, meaning: str) -> "pygame.Surface":
+    def _keycap(self, key: str, meaning: str, held: bool = False) -> "pygame.Surface":
         font = self._size_font(max(SMALLEST_FONT, self._font_pixels() - 2))
         name, told = (
             font.render(self._tell(key), True, self.palette.text),
@@ -386,7 +399,8 @@ class Screen:
         cap = pygame.Rect(0, 2, name.get_width() + MARGIN, self.line + 2)
         image = pygame.Surface((cap.width + told.get_width() + MARGIN // 2, self.line + MARGIN))
         image.fill(self.palette.foot)
-        pygame.draw.rect(image, self.palette.cap, cap, border_radius=4)
+        colour = self.palette.mark if held else self.palette.cap
+        pygame.draw.rect(image, colour, cap, border_radius=4)
         pygame.draw.rect(image, self.palette.told, cap, 1, border_radius=4)
         image.blit(name, name.get_rect(center=cap.center))
         image.blit(told, told.get_rect(midleft=(cap.right + MARGIN // 2, cap.centery)))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from worldsim.runtime.core.clock import Clock
+from worldsim.runtime.core.intents import Hint
 from worldsim.runtime.core.pane_layout import Rect
 from worldsim.runtime.core.settings import Settings
 from worldsim.runtime.core.settings_page import SettingsPage
@@ -30,11 +31,11 @@ from worldsim.world.starts import WorldStarts, read_clip
 
 TITLE = tell("Where do you want to begin?")
 HINTS = (
-    (tell("Arrows"), tell("choose")),
-    ("Enter", tell("play")),
-    (",", tell("settings")),
-    ("F11", tell("whole screen")),
-    ("Esc", tell("quit")),
+    Hint(tell("Arrows"), tell("choose"), "right"),
+    Hint("Enter", tell("play"), "return"),
+    Hint(",", tell("settings"), ","),
+    Hint("F11", tell("whole screen"), "f11"),
+    Hint("Esc", tell("quit"), "escape"),
 )
 LETTERS = {"a": "left", "d": "right", "w": "up", "s": "down"}  # by their place
 PADS = {f"pad {name}": name for name in DIRECTIONS} | {"pad a": "return", "pad b": "escape"}
@@ -100,6 +101,7 @@ class StartChoice:
         self._keyboard, self._pads = Keyboard(), Gamepads()
         self._done, self._picked, self._said = False, False, said
         self._left = threading.Event()
+        self._hinted: list[Rect] = []  # where the hints are
 
     def run(self) -> Chosen | None:
         """Show it until a start is chosen; None when the player wants to leave."""
@@ -149,8 +151,8 @@ class StartChoice:
             return
         elif event.type == pygame.MOUSEMOTION:
             self._point(event.pos)
-        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1 and self._point(event.pos):
-            self._press("return")
+        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
+            self._click(event.pos)
         else:
             for key, is_down in self._pads.keys(event):
                 if is_down and self.settings.gamepad:
@@ -180,6 +182,14 @@ class StartChoice:
             self._at, self._said = found, ""
         return found is not None
 
+    def _click(self, position: tuple[int, int]) -> None:
+        """Play the thumbnail below the mouse, or do what the key of the hint there does."""
+        hinted = cell_at(self._hinted, *position)
+        if hinted is not None:
+            self._press(HINTS[hinted].key)
+        elif self._point(position):
+            self._press("return")
+
     def _toggle_fullscreen(self) -> None:
         self.screen.fullscreen()
         self.fullscreen = not self.fullscreen
@@ -206,7 +216,7 @@ class StartChoice:
         for number, cell in enumerate(layout.cells):
             self._draw_start(number, cell)
         foot = room.less(top=room.height - screen.foot)
-        screen.keycaps(HINTS, foot.less(bottom=foot.height // 2))
+        self._hinted = screen.keycaps(HINTS, foot.less(bottom=foot.height // 2))
         screen.words(self._describe(), foot.less(top=foot.height // 2))
         screen.flip()
 

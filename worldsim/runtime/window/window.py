@@ -18,7 +18,7 @@ import numpy as np
 from worldsim.actions import ActionSet
 from worldsim.paths import asset_names
 from worldsim.runtime.core.clock import Clock
-from worldsim.runtime.core.intents import Intent, build_key_hints, find_view_key
+from worldsim.runtime.core.intents import Hint, Intent, build_key_hints, find_view_key
 from worldsim.runtime.core.moves import Point, Step
 from worldsim.runtime.core.settings import TOUCH_PADS, Settings
 from worldsim.runtime.core.settings_page import SettingsPage
@@ -297,8 +297,14 @@ class Window(Sink):
         self._pointer.clear()
 
     def _point(self, event: pygame.event.Event, keys: Keys) -> None:
-        """The mouse or a finger: keys on the screen, turns, and a place to walk to."""
+        """The mouse or a finger: keys on the screen, hints of keys, turns, and a place to walk to;
+        over the help, its next page.
+        """
         if self._page is not None or keys.actions is None:
+            return
+        if self._help:
+            if event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
+                self._help, self._drawn = self._help + 1, None
             return
         for key, is_down in self._pointer.read_keys(event, self._scene):
             if is_down:
@@ -380,7 +386,8 @@ class Window(Sink):
         helped = self._page_of_settings() or self._page_of_help(status, keys)
         self.around = self._around(status, keys, now, helped)
         placed = compose(self._screen, shot.frame, status, self.around, now)
-        self._scene = Scene(self._screen.room(), placed, self.around.pad, status.view)
+        pad, hints = self.around.pad, self.around.hints
+        self._scene = Scene(self._screen.room(), placed, pad, status.view, hints)
         self._screen.flip()
         self._count(shot)
         self._drawn, self._drawn_at = shot, now
@@ -449,7 +456,7 @@ class Window(Sink):
             return ()
         return list_pad_keys(keys.actions, keys.intents)
 
-    def _hints(self, status: Status, keys: Keys, now: float) -> Sequence[tuple[str, str]]:
+    def _hints(self, status: Status, keys: Keys, now: float) -> Sequence[Hint]:
         """The keys, at first, when nothing is pressed for a while, after one without a use, and
         while one pauses.
         """

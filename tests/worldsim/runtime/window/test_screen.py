@@ -83,16 +83,32 @@ assert (words == 255).all(-1).any() and (caps == 255).all(-1).any()
 """)
 
 
+def test_hints_that_have_no_room_are_nowhere():
+    """Where each went is where it can be clicked on."""
+    drawn("""
+from worldsim.runtime.core.intents import Hint
+from worldsim.runtime.core.pane_layout import NOWHERE, Rect
+hints = [Hint("A", "word " * length, "a") for length in (5, 9, 90, 2)]
+placed = compose(screen, white, Status(), Around("a maze", hints), 0.0)
+first, second, third, last = placed.hints
+assert third == NOWHERE and 0 < first.x + first.width < second.x and last.x > 500
+foot = 640 - screen.foot
+assert all(foot <= cell.y and cell.y + cell.height <= 640 for cell in (first, second, last))
+long = Status(note="a note that is long " * 9)
+assert compose(screen, white, long, Around("a maze", hints), 0.0).hints == []
+""")
+
+
 def test_among_pictures_the_newest_frame_is_where_a_click_walks():
     drawn("""
 red = white // (1, 9, 9)
 panes = Pane(white // 2, "truth"), Pane(red.astype(np.uint8), "dream", newest=True), Pane(None, "")
-picture, _, beside = compose(screen, white, Status(panes=panes), Around(), 0.0)
+picture, _, beside, _ = compose(screen, white, Status(panes=panes), Around(), 0.0)
 shown = pixels()[picture.y + 40 : picture.y + picture.height, picture.x :][:, : picture.width]
 assert (shown == (255, 28, 28)).all() and len(beside) == 2
 assert (pixels()[beside[0].y + 40, beside[0].x + 40] == 127).all()
 choosing = Status(state="choosing", panes=panes)
-assert compose(screen, white, choosing, Around(), 0.0) == (None, [], [])
+assert compose(screen, white, choosing, Around(), 0.0) == (None, [], [], [])
 """)
 
 
@@ -194,7 +210,8 @@ for room in (Rect(0, 0, 256, 256), Rect(0, 0, 320, 372), Rect(0, 0, 1280, 1280))
 
 def test_every_language_can_be_drawn_and_its_help_is_no_wider_than_the_window():
     """In the usual window no meaning is broken, with a gamepad's controls beside it or without; and
-    the keys that move, go back, show the truth, save and help stay in the line below the picture.
+    the keys that move, go back, show the truth, lead to other worlds and help stay in the line
+    below the picture.
     """
     drawn("""
 from pathlib import Path
@@ -227,11 +244,11 @@ for language in LANGUAGES[1:]:
         assert [row for line in told for row in _wrap_row(font, line, width, second)] == told
         assert screen.split_pages(lines, screen.room(), "F1") == [lines]
     hints = build_key_hints(actions)
-    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in (*hints[:6], hints[-1])]
+    needed = [screen._keycap(*hint[:2]).get_width() + MARGIN for hint in (*hints[:6], hints[-1])]
     assert sum(needed) + MARGIN <= screen.room().width, language
     page = SettingsPage(["dmlab", "minecraft"]).lines()
     assert screen.text(page, screen.room()) < 0.6 * screen.room().height, language
-    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in START_HINTS]
+    needed = [screen._keycap(*hint[:2]).get_width() + MARGIN for hint in START_HINTS]
     assert sum(needed) + MARGIN <= screen.room().width, language
     names = [name for world in list_worlds(Path("nowhere")) for name in world.names]
     for name in (*names, *LEVELS):  # below a thumbnail of the choice, above a group of the strip

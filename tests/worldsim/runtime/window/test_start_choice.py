@@ -19,13 +19,17 @@ def worlds(tiny_world):
     return [one, WorldStarts(world="b", title="Two", fps=7.5, names=("p",), paths=paths[:1])]
 
 
-def choose(worlds, display, monkeypatch, test, last=None):
-    """What the player chose; `test` is given the window's number, on another thread."""
+def choose(worlds, display, monkeypatch, test, last=None, made=None):
+    """What the player chose; `test` is given the window's number, on another thread; the screen is
+    put into `made`.
+    """
     monkeypatch.setenv("DISPLAY", display)
     monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
     from worldsim.runtime.window import start_choice
 
     screen, failures = start_choice.StartChoice(worlds, last), []
+    if made is not None:
+        made.append(screen)
 
     def drive():
         try:
@@ -50,6 +54,21 @@ def test_enter_plays_the_last_one_at_once(worlds, display, monkeypatch):
         tool("xdotool", "key", "Return")
 
     assert choose(worlds, display, monkeypatch, play, last=("a", 2)) == ("a", 2)
+
+
+def test_a_click_on_a_hint_does_what_its_key_does(worlds, display, monkeypatch):
+    def play(window):
+        from worldsim.runtime.window import start_choice
+
+        choice = until(lambda: made and made[0]._hinted and made[0])
+        keys = [hint.key for hint in start_choice.HINTS]
+        for key in ("right", "return"):
+            cell = choice._hinted[keys.index(key)]
+            middle = cell.x + cell.width // 2, cell.y + cell.height // 2
+            tool("xdotool", "mousemove", "--window", window, *middle, "click", 1)
+
+    made = []
+    assert choose(worlds, display, monkeypatch, play, made=made) == ("a", 1)
 
 
 def test_arrows_and_letters_choose(worlds, display, monkeypatch):

@@ -480,6 +480,37 @@ def test_beside_a_map_the_dream_is_walked_in_and_the_map_says_so(window, make_fa
     Driven(window, session).run(play)
 
 
+def test_a_click_on_a_hint_does_what_its_key_does(window, session):
+    """Hints looked like buttons and were none; and nothing but a key closed the help."""
+
+    def play(driven):
+        shown = driven.window
+
+        def find(meaning):
+            return next(hint for hint in shown.around.hints if hint.meaning == meaning)
+
+        def point_at(meaning):
+            until(lambda: any(cell.width for cell in shown._scene.placed.hints))
+            cell = shown._scene.placed.hints[shown.around.hints.index(find(meaning))]
+            assert cell.width, "it has room"
+            middle = cell.x + cell.width // 2, cell.y + cell.height // 2
+            xdotool("mousemove", "--window", driven.number, *middle)
+
+        until(lambda: session.playthrough and shown.around.hints)
+        point_at("left")
+        xdotool("mousedown", 1)
+        until(lambda: session.made > 3)  # as long as it is held
+        xdotool("mouseup", 1)
+        assert {move.action for move in session.playthrough.track.moves} == {0}
+        point_at("all keys")
+        xdotool("click", 1)
+        until(lambda: shown.around.helped)
+        until(lambda: xdotool("click", 1) and not shown.around.helped, pause=0.5)
+        xdotool("mousemove", 1279, 1023)
+
+    Driven(window, session).run(play)
+
+
 def test_a_language_that_is_chosen_counts_at_once(window, session, tmp_path, monkeypatch):
     """Hints, what is said of a key without a use, and the help with the foot of its pages."""
     monkeypatch.setenv("WORLDSIM_CONFIG", str(tmp_path))

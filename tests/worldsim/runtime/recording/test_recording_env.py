@@ -72,7 +72,7 @@ class Showing:
     def beside(self):
         """Recording, take and difference, once the take has come so far."""
         deadline = time.monotonic() + SECONDS
-        while len(self.shown.status.panes) != 3:
+        while len(panes := self.shown.status.panes) != 3 or panes[1].dimmed:
             self.session.publish()
             assert time.monotonic() < deadline
         return self.shown.status.panes

@@ -88,7 +88,7 @@ def test_hints_that_have_no_room_are_nowhere():
     drawn("""
 from worldsim.runtime.core.intents import Hint
 from worldsim.runtime.core.pane_layout import NOWHERE, Rect
-hints = [Hint("A", "word " * length, "a") for length in (5, 9, 90, 2)]
+hints = [Hint("A", "word " * length, "a") for length in (3, 5, 90, 2)]
 placed = compose(screen, white, Status(), Around("a maze", hints), 0.0)
 first, second, third, last = placed.hints
 assert third == NOWHERE and 0 < first.x + first.width < second.x and last.x > 500

@@ -40,7 +40,7 @@ PAD_MOVES = {f"pad {key}": key for key in ("left", "right", "up", "down")} | {"p
 INTENTS = (
     Intent(name="quit", keys=("escape",), help="close what is open, or quit"),
     Intent(name="new_start", keys=("return", "enter"), help="a new start"),
-    Intent(name="same_start", keys=("u",), help="the same start again"),
+    Intent(name="same_start", keys=("u",), help="this start again from its beginning"),
     Intent(name="gallery", keys=("tab",), help="another start of this world; again for more"),
     Intent(name="worlds", keys=("c",), help="back to the choice of worlds and starts"),
     Intent(name="pause", keys=("p", ".", "pad start"), help="pause, or go on", how="toggle"),
@@ -65,7 +65,7 @@ INTENTS = (
     Intent(name="less_noise", keys=("-",), help="remember frames with less noise: livelier"),
     Intent(name="more_noise", keys=("=",), help="with more noise: steadier, trusting old views"),
     Intent(name="memory", keys=("i",), help="what the dream remembers", how="toggle"),
-    Intent(name="attention", keys=("o",), help="what its newest frame looked at", how="toggle"),
+    Intent(name="attention", keys=("o",), help="mark on it what a frame looks at", how="toggle"),
     Intent(name="tint", keys=("f2",), help="colour what is invented, not remembered", how="toggle"),
     Intent(name="map", keys=("f3",), help="what is remembered, from above", how="toggle"),
     Intent(name="points", keys=("f4",), help="write what is remembered as points, a .ply file"),

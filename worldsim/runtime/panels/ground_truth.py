@@ -176,8 +176,8 @@ class GroundTruthPanel:
         if self._truth is None or unknown:
             return NOBODY_KNOWS
         if behind == 1:
-            return join([self._truth.name, tell("a frame behind")], by=", ")
-        return join([self._truth.name, tell("{behind} frames behind", behind=behind)], by=", ")
+            return join([tell("truth"), tell("a frame behind")], by=", ")
+        return join([tell("truth"), tell("{behind} frames behind", behind=behind)], by=", ")
 
     def curve(self, number: int) -> tuple[float, ...]:
         """PSNR in dB of the frames from the start up to a number, as far as they are known."""

@@ -101,6 +101,10 @@ class Commands:
         own = name not in PICKERS or name == self._session.picker_name
         return name in KEEP_PICKER and own
 
+    def _find_key(self, name: str) -> str:
+        """The key of an intent, as it is printed."""
+        return find_view_key(name, self._session.opening.bindings.intents)
+
     # ---- pictures to pick from ----
 
     def _leave(self, _: Any) -> None:
@@ -151,8 +155,7 @@ class Commands:
             session.chooses = True
             session.command_queue.stop()
             return
-        intents = session.opening.bindings.intents
-        keys = {name: find_view_key(name, intents) for name in ("worlds", "save")}
+        keys = {name: self._find_key(name) for name in ("worlds", "save")}
         recording = tell("The recording is finished and kept.") if session.recorder.on else ""
         again = tell("{worlds} again goes back to the choice of worlds.", **keys)
         save = tell("{save} first saves where you are.", **keys)
@@ -305,9 +308,20 @@ class Commands:
             overlays.memory = Memory(self._session.playthrough)
 
     def _toggle_attention(self, _: Any) -> None:
-        if self._session.overlays.memory is None:
-            self._toggle_memory(0)
-        on = self._session.overlays.memory.toggle_attention()
+        from worldsim.runtime.panels.memory_strip import Memory
+
+        memory = self._session.overlays.memory
+        if memory is None:
+            Memory(self._session.playthrough)  # one that does not tell says so
+            names = ("memory", "attention")
+            raise ValueError(
+                tell(
+                    "{memory} first shows what the dream remembers; {attention} then marks on it "
+                    "what a frame looks at.",
+                    **{name: self._find_key(name) for name in names},
+                )
+            )
+        on = memory.toggle_attention()
         self._session.presenter.notify(tell("What the next frame looks at.") if on else "")
 
     # ---- a memory in space ----

@@ -17,7 +17,10 @@ from worldsim.runtime.window.palette import Colour
 from worldsim.runtime.window.screen import MARGIN, Screen
 
 CHOOSING = State.CHOOSING.value
-SIDE = 3  # the side panel takes this part of the width
+SIDE = 3  # the side panel takes this part of the width,
+SIDE_LINES = 11  # but is as wide as so many lines are high, in a small window,
+SIDE_LEAST = 8  # and left out where even so many are too wide
+TREND_LINES = 4  # of a curve there, with its name
 
 
 class Around(NamedTuple):
@@ -120,14 +123,19 @@ def _foot(screen: Screen, around: Around, room: Rect, toast: str, colour: Colour
 
 
 def _side(screen: Screen, around: Around, room: Rect) -> Rect:
-    """Draw the side panel; the room that is left."""
-    width = room.width // SIDE
+    """Draw the side panel, as much of it as there is room for; the room that is left."""
+    width = max(room.width // SIDE, min(room.width // 2, SIDE_LINES * screen.line))
+    if width < SIDE_LEAST * screen.line:
+        return room
     side = room.less(left=room.width - width)
     screen.fill(side)
-    below = side.less(top=screen.text(list(around.figures), side))
+    below = side.less(top=screen.text(screen.keep_in_view(around.figures, side, 0), side))
+    high = TREND_LINES * screen.line
     for label, values in around.trends:
-        screen.trend(label, values, below.less(bottom=below.height - 4 * screen.line))
-        below = below.less(top=4 * screen.line)
+        if below.height < high:
+            break
+        screen.trend(label, values, below.less(bottom=below.height - high))
+        below = below.less(top=high)
     return room.less(right=width)
 
 

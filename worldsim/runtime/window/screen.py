@@ -3,6 +3,7 @@ pygame. Listens to nothing.
 """
 
 import io
+import itertools
 import os
 import re
 import sys
@@ -36,7 +37,7 @@ __all__ = ["NoDisplay", "Screen", "controller", "pygame"]
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 INVISIBLE = ("dummy", "offscreen")
 WINDOW_PIXELS = 640  # the default zoom makes the window about this large, larger on a fine screen
-CURVE_RANGE = (5.0, 35.0)  # dB
+CURVE_RANGE, LEVELS = (5.0, 35.0), (10, 20, 30)  # dB
 SMALLEST_FONT, LARGEST_FONT, MARGIN = 12, 60, 8
 MARKED = 3  # pixels of a frame around what is marked
 MOST_LETTERS = 1000  # of a line; SDL refuses pictures that are too wide
@@ -225,26 +226,35 @@ class Screen:
         return label.subsurface(shown)
 
     def curve(self, values: tuple[float, ...], room: Rect) -> None:
-        """Draw values as a curve that fills the room."""
-        box = pygame.Rect(room)
-        self._shade(box)
+        """Draw values as a curve, the newest as a number above it, a scale beside it; the number
+        alone where there is no room for more.
+        """
+        self._shade(pygame.Rect(room))
+        self.words(
+            tell("{decibels:.1f} dB alike", decibels=values[-1]),
+            room.less(bottom=room.height - self.line),
+        )
         low, high = CURVE_RANGE
+        marks = {level: self._font.render(str(level), True, self.palette.grid) for level in LEVELS}
+        beside = max(mark.get_width() for mark in marks.values()) + MARGIN
+        box = room.less(left=2, top=self.line + 2, right=beside + 2, bottom=2)
+        if box.height < len(LEVELS) * self.line or box.width < beside:
+            return
+
+        def height(value: float) -> float:
+            return box.y + box.height * (1 - (min(max(value, low), high) - low) / (high - low))
+
+        for level, mark in marks.items():
+            y = height(level)
+            pygame.draw.line(self._surface, self.palette.grid, (box.x, y), (box.x + box.width, y))
+            at = mark.get_rect(midleft=(box.x + box.width + MARGIN // 2, y))
+            self._surface.blit(mark, at)
         points = [
-            (
-                box.x + box.width * n / max(len(values) - 1, 1),
-                box.bottom - 1 - (box.height - 2) * (min(max(v, low), high) - low) / (high - low),
-            )
-            for n, v in enumerate(values)
+            (box.x + box.width * n / max(len(values) - 1, 1), height(value))
+            for n, value in enumerate(values)
         ]
-        for level in (10, 20, 30):
-            y = box.bottom - 1 - (box.height - 2) * (level - low) / (high - low)
-            pygame.draw.line(self._surface, self.palette.grid, (box.x, y), (box.right - 1, y))
-            mark = self._font.render(str(level), True, self.palette.grid)
-            self._surface.blit(mark, (box.right - mark.get_width(), y))
         if len(points) > 1:
             pygame.draw.lines(self._surface, self.palette.mark, False, points, 2)
-        told = self._font.render(f"{values[-1]:.1f} dB", True, self.palette.text)
-        self._surface.blit(told, (box.x + 2, box.y), (0, 0, box.width, box.height))
 
     def text(
         self, lines: Sequence[str], room: Rect, bottom: bool = False, colour: Colour | None = None
@@ -335,9 +345,19 @@ class Screen:
         return list(lines[first:last])
 
     def _label(self, text: str, shown: Rect) -> None:
-        label = self._fit_label(text, shown.width)
-        self._surface.fill(self.palette.back, (shown.x, shown.y, *label.get_size()))
-        self._surface.blit(label, (shown.x, shown.y))
+        """Write what a picture is called over its upper edge, in lines, over half of it
+        at most.
+        """
+        told, top = self._tell(text), shown.y
+        font = self._font
+        if font.size(told)[0] > shown.width:
+            font = self._size_font(SMALLEST_FONT)
+        most = max(1, shown.height // 2 // font.get_linesize())  # the picture is to be seen too
+        for row in _wrap_line(font, told, shown.width)[:most]:
+            label = font.render(row, True, self.palette.text)
+            self._surface.fill(self.palette.back, (shown.x, top, *label.get_size()))
+            self._surface.blit(label, (shown.x, top))
+            top += font.get_linesize()
 
     def _shade(self, box: "pygame.Rect") -> None:
         shade = pygame.Surface(box.size, pygame.SRCALPHA)
@@ -516,14 +536,26 @@ def _wrap_row(font: pygame.font.Font, line: str, width: int, second: int) -> lis
 
 
 def _wrap_line(font: pygame.font.Font, line: str, width: int) -> list[str]:
+    """Rows of a line that fit into a width, broken between words, and within those too long."""
     rows = [""]
-    for word in line.split(" "):
+    parts = (_break_word(font, word, width) for word in line.split(" "))
+    for word in itertools.chain.from_iterable(parts):
         longer = f"{rows[-1]} {word}" if rows[-1] else word
         if rows[-1] and font.size(longer)[0] > width:
             rows.append(word)
         else:
             rows[-1] = longer
     return rows
+
+
+def _break_word(font: pygame.font.Font, word: str, width: int) -> list[str]:
+    """A word, e.g. a path, in parts that fit into a width, at least a letter each."""
+    parts = [""]
+    for letter in word:
+        if parts[-1] and font.size(parts[-1] + letter)[0] > width:
+            parts.append("")
+        parts[-1] += letter
+    return parts
 
 
 def _open_display(advice: str) -> None:

@@ -1,7 +1,7 @@
 """The window's first screen: worlds and their starts as moving thumbnails, one to be played.
 
-Thumbnails are the last seconds of each start's context. They are read, and the library of networks
-is loaded, on a thread beside the screen, so that playing begins the sooner.
+Thumbnails are the view of each start, with a short look around and back. They are read, and the
+library of networks is loaded, on a thread beside the screen, so that playing begins the sooner.
 """
 
 import importlib
@@ -40,7 +40,8 @@ HINTS = (
 LETTERS = {"a": "left", "d": "right", "w": "up", "s": "down"}  # by their place
 PADS = {f"pad {name}": name for name in DIRECTIONS} | {"pad a": "return", "pad b": "escape"}
 PLAY, QUIT = ("return", "enter", "space"), ("escape",)
-HOLD_SECONDS = 0.8  # the last picture of a thumbnail, from where play begins, stays so long
+HOLD_SECONDS = 3.0  # the last picture of a thumbnail, from where play begins, stays so long,
+LOOK_SECONDS = 0.16  # and each of those before it
 FRAME_SECONDS = 0.04
 WARM = ("worldsim.world.model",)  # takes seconds to import
 SIZE = (64, 64)
@@ -133,9 +134,7 @@ class StartChoice:
             if self._left.is_set():
                 return
             world, start = self._starts[number]
-            self._clips[number] = read_clip(
-                self._worlds[world].paths[start], self._worlds[world].fps
-            )
+            self._clips[number] = read_clip(self._worlds[world].paths[start])
 
     # ---- keys ----
 
@@ -222,8 +221,8 @@ class StartChoice:
 
     def _draw_start(self, number: int, cell: Rect) -> None:
         world, start = self._starts[number]
-        clip, fps = self._clips[number], self._worlds[world].fps
-        frame = None if clip is None else clip[frame_at(self._clock.now(), len(clip), fps)]
+        clip = self._clips[number]
+        frame = None if clip is None else clip[frame_at(self._clock.now(), len(clip))]
         name = self._worlds[world].names[start]
         self.screen.thumbnail(frame, name, cell, marked=number == self._at)
 
@@ -243,6 +242,10 @@ class StartChoice:
         return tell("{start}, as last time", start=start) if self._at == self._last else start
 
 
-def frame_at(now: float, count: int, fps: float) -> int:
-    """Which of `count` frames a loop shows at a time; the last one stays for HOLD_SECONDS."""
-    return min(int(now % (count / fps + HOLD_SECONDS) * fps), count - 1)
+def frame_at(now: float, count: int) -> int:
+    """Which of `count` frames a loop shows at a time: the last one for HOLD_SECONDS, then those
+    before it, back to the first and forth again.
+    """
+    last = count - 1
+    past = now % (HOLD_SECONDS + 2 * last * LOOK_SECONDS) - HOLD_SECONDS
+    return last if past < 0 else abs(last - 1 - int(past / LOOK_SECONDS))

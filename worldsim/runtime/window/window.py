@@ -60,7 +60,7 @@ IDLE_SECONDS = 8.0  # and again when none was pressed for so long
 NOTHING, WORDS, FIGURES = range(3)  # what H goes through
 TREND = 120  # values of a curve
 TRENDS = PACE, SHARPNESS, RECALL = (
-    tell("ms a frame"),
+    tell("milliseconds a frame"),
     tell("sharpness %"),
     tell("remembered %"),
 )

@@ -538,7 +538,7 @@ def test_a_slow_truth_shows_its_last_frame_and_leaps_to_the_newest(
     monkeypatch.setattr(ClipTruth, "frame", draw_slowly)
     played.key("g")
     late, _, apart = played.panes
-    assert late.label == f"truth (the clip), {played.number} frames behind"
+    assert late.label == f"truth, {played.number} frames behind"
     assert late.dimmed
     assert np.array_equal(late.frame, frames[4]), "the start's last true frame"
     assert apart.frame is None
@@ -853,7 +853,10 @@ def test_a_world_that_does_not_tell_what_it_remembers_says_so(world):
 def test_what_is_remembered_is_shown_and_how_much_it_was_looked_at(tiny_world):
     from worldsim.world.model import load_world
 
-    played = Played(load_world(tiny_world)).walk(*[2] * 12).key("i")
+    played = Played(load_world(tiny_world)).walk(*[2] * 12).key("o")
+    assert played.note.startswith("I first shows what the dream remembers; O then marks on it")
+    assert not played.seen.status.strip, "one key, one thing"
+    played.key("i")
     strip = played.seen.status.strip
     groups = dict.fromkeys(pane.label for pane in strip.panes)
     assert "window" in groups

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.players import ROOT, SECONDS
 
 DRAWN = """
@@ -253,6 +255,60 @@ for language in LANGUAGES[1:]:
     names = [name for world in list_worlds(Path("nowhere")) for name in world.names]
     for name in (*names, *LEVELS):  # below a thumbnail of the choice, above a group of the strip
         assert font.size(screen._tell(name))[0] <= screen.room().width / 4 - 8, (language, name)
+""")
+
+
+def test_no_curve_runs_through_its_numbers():
+    """The newest value stood where a high curve runs, and the scale where each one ends."""
+    drawn("""
+from worldsim.runtime.core.pane_layout import Rect
+mark, grid = (86, 180, 233), (110, 110, 110)
+for values in ((60.0,) * 50, (20.0,) * 50, (1.0,) * 50):
+    screen.clear()
+    room = Rect(100, 100, 300, 200)
+    screen.curve(values, room)
+    curve = np.argwhere((pixels() == mark).all(-1))
+    words = np.argwhere((pixels() == 255).all(-1))
+    scale = np.argwhere((pixels() == grid).all(-1)[:, 400 - 2 * screen.line :])
+    assert len(words) and len(scale) and curve[:, 0].min() > words[:, 0].max()
+    assert curve[:, 1].max() < 400 - screen.line
+    inside = np.zeros(pixels().shape[:2], bool)
+    inside[100:300, 100:400] = True
+    assert not pixels()[~inside].any()
+screen.clear()
+screen.curve((20.0,) * 50, Rect(0, 0, 100, 30))  # room for the number only
+assert (pixels() == 255).all(-1).any() and not (pixels() == mark).all(-1).any()
+""")
+
+
+@pytest.mark.parametrize("zoom", [8, 20, 40])
+def test_figures_stay_beside_the_picture_in_every_window(zoom):
+    """In a small one they were written over the foot, and curves over them."""
+    drawn(f"""
+pygame.display.quit()
+screen = Screen("a", (16, 16), {zoom}, footed=True)
+foot = slice(screen.room().height - screen.foot, None)
+trends = [("ms a frame", (5.0, 9.0, 7.0))] * 9
+compose(screen, white, Status(), Around("A maze"), 0.0)
+before = pixels()[foot].copy()
+for number in (1, 9, 90):
+    compose(screen, white, Status(), Around("A maze", (), ["figure by figure"] * number, trends), 0)
+    assert (pixels()[foot] == before).all()
+""")
+
+
+def test_a_long_name_or_path_is_broken_instead_of_cut():
+    drawn("""
+from worldsim.runtime.core.pane_layout import Rect
+from worldsim.runtime.window.screen import _wrap_line
+font, path = screen._size_font(12), "/home/somebody/a folder/" + "recordings/" * 30
+rows = _wrap_line(font, path, 200)
+assert all(font.size(row)[0] <= 200 for row in rows) and len(rows) > 5
+assert "".join(rows).replace(" ", "") == path.replace(" ", "")
+screen.clear()
+screen.panes((Pane(white // 255, "truth, 12 frames behind"),), [Rect(0, 0, 100, 100)])
+lines = (pixels()[:96, :96] == 255).all(-1).any(1)
+assert lines[:14].any() and lines[14:28].any() and not lines[50:].any()
 """)
 
 

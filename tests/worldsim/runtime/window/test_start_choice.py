@@ -95,10 +95,14 @@ def _right_of(window, column):
     return len(marked) and marked.mean(axis=0)[1] > column + 50
 
 
-def test_a_loop_holds_its_last_frame(display):
-    from worldsim.runtime.window.start_choice import frame_at
+def test_a_thumbnail_shows_its_start_for_most_of_the_time(display):
+    """It wandered for three seconds through what its name does not say."""
+    from worldsim.runtime.window.start_choice import HOLD_SECONDS, LOOK_SECONDS, frame_at
+    from worldsim.world.starts import MOST
 
-    shown = [frame_at(at / 100, 10, 10.0) for at in range(180)]
-    assert shown[:100] == [n // 10 for n in range(100)]
-    assert set(shown[100:]) == {9}
-    assert frame_at(1.8, 10, 10.0) == 0
+    moments = [HOLD_SECONDS + (at + 0.1) * LOOK_SECONDS for at in range(8)]
+    assert [frame_at(now, 5) for now in moments] == [3, 2, 1, 0, 1, 2, 3, 4]
+    shown = np.array([frame_at(now / 100, MOST) for now in range(5000)])
+    assert set(shown) == set(range(MOST))
+    assert (shown == MOST - 1).mean() > 0.6
+    assert {frame_at(now, 1) for now in moments} == {0}

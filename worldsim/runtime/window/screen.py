@@ -268,7 +268,7 @@ class Screen:
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):  # so that all of it fits
             font = self._size_font(pixels)
             width = room.width - 3 * MARGIN
-            second = _second_column(font, [line for line, _ in told])
+            second = _second_column(font, [line for line, _ in told], width)
             rows = [
                 (row, dim) for line, dim in told for row in _wrap_row(font, line, width, second)
             ]
@@ -303,7 +303,7 @@ class Screen:
         """
         font, width = self._size_font(SMALLEST_FONT), room.width - 3 * MARGIN
         told = [self._tell(line) for line in lines]
-        second = _second_column(font, told)
+        second = _second_column(font, told, width)
         heights = [len(_wrap_row(font, line, width, second)) for line in told]
         fits = max(2, (room.height - MARGIN) // font.get_linesize())
         if sum(heights) <= fits:
@@ -334,7 +334,7 @@ class Screen:
         """
         font, width = self._size_font(SMALLEST_FONT), room.width - 3 * MARGIN
         told = [self._tell(line) for line in lines]
-        second = _second_column(font, told)
+        second = _second_column(font, told, width)
         heights = [len(_wrap_row(font, line, width, second)) for line in told]
         fits, first = (room.height - MARGIN) // font.get_linesize(), 0
         while first < at and sum(heights[first : at + 2]) > fits:
@@ -520,10 +520,14 @@ def plain(text: str) -> str:
     return found if len(found) <= MOST_LETTERS else f"{found[: MOST_LETTERS - 3]}..."
 
 
-def _second_column(font: pygame.font.Font, lines: list[str]) -> int:
-    """Where the second column begins, in pixels: behind the longest first cell."""
-    heads = [line.partition("\t")[0] for line in lines if "\t" in line]
-    return 2 * MARGIN + max((font.size(head)[0] for head in heads), default=0)
+def _second_column(font: pygame.font.Font, lines: list[str], width: int) -> int:
+    """Where the second column begins, in pixels: behind the longest first cell, if that leaves half
+    of the width, or as much as the second cells take.
+    """
+    cells = [line.partition("\t") for line in lines if "\t" in line]
+    heads = max((font.size(head)[0] for head, _, _ in cells), default=0)
+    tails = max((font.size(tail)[0] for _, _, tail in cells), default=0)
+    return 2 * MARGIN + min(heads, max(width // 2, width - tails - 2 * MARGIN))
 
 
 def _wrap_row(font: pygame.font.Font, line: str, width: int, second: int) -> list[str]:
@@ -531,8 +535,11 @@ def _wrap_row(font: pygame.font.Font, line: str, width: int, second: int) -> lis
     head, tab, tail = line.partition("\t")
     if not tab:
         return _wrap_line(font, line, width)
-    first, *more = _wrap_line(font, tail, max(1, width - second))
-    return [f"{head}\t{first}", *(f"\t{row}" for row in more)]
+    column = second - 2 * MARGIN
+    heads = [head] if font.size(head)[0] <= column else _wrap_line(font, head, column)
+    tails = _wrap_line(font, tail, max(1, width - second))
+    rows = itertools.zip_longest(heads, tails, fillvalue="")
+    return ["\t".join(row) for row in rows]
 
 
 def _wrap_line(font: pygame.font.Font, line: str, width: int) -> list[str]:

@@ -242,7 +242,8 @@ for language in LANGUAGES[1:]:
     for intents, pads in ((i, p) for i in (INTENTS, REPLAY_INTENTS) for p in (False, True)):
         lines = format_help(actions, intents, pads, mouse=True)
         told = [screen._tell(line) for line in lines]
-        width, second = screen.room().width - 3 * MARGIN, _second_column(font, told)
+        width = screen.room().width - 3 * MARGIN
+        second = _second_column(font, told, width)
         assert [row for line in told for row in _wrap_row(font, line, width, second)] == told
         assert screen.split_pages(lines, screen.room(), "F1") == [lines]
     hints = build_key_hints(actions)

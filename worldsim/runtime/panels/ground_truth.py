@@ -11,6 +11,7 @@ said.
 """
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -84,6 +85,7 @@ class GroundTruthPanel:
         self._compared: Compared | None = None
         self._engine = ThreadPoolExecutor(1, "truth")  # an engine may belong to one thread
         self._asked: Asked | None = None
+        self._catching = threading.Lock()  # a status may be asked for from another thread
         self._unknown_from: int | None = None  # the first number that nobody knows
         self._leap_at = 0.0  # when frames that play has left behind are not drawn any more
 
@@ -262,14 +264,19 @@ class GroundTruthPanel:
         """Take in true frames that were drawn, and ask for the next, until the newest is there or
         play has waited for long enough.
         """
-        until = time.monotonic() + SLICE
         if self._truth is None:
             self._dreamt.clear()
-            return
+        elif self._catching.acquire(blocking=False):  # else another thread is at it
+            try:
+                self._take_until(time.monotonic() + SLICE)
+            finally:
+                self._catching.release()
+
+    def _take_until(self, deadline: float) -> None:
         while self._reached <= len(self._actions):
             if self._asked is None:
                 self._asked = self._ask()
-            wait([self._asked.frame], max(0.0, until - time.monotonic()))
+            wait([self._asked.frame], max(0.0, deadline - time.monotonic()))
             if not self._asked.frame.done():
                 return
             asked, self._asked = self._asked, None

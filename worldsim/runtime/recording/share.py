@@ -95,7 +95,7 @@ class Sharer(Sink):
             tell(
                 "{files} in {folder}, {megabytes:.1f} MB. Copied: {command}",
                 files=", ".join(names),
-                folder=shorten(self.folder),
+                folder=shorten(folder.parent),
                 megabytes=len(data) / 1e6,
                 command=self.command,
             )

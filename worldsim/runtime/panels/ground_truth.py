@@ -84,17 +84,36 @@ class GroundTruthPanel:
         self._decibels: dict[int, float] = {}
         self._compared: Compared | None = None
         self._engine = ThreadPoolExecutor(1, "truth")  # an engine may belong to one thread
+        self._found: tuple[Start, Future[Truth | None]] | None = None
         self._asked: Asked | None = None
         self._catching = threading.Lock()  # a status may be asked for from another thread
         self._unknown_from: int | None = None  # the first number that nobody knows
         self._leap_at = 0.0  # when frames that play has left behind are not drawn any more
 
+    def find(self, start: Start) -> "Future[Truth | None]":
+        """Begin to look for the truth of a start, which may take as long as its engine needs to
+        start; `knows` then tells.
+        """
+        found = self._engine.submit(lambda: find_truth(start, self._find_engine(start)))
+        self._found = start, found
+        wait([found], SLICE)  # a quick engine is there by then
+        return found
+
+    @property
+    def is_found(self) -> bool:
+        """Whether what was looked for is known."""
+        return self._found is not None and self._found[1].done()
+
     def knows(self, start: Start) -> bool:
         """Whether the truth of a start can be had; opens the engine where it needs one."""
         if start is not self._start:
+            looked_for, found = self._found or (None, None)
+            if found is None or looked_for is not start:
+                found = self.find(start)
+            truth = found.result()
             self._start, self._asked, self._compared = start, None, None
             self._unknown_from = None
-            self._truth = self._do(lambda: find_truth(start, self._find_engine(start)))
+            self._truth = truth
             self._actions, self._reached = [], 0
             self._dreamt, self._true, self._decibels = {}, {}, {}
         return self._truth is not None
@@ -168,7 +187,7 @@ class GroundTruthPanel:
 
     def _find_last_true(self, number: int) -> tuple[int, np.ndarray | None]:
         """The last number before one whose truth is known, and its frame; the start's at worst."""
-        known = max((at for at in self._true if at < number), default=0)
+        known = max((at for at in list(self._true) if at < number), default=0)
         context = self._start.context_frames
         return known, self._true.get(known, None if context is None else context[-1])
 
@@ -221,10 +240,14 @@ class GroundTruthPanel:
             future=future,
         )
 
-    def close(self) -> None:
-        """Let go of the engine; a frame that is being drawn ends first."""
+    def close(self, waits: bool = True) -> None:
+        """Let go of the engine; what it is doing ends first.
+
+        Args:
+            waits: whether to come back only then.
+        """
         self._engine.submit(self._close_engine)
-        self._engine.shutdown()
+        self._engine.shutdown(wait=waits)
 
     def _close_engine(self) -> None:
         if self._env is not None:

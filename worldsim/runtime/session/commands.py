@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 PACE = ("slower", "faster")
 PICKERS = ("gallery", "slots", "action_preview", "resample", "browse")
-KEEP_PICKER = ("pick", "record", "turn", "walk", *PICKERS, *PACE)
+KEEP_PICKER = ("pick", "record", "turn", "walk", "truth_found", *PICKERS, *PACE)
 FAR_SCRUB = 10
 
 
@@ -54,6 +54,7 @@ class Commands:
             "faster": lambda _: self._change_speed(+1),
             "action_preview": self._show_action_preview,
             "ground_truth": self._show_ground_truth,
+            "truth_found": self._bring_ground_truth,
             "ground": self._ground_dream,
             "driver": self._change_driver,
             "save": lambda _: session.save(),
@@ -272,20 +273,31 @@ class Commands:
 
         session, overlays = self._session, self._session.overlays
         overlays.trouble = ""
-        if overlays.panel is not None:
+        if overlays.panel is not None or overlays.coming is not None:
             overlays.drop_panel()
             return
-        panel = GroundTruthPanel(session.playthrough.place)
-        session.presenter.notify(tell("The engine that draws the truth is starting ..."))
-        session.publish()
-        known = panel.knows(session.playthrough.track.start)
-        session.presenter.hush()
-        if not known:
-            session.presenter.notify(
-                tell("The truth of this start is unknown: a new start was made.")
-            )
-            session.begin(panel.new_start(session.draw_seed()), "a start with its truth")
-        panel.follow(session.playthrough.track)
+        overlays.coming = panel = GroundTruthPanel(session.playthrough.place)
+        found = panel.find(session.playthrough.track.start)
+        # Of the panel that is coming then, which may be another one, or none any more.
+        found.add_done_callback(lambda _: session.command_queue.put("truth_found"))
+
+    def _bring_ground_truth(self, _: Any) -> None:
+        """Show the truth, whose engine has started while play went on."""
+        session, overlays = self._session, self._session.overlays
+        panel = overlays.coming
+        if panel is None or not panel.is_found:
+            return
+        overlays.coming = None
+        try:
+            if not panel.knows(session.playthrough.track.start):
+                session.presenter.notify(
+                    tell("The truth of this start is unknown: a new start was made.")
+                )
+                session.begin(panel.new_start(session.draw_seed()), "a start with its truth")
+            panel.follow(session.playthrough.track)
+        except Exception:
+            panel.close()
+            raise
         overlays.panel = panel
 
     def _ground_dream(self, _: Any) -> None:

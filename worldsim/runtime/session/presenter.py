@@ -37,10 +37,6 @@ class Presenter:
         """Say something to the player for a while."""
         self._note, self._note_until = note, self._clock.now() + NOTE_SECONDS
 
-    def hush(self) -> None:
-        """Say no more of what was said last."""
-        self._note = ""
-
     def is_due(self) -> bool:
         """Whether the sinks have heard nothing for a while."""
         return self._clock.now() >= self._due
@@ -69,6 +65,7 @@ class Presenter:
             runs_on=bool(session.runs_on),
             recording=session.recorder.label,
             note=(self._note if self._clock.now() < self._note_until else "")
+            or session.overlays.doing
             or _choose_title(session),
             trouble=session.recorder.trouble or session.overlays.trouble,
             copied=session.sharer.command,

@@ -511,6 +511,30 @@ def test_an_episode_is_a_start_and_its_rest_the_truth(played, world, tmp_path):
     assert len(played.seen.status.curve) == 6
 
 
+def test_play_goes_on_while_the_engine_of_the_truth_starts(haunted, monkeypatch):
+    """It stood still for as long as the engine took: seconds, and more on a busy machine."""
+    monkeypatch.setattr(panels, "SLICE", 0)
+    started, find = threading.Event(), panels.find_truth
+
+    def find_late(start, env):
+        assert started.wait(players.SECONDS)
+        return find(start, env)
+
+    monkeypatch.setattr(panels, "find_truth", find_late)
+    haunted.key("g").walk(2, 0)
+    assert haunted.number == 2
+    assert haunted.panes == ()
+    haunted.clock.sleep(60)
+    assert haunted.ticks(1).note == "The engine that draws the truth is starting ..."
+    haunted.key("g").ticks(1)
+    assert haunted.note == "", "the same key says that nobody waits any more"
+    haunted.key("g")
+    started.set()
+    players.until(lambda: haunted.ticks(1).panes)
+    assert "a new start was made" in haunted.note
+    haunted.session.close()
+
+
 def test_a_late_truth_draws_what_was_played_without_it(played, world, tmp_path):
     open_clip(played, world, tmp_path)
     played.key("m").ticks(5).key("g")

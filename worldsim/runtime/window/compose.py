@@ -53,12 +53,14 @@ class Placed(NamedTuple):
         pad: each key to be touched.
         beside: the pictures beside it, in which nobody walks.
         hints: each of the hints; none where something else is said in their place.
+        picks: pictures to pick from.
     """
 
     picture: Rect | None = None
     pad: Sequence[Rect] = ()
     beside: Sequence[Rect] = ()
     hints: Sequence[Rect] = ()
+    picks: Sequence[Rect] = ()
 
 
 def compose(
@@ -88,9 +90,9 @@ def compose(
         room = _side(screen, around, room)
     if status.strip:
         room = room.less(bottom=screen.strip(status.strip, room))
-    shown, others = None, []
+    shown, others, picks = None, [], []
     if status.state == CHOOSING:
-        _choice(screen, status, message, room)
+        picks = _choice(screen, status, message, room)
     else:
         shown, others, told = _picture(screen, frame, status, room)
         if status.recording and not around.words:
@@ -103,7 +105,7 @@ def compose(
         screen.text([message], low, bottom=True, colour=_colour(screen, status, message))
     if status.progress is not None:
         screen.bar(status.progress, room)
-    return Placed() if around.helped else Placed(shown, cells, others, hints)
+    return Placed() if around.helped else Placed(shown, cells, others, hints, picks)
 
 
 def _foot(screen: Screen, around: Around, room: Rect, toast: str, colour: Colour) -> list[Rect]:
@@ -139,11 +141,13 @@ def _side(screen: Screen, around: Around, room: Rect) -> Rect:
     return room.less(right=width)
 
 
-def _choice(screen: Screen, status: Status, message: str, room: Rect) -> None:
-    """Pictures to pick from, and above them what to do, for it would hide what they are called."""
+def _choice(screen: Screen, status: Status, message: str, room: Rect) -> list[Rect]:
+    """Pictures to pick from, and above them what to do, for it would hide what they are called;
+    where each went.
+    """
     if message:
         room = room.less(top=screen.text([message], room, colour=_colour(screen, status, message)))
-    screen.panes(status.panes, grid(len(status.panes), _size(status), room))
+    return screen.panes(status.panes, grid(len(status.panes), _size(status), room))
 
 
 def _picture(

@@ -387,7 +387,8 @@ class Window(Sink):
         self.around = self._around(status, keys, now, helped)
         placed = compose(self._screen, shot.frame, status, self.around, now)
         pad, hints = self.around.pad, self.around.hints
-        self._scene = Scene(self._screen.room(), placed, pad, status.view, hints)
+        picks = next((one.keys for one in keys.intents if one.name == "pick"), ())
+        self._scene = Scene(self._screen.room(), placed, pad, status.view, hints, picks)
         self._screen.flip()
         self._count(shot)
         self._drawn, self._drawn_at = shot, now

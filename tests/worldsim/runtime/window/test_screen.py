@@ -105,12 +105,14 @@ def test_among_pictures_the_newest_frame_is_where_a_click_walks():
     drawn("""
 red = white // (1, 9, 9)
 panes = Pane(white // 2, "truth"), Pane(red.astype(np.uint8), "dream", newest=True), Pane(None, "")
-picture, _, beside, _ = compose(screen, white, Status(panes=panes), Around(), 0.0)
+picture, _, beside, *_ = compose(screen, white, Status(panes=panes), Around(), 0.0)
 shown = pixels()[picture.y + 40 : picture.y + picture.height, picture.x :][:, : picture.width]
 assert (shown == (255, 28, 28)).all() and len(beside) == 2
 assert (pixels()[beside[0].y + 40, beside[0].x + 40] == 127).all()
 choosing = Status(state="choosing", panes=panes)
-assert compose(screen, white, choosing, Around(), 0.0) == (None, [], [], [])
+assert compose(screen, white, choosing, Around(), 0.0) == (None, [], [], [], [
+    Rect(0, 0, 320, 320), Rect(320, 0, 320, 320), Rect(0, 320, 320, 320)
+])
 """)
 
 

@@ -481,7 +481,9 @@ def test_beside_a_map_the_dream_is_walked_in_and_the_map_says_so(window, make_fa
 
 
 def test_a_click_on_a_hint_does_what_its_key_does(window, session):
-    """Hints looked like buttons and were none; and nothing but a key closed the help."""
+    """Hints looked like buttons and were none, so did pictures to pick from; and nothing but a key
+    closed the help.
+    """
 
     def play(driven):
         shown = driven.window
@@ -497,6 +499,11 @@ def test_a_click_on_a_hint_does_what_its_key_does(window, session):
             xdotool("mousemove", "--window", driven.number, *middle)
 
         until(lambda: session.playthrough and shown.around.hints)
+        driven.key("key", "Tab")
+        cell = until(lambda: len(shown._scene.placed.picks) > 1 and shown._scene.placed.picks[1])
+        middle = cell.x + cell.width // 2, cell.y + cell.height // 2
+        xdotool("mousemove", "--window", driven.number, *middle, "click", 1)
+        until(lambda: session.playthrough.track.start.options.get("spawn") == 1)
         point_at("left")
         xdotool("mousedown", 1)
         until(lambda: session.made > 3)  # as long as it is held

@@ -13,6 +13,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from worldsim.arguments import at_most, hundredths, natural, parse_count_to
 from worldsim.paths import asset_names
@@ -20,6 +21,7 @@ from worldsim.paths import asset_names
 WORLD = "dmlab"
 SIGNALLED = 128  # and its number: the status of a program that a signal ended
 KEYS = "your own keys, as in {intents: {pause: [p]}, actions: {forward: [w, up]}}"
+KEPT = "by default in the folder that the settings name; with --headless here"
 DREAMS_ONLY = ("world", "steps", "context_noise", "device", "runtime")
 
 
@@ -79,9 +81,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="no window: make N frames, print how fast",
     )
     add = parser.add_argument_group("what is kept").add_argument
-    add("--record", nargs="?", const="recordings", metavar="DIR", help="record from the start")
-    add("--shares", default="shares", metavar="DIR", help="where clips and screenshots go")
-    add("--saves", default="saves", metavar="DIR", help="where quick saves and slots go")
+    add("--record", nargs="?", const="", metavar="DIR", help="record from the start")
+    add("--shares", metavar="DIR", help=f"where clips and screenshots go ({KEPT})")
+    add("--saves", metavar="DIR", help=f"where quick saves and slots go ({KEPT})")
     add(
         "--rewind-mb",
         type=at_most(1 << 20),
@@ -89,7 +91,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="MB",
         help="memory for going back in time (default: %(default)s)",
     )
-    parser.set_defaults(recordings="recordings", settings=None)  # a window reads the player's
+    parser.set_defaults(settings=None)  # a window reads the player's
     return parser.parse_args(argv)
 
 
@@ -111,17 +113,39 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         ValueError: something that was asked for cannot be had; one sentence.
     """
-    options = parse(argv)
+    given = parse(argv)
     from worldsim.import_check import check_names
 
     check_names()
-    if options.headless is None:
-        from worldsim.runtime.core.settings import read_settings
+    chooses, said, status = wants_choice(given), "", 0
+    while True:
+        options = argparse.Namespace(**vars(given))
+        if options.headless is None:
+            from worldsim.runtime.core.settings import read_settings
 
-        options.settings = read_settings()
-    if wants_choice(options) and not choose_start(options):
-        return 0
-    apply_settings(options)
+            options.settings = read_settings()
+        if chooses and not choose_start(options, said):
+            return status
+        apply_settings(options)
+        status, chooses, said = play(options)
+        if not chooses:
+            return status
+        given.world = given.env = given.spawn = given.seed = None
+        given.fullscreen = options.fullscreen
+
+
+class Played(NamedTuple):
+    """How a session went: the exit status, whether the player goes back to the choice of worlds,
+    and what is to be said there.
+    """
+
+    status: int
+    chooses: bool
+    said: str
+
+
+def play(options: argparse.Namespace) -> Played:
+    """Play what was asked for, until it is left."""
     session = build(options)
     recorder = session.recorder
     if recorder.on:
@@ -135,19 +159,35 @@ def main(argv: list[str] | None = None) -> int:
                 run_window(session, options)
     finally:
         session.close()
-        if session.opening.device_choice:
-            print(session.opening.device_choice, flush=True)
-        for folder in recorder.made + recorder.recovered:
-            print(f"recorded: {folder}", flush=True)
-        for folder in session.sharer.made:
-            print(f"shared: {folder}; worldsim replay {shlex.quote(str(folder))}", flush=True)
-        for journal in recorder.aside:
-            advice = f"worldsim replay '{journal}' --headless tries again"
-            print(f"set aside, it could not be finished: {journal}; {advice}", file=sys.stderr)
+        tell_terminal(session)
+    chooses, signal = session.chooses, session.command_queue.signal
     if recorder.trouble:
         print(recorder.trouble, file=sys.stderr)
-        return 1
-    return SIGNALLED + session.command_queue.signal if session.command_queue.signal else 0
+        return Played(1, chooses, recorder.trouble)
+    return Played(SIGNALLED + signal if signal else 0, chooses, describe_kept(session))
+
+
+def tell_terminal(session) -> None:
+    """Print where the session ran, and what it wrote."""
+    recorder = session.recorder
+    if session.opening.device_choice:
+        print(session.opening.device_choice, flush=True)
+    for folder in recorder.made + recorder.recovered:
+        print(f"recorded: {folder}", flush=True)
+    for folder in session.sharer.made:
+        print(f"shared: {folder}; worldsim replay {shlex.quote(str(folder))}", flush=True)
+    for journal in recorder.aside:
+        advice = f"worldsim replay '{journal}' --headless tries again"
+        print(f"set aside, it could not be finished: {journal}; {advice}", file=sys.stderr)
+
+
+def describe_kept(session) -> str:
+    """What to say of a session that was left for the choice of worlds: where its recording is."""
+    from worldsim.runtime.core.user_folder import shorten
+    from worldsim.told import tell
+
+    made = session.recorder.made
+    return tell("The recording is in {folder}.", folder=shorten(made[-1])) if made else ""
 
 
 def wants_choice(options: argparse.Namespace) -> bool:
@@ -158,9 +198,17 @@ def wants_choice(options: argparse.Namespace) -> bool:
 
 def apply_settings(options: argparse.Namespace) -> None:
     """Where a window opens, the player's settings say what the command line leaves open."""
-    if (settings := options.settings) is None:
+    from worldsim.runtime.core.user_folder import RECORDINGS, SAVES, SHARES, kept_folder
+
+    settings = options.settings
+    kept = Path() if settings is None else kept_folder(settings.folder)
+    options.saves = options.saves or kept / SAVES
+    options.shares = options.shares or kept / SHARES
+    options.recordings = options.record or kept / RECORDINGS
+    if settings is None:
         return
-    options.recordings = settings.recordings
+    if settings.recordings and not options.record:
+        options.recordings = Path(settings.recordings).expanduser()
     options.keys = options.keys or settings.keys or None
     options.fps = settings.fps if options.fps is None else options.fps
     if not options.env:
@@ -168,8 +216,13 @@ def apply_settings(options: argparse.Namespace) -> None:
         options.steps = settings.steps if options.steps is None else options.steps
 
 
-def choose_start(options: argparse.Namespace) -> bool:
-    """Let the player choose a world and a start, into the options; False when none was chosen."""
+def choose_start(options: argparse.Namespace, said: str = "") -> bool:
+    """Let the player choose a world and a start, into the options; False when none was chosen.
+
+    Args:
+        options: of the command line.
+        said: about what was played before, to be shown.
+    """
     from worldsim.runtime.core.user_folder import read_last_start, write_last_start
     from worldsim.runtime.window.start_choice import StartChoice
     from worldsim.world.starts import list_worlds
@@ -186,6 +239,7 @@ def choose_start(options: argparse.Namespace) -> bool:
         zoom=options.zoom,
         fullscreen=options.fullscreen,
         settings=options.settings,
+        said=said,
     )
     chosen = choice.run()
     if chosen is None:
@@ -244,7 +298,7 @@ def build(options: argparse.Namespace):
         spawn=number,
         fps=0.0 if options.fps is None and alone else options.fps,
         endless=alone,
-        recorder=Recorder(options.record or options.recordings, on=options.record is not None),
+        recorder=Recorder(options.recordings, on=options.record is not None),
         saves=Saves(options.saves),
         sharer=Sharer(options.shares),
         sinks=[follower],
@@ -300,7 +354,10 @@ def run_window(session, options: argparse.Namespace) -> None:
         settings=options.settings,
     )
     session.sinks.append(window)
-    window.run(session.run, Keys(session.opening, session.controller.latch, session.command_queue))
+    session.returns = True
+    keys = Keys(session.opening, session.controller.latch, session.command_queue)
+    window.run(session.run, keys, stays=lambda: session.chooses)
+    options.fullscreen = window.fullscreen
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from worldsim.actions import load_actions
+from worldsim.data.store import read_episode
 from worldsim.runtime.core.intents import build_key_hints
 from worldsim.runtime.core.pane_layout import Pane, Strip
 from worldsim.runtime.core.settings import Settings
@@ -26,20 +27,20 @@ from worldsim.runtime.core.touch_pad import list_pad_keys
 from worldsim.runtime.window.compose import Around, compose
 from worldsim.runtime.window.screen import Screen
 from worldsim.runtime.window.start_choice import StartChoice
-from worldsim.world.starts import WorldStarts, list_worlds, read_clip
+from worldsim.world.starts import WorldStarts, list_worlds
 
 ZOOM, WORLD = 10, "dmlab"
 SMALL = 5  # the zoom of the small window, in which the help has pages
 ENGLISH = Settings(language="en")  # whoever draws the screens
-TRENDS = [("ms a frame", [130 + 20 * math.sin(n / 4) for n in range(60)])]
+TRENDS = [("milliseconds a frame", [130 + 20 * math.sin(n / 4) for n in range(60)])]
 
 
 class Still:
-    """A clock that stands, at the last pictures of thumbnails."""
+    """A clock that stands, where thumbnails show their starts."""
 
     def now(self) -> float:
         """Always the same."""
-        return 3.7
+        return 0.0
 
     def sleep(self, seconds: float) -> None:
         """Nothing waits."""
@@ -112,13 +113,13 @@ def draw_all(out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory() as nothing:
         # Nobody's own settings, and no fetched worlds.
         os.environ["WORLDSIM_CONFIG"] = os.environ["WORLDSIM_CACHE"] = nothing
+        os.environ["WORLDSIM_KEPT"] = str(Path.home() / "Documents" / "worldsim")
         worlds = list_worlds(Path(nothing))
         draw_choice(worlds, out / "choice.png")
         draw_choice(worlds, out / "german.png", Settings(language="de"))
         settings = SettingsPage([one.world for one in worlds]).lines()
     maze = next(one for one in worlds if one.world == WORLD)
-    clip = read_clip(maze.paths[0], maze.fps)
-    assert clip is not None
+    clip = read_episode(maze.paths[0]).frames
     scenes = make_scenes(clip)
     status, plain = scenes["play"]
     scenes["settings"] = status, plain._replace(helped=settings)

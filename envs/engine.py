@@ -5,6 +5,7 @@ everything that Gymnasium and our own contract ask for follows from that. Knows 
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import gymnasium
@@ -15,6 +16,7 @@ from envs.keys import keys_to_action
 from worldsim.actions import load_actions
 
 State = TypeVar("State")
+MOST_UNSEEN = 32  # steps between two views of a walk
 
 
 class EngineEnv(gymnasium.Env, Generic[State]):
@@ -132,6 +134,30 @@ class EngineEnv(gymnasium.Env, Generic[State]):
             self._see(self._look(moved), moved)
         self._state = moved
         return self._frame.copy(), 0.0, False, False, self._info()
+
+    def advance(self, actions: Sequence[int]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Take several actions and look once, after the last: quicker than a step each.
+
+        Args:
+            actions: in order, MOST_UNSEEN at most: an engine builds its land around what it drew.
+
+        Returns:
+            The frame and info there, as the last of the steps would give them.
+
+        Raises:
+            ValueError: too many, or one is no action; none is taken then.
+            ResetNeeded: the environment was never reset.
+            ClosedEnvironmentError: the environment is closed.
+        """
+        if len(actions) > MOST_UNSEEN:
+            raise ValueError(f"actions must be at most {MOST_UNSEEN}, got {len(actions)}.")
+        state = moved = self._live_state()
+        for action in [self.actions.valid(action) for action in actions]:
+            moved = self._advance(moved, action)
+        if moved != state:
+            self._see(self._look(moved), moved)
+        self._state = moved
+        return self._frame.copy(), self._info()
 
     def render(self) -> np.ndarray | None:
         """The current view as a fresh uint8 `[size, size, 3]`; None without a render mode."""

@@ -30,6 +30,7 @@ os.environ["WORLDSIM_CONFIG"] = os.path.join(
     tempfile.gettempdir(), f"worldsim-config-{os.getpid()}"
 )
 os.environ["LANGUAGE"] = "en"
+os.environ["WORLDSIM_KEPT"] = os.environ["WORLDSIM_CONFIG"] + "-kept"
 os.environ["WORLDSIM_CACHE"] = os.environ["WORLDSIM_CONFIG"] + "-worlds"
 # The machine may be busy: no example fails for being slow, and CI tries the same ones every time.
 settings.register_profile("worldsim", deadline=None, derandomize=bool(os.environ.get("CI")))

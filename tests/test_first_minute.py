@@ -41,7 +41,7 @@ class Newcomer:
 
     def key_for(self, meaning):
         """The key that has this meaning, as it stands below the picture now."""
-        hints = until(lambda: {told: key for key, told in self._shown.around.hints})
+        hints = until(lambda: {told: key for key, told, _ in self._shown.around.hints})
         key = hints[meaning]
         return KEYSYMS.get(key, key.lower() if len(key) == 1 else key)
 
@@ -124,7 +124,7 @@ def test_the_first_screen_says_how_to_begin(display, tiny_world, monkeypatch):
     paths = tuple(sorted((tiny_world / "spawns").glob("*.npz")))
     one = WorldStarts(world="a", title="One", fps=7.5, names=("x", "y", "z"), paths=paths)
     choice = start_choice.StartChoice([one])
-    keys = {meaning: key for key, meaning in start_choice.HINTS}
+    keys = {meaning: key for key, meaning, _ in start_choice.HINTS}
     assert keys["choose"] == "Arrows"
 
     def press():

@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 
 import play
-from tests.support.players import ROOT, SECONDS, TOOLS, Program, recorded_bytes, tool, until
+from tests.support.players import (
+    ROOT,
+    SECONDS,
+    TOOLS,
+    Program,
+    recorded_bytes,
+    tool,
+    until,
+    windows_of,
+)
 from worldsim.runtime.cli import replay
 from worldsim.runtime.recording.recording import META, list_recordings, read_recording
 
@@ -47,6 +56,21 @@ def is_one_of(picture, frames):
     """Whether the middle of a screenshot is that of a frame (text may lie at the edges)."""
     middle = slice(len(picture) // 3, 2 * len(picture) // 3)
     return any(np.array_equal(picture[middle], frame[middle]) for frame in frames)
+
+
+@pytest.mark.usefixtures("engine", "bundled_world")
+def test_there_is_a_way_back_to_the_choice_of_worlds(player):
+    """Play could only be quit, and another world only be had by starting the program again."""
+    playing = player("--env", "Maze-v0")
+    until(lambda: recorded_bytes(playing.folder) > 0)
+    until(lambda: playing.keys("c") or list(list_recordings(playing.folder)), pause=1)
+    assert playing.process.stdout.readline().startswith("recorded: ")
+    assert windows_of(playing.process.pid)[-1] == playing.window, "it is the same window"
+    playing.keys("Return")
+    until(lambda: recorded_bytes(playing.folder) > 0)  # another world is played, and recorded too
+    playing.keys("c", "Escape")
+    assert "recorded: " in playing.leave()
+    assert len(list(list_recordings(playing.folder))) == 2
 
 
 @pytest.mark.usefixtures("engine")

@@ -187,13 +187,16 @@ class EngineReplay:
         return np.stack(frames), np.stack([info["pose"] for info in infos]) if told else None
 
     def frame(self, actions: list[int]) -> np.ndarray:
-        """The frame where the actions lead; a way that begins alike is not gone again."""
+        """The frame where the actions lead; a way that begins alike is not gone again, and an
+        engine that can `advance` does not draw what lies between.
+        """
         same = alike(self._done, actions)
         mine = _LED.get(self._env) is self
         if not mine or same < len(self._done) or same not in self._frames:
             self._back(same)
-        for action in actions[len(self._done) :]:
-            self._step(action)
+        while len(self._done) < len(actions):
+            at = len(self._done)
+            self._leap(actions[at : min(len(actions), at + STATES - at % STATES)])
         return self._frames[len(actions)]
 
     def _back(self, number: int) -> None:
@@ -206,15 +209,21 @@ class EngineReplay:
         self._done = self._done[:found]
         self._frames[found], _ = self._env.restore_state(self._states[found])
 
-    def _step(self, action: int) -> None:
-        frame = self._env.step(int(action))[0]
-        self._done.append(action)
+    def _leap(self, actions: list[int]) -> None:
+        """Take actions, as far as the next state that is kept at most."""
+        if hasattr(self._env, "advance"):
+            frame, _ = self._env.advance(actions)
+        else:
+            for action in actions:
+                frame = self._env.step(int(action))[0]
+        self._done += actions
         self._keep(frame)
 
     def _keep(self, frame: np.ndarray) -> None:
         number = len(self._done)
         self._frames[number] = frame
-        self._frames.pop(number - KEPT, None)
+        if len(self._frames) > KEPT:
+            del self._frames[min(self._frames)]
         if number % STATES == 0 and hasattr(self._env, "clone_state"):
             self._states[number] = self._env.clone_state()
 

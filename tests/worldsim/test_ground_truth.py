@@ -89,6 +89,23 @@ def test_truths_share_an_engine(env, forgetful):
     np.testing.assert_array_equal(ours.frame(way[:2]), played[0].episode.frames[6])
 
 
+@pytest.mark.parametrize(("id", "need"), [("Maze-v0", "engine"), ("Voxel-v0", "voxel_engine")])
+def test_a_leap_shows_what_steps_show(request, id, need):
+    """What play has left behind is not drawn; the frame after it is the same, bit for bit."""
+    request.getfixturevalue(need)
+    env = gymnasium.make(id).unwrapped
+    ahead, left = env.actions.id("forward"), env.actions.id("left")
+    way = ([ahead] * 9 + [left]) * 4
+    steps = ground_truth.EngineReplay(Forgetful(env), 5, []).frame(way)
+    leap = ground_truth.EngineReplay(env, 5, [])
+    assert len(way) > ground_truth.STATES
+    np.testing.assert_array_equal(leap.frame(way), steps)
+    assert len(leap._frames) == 3, "the start, a state that is kept, and the end"
+    with pytest.raises(ValueError, match="actions must be at most 32, got 40"):
+        env.advance(way)
+    env.close()
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

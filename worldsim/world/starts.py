@@ -12,7 +12,8 @@ from worldsim.zoo import cache_folder
 
 CACHED = "[!.]*/card.json"
 TRAINED = "runs/*/world"  # where trainings that were started here leave their worlds
-CLIP_SECONDS = 3.0
+MOST = 6  # frames of looking around before a start,
+NEAR, ASIDE = 1.0, 1.1  # no farther from it, in the unit of poses, nor turned more, in radians
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +57,24 @@ def _read_starts(world: str, folder: Path) -> WorldStarts | None:
     return WorldStarts(world=world, title=card.title, fps=card.fps, names=names, paths=paths)
 
 
-def read_clip(path: Path, fps: float) -> np.ndarray | None:
-    """The last seconds of a start's context, uint8 `[T,H,W,3]`; None where the file is damaged."""
+def read_clip(path: Path) -> np.ndarray | None:
+    """The last frames of a start's context, as far as they show the start's own view and not what
+    lay on the way: uint8 `[T,H,W,3]`; None where the file is damaged.
+    """
     from worldsim.data.store import read_episode
 
     try:
-        frames = read_episode(path).frames
+        episode = read_episode(path)
     except (OSError, ValueError):
         return None
-    return frames[-max(1, round(CLIP_SECONDS * fps)) :].copy()
+    near = MOST if episode.poses is None else min(MOST, count_near(episode.poses))
+    return episode.frames[-near:].copy()
+
+
+def count_near(poses: np.ndarray) -> int:
+    """How many of the last poses, float `[T,3]`, are near the last one and turned as it is."""
+    x, y, heading = poses[-1]
+    far = np.hypot(poses[:, 0] - x, poses[:, 1] - y) > NEAR
+    aside = np.abs(np.angle(np.exp(1j * (poses[:, 2] - heading)))) > ASIDE
+    away = np.flatnonzero(far | aside)
+    return len(poses) - 1 - int(away[-1]) if len(away) else len(poses)

@@ -1,9 +1,10 @@
 """Show a recording again, make it again and compare bit for bit, or export it.
 
-    worldsim replay recordings                                          the newest; B shows all
-    worldsim replay recordings/dmlab-20261121-120000-1
-    worldsim replay recordings/dmlab-20261121-120000-1 --verify
-    worldsim replay recordings/dmlab-20261121-120000-1 --export a.gif --export a.html
+    worldsim replay                                          the newest; B shows all
+    worldsim replay dmlab-20261121-120000-1
+    worldsim replay dmlab-20261121-120000-1 --verify
+    worldsim replay dmlab-20261121-120000-1 --export a.gif --export a.html
+    worldsim replay some/folder/dmlab-20261121-120000-1
 
 In the window: Left and Right scrub, - and = change the speed, Tab shows the truth or the same
 moves dreamt again beside it, F1 lists all keys.
@@ -30,8 +31,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "recording",
         type=Path,
+        nargs="?",
         metavar="DIR",
-        help="a recording's folder, a folder of recordings, or a left-over .journal",
+        help="a recording's folder or its name, a folder of recordings (by default that of play), "
+        "or a left-over .journal",
     )
     add("--verify", action="store_true", help="make the frames again and compare; status 0 or 1")
     add(
@@ -68,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     from worldsim.runtime.recording.recording import read_recording
 
-    folder, all_of_them = _find_recordings(options.recording)
+    folder, all_of_them = _find_recordings(locate(options.recording))
     if all_of_them and options.headless and not (options.verify or options.export):
         print("\n".join(describe(read_recording(path)) for path in all_of_them))
         return 0
@@ -88,6 +91,20 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     _show(recording, folder, options)
     return 0
+
+
+def locate(given: Path | None) -> Path:
+    """A recording, or a folder of some: as given, or by its name where play keeps them."""
+    if given is not None and (given.exists() or len(given.parts) > 1):
+        return given
+    from worldsim.runtime.core.settings import read_settings
+    from worldsim.runtime.core.user_folder import RECORDINGS, kept_folder
+
+    settings = read_settings()
+    kept = Path(settings.recordings or kept_folder(settings.folder) / RECORDINGS).expanduser()
+    if given is None:
+        return kept
+    return kept / given if (kept / given).exists() else given
 
 
 def _find_recordings(folder: Path) -> tuple[Path, list[Path]]:
@@ -181,6 +198,7 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
     from worldsim.runtime.core.control import Latch
     from worldsim.runtime.core.intents import REPLAY_INTENTS
     from worldsim.runtime.core.settings import read_settings
+    from worldsim.runtime.core.user_folder import SHARES, kept_folder
     from worldsim.runtime.panels.comparison import ComparisonPanel
     from worldsim.runtime.recording.recording_env import Projector, RecordingEnv
     from worldsim.runtime.session.command_queue import Keys
@@ -194,7 +212,14 @@ def _show(recording: "Recording", folder: Path, options: argparse.Namespace) -> 
         bindings = Bindings(intents=intents, source=options.keys)
     recording_env = RecordingEnv(recording, folder)
     height, width, _ = recording.episode.frames.shape[1:]
-    window = Window(recording.name, (width, height), zoom=options.zoom, settings=read_settings())
+    settings = read_settings()
+    window = Window(
+        recording.name,
+        (width, height),
+        zoom=options.zoom,
+        shares=kept_folder(settings.folder) / SHARES,
+        settings=settings,
+    )
     opening = LoadedWorld(recording_env, bindings, title=recording.name)
     seed = recording.point.start.seed
     session = Session(opening, Projector(recording_env), seed=seed, fps=options.fps, sinks=[window])

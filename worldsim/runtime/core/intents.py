@@ -7,6 +7,7 @@ The world's own keys come from its ActionSet; `find_conflicts` is checked before
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from worldsim.actions import ActionSet
 from worldsim.runtime.core.key_press import DIGITS, US, Layout, find_collisions, print_key
@@ -39,8 +40,9 @@ PAD_MOVES = {f"pad {key}": key for key in ("left", "right", "up", "down")} | {"p
 INTENTS = (
     Intent(name="quit", keys=("escape",), help="close what is open, or quit"),
     Intent(name="new_start", keys=("return", "enter"), help="a new start"),
-    Intent(name="same_start", keys=("u",), help="the same start again"),
-    Intent(name="gallery", keys=("tab",), help="choose a start; again for more"),
+    Intent(name="same_start", keys=("u",), help="this start again from its beginning"),
+    Intent(name="gallery", keys=("tab",), help="another start of this world; again for more"),
+    Intent(name="worlds", keys=("c",), help="back to the choice of worlds and starts"),
     Intent(name="pause", keys=("p", ".", "pad start"), help="pause, or go on", how="toggle"),
     Intent(name="one_step", keys=("n", "e"), help="one frame, then pause"),
     Intent(name="rewind", keys=("backspace", "pad b"), help="hold to go back in time", how="hold"),
@@ -63,7 +65,7 @@ INTENTS = (
     Intent(name="less_noise", keys=("-",), help="remember frames with less noise: livelier"),
     Intent(name="more_noise", keys=("=",), help="with more noise: steadier, trusting old views"),
     Intent(name="memory", keys=("i",), help="what the dream remembers", how="toggle"),
-    Intent(name="attention", keys=("o",), help="what its newest frame looked at", how="toggle"),
+    Intent(name="attention", keys=("o",), help="mark on it what a frame looks at", how="toggle"),
     Intent(name="tint", keys=("f2",), help="colour what is invented, not remembered", how="toggle"),
     Intent(name="map", keys=("f3",), help="what is remembered, from above", how="toggle"),
     Intent(name="points", keys=("f4",), help="write what is remembered as points, a .ply file"),
@@ -93,9 +95,10 @@ REPLAY_INTENTS = (
 """What a recording can be asked for."""
 
 HINTED = {
-    "scrub": "back, on",
+    "scrub": "back",
     "rewind": "back in time",
     "ground_truth": "the truth",
+    "worlds": "worlds",
     "save": "save",
     "load": "load",
     "comparison": "compare",
@@ -103,7 +106,23 @@ HINTED = {
     "help": "all keys",
 }
 """Intents that a player is told of unasked, in a word or two; the last one in any case."""
-BOTH_WAYS = ("scrub",)  # what needs two keys to be told of
+OTHER_WAY = {"scrub": "forward"}
+"""What the second key of an intent does that needs two to be told of."""
+
+
+class Hint(NamedTuple):
+    """A key that a player is told of unasked.
+
+    Attributes:
+        label: what is printed on it.
+        meaning: what it does, in a word or two.
+        key: of the tables of keys; a click on the hint presses it.
+    """
+
+    label: str
+    meaning: str
+    key: str
+
 
 BUILT_IN = tell("the built-in keys")
 CLICK = "click"  # names what a click does, which is no intent
@@ -232,16 +251,28 @@ def build_key_hints(
     actions: ActionSet,
     intents: tuple[Intent, ...] = INTENTS,
     layout: Layout = US,
-) -> list[tuple[str, Told]]:
-    """What a player needs in the first minute: one (key, meaning) an action, then of HINTED."""
+) -> list[Hint]:
+    """What a player needs in the first minute: a key an action, then of HINTED."""
     names = _Printed(layout, actions, intents)
     known = {intent.name: intent for intent in intents}
-    rows = [(keys.split(" ")[0], meaning) for keys, meaning in _build_action_rows(actions, names)]
+    hints = [
+        _find_hint((key for key, action in actions.keys.items() if action == name), name, names)
+        for name in actions.names
+    ]
     for name, meaning in HINTED.items():
-        if name in known:
-            keys = format_keys(known[name], names=names).split(" ")
-            rows.append((" ".join(keys[: 1 + (name in BOTH_WAYS)]), tell(meaning)))
-    return rows
+        keys = known[name].keys if name in known else ()
+        hints.append(_find_hint(keys, meaning, names))
+        if name in OTHER_WAY:
+            hints.append(_find_hint(keys[1:], OTHER_WAY[name], names))
+    return [hint for hint in hints if hint is not None]
+
+
+def _find_hint(
+    keys: Iterable[str], meaning: str, names: Callable[[Iterable[str]], list[str]]
+) -> Hint | None:
+    """The hint of the first of some keys that a player's keyboard has; None where it has none."""
+    printed = ((key, names([key])) for key in _filter_keys(keys, pads=False))
+    return next((Hint(name[0], tell(meaning), key) for key, name in printed if name), None)
 
 
 class _Printed:

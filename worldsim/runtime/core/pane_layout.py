@@ -14,6 +14,7 @@ class Pane(NamedTuple):
         heat: 0 to 1, how much it was looked at; None where nobody asked.
         marked: whether it is the one that matters.
         newest: whether it is the newest frame of what is played, in which a click may walk.
+        dimmed: whether it is of another moment than what stands beside it.
     """
 
     frame: np.ndarray | None
@@ -21,6 +22,7 @@ class Pane(NamedTuple):
     heat: float | None = None
     marked: bool = False
     newest: bool = False
+    dimmed: bool = False
 
 
 class Strip(NamedTuple):
@@ -56,6 +58,9 @@ class Rect(NamedTuple):
             return self.less(right=half), self.less(left=self.width - half)
         half = max(1, self.height // 2)
         return self.less(bottom=half), self.less(top=self.height - half)
+
+
+NOWHERE = Rect(0, 0, 0, 0)
 
 
 def grid(count: int, size: tuple[int, int], room: Rect) -> list[Rect]:

@@ -1,8 +1,8 @@
 """A player's own settings: a YAML in the user's folder, which is read where a window opens.
 
     # settings.yaml
-    {world: dmlab, steps: 2, fps: 10, keys: my-keys.yaml, recordings: recordings,
-     upscaler: smooth, palette: light, language: de, mouse: true,
+    {world: dmlab, steps: 2, fps: 10, keys: my-keys.yaml, folder: ~/Videos/worldsim,
+     recordings: /disk/recordings, upscaler: smooth, palette: light, language: de, mouse: true,
      touch_pad: touch, gamepad: true, sound: true}
 
 What is not named is as usual; options of the command line come first. Knows no screen.
@@ -38,7 +38,8 @@ class Settings:
         steps: sampler steps a frame; None for as many as the pace allows.
         fps: frames a second, 0 for as fast as possible; None for the world's own pace.
         keys: a YAML of the player's own keys; empty for none.
-        recordings: folder of recordings.
+        folder: of all that is kept of play; empty for the usual one (user_folder.kept_folder).
+        recordings: folder of recordings; empty for the one in that folder.
         upscaler: how pictures are enlarged, one of UPSCALERS.
         palette: colours of what is not the picture, one of PALETTES.
         language: of the window, one of LANGUAGES; AUTO for that of the system where it is one of
@@ -54,7 +55,8 @@ class Settings:
     steps: int | None = None
     fps: int | None = None
     keys: str = ""
-    recordings: str = "recordings"
+    folder: str = ""
+    recordings: str = ""
     upscaler: str = UPSCALERS[0]
     palette: str = PALETTES[0]
     language: str = AUTO
@@ -79,6 +81,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_folder(value: Any) -> bool:
+    return _is_text(value) and (not value or not value.isspace())
+
+
 def _list_values(values: Sequence[str]) -> Told:
     return tell("{some} or {last}", some=", ".join(values[:-1]), last=values[-1])
 
@@ -88,7 +94,8 @@ CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "steps": (_is_count(1, MOST_STEPS), tell("in [{low}, {high}] or null", low=1, high=MOST_STEPS)),
     "fps": (_is_count(0, MOST_FPS), tell("in [{low}, {high}] or null", low=0, high=MOST_FPS)),
     "keys": (_is_text, tell("the path of a YAML")),
-    "recordings": (lambda value: _is_text(value) and value.strip() != "", tell("a folder")),
+    "folder": (_is_folder, tell("a folder")),
+    "recordings": (_is_folder, tell("a folder")),
     "upscaler": (UPSCALERS.__contains__, _list_values(UPSCALERS)),
     "palette": (PALETTES.__contains__, _list_values(PALETTES)),
     "language": (LANGUAGES.__contains__, _list_values(LANGUAGES)),

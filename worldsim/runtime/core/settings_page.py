@@ -17,12 +17,13 @@ from worldsim.runtime.core.settings import (
     read_settings,
     write_settings,
 )
+from worldsim.runtime.core.user_folder import RECORDINGS, kept_folder, shorten
 from worldsim.told import join, read_told, tell
 
 TITLE = tell(
     "Settings: Up and Down choose, Left and Right change, or type; Enter keeps, Esc does not."
 )
-LATER = tell("World, steps, pace, keys and recordings count from the next start.")
+LATER = tell("World, steps, pace, keys and folders count from the next start.")
 HEAD = (TITLE, "")
 ON, OFF = tell("on"), tell("off")
 LANGUAGE_NAMES = (tell("the system's"), "English", "Deutsch", "Français", "Español")
@@ -51,6 +52,7 @@ def list_rows(worlds: Sequence[str]) -> list[Row]:
             (tell("the world's own"), *map(str, paces[1:-1]), tell("as fast as possible")),
         ),
         Row("keys", tell("file of your own keys")),
+        Row("folder", tell("folder of all that is kept")),
         Row("recordings", tell("folder of recordings")),
         Row("upscaler", tell("enlarging"), UPSCALERS, (tell("nearest"), tell("smooth"))),
         Row("palette", tell("colours"), PALETTES, (tell("dark"), tell("light"))),
@@ -144,10 +146,17 @@ class SettingsPage:
             found.append(join([mark, row.title, "\t", self._format(row, number == self._at)]))
         return [*found, "", LATER, *([self._trouble] if self._trouble else [])]
 
+    def _describe_usual(self, field: str) -> str:
+        """What an empty text stands for."""
+        kept = kept_folder(self.settings.folder)
+        folders = {"folder": kept, "recordings": kept / RECORDINGS}
+        return shorten(folders[field]) if field in folders else tell("none")
+
     def _format(self, row: Row, marked: bool) -> str:
         value = getattr(self.settings, row.field)
         if not row.values:
-            return f"{value}_" if marked else value or tell("none")
+            usual = "" if value else self._describe_usual(row.field)
+            return join([f"{value}_", usual], by=" ") if marked else value or usual
         known = dict(zip(row.values, row.names, strict=True))
         name = known.get(value, str(value))  # a file may hold others
         return join(["< ", name, " >"]) if marked else name

@@ -116,50 +116,57 @@ def describe_plainly(status: Status) -> Told:
 
 
 def format_hud(status: Status) -> list[Told]:
-    """The figures as short lines, top to bottom."""
+    """The figures as short lines, top to bottom: what anybody wants to know first."""
     title, state = tell(status.title), STATES.get(status.state, status.state)
     if status.seed is None:
-        return [join([title, state], by="  ")]
+        return [title, join([state])]
     waits = tell("runs on") if status.runs_on else tell("waits for a key")
-    photon = "-" if status.photon_ms is None else f"{status.photon_ms:.0f}"
-    made = status.p50_ms, status.p99_ms
     doing = tell(status.action) if status.action else "-"
     lines = [
-        join([title, state, waits], by="  "),
-        join(filter(None, _list_settings(status)), by="  "),
-        tell("{made:.1f} fps made  {shown:.1f} shown", made=status.fps, shown=status.fps_shown),
-        join(
-            [
-                tell("{p50:.0f} ms p50  {p99:.0f} p99", p50=made[0], p99=made[1]),
-                tell("key to picture {ms} ms", ms=photon),
-            ],
-            by="  ",
-        ),
+        title,
+        join(dict.fromkeys([state, waits]), by=", "),
         join([status.driver, ": ", doing, *(f"  {' '.join(status.held)}" if status.held else "")]),
+        status.recording,
+        *_list_paces(status),
+        *_list_shares(status),
+        *_list_settings(status),
     ]
-    memory = tell("remembers {levels}", levels=status.context) if status.context else ""
-    more = [join(filter(None, _list_shares(status)), by="  "), memory, status.recording]
-    return lines + [join([line]) for line in more if line]
+    return [join([line]) for line in lines if line]
 
 
-def _list_settings(status: Status) -> list[str]:
-    """What the frames are made with."""
-    steps, automatic = status.steps, " " if status.automatic else ""
-    told = tell("K {steps}", steps=steps) if steps else ""
+def _list_paces(status: Status) -> list[str]:
+    """How fast it goes."""
+    made, shown = status.fps, status.fps_shown
     return [
-        tell("frame {number}  seed {seed}", number=status.number, seed=status.seed),
-        join([told, automatic, tell("by the pace")]) if told and automatic else told,
-        tell("noise {noise} %", noise=status.noise) if status.noise != NO_NOISE else "",
+        tell("{made:.1f} frames a second, {shown:.1f} shown", made=made, shown=shown),
+        tell("{ms:.0f} ms from key to picture", ms=status.photon_ms) if status.photon_ms else "",
+        tell(
+            "{p50:.0f} ms a frame, 99 of 100 within {p99:.0f}",
+            p50=status.p50_ms,
+            p99=status.p99_ms,
+        ),
     ]
 
 
 def _list_shares(status: Status) -> list[str]:
-    """What is known of the picture, and the way back."""
-    drift, seen = status.drift, status.seen_share
+    """What is known of the picture, the memory, and the way back."""
+    drift, seen, levels = status.drift, status.seen_share, status.context
     return [
-        tell("sharpness {share:.0f} %", share=100 * drift) if drift is not None else "",
-        tell("remembered {share:.0f} %", share=100 * seen) if seen is not None else "",
-        tell("back {reach}", reach=status.back) if status.back else "",
+        tell("{share:.0f} % as sharp as the start", share=100 * drift) if drift is not None else "",
+        tell("{share:.0f} % of it remembered", share=100 * seen) if seen is not None else "",
+        tell("in memory: {levels}", levels=levels) if levels else "",
+        tell("can go back {reach}", reach=status.back) if status.back else "",
+    ]
+
+
+def _list_settings(status: Status) -> list[str]:
+    """What the frames are made with."""
+    steps = tell("{steps} sampler steps a frame", steps=status.steps) if status.steps else ""
+    noise = status.noise
+    return [
+        join([steps, tell("by the pace")], by=", ") if steps and status.automatic else steps,
+        tell("remembered with {noise} % noise", noise=noise) if noise != NO_NOISE else "",
+        tell("frame {number} since the start, seed {seed}", number=status.number, seed=status.seed),
     ]
 
 

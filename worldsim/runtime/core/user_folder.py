@@ -1,5 +1,5 @@
-"""The folder of a player's own settings, and which start was played last. Never used by tests and
-runs without a window: WORLDSIM_CONFIG names another folder.
+"""A player's own folders: of settings and the start that was played last, and of what is kept of
+play. Never used by tests and runs without a window: WORLDSIM_CONFIG and WORLDSIM_KEPT name others.
 """
 
 import os
@@ -12,6 +12,8 @@ from worldsim.atomic import atomic_write
 from worldsim.yaml12 import load_yaml
 
 LAST = "last-start.yaml"
+RECORDINGS, SAVES, SHARES = "recordings", "saves", "shares"
+"""Folders of what is kept of play: below the player's folder for it, or where play was started."""
 
 
 def user_folder() -> Path:
@@ -21,6 +23,29 @@ def user_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_config_dir("worldsim", appauthor=False))
+
+
+def kept_folder(chosen: str = "") -> Path:
+    """Where what is kept of play lies, in RECORDINGS, SAVES and SHARES; it need not exist.
+
+    Args:
+        chosen: as the settings name it; empty for the usual one, below the player's documents.
+    """
+    if chosen:
+        return Path(chosen).expanduser()
+    if given := os.environ.get("WORLDSIM_KEPT"):
+        return Path(given)
+    import platformdirs
+
+    return Path(platformdirs.user_documents_dir()) / "worldsim"
+
+
+def shorten(path: Path) -> str:
+    """A path as a player is told it: from the home folder on, where it is in there."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):
+        return str(path)
 
 
 def read_last_start() -> tuple[str, int] | None:

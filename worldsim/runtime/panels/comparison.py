@@ -15,7 +15,7 @@ from worldsim.registration import DREAM, make_named
 from worldsim.runtime.core.moves import NO_NOISE, Move, Moves, Point, Start, Step
 from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.playable_env import PlayableEnv
-from worldsim.runtime.panels.ground_truth import difference, label_difference
+from worldsim.runtime.panels.ground_truth import NOBODY_KNOWS, difference, label_difference
 from worldsim.runtime.panels.ground_truth_source import find_truth
 from worldsim.runtime.recording.recording import Recording
 from worldsim.told import join, tell
@@ -58,6 +58,11 @@ class Rerun:
                 break
         self.behind = max(number + 1 - len(self._frames), 0)
         return None if self.behind else self._frames[number]
+
+    @property
+    def newest(self) -> np.ndarray | None:
+        """The last frame that was made."""
+        return next((frame for frame in reversed(self._frames) if frame is not None), None)
 
 
 class EngineRerun(Rerun):
@@ -179,8 +184,9 @@ class RerunPanel:
         recording = Pane(frame, tell("recording"), marked=True)
         if other is None:
             behind = self._rerun.behind
-            why = tell("{behind} frames to go", behind=behind) if behind else tell("nobody knows")
-            return recording, Pane(None, join([self._rerun.name, why], by=": "))
+            late = join([self._rerun.name, tell("{behind} frames behind", behind=behind)], by=", ")
+            last = Pane(self._rerun.newest, late if behind else NOBODY_KNOWS, dimmed=True)
+            return recording, last, Pane(None, label_difference(None))
         decibels = self._decibels.setdefault(number, float(psnr(other, frame)))
         return (
             recording,

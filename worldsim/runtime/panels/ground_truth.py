@@ -4,13 +4,18 @@
     panel.follow(playthrough.track)            # from now on it is a sink
     panel.panes(number, frame)
 
-The truth does what the dreamer does. Where it comes from is truth.py's business. A truth that has
-far to go, because it was asked for late, goes there in slices of time and holds nobody up.
+The truth does what the dreamer does. Where it comes from is ground_truth_source.py's business. It
+is drawn on a thread of its own, so an engine slower than play holds nobody up: it leaps over frames
+that play has left behind, and until the newest one is there the last true frame stays, which is
+said.
 """
 
 import dataclasses
+import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,12 +28,33 @@ from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.track import Track
 from worldsim.runtime.panels.ground_truth_source import Truth, find_truth, make_engine_options
 from worldsim.runtime.panels.lacking import find_remedy
-from worldsim.told import Told, tell
+from worldsim.told import Told, join, tell
 
 GAIN = 2  # of the difference, so that small ones are seen
 CONTEXT = 64  # true frames of a new start
-SLICE = 0.05  # seconds that catching up may hold up play at a time
-FEW = 4  # frames that are caught up with at once
+SLICE = 0.03  # seconds that play waits for a true frame: one of a quick engine is there by then
+FEW = 2  # frames behind, up to which every one is drawn
+CATCH_UP_SECONDS = 1.0  # of a truth asked for late, in which every frame is drawn
+STALE_SECONDS = 0.5  # of play, after which a true frame that stays is dimmed
+NOBODY_KNOWS = tell("the truth is not known any more")
+
+Result = TypeVar("Result")
+
+
+class Asked(NamedTuple):
+    """A true frame that is being drawn: of which truth, after which actions."""
+
+    truth: Truth
+    actions: list[int]
+    frame: "Future[np.ndarray | None]"
+
+
+class Compared(NamedTuple):
+    """The newest frame that was compared, as it was dreamt and as it really is."""
+
+    number: int
+    dreamt: np.ndarray
+    true: np.ndarray
 
 
 class GroundTruthPanel:
@@ -56,12 +82,38 @@ class GroundTruthPanel:
         self._dreamt: dict[int, np.ndarray] = {}  # by number, still to be compared
         self._true: dict[int, np.ndarray] = {}
         self._decibels: dict[int, float] = {}
+        self._compared: Compared | None = None
+        self._engine = ThreadPoolExecutor(1, "truth")  # an engine may belong to one thread
+        self._found: tuple[Start, Future[Truth | None]] | None = None
+        self._asked: Asked | None = None
+        self._catching = threading.Lock()  # a status may be asked for from another thread
+        self._unknown_from: int | None = None  # the first number that nobody knows
+        self._leap_at = 0.0  # when frames that play has left behind are not drawn any more
+
+    def find(self, start: Start) -> "Future[Truth | None]":
+        """Begin to look for the truth of a start, which may take as long as its engine needs to
+        start; `knows` then tells.
+        """
+        found = self._engine.submit(lambda: find_truth(start, self._find_engine(start)))
+        self._found = start, found
+        wait([found], SLICE)  # a quick engine is there by then
+        return found
+
+    @property
+    def is_found(self) -> bool:
+        """Whether what was looked for is known."""
+        return self._found is not None and self._found[1].done()
 
     def knows(self, start: Start) -> bool:
         """Whether the truth of a start can be had; opens the engine where it needs one."""
         if start is not self._start:
-            self._start = start
-            self._truth = find_truth(start, self._find_engine(start))
+            looked_for, found = self._found or (None, None)
+            if found is None or looked_for is not start:
+                found = self.find(start)
+            truth = found.result()
+            self._start, self._asked, self._compared = start, None, None
+            self._unknown_from = None
+            self._truth = truth
             self._actions, self._reached = [], 0
             self._dreamt, self._true, self._decibels = {}, {}, {}
         return self._truth is not None
@@ -74,7 +126,7 @@ class GroundTruthPanel:
         """
         heldout = SEED_RANGES["heldout"]
         chosen = heldout[seed % len(heldout)]
-        episode = play(self._open_engine(), chosen, CONTEXT, "heldout").episode
+        episode = self._do(lambda: play(self._open_engine(), chosen, CONTEXT, "heldout")).episode
         return Start(
             seed=seed,
             options=make_engine_options(self._place.base.world.card.engine, chosen, []),
@@ -88,6 +140,7 @@ class GroundTruthPanel:
         self._actions, self._reached = [move.action for move in track.moves], 0
         known = range(track.history.first, track.number + 1)
         self._dreamt = {number: track.history[number].frame for number in known}
+        self._leap_at = time.monotonic() + CATCH_UP_SECONDS
         self._catch_up()
 
     def begin(self, point: Point) -> None:
@@ -99,6 +152,10 @@ class GroundTruthPanel:
             for number in [number for number in kept if number > here]:
                 del kept[number]
         self._reached = min(self._reached, here)
+        if self._compared is not None and self._compared.number > here:
+            self._compared = None
+        if self._unknown_from is not None and self._unknown_from > here:
+            self._unknown_from = None
         self._dreamt[here] = point.frame
         self._catch_up()
 
@@ -109,18 +166,39 @@ class GroundTruthPanel:
         self._catch_up()
 
     def panes(self, number: int, frame: np.ndarray) -> tuple[Pane, ...]:
-        """Truth, dream and difference of one frame."""
+        """Truth, dream and difference of one frame; of the newest that has a truth, where this one
+        has none yet.
+        """
         self._catch_up()
-        true = self._true.get(number)
-        decibels = self._decibels.get(number)
-        behind = number + 1 - self._reached
-        late = self._truth is not None and behind > 0
-        name = tell("{behind} frames to go", behind=behind) if late else tell("nobody knows")
-        name = name if true is None else self._truth.name
-        gone = None if true is None else difference(true, frame)
-        label = label_difference(decibels)
         dream = Pane(frame, tell("dream"), marked=True, newest=True)
-        return Pane(true, name), dream, Pane(gone, label)
+        if number in self._true:
+            true = self._true[number]
+            label = label_difference(self._decibels.get(number))
+            return Pane(true, self._truth.name), dream, Pane(difference(true, frame), label)
+        known, true = self._find_last_true(number)
+        behind = number - known
+        name, label = self._describe_late(number, behind), label_difference(None)
+        apart = None
+        if (last := self._compared) is not None and last.number == known:
+            apart = difference(last.true, last.dreamt)
+            label = label_difference(self._decibels[known])
+        stale = name == NOBODY_KNOWS or behind > STALE_SECONDS * self._place.fps
+        return Pane(true, name, dimmed=stale), dream, Pane(apart, label, dimmed=stale)
+
+    def _find_last_true(self, number: int) -> tuple[int, np.ndarray | None]:
+        """The last number before one whose truth is known, and its frame; the start's at worst."""
+        known = max((at for at in list(self._true) if at < number), default=0)
+        context = self._start.context_frames
+        return known, self._true.get(known, None if context is None else context[-1])
+
+    def _describe_late(self, number: int, behind: int) -> Told:
+        """Why the truth beside a frame is of an earlier one."""
+        unknown = self._unknown_from is not None and number >= self._unknown_from
+        if self._truth is None or unknown:
+            return NOBODY_KNOWS
+        if behind == 1:
+            return join([tell("truth"), tell("a frame behind")], by=", ")
+        return join([tell("truth"), tell("{behind} frames behind", behind=behind)], by=", ")
 
     def curve(self, number: int) -> tuple[float, ...]:
         """PSNR in dB of the frames from the start up to a number, as far as they are known."""
@@ -133,7 +211,7 @@ class GroundTruthPanel:
             ValueError: the truth is not known there.
         """
         start, actions = self._start, self._actions[:number]
-        if self._truth is None or self._truth.frame(actions) is None:
+        if self._truth is None or self._draw(actions) is None:
             raise ValueError(
                 tell(
                     "Ground truth is unavailable: the actions taken differ from those of the clip."
@@ -141,7 +219,7 @@ class GroundTruthPanel:
             )
         kept = len(start.context_frames)
         newest = range(max(1, number - kept + 1), number + 1)
-        true = [self._truth.frame(actions[:at]) for at in newest]
+        true = [self._draw(actions[:at]) for at in newest]
         frames = np.concatenate([start.context_frames, *([np.stack(true)] if true else [])])
         led = np.concatenate([start.context_actions, np.array(actions, np.int64)])
         options = dict(start.options)
@@ -162,11 +240,26 @@ class GroundTruthPanel:
             future=future,
         )
 
-    def close(self) -> None:
-        """Let go of the engine."""
+    def close(self, waits: bool = True) -> None:
+        """Let go of the engine; what it is doing ends first.
+
+        Args:
+            waits: whether to come back only then.
+        """
+        self._engine.submit(self._close_engine)
+        self._engine.shutdown(wait=waits)
+
+    def _close_engine(self) -> None:
         if self._env is not None:
             self._env.close()
             self._env = None
+
+    def _do(self, work: Callable[[], Result]) -> Result:
+        """Do something with the engine, and wait for it."""
+        return self._engine.submit(work).result()
+
+    def _draw(self, actions: list[int]) -> np.ndarray | None:
+        return self._do(lambda: self._truth.frame(actions))
 
     def _find_engine(self, start: Start) -> Any:
         """The engine a start is from; None where there is none here, and a clip will do."""
@@ -191,26 +284,52 @@ class GroundTruthPanel:
         return self._env
 
     def _catch_up(self) -> None:
-        """Lead the truth towards the newest frame, and compare what is on the way."""
-        until = time.monotonic() + SLICE
+        """Take in true frames that were drawn, and ask for the next, until the newest is there or
+        play has waited for long enough.
+        """
         if self._truth is None:
             self._dreamt.clear()
-            return
-        while self._reached <= len(self._actions):
-            self._compare(self._reached)
-            self._reached += 1
-            if time.monotonic() > until and len(self._actions) - self._reached > FEW:
-                return
+        elif self._catching.acquire(blocking=False):  # else another thread is at it
+            try:
+                self._take_until(time.monotonic() + SLICE)
+            finally:
+                self._catching.release()
 
-    def _compare(self, number: int) -> None:
-        true = self._truth.frame(self._actions[:number])
+    def _take_until(self, deadline: float) -> None:
+        while self._reached <= len(self._actions):
+            if self._asked is None:
+                self._asked = self._ask()
+            wait([self._asked.frame], max(0.0, deadline - time.monotonic()))
+            if not self._asked.frame.done():
+                return
+            asked, self._asked = self._asked, None
+            self._take(asked)
+
+    def _ask(self) -> Asked:
+        """Have the next true frame drawn; the newest, where play has left the next ones behind."""
+        newest, truth = len(self._actions), self._truth
+        if newest - self._reached > FEW and time.monotonic() > self._leap_at:
+            self._reached = newest
+        actions = self._actions[: self._reached]
+        return Asked(truth, actions, self._engine.submit(truth.frame, actions))
+
+    def _take(self, asked: Asked) -> None:
+        """Compare what was drawn, unless another way was taken meanwhile."""
+        true, number = asked.frame.result(), len(asked.actions)
+        if asked.truth is not self._truth or asked.actions != self._actions[:number]:
+            return
+        self._reached = number + 1
         dreamt = self._dreamt.pop(number, None)
+        self._dreamt = {at: frame for at, frame in self._dreamt.items() if at > number}
         if true is None:
+            self._unknown_from = number if self._unknown_from is None else self._unknown_from
             return
         self._true[number] = true
-        self._true.pop(number - KEPT, None)
+        if len(self._true) > KEPT:
+            del self._true[min(self._true)]
         if dreamt is not None:
             self._decibels[number] = float(psnr(dreamt, true))
+            self._compared = Compared(number, dreamt, true)
 
 
 def label_difference(decibels: float | None) -> Told:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 CURVE = 240  # frames of the curve that are shown
+STARTING = tell("The engine that draws the truth is starting ...")
 
 
 class Overlays(Sink):
@@ -32,6 +33,7 @@ class Overlays(Sink):
         memory: None when nobody asked.
         space: what is shown of a memory in space.
         trouble: why the panel was closed; empty while all is well.
+        coming: the panel whose engine is starting; None when none is.
     """
 
     def __init__(self) -> None:
@@ -39,6 +41,12 @@ class Overlays(Sink):
         self.memory: Memory | None = None
         self.space = SpaceMemory()
         self.trouble = ""
+        self.coming: GroundTruthPanel | None = None
+
+    @property
+    def doing(self) -> str:
+        """What is waited for, while play goes on; empty for nothing."""
+        return STARTING if self.coming is not None else ""
 
     def begin(self, point: Point) -> None:
         """A line begins."""
@@ -51,14 +59,20 @@ class Overlays(Sink):
             self._try(lambda panel: panel.step(step))
 
     def close(self) -> None:
-        """Close the panel's engine."""
+        """Close the panel's engine, also one that is starting."""
+        coming, self.coming = self.coming, None
+        if coming is not None:
+            coming.close()
         self.drop_panel()
 
     def drop_panel(self) -> None:
         """Show the frame alone."""
-        panel, self.panel = self.panel, None
+        panel, coming = self.panel, self.coming
+        self.panel = self.coming = None
         if panel is not None:
             panel.close()
+        if coming is not None:
+            coming.close(waits=False)
 
     def _try(self, call: Callable[[Any], Any]) -> Any:
         try:

@@ -21,6 +21,7 @@ from worldsim.runtime.core.moves import Point, Step
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.core.track import Track
+from worldsim.runtime.core.user_folder import shorten
 from worldsim.runtime.recording.export import encode_animation, enlarge_frames, export
 from worldsim.runtime.recording.recorder import Recorder
 from worldsim.runtime.recording.recording import read_recording
@@ -94,7 +95,7 @@ class Sharer(Sink):
             tell(
                 "{files} in {folder}, {megabytes:.1f} MB. Copied: {command}",
                 files=", ".join(names),
-                folder=self.folder,
+                folder=shorten(folder.parent),
                 megabytes=len(data) / 1e6,
                 command=self.command,
             )

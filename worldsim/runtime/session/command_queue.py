@@ -27,8 +27,10 @@ class Command(NamedTuple):
 
 
 Value = int | str | tuple[float, tuple[int, ...]] | tuple[float, tuple[float, float] | None]
-BY_WINDOW = ("open", "turn", "walk", "leave")
-"""What is asked for without a key of its own: by a dropped file, the mouse, Esc over pictures."""
+BY_WINDOW = ("open", "turn", "walk", "leave", "truth_found")
+"""What is asked for without a key of its own: by a dropped file, the mouse, Esc over pictures, and
+an engine that has started.
+"""
 _HOW = {intent.name: intent.how for intent in (*INTENTS, *REPLAY_INTENTS)}
 _HOW |= dict.fromkeys(BY_WINDOW, "press")
 MODIFIERS = ("left ctrl", "right ctrl", "left shift", "right shift", "left alt", "right alt")

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from worldsim.runtime.core.intents import find_view_key
 from worldsim.runtime.core.moves import NO_NOISE, Move
 from worldsim.runtime.core.step_governor import find_next_noise, find_next_steps
+from worldsim.runtime.core.user_folder import shorten
 from worldsim.runtime.panels.action_preview import ActionPreview
 from worldsim.runtime.panels.picker import Picker
 from worldsim.runtime.panels.space_memory import check_space
 from worldsim.runtime.recording.saves import SLOTS
 from worldsim.runtime.session.command_queue import Command
+from worldsim.runtime.session.presenter import NOTE_SECONDS
 from worldsim.runtime.session.state import State
-from worldsim.told import tell
+from worldsim.told import join, tell
 
 if TYPE_CHECKING:
     from worldsim.runtime.session.session import Session
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 PACE = ("slower", "faster")
 PICKERS = ("gallery", "slots", "action_preview", "resample", "browse")
-KEEP_PICKER = ("pick", "record", "turn", "walk", *PICKERS, *PACE)
+KEEP_PICKER = ("pick", "record", "turn", "walk", "truth_found", *PICKERS, *PACE)
 FAR_SCRUB = 10
 
 
@@ -38,10 +41,12 @@ class Commands:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
+        self._asked_at = float("-inf")  # when the player wanted to go back to the choice of worlds
         self._table: dict[str, Callable[[Any], None]] = {
             "new_start": lambda _: session.new_start(),
             "same_start": lambda _: session.same_start(),
             "gallery": self._show_gallery,
+            "worlds": self._return_to_choice,
             "pause": lambda _: session.pause(),
             "one_step": lambda _: session.one_step(),
             "run_on": self._run_on,
@@ -49,6 +54,7 @@ class Commands:
             "faster": lambda _: self._change_speed(+1),
             "action_preview": self._show_action_preview,
             "ground_truth": self._show_ground_truth,
+            "truth_found": self._bring_ground_truth,
             "ground": self._ground_dream,
             "driver": self._change_driver,
             "save": lambda _: session.save(),
@@ -96,6 +102,10 @@ class Commands:
         own = name not in PICKERS or name == self._session.picker_name
         return name in KEEP_PICKER and own
 
+    def _find_key(self, name: str) -> str:
+        """The key of an intent, as it is printed."""
+        return find_view_key(name, self._session.opening.bindings.intents)
+
     # ---- pictures to pick from ----
 
     def _leave(self, _: Any) -> None:
@@ -133,6 +143,24 @@ class Commands:
         pictures = [(spawn.frames[-1], spawn.name) for spawn in spawns]
         title = tell("Pick a start: its number, or turn to it and walk. Tab: more. Esc: back.")
         self._choose("gallery", lambda: Picker(title, pictures, begin))
+
+    def _return_to_choice(self, _: Any) -> None:
+        """Leave for the choice of worlds: what that means is said first, and leaves with the second
+        press.
+        """
+        session, now = self._session, self._session.clock.now()
+        if not session.returns:
+            raise ValueError(tell("There is no choice of worlds to go back to here."))
+        asked, self._asked_at = self._asked_at, now
+        if now < asked + NOTE_SECONDS or not session.made:
+            session.chooses = True
+            session.command_queue.stop()
+            return
+        keys = {name: self._find_key(name) for name in ("worlds", "save")}
+        recording = tell("The recording is finished and kept.") if session.recorder.on else ""
+        again = tell("{worlds} again goes back to the choice of worlds.", **keys)
+        save = tell("{save} first saves where you are.", **keys)
+        session.presenter.notify(join(filter(None, [again, recording, save]), by=" "))
 
     def _show_slots(self, _: Any) -> None:
         session = self._session
@@ -233,7 +261,7 @@ class Commands:
         if session.recorder.on:
             session.recorder.stop()
             folder = session.recorder.folder
-            session.presenter.notify(tell("The recording is in {folder}.", folder=folder))
+            session.presenter.notify(tell("The recording is in {folder}.", folder=shorten(folder)))
         else:
             session.recorder.start(session.playthrough.track.point())
             session.presenter.notify(tell("Recording; the same key stops it."))
@@ -245,16 +273,31 @@ class Commands:
 
         session, overlays = self._session, self._session.overlays
         overlays.trouble = ""
-        if overlays.panel is not None:
+        if overlays.panel is not None or overlays.coming is not None:
             overlays.drop_panel()
             return
-        panel = GroundTruthPanel(session.playthrough.place)
-        if not panel.knows(session.playthrough.track.start):
-            session.presenter.notify(
-                tell("The truth of this start is unknown: a new start was made.")
-            )
-            session.begin(panel.new_start(session.draw_seed()), "a start with its truth")
-        panel.follow(session.playthrough.track)
+        overlays.coming = panel = GroundTruthPanel(session.playthrough.place)
+        found = panel.find(session.playthrough.track.start)
+        # Of the panel that is coming then, which may be another one, or none any more.
+        found.add_done_callback(lambda _: session.command_queue.put("truth_found"))
+
+    def _bring_ground_truth(self, _: Any) -> None:
+        """Show the truth, whose engine has started while play went on."""
+        session, overlays = self._session, self._session.overlays
+        panel = overlays.coming
+        if panel is None or not panel.is_found:
+            return
+        overlays.coming = None
+        try:
+            if not panel.knows(session.playthrough.track.start):
+                session.presenter.notify(
+                    tell("The truth of this start is unknown: a new start was made.")
+                )
+                session.begin(panel.new_start(session.draw_seed()), "a start with its truth")
+            panel.follow(session.playthrough.track)
+        except Exception:
+            panel.close()
+            raise
         overlays.panel = panel
 
     def _ground_dream(self, _: Any) -> None:
@@ -277,9 +320,20 @@ class Commands:
             overlays.memory = Memory(self._session.playthrough)
 
     def _toggle_attention(self, _: Any) -> None:
-        if self._session.overlays.memory is None:
-            self._toggle_memory(0)
-        on = self._session.overlays.memory.toggle_attention()
+        from worldsim.runtime.panels.memory_strip import Memory
+
+        memory = self._session.overlays.memory
+        if memory is None:
+            Memory(self._session.playthrough)  # one that does not tell says so
+            names = ("memory", "attention")
+            raise ValueError(
+                tell(
+                    "{memory} first shows what the dream remembers; {attention} then marks on it "
+                    "what a frame looks at.",
+                    **{name: self._find_key(name) for name in names},
+                )
+            )
+        on = memory.toggle_attention()
         self._session.presenter.notify(tell("What the next frame looks at.") if on else "")
 
     # ---- a memory in space ----
@@ -299,7 +353,7 @@ class Commands:
         session = self._session
         check_space(session.playthrough.place)
         path = session.saves.save_points(session.playthrough.place)
-        session.presenter.notify(tell("What is remembered is in {path}.", path=path))
+        session.presenter.notify(tell("What is remembered is in {path}.", path=shorten(path)))
 
     def _show_samples(self, _: Any) -> None:
         from worldsim.runtime.panels.resampling import compare_samples

@@ -65,6 +65,7 @@ class Presenter:
             runs_on=bool(session.runs_on),
             recording=session.recorder.label,
             note=(self._note if self._clock.now() < self._note_until else "")
+            or session.overlays.doing
             or _choose_title(session),
             trouble=session.recorder.trouble or session.overlays.trouble,
             copied=session.sharer.command,

@@ -28,6 +28,7 @@ from worldsim.runtime.core.playthrough import Playthrough
 from worldsim.runtime.core.scrub import Scrub
 from worldsim.runtime.core.sinks import Meter, Sink
 from worldsim.runtime.core.step_governor import StepGovernor
+from worldsim.runtime.core.user_folder import shorten
 from worldsim.runtime.panels.action_preview import ActionPreview
 from worldsim.runtime.panels.overlays import Overlays
 from worldsim.runtime.panels.picker import Picker
@@ -87,6 +88,8 @@ class Session:
         overlays: pictures beside the frame: ground truth, the memory.
         comparisons: what can be shown beside a recording; None where none is played.
         picker_name: what there is to choose from.
+        returns: whether there is a choice of worlds to go back to.
+        chooses: whether the player left for it.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class Session:
         self.steps, self.noise, self.speed, self.runs_on = 0, NO_NOISE, 1.0, runs_on
         self.picker: Picker | ActionPreview | None = None
         self.picker_name = ""
+        self.returns = self.chooses = False
         self.comparisons: ComparisonPanel | None = None
         self.plan: deque[int] = deque()
         self.walk: ClickWalk | None = None
@@ -258,7 +262,7 @@ class Session:
             raise ValueError(tell("The world failed: make a frame or go back before saving."))
         folder = self.saves.save(self.playthrough.track, slot)
         self.presenter.notify(
-            tell("Saved in {folder}; the key to load goes back to it.", folder=folder)
+            tell("Saved in {folder}; the key to load goes back to it.", folder=shorten(folder))
         )
 
     def load(self, slot: int = 0) -> None:

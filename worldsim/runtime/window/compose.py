@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from worldsim.runtime.core.intents import Hint
 from worldsim.runtime.core.pane_layout import Rect, beside, grid
 from worldsim.runtime.core.status import Status, banner
 from worldsim.runtime.core.touch_pad import PadKey, lay_out_pad
@@ -16,7 +17,10 @@ from worldsim.runtime.window.palette import Colour
 from worldsim.runtime.window.screen import MARGIN, Screen
 
 CHOOSING = State.CHOOSING.value
-SIDE = 3  # the side panel takes this part of the width
+SIDE = 3  # the side panel takes this part of the width,
+SIDE_LINES = 11  # but is as wide as so many lines are high, in a small window,
+SIDE_LEAST = 8  # and left out where even so many are too wide
+TREND_LINES = 4  # of a curve there, with its name
 
 
 class Around(NamedTuple):
@@ -24,7 +28,7 @@ class Around(NamedTuple):
 
     Attributes:
         words: a line below it; with the hints the foot, which is left out where both are empty.
-        hints: keys and what they do, for the line above the words.
+        hints: keys and what they do, for the line above the words, to be clicked on.
         figures: lines of the side panel; none for no panel.
         trends: a name and its newest values each, as curves in the side panel.
         helped: lines over everything; none for no help.
@@ -33,7 +37,7 @@ class Around(NamedTuple):
     """
 
     words: str = ""
-    hints: Sequence[tuple[str, str]] = ()
+    hints: Sequence[Hint] = ()
     figures: Sequence[str] = ()
     trends: Sequence[tuple[str, Sequence[float]]] = ()
     helped: Sequence[str] = ()
@@ -48,11 +52,15 @@ class Placed(NamedTuple):
         picture: the newest frame, alone or among others; None where there is none.
         pad: each key to be touched.
         beside: the pictures beside it, in which nobody walks.
+        hints: each of the hints; none where something else is said in their place.
+        picks: pictures to pick from.
     """
 
     picture: Rect | None = None
     pad: Sequence[Rect] = ()
     beside: Sequence[Rect] = ()
+    hints: Sequence[Rect] = ()
+    picks: Sequence[Rect] = ()
 
 
 def compose(
@@ -69,10 +77,12 @@ def compose(
     """
     screen.clear()
     room, message = screen.room(), banner(status, now)
+    hints: list[Rect] = []
     if around.words or around.hints:
         toast = "" if status.state == CHOOSING or around.helped else message
         message = "" if toast else message
-        room = _foot(screen, around, room, toast, _colour(screen, status, toast))
+        hints = _foot(screen, around, room, toast, _colour(screen, status, toast))
+        room = room.less(bottom=screen.foot)
     cells, room = lay_out_pad(around.pad, room)
     for key, cell in zip(around.pad, cells, strict=True):
         screen.button(key.label, cell, key.key in around.held)
@@ -80,9 +90,9 @@ def compose(
         room = _side(screen, around, room)
     if status.strip:
         room = room.less(bottom=screen.strip(status.strip, room))
-    shown, others = None, []
+    shown, others, picks = None, [], []
     if status.state == CHOOSING:
-        _choice(screen, status, message, room)
+        picks = _choice(screen, status, message, room)
     else:
         shown, others, told = _picture(screen, frame, status, room)
         if status.recording and not around.words:
@@ -95,42 +105,49 @@ def compose(
         screen.text([message], low, bottom=True, colour=_colour(screen, status, message))
     if status.progress is not None:
         screen.bar(status.progress, room)
-    return Placed() if around.helped else Placed(shown, cells, others)
+    return Placed() if around.helped else Placed(shown, cells, others, hints, picks)
 
 
-def _foot(screen: Screen, around: Around, room: Rect, toast: str, colour: Colour) -> Rect:
+def _foot(screen: Screen, around: Around, room: Rect, toast: str, colour: Colour) -> list[Rect]:
     """Draw the foot, in which a toast takes the place of the words, and of the hints where it is
-    long; the room that is left.
+    long; where the hints went.
     """
     foot = room.less(top=room.height - screen.foot)
     screen.fill(foot)
     below = foot.less(top=foot.height // 2)
     if toast and not screen.fits(toast, foot.width):
         screen.text([toast], foot, colour=colour)
-        return room.less(bottom=screen.foot)
-    if around.hints:
-        screen.keycaps(around.hints, foot.less(bottom=foot.height // 2))
+        return []
     screen.words(toast or around.words, below, colour if toast else screen.palette.text)
-    return room.less(bottom=screen.foot)
+    if not around.hints:
+        return []
+    return screen.keycaps(around.hints, foot.less(bottom=foot.height // 2), around.held)
 
 
 def _side(screen: Screen, around: Around, room: Rect) -> Rect:
-    """Draw the side panel; the room that is left."""
-    width = room.width // SIDE
+    """Draw the side panel, as much of it as there is room for; the room that is left."""
+    width = max(room.width // SIDE, min(room.width // 2, SIDE_LINES * screen.line))
+    if width < SIDE_LEAST * screen.line:
+        return room
     side = room.less(left=room.width - width)
     screen.fill(side)
-    below = side.less(top=screen.text(list(around.figures), side))
+    below = side.less(top=screen.text(screen.keep_in_view(around.figures, side, 0), side))
+    high = TREND_LINES * screen.line
     for label, values in around.trends:
-        screen.trend(label, values, below.less(bottom=below.height - 4 * screen.line))
-        below = below.less(top=4 * screen.line)
+        if below.height < high:
+            break
+        screen.trend(label, values, below.less(bottom=below.height - high))
+        below = below.less(top=high)
     return room.less(right=width)
 
 
-def _choice(screen: Screen, status: Status, message: str, room: Rect) -> None:
-    """Pictures to pick from, and above them what to do, for it would hide what they are called."""
+def _choice(screen: Screen, status: Status, message: str, room: Rect) -> list[Rect]:
+    """Pictures to pick from, and above them what to do, for it would hide what they are called;
+    where each went.
+    """
     if message:
         room = room.less(top=screen.text([message], room, colour=_colour(screen, status, message)))
-    screen.panes(status.panes, grid(len(status.panes), _size(status), room))
+    return screen.panes(status.panes, grid(len(status.panes), _size(status), room))
 
 
 def _picture(

@@ -1,4 +1,5 @@
-"""The mouse and fingers: a drag turns, a click names a place, and keys on the screen are held.
+"""The mouse and fingers: a drag turns, a click names a place, and keys on the screen, hints of
+keys and pictures to pick are pressed.
 
 SDL tells of a finger twice, as a finger and, the first one, as a mouse; keys go by fingers, since
 there are two thumbs, and all else by the mouse.
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from worldsim.actions import ActionSet
+from worldsim.runtime.core.intents import Hint
 from worldsim.runtime.core.mouse_turn import MouseTurn
 from worldsim.runtime.core.pane_layout import Rect
 from worldsim.runtime.core.touch_pad import PadKey, Touches, find_cell
@@ -32,6 +34,8 @@ class Scene(NamedTuple):
         room: all of the window.
         placed: where things are.
         pad: the keys on the screen.
+        hints: the keys below the picture.
+        picks: the keys that pick a picture, where there are many.
         view: how far away what the picture shows is; None where nobody knows.
     """
 
@@ -39,11 +43,16 @@ class Scene(NamedTuple):
     placed: Placed = Placed()
     pad: Sequence[PadKey] = ()
     view: DepthView | None = None
+    hints: Sequence[Hint] = ()
+    picks: Sequence[str] = ()
 
     def find_key(self, place: tuple[float, float]) -> str | None:
-        """The key on the screen at a place."""
-        found = find_cell(self.placed.pad, place)
-        return None if found is None else self.pad[found].key
+        """The key on the screen, the hint of a key, or the picture that a key picks, at a place."""
+        for keys, cells in ((self.pad, self.placed.pad), (self.hints, self.placed.hints)):
+            if (found := find_cell(cells, place)) is not None:
+                return keys[found].key
+        picked = find_cell(self.placed.picks[: len(self.picks)], place)
+        return None if picked is None else self.picks[picked]
 
 
 class Click(NamedTuple):
@@ -123,7 +132,7 @@ class Pointer:
 
 
 def _find_place(press: _Press) -> Click | None:
-    (shown, _, beside), view = press.scene.placed, press.scene.view
+    (shown, _, beside, *_), view = press.scene.placed, press.scene.view
     if find_cell(beside, press.place) is not None:
         if view is not None:
             raise ValueError(BESIDE)

@@ -3,10 +3,11 @@ pygame. Listens to nothing.
 """
 
 import io
+import itertools
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -14,8 +15,9 @@ import numpy as np
 
 from worldsim.atomic import atomic_write
 from worldsim.paths import asset
+from worldsim.runtime.core.intents import Hint
 from worldsim.runtime.core.language import find_words, translate
-from worldsim.runtime.core.pane_layout import HEATED, Pane, Rect, Strip, along
+from worldsim.runtime.core.pane_layout import HEATED, NOWHERE, Pane, Rect, Strip, along
 from worldsim.runtime.core.settings import Settings
 from worldsim.runtime.core.status import Dimmed
 from worldsim.runtime.window.palette import BY_NAME, Colour
@@ -35,7 +37,7 @@ __all__ = ["NoDisplay", "Screen", "controller", "pygame"]
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 INVISIBLE = ("dummy", "offscreen")
 WINDOW_PIXELS = 640  # the default zoom makes the window about this large, larger on a fine screen
-CURVE_RANGE = (5.0, 35.0)  # dB
+CURVE_RANGE, LEVELS = (5.0, 35.0), (10, 20, 30)  # dB
 SMALLEST_FONT, LARGEST_FONT, MARGIN = 12, 60, 8
 MARKED = 3  # pixels of a frame around what is marked
 MOST_LETTERS = 1000  # of a line; SDL refuses pictures that are too wide
@@ -58,6 +60,7 @@ class Screen:
 
     Attributes:
         palette: the colours of what is not a picture.
+        full: whether it takes the whole screen.
 
     Raises:
         NoDisplay: there is no display.
@@ -82,7 +85,7 @@ class Screen:
         if footed:
             self._size = self._size[0], self._size[1] + self._foot_of(self._size)
         self._surface = pygame.display.set_mode(self._size, pygame.RESIZABLE)
-        self._full, self._at = False, (0, 0)
+        self.full, self._at = False, (0, 0)
         self._handle: Window | None = None
 
     def apply(self, settings: Settings) -> None:
@@ -96,8 +99,8 @@ class Screen:
 
     def fullscreen(self) -> None:
         """Take the whole screen, or go back to a window of the size it had."""
-        self._full = not self._full
-        if self._full:
+        self.full = not self.full
+        if self.full:
             self._size, self._at = self._surface.get_size(), self._move_to((0, 0))
             self._surface = pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
         else:
@@ -152,6 +155,8 @@ class Screen:
         places = []
         for pane, cell in zip(panes, cells, strict=True):
             shown = cell if pane.frame is None else self._place(pane.frame, cell)
+            if pane.dimmed and pane.frame is not None:
+                self._shade(pygame.Rect(shown))
             if pane.marked:
                 pygame.draw.rect(self._surface, self.palette.mark, shown, 2)
             self._label(pane.label, shown)
@@ -221,26 +226,35 @@ class Screen:
         return label.subsurface(shown)
 
     def curve(self, values: tuple[float, ...], room: Rect) -> None:
-        """Draw values as a curve that fills the room."""
-        box = pygame.Rect(room)
-        self._shade(box)
+        """Draw values as a curve, the newest as a number above it, a scale beside it; the number
+        alone where there is no room for more.
+        """
+        self._shade(pygame.Rect(room))
+        self.words(
+            tell("{decibels:.1f} dB alike", decibels=values[-1]),
+            room.less(bottom=room.height - self.line),
+        )
         low, high = CURVE_RANGE
+        marks = {level: self._font.render(str(level), True, self.palette.grid) for level in LEVELS}
+        beside = max(mark.get_width() for mark in marks.values()) + MARGIN
+        box = room.less(left=2, top=self.line + 2, right=beside + 2, bottom=2)
+        if box.height < len(LEVELS) * self.line or box.width < beside:
+            return
+
+        def height(value: float) -> float:
+            return box.y + box.height * (1 - (min(max(value, low), high) - low) / (high - low))
+
+        for level, mark in marks.items():
+            y = height(level)
+            pygame.draw.line(self._surface, self.palette.grid, (box.x, y), (box.x + box.width, y))
+            at = mark.get_rect(midleft=(box.x + box.width + MARGIN // 2, y))
+            self._surface.blit(mark, at)
         points = [
-            (
-                box.x + box.width * n / max(len(values) - 1, 1),
-                box.bottom - 1 - (box.height - 2) * (min(max(v, low), high) - low) / (high - low),
-            )
-            for n, v in enumerate(values)
+            (box.x + box.width * n / max(len(values) - 1, 1), height(value))
+            for n, value in enumerate(values)
         ]
-        for level in (10, 20, 30):
-            y = box.bottom - 1 - (box.height - 2) * (level - low) / (high - low)
-            pygame.draw.line(self._surface, self.palette.grid, (box.x, y), (box.right - 1, y))
-            mark = self._font.render(str(level), True, self.palette.grid)
-            self._surface.blit(mark, (box.right - mark.get_width(), y))
         if len(points) > 1:
             pygame.draw.lines(self._surface, self.palette.mark, False, points, 2)
-        told = self._font.render(f"{values[-1]:.1f} dB", True, self.palette.text)
-        self._surface.blit(told, (box.x + 2, box.y), (0, 0, box.width, box.height))
 
     def text(
         self, lines: Sequence[str], room: Rect, bottom: bool = False, colour: Colour | None = None
@@ -254,7 +268,7 @@ class Screen:
         for pixels in range(self._font_pixels(), SMALLEST_FONT - 1, -1):  # so that all of it fits
             font = self._size_font(pixels)
             width = room.width - 3 * MARGIN
-            second = _second_column(font, [line for line, _ in told])
+            second = _second_column(font, [line for line, _ in told], width)
             rows = [
                 (row, dim) for line, dim in told for row in _wrap_row(font, line, width, second)
             ]
@@ -289,7 +303,7 @@ class Screen:
         """
         font, width = self._size_font(SMALLEST_FONT), room.width - 3 * MARGIN
         told = [self._tell(line) for line in lines]
-        second = _second_column(font, told)
+        second = _second_column(font, told, width)
         heights = [len(_wrap_row(font, line, width, second)) for line in told]
         fits = max(2, (room.height - MARGIN) // font.get_linesize())
         if sum(heights) <= fits:
@@ -320,7 +334,7 @@ class Screen:
         """
         font, width = self._size_font(SMALLEST_FONT), room.width - 3 * MARGIN
         told = [self._tell(line) for line in lines]
-        second = _second_column(font, told)
+        second = _second_column(font, told, width)
         heights = [len(_wrap_row(font, line, width, second)) for line in told]
         fits, first = (room.height - MARGIN) // font.get_linesize(), 0
         while first < at and sum(heights[first : at + 2]) > fits:
@@ -331,10 +345,19 @@ class Screen:
         return list(lines[first:last])
 
     def _label(self, text: str, shown: Rect) -> None:
-        label = self._font.render(self._tell(text), True, self.palette.text)
-        width = min(label.get_width(), shown.width)
-        self._surface.fill(self.palette.back, (shown.x, shown.y, width, label.get_height()))
-        self._surface.blit(label, (shown.x, shown.y), (0, 0, width, label.get_height()))
+        """Write what a picture is called over its upper edge, in lines, over half of it
+        at most.
+        """
+        told, top = self._tell(text), shown.y
+        font = self._font
+        if font.size(told)[0] > shown.width:
+            font = self._size_font(SMALLEST_FONT)
+        most = max(1, shown.height // 2 // font.get_linesize())  # the picture is to be seen too
+        for row in _wrap_line(font, told, shown.width)[:most]:
+            label = font.render(row, True, self.palette.text)
+            self._surface.fill(self.palette.back, (shown.x, top, *label.get_size()))
+            self._surface.blit(label, (shown.x, top))
+            top += font.get_linesize()
 
     def _shade(self, box: "pygame.Rect") -> None:
         shade = pygame.Surface(box.size, pygame.SRCALPHA)
@@ -362,20 +385,32 @@ class Screen:
         middle = room.y + (room.height - label.get_height()) // 2
         self._surface.blit(label, (room.x + MARGIN, middle))
 
-    def keycaps(self, hints: Sequence[tuple[str, str]], room: Rect) -> None:
+    def keycaps(self, hints: Sequence[Hint], room: Rect, held: Collection[str] = ()) -> list[Rect]:
         """Draw keys with what they do beside them, as many as fit into a line; the last one in any
-        case.
+        case. Where each went; NOWHERE for those that do not fit.
+
+        Args:
+            hints: at least one.
+            room: of the line.
+            held: the keys of those that are down.
         """
-        images = [self._keycap(*hint) for hint in hints]
+        images = [self._keycap(hint.label, hint.meaning, hint.key in held) for hint in hints]
         last, left = images[-1], room.x + MARGIN
+        cells = []
         for image in images[:-1]:
             if left + image.get_width() + last.get_width() > room.x + room.width - 2 * MARGIN:
                 break
-            self._surface.blit(image, (left, room.y))
+            cells.append(Rect(left, room.y, *image.get_size()))
             left += image.get_width() + MARGIN
-        self._surface.blit(last, (room.x + room.width - last.get_width() - MARGIN, room.y))
+        cells += [NOWHERE] * (len(hints) - 1 - len(cells))
+        right = room.x + room.width - last.get_width() - MARGIN
+        cells.append(Rect(right, room.y, *last.get_size()))
+        for image, cell in zip(images, cells, strict=True):
+            if cell is not NOWHERE:
+                self._surface.blit(image, cell[:2])
+        return cells
 
-    def _keycap(self, key: str, meaning: str) -> "pygame.Surface":
+    def _keycap(self, key: str, meaning: str, held: bool = False) -> "pygame.Surface":
         font = self._size_font(max(SMALLEST_FONT, self._font_pixels() - 2))
         name, told = (
             font.render(self._tell(key), True, self.palette.text),
@@ -384,7 +419,8 @@ class Screen:
         cap = pygame.Rect(0, 2, name.get_width() + MARGIN, self.line + 2)
         image = pygame.Surface((cap.width + told.get_width() + MARGIN // 2, self.line + MARGIN))
         image.fill(self.palette.foot)
-        pygame.draw.rect(image, self.palette.cap, cap, border_radius=4)
+        colour = self.palette.mark if held else self.palette.cap
+        pygame.draw.rect(image, colour, cap, border_radius=4)
         pygame.draw.rect(image, self.palette.told, cap, 1, border_radius=4)
         image.blit(name, name.get_rect(center=cap.center))
         image.blit(told, told.get_rect(midleft=(cap.right + MARGIN // 2, cap.centery)))
@@ -484,10 +520,14 @@ def plain(text: str) -> str:
     return found if len(found) <= MOST_LETTERS else f"{found[: MOST_LETTERS - 3]}..."
 
 
-def _second_column(font: pygame.font.Font, lines: list[str]) -> int:
-    """Where the second column begins, in pixels: behind the longest first cell."""
-    heads = [line.partition("\t")[0] for line in lines if "\t" in line]
-    return 2 * MARGIN + max((font.size(head)[0] for head in heads), default=0)
+def _second_column(font: pygame.font.Font, lines: list[str], width: int) -> int:
+    """Where the second column begins, in pixels: behind the longest first cell, if that leaves half
+    of the width, or as much as the second cells take.
+    """
+    cells = [line.partition("\t") for line in lines if "\t" in line]
+    heads = max((font.size(head)[0] for head, _, _ in cells), default=0)
+    tails = max((font.size(tail)[0] for _, _, tail in cells), default=0)
+    return 2 * MARGIN + min(heads, max(width // 2, width - tails - 2 * MARGIN))
 
 
 def _wrap_row(font: pygame.font.Font, line: str, width: int, second: int) -> list[str]:
@@ -495,19 +535,34 @@ def _wrap_row(font: pygame.font.Font, line: str, width: int, second: int) -> lis
     head, tab, tail = line.partition("\t")
     if not tab:
         return _wrap_line(font, line, width)
-    first, *more = _wrap_line(font, tail, max(1, width - second))
-    return [f"{head}\t{first}", *(f"\t{row}" for row in more)]
+    column = second - 2 * MARGIN
+    heads = [head] if font.size(head)[0] <= column else _wrap_line(font, head, column)
+    tails = _wrap_line(font, tail, max(1, width - second))
+    rows = itertools.zip_longest(heads, tails, fillvalue="")
+    return ["\t".join(row) for row in rows]
 
 
 def _wrap_line(font: pygame.font.Font, line: str, width: int) -> list[str]:
+    """Rows of a line that fit into a width, broken between words, and within those too long."""
     rows = [""]
-    for word in line.split(" "):
+    parts = (_break_word(font, word, width) for word in line.split(" "))
+    for word in itertools.chain.from_iterable(parts):
         longer = f"{rows[-1]} {word}" if rows[-1] else word
         if rows[-1] and font.size(longer)[0] > width:
             rows.append(word)
         else:
             rows[-1] = longer
     return rows
+
+
+def _break_word(font: pygame.font.Font, word: str, width: int) -> list[str]:
+    """A word, e.g. a path, in parts that fit into a width, at least a letter each."""
+    parts = [""]
+    for letter in word:
+        if parts[-1] and font.size(parts[-1] + letter)[0] > width:
+            parts.append("")
+        parts[-1] += letter
+    return parts
 
 
 def _open_display(advice: str) -> None:

@@ -1,7 +1,7 @@
 """The window's first screen: worlds and their starts as moving thumbnails, one to be played.
 
-Thumbnails are the last seconds of each start's context. They are read, and the library of networks
-is loaded, on a thread beside the screen, so that playing begins the sooner.
+Thumbnails are the view of each start, with a short look around and back. They are read, and the
+library of networks is loaded, on a thread beside the screen, so that playing begins the sooner.
 """
 
 import importlib
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from worldsim.runtime.core.clock import Clock
+from worldsim.runtime.core.intents import Hint
 from worldsim.runtime.core.pane_layout import Rect
 from worldsim.runtime.core.settings import Settings
 from worldsim.runtime.core.settings_page import SettingsPage
@@ -30,16 +31,17 @@ from worldsim.world.starts import WorldStarts, read_clip
 
 TITLE = tell("Where do you want to begin?")
 HINTS = (
-    (tell("Arrows"), tell("choose")),
-    ("Enter", tell("play")),
-    (",", tell("settings")),
-    ("F11", tell("whole screen")),
-    ("Esc", tell("quit")),
+    Hint(tell("Arrows"), tell("choose"), "right"),
+    Hint("Enter", tell("play"), "return"),
+    Hint(",", tell("settings"), ","),
+    Hint("F11", tell("whole screen"), "f11"),
+    Hint("Esc", tell("quit"), "escape"),
 )
 LETTERS = {"a": "left", "d": "right", "w": "up", "s": "down"}  # by their place
 PADS = {f"pad {name}": name for name in DIRECTIONS} | {"pad a": "return", "pad b": "escape"}
 PLAY, QUIT = ("return", "enter", "space"), ("escape",)
-HOLD_SECONDS = 0.8  # the last picture of a thumbnail, from where play begins, stays so long
+HOLD_SECONDS = 3.0  # the last picture of a thumbnail, from where play begins, stays so long,
+LOOK_SECONDS = 0.16  # and each of those before it
 FRAME_SECONDS = 0.04
 WARM = ("worldsim.world.model",)  # takes seconds to import
 SIZE = (64, 64)
@@ -61,6 +63,7 @@ class StartChoice:
         zoom: screen pixels a pixel of the window that follows; None for a comfortable size.
         fullscreen: whether it takes the whole screen at first.
         settings: how it looks.
+        said: about what was played before, until something is chosen.
         clock: where the time comes from.
 
     Attributes:
@@ -80,6 +83,7 @@ class StartChoice:
         zoom: int | None = None,
         fullscreen: bool = False,
         settings: Settings | None = None,
+        said: str = "",
         clock: Clock | None = None,
     ) -> None:
         self.screen = Screen("worldsim", SIZE, zoom, footed=True)
@@ -96,8 +100,9 @@ class StartChoice:
         self._at = self._last or 0
         self._clips: list[np.ndarray | None] = [None] * len(self._starts)
         self._keyboard, self._pads = Keyboard(), Gamepads()
-        self._done, self._picked = False, False
+        self._done, self._picked, self._said = False, False, said
         self._left = threading.Event()
+        self._hinted: list[Rect] = []  # where the hints are
 
     def run(self) -> Chosen | None:
         """Show it until a start is chosen; None when the player wants to leave."""
@@ -129,9 +134,7 @@ class StartChoice:
             if self._left.is_set():
                 return
             world, start = self._starts[number]
-            self._clips[number] = read_clip(
-                self._worlds[world].paths[start], self._worlds[world].fps
-            )
+            self._clips[number] = read_clip(self._worlds[world].paths[start])
 
     # ---- keys ----
 
@@ -147,14 +150,15 @@ class StartChoice:
             return
         elif event.type == pygame.MOUSEMOTION:
             self._point(event.pos)
-        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1 and self._point(event.pos):
-            self._press("return")
+        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
+            self._click(event.pos)
         else:
             for key, is_down in self._pads.keys(event):
                 if is_down and self.settings.gamepad:
                     self._press(PADS.get(key, key))
 
     def _press(self, key: str) -> None:
+        self._said = ""
         if key in DIRECTIONS:
             self._at = step_to(self._lay_out().cells, self._at, key)
         elif key in PLAY or key in QUIT:
@@ -173,8 +177,17 @@ class StartChoice:
     def _point(self, position: tuple[int, int]) -> bool:
         """Mark the thumbnail below the mouse; whether there is one."""
         found = cell_at(self._lay_out().cells, *position)
-        self._at = self._at if found is None else found
+        if found is not None and found != self._at:
+            self._at, self._said = found, ""
         return found is not None
+
+    def _click(self, position: tuple[int, int]) -> None:
+        """Play the thumbnail below the mouse, or do what the key of the hint there does."""
+        hinted = cell_at(self._hinted, *position)
+        if hinted is not None:
+            self._press(HINTS[hinted].key)
+        elif self._point(position):
+            self._press("return")
 
     def _toggle_fullscreen(self) -> None:
         self.screen.fullscreen()
@@ -202,20 +215,22 @@ class StartChoice:
         for number, cell in enumerate(layout.cells):
             self._draw_start(number, cell)
         foot = room.less(top=room.height - screen.foot)
-        screen.keycaps(HINTS, foot.less(bottom=foot.height // 2))
+        self._hinted = screen.keycaps(HINTS, foot.less(bottom=foot.height // 2))
         screen.words(self._describe(), foot.less(top=foot.height // 2))
         screen.flip()
 
     def _draw_start(self, number: int, cell: Rect) -> None:
         world, start = self._starts[number]
-        clip, fps = self._clips[number], self._worlds[world].fps
-        frame = None if clip is None else clip[frame_at(self._clock.now(), len(clip), fps)]
+        clip = self._clips[number]
+        frame = None if clip is None else clip[frame_at(self._clock.now(), len(clip))]
         name = self._worlds[world].names[start]
         self.screen.thumbnail(frame, name, cell, marked=number == self._at)
 
     def _describe(self) -> str:
         """What is marked; without its world where both are too long for the window."""
         world, start = self._starts[self._at]
+        if self._said and not self._picked:
+            return self._said
         title, name = tell(self._worlds[world].title), tell(self._worlds[world].names[start])
         told = self._describe_start(join([title, name], by=": "))
         short = self._describe_start(name)
@@ -227,6 +242,10 @@ class StartChoice:
         return tell("{start}, as last time", start=start) if self._at == self._last else start
 
 
-def frame_at(now: float, count: int, fps: float) -> int:
-    """Which of `count` frames a loop shows at a time; the last one stays for HOLD_SECONDS."""
-    return min(int(now % (count / fps + HOLD_SECONDS) * fps), count - 1)
+def frame_at(now: float, count: int) -> int:
+    """Which of `count` frames a loop shows at a time: the last one for HOLD_SECONDS, then those
+    before it, back to the first and forth again.
+    """
+    last = count - 1
+    past = now % (HOLD_SECONDS + 2 * last * LOOK_SECONDS) - HOLD_SECONDS
+    return last if past < 0 else abs(last - 1 - int(past / LOOK_SECONDS))

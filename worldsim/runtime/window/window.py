@@ -18,7 +18,7 @@ import numpy as np
 from worldsim.actions import ActionSet
 from worldsim.paths import asset_names
 from worldsim.runtime.core.clock import Clock
-from worldsim.runtime.core.intents import Intent, build_key_hints, find_view_key
+from worldsim.runtime.core.intents import Hint, Intent, build_key_hints, find_view_key
 from worldsim.runtime.core.moves import Point, Step
 from worldsim.runtime.core.settings import TOUCH_PADS, Settings
 from worldsim.runtime.core.settings_page import SettingsPage
@@ -31,6 +31,7 @@ from worldsim.runtime.core.status import (
     format_hud,
 )
 from worldsim.runtime.core.touch_pad import PadKey, list_pad_keys
+from worldsim.runtime.core.user_folder import shorten
 from worldsim.runtime.session.command_queue import Keys
 from worldsim.runtime.session.state import State
 from worldsim.runtime.window.compose import Around, compose
@@ -59,7 +60,7 @@ IDLE_SECONDS = 8.0  # and again when none was pressed for so long
 NOTHING, WORDS, FIGURES = range(3)  # what H goes through
 TREND = 120  # values of a curve
 TRENDS = PACE, SHARPNESS, RECALL = (
-    tell("ms a frame"),
+    tell("milliseconds a frame"),
     tell("sharpness %"),
     tell("remembered %"),
 )
@@ -193,12 +194,15 @@ class Window(Sink):
 
     # ---- the main thread ----
 
-    def run(self, play: Callable[[], None], keys: Keys) -> None:
+    def run(
+        self, play: Callable[[], None], keys: Keys, stays: Callable[[], bool] = lambda: False
+    ) -> None:
         """Show what `play` does on another thread, until it is done.
 
         Args:
             play: e.g. `session.run`; ends soon after `keys.command_queue.stop()`.
             keys: where key presses go.
+            stays: whether the window stays open at the end, for what is shown next.
 
         Raises:
             Exception: what `play` raised.
@@ -221,9 +225,15 @@ class Window(Sink):
                 if self._clock.now() - stopped_at > PATIENCE_SECONDS:
                     break
             self._clock.sleep(POLL_SECONDS)
-        self._screen.close()
+        if self._error is not None or not stays():
+            self._screen.close()
         if self._error is not None:
             raise self._error
+
+    @property
+    def fullscreen(self) -> bool:
+        """Whether it takes the whole screen."""
+        return self._screen.full
 
     def _guard(self, play: Callable[[], None]) -> None:
         try:
@@ -287,8 +297,14 @@ class Window(Sink):
         self._pointer.clear()
 
     def _point(self, event: pygame.event.Event, keys: Keys) -> None:
-        """The mouse or a finger: keys on the screen, turns, and a place to walk to."""
+        """The mouse or a finger: keys on the screen, hints of keys, turns, and a place to walk to;
+        over the help, its next page.
+        """
         if self._page is not None or keys.actions is None:
+            return
+        if self._help:
+            if event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
+                self._help, self._drawn = self._help + 1, None
             return
         for key, is_down in self._pointer.read_keys(event, self._scene):
             if is_down:
@@ -353,7 +369,7 @@ class Window(Sink):
             self._screen.save(path)
         except OSError as error:
             return tell("The picture could not be written: {reason}", reason=error)
-        return tell("The picture is in {path}.", path=path)
+        return tell("The picture is in {path}.", path=shorten(path))
 
     def _copy(self, text: str) -> None:
         """Put a text on the clipboard, once."""
@@ -370,7 +386,9 @@ class Window(Sink):
         helped = self._page_of_settings() or self._page_of_help(status, keys)
         self.around = self._around(status, keys, now, helped)
         placed = compose(self._screen, shot.frame, status, self.around, now)
-        self._scene = Scene(self._screen.room(), placed, self.around.pad, status.view)
+        pad, hints = self.around.pad, self.around.hints
+        picks = next((one.keys for one in keys.intents if one.name == "pick"), ())
+        self._scene = Scene(self._screen.room(), placed, pad, status.view, hints, picks)
         self._screen.flip()
         self._count(shot)
         self._drawn, self._drawn_at = shot, now
@@ -404,7 +422,9 @@ class Window(Sink):
     def _complete(self, status: Status, keys: Keys, now: float) -> Status:
         """With what only the window knows."""
         busy = now > self._heard_at + BUSY_SECONDS and status.progress is None
-        note = add_dots(tell("One moment"), now) if busy else status.note
+        note = status.note
+        if busy and not note.endswith("..."):  # what it says it is doing
+            note = add_dots(tell("One moment"), now)
         return replace(
             status,
             note=self._hint if now < self._hint_until else note,
@@ -437,13 +457,15 @@ class Window(Sink):
             return ()
         return list_pad_keys(keys.actions, keys.intents)
 
-    def _hints(self, status: Status, keys: Keys, now: float) -> Sequence[tuple[str, str]]:
-        """The keys, at first, when nothing is pressed for a while, and after one without a use."""
+    def _hints(self, status: Status, keys: Keys, now: float) -> Sequence[Hint]:
+        """The keys, at first, when nothing is pressed for a while, after one without a use, and
+        while one pauses.
+        """
         if keys.actions is None or status.progress is not None:
             return []
         self._met_at = now if self._met_at is None else self._met_at
-        idle = now > self._touched_at + IDLE_SECONDS
-        if not (idle or now < self._met_at + FIRST_SECONDS or now < self._hint_until):
+        rests = status.state == State.PAUSED.value or now > self._touched_at + IDLE_SECONDS
+        if not (rests or now < self._met_at + FIRST_SECONDS or now < self._hint_until):
             return []
         keys.layout = self._keyboard.layout()
         return build_key_hints(keys.actions, keys.intents, keys.layout)

@@ -136,7 +136,7 @@ def test_windows_is_asked_where_no_variable_is_set(monkeypatch):
 
 def test_hints_and_help_are_told_in_it():
     german = find_words("de")
-    hints = [(key, translate(meaning, german)) for key, meaning in build_key_hints(ACTIONS)]
+    hints = [(key, translate(meaning, german)) for key, meaning, _ in build_key_hints(ACTIONS)]
     assert hints[0] == ("A", "links")
     assert ("F5", "speichern") in hints
     assert translate(hint("k", ACTIONS), german) == (

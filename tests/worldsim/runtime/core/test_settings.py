@@ -1,8 +1,12 @@
 """A player's settings: kept, refused in a sentence, and never read without a window."""
 
+from pathlib import Path
+
+import platformdirs
 import pytest
 
 import play
+from worldsim.runtime.cli import replay
 from worldsim.runtime.core.settings import FILE, Settings, read_settings, write_settings
 from worldsim.runtime.core.settings_page import SettingsPage, list_rows
 
@@ -32,7 +36,8 @@ def test_what_is_written_is_read_again(folder):
         ("steps: 0", r"steps must be in \[1, 64\] or null, got 0"),
         ("steps: true", r"steps must be in \[1, 64\] or null, got True"),
         ("mouse: 1", "mouse must be true or false, got 1"),
-        ("recordings: ''", "recordings must be a folder"),
+        ("recordings: ' '", "recordings must be a folder"),
+        ("folder: 3", "folder must be a folder, got 3"),
     ],
 )
 def test_a_wrong_file_is_one_sentence_that_names_it(folder, text, said):
@@ -55,14 +60,29 @@ def test_every_row_is_a_setting():
 def test_the_page_changes_and_keeps(folder, tmp_path):
     page = SettingsPage(["dmlab", "minecraft"])
     press(page, "right", "right", "down", "right", "right")  # the second world, two steps
-    press(page, "down", "down", "down", "backspace", "x", "down", "left", "down", "right")
+    press(page, "down", "down", "down", "~", "/", "y", "backspace", "x", "down", "a")
+    press(page, "down", "left", "down", "right")
     assert page.settings.palette == "light"
     assert any("> colours\t< light >" in line for line in page.lines())
     press(page, "return")
     assert not page.open
     assert read_settings() == Settings(
-        world="minecraft", steps=2, recordings="recordingx", upscaler="smooth", palette="light"
+        world="minecraft",
+        steps=2,
+        folder="~/x",
+        recordings="a",
+        upscaler="smooth",
+        palette="light",
     )
+
+
+def test_the_page_names_the_folder_of_what_is_kept(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLDSIM_KEPT", str(tmp_path / "kept"))
+    lines = SettingsPage([]).lines()
+    assert f"   folder of all that is kept\t{tmp_path / 'kept'}" in lines
+    assert f"   folder of recordings\t{tmp_path / 'kept' / 'recordings'}" in lines
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert f"   folder of recordings\t{Path('~/kept/recordings')}" in SettingsPage([]).lines()
 
 
 def test_escape_keeps_nothing(folder):
@@ -97,11 +117,44 @@ def test_the_command_line_comes_first_and_engines_take_no_steps():
     options.settings = Settings(world="minecraft", steps=2, fps=10, recordings="films")
     play.apply_settings(options)
     assert (options.world, options.steps, options.fps) == ("minecraft", 2, 3)
-    assert options.recordings == "films"
+    assert options.recordings == Path("films")
     engine = play.parse(["--env", "Maze-v0"])
     engine.settings = options.settings
     play.apply_settings(engine)
     assert (engine.world, engine.steps, engine.fps) == (None, None, 10)
+
+
+def test_what_is_kept_lies_in_one_folder_unless_something_says_otherwise(monkeypatch, tmp_path):
+    """It lay in the folder that play was started from, wherever that was."""
+
+    def list_folders(*arguments, settings=None):
+        options = play.parse([*arguments])
+        options.settings = settings
+        play.apply_settings(options)
+        return options.recordings, options.saves, options.shares
+
+    def list_in(kept):
+        return kept / "recordings", kept / "saves", kept / "shares"
+
+    monkeypatch.setenv("WORLDSIM_KEPT", str(tmp_path))
+    assert list_folders(settings=Settings()) == list_in(tmp_path)
+    assert list_folders("--record", settings=Settings()) == list_in(tmp_path)
+    assert list_folders(settings=Settings(folder="~/a")) == list_in(Path.home() / "a")
+    said = ["--record", "r", "--saves", "s", "--shares", "c"]
+    assert list_folders(*said, settings=Settings(folder="a", recordings="b")) == ("r", "s", "c")
+    assert list_folders("--headless", "1") == list_in(Path()), "as the command line says, or here"
+    monkeypatch.delenv("WORLDSIM_KEPT")
+    documents = Path(platformdirs.user_documents_dir())
+    assert list_folders(settings=Settings()) == list_in(documents / "worldsim")
+
+
+def test_a_recording_is_replayed_by_its_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORLDSIM_KEPT", str(tmp_path))
+    (tmp_path / "recordings" / "one").mkdir(parents=True)
+    assert replay.locate(None) == tmp_path / "recordings"
+    assert replay.locate(Path("one")) == tmp_path / "recordings" / "one"
+    assert replay.locate(Path("two")) == Path("two")
+    assert replay.locate(tmp_path) == tmp_path
 
 
 def test_without_a_window_they_are_not_read(folder, tiny_world, capsys):

@@ -72,7 +72,7 @@ class Showing:
     def beside(self):
         """Recording, take and difference, once the take has come so far."""
         deadline = time.monotonic() + SECONDS
-        while len(self.shown.status.panes) != 3:
+        while len(panes := self.shown.status.panes) != 3 or panes[1].dimmed:
             self.session.publish()
             assert time.monotonic() < deadline
         return self.shown.status.panes
@@ -118,8 +118,8 @@ def test_the_other_recordings_of_the_folder_are_browsed(fake, make_fake_world):
 def test_its_keys_are_named_unasked():
     """Of a recording only the way back was named, and not what compares it."""
     actions = dataclasses.replace(load_actions("dmlab"), keys={}, idle=None)
-    hints = dict(build_key_hints(actions, REPLAY_INTENTS))
-    assert hints["Left Right"] == "back, on"
+    hints = {hint.label: hint.meaning for hint in build_key_hints(actions, REPLAY_INTENTS)}
+    assert (hints["Left"], hints["Right"]) == ("back", "forward")
     assert (hints["Tab"], hints["B"], hints["F1"]) == ("compare", "others", "all keys")
     assert "save" not in hints.values()
 

@@ -4,6 +4,7 @@ No screen: keys go in by name, and what a sink is shown comes out.
 """
 
 import sys
+import threading
 
 import cv2
 import numpy as np
@@ -31,10 +32,12 @@ from worldsim.runtime.core.pane_layout import Rect, along, beside, grid
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.step_governor import StepGovernor
 from worldsim.runtime.panels import ground_truth as panels
-from worldsim.runtime.panels.ground_truth_source import EngineReplay
+from worldsim.runtime.panels.ground_truth_source import ClipTruth, EngineReplay
+from worldsim.runtime.recording.recorder import Recorder
 from worldsim.runtime.recording.saves import Saves
 from worldsim.runtime.recording.start_from_file import fit_picture
 from worldsim.runtime.session.loading import LoadedWorld
+from worldsim.runtime.session.presenter import NOTE_SECONDS
 from worldsim.runtime.session.state import State
 from worldsim.tasks import load_function
 from worldsim.types import Episode, EpisodeMeta
@@ -199,7 +202,43 @@ def test_another_wish_leaves_the_fan(played):
     assert played.session.state is State.PAUSED
 
 
+# ---- back to the choice of worlds ----
+
+
+def test_leaving_for_the_choice_of_worlds_is_asked_first(world, tmp_path):
+    """One key pressed by mistake would end what was played."""
+    recorder = Recorder(tmp_path / "recordings", on=True)
+    played = Played(world, recorder=recorder)
+    assert "There is no choice of worlds to go back to here" in played.key("c").note
+    played.session.returns = True
+    played.walk(2, 0).key("c")
+    assert played.note == (
+        "C again goes back to the choice of worlds. The recording is finished and kept. "
+        "F5 first saves where you are."
+    )
+    played.clock.sleep(NOTE_SECONDS + 1)
+    played.key("c")
+    assert played.session.state is not State.CLOSED, "the question is gone, so it is asked again"
+    played.key("c")
+    assert played.session.chooses
+    assert played.session.state is State.CLOSED
+    assert len(recorder.made) == 1
+
+
+def test_nothing_is_asked_where_nothing_was_played(world):
+    played = Played(world)
+    played.session.returns = True
+    played.key("c")
+    assert played.session.chooses
+
+
 # ---- ground truth ----
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Play waits for every true frame, however busy the machine."""
+    monkeypatch.setattr(panels, "SLICE", 60.0)
 
 
 @pytest.fixture
@@ -472,20 +511,69 @@ def test_an_episode_is_a_start_and_its_rest_the_truth(played, world, tmp_path):
     assert len(played.seen.status.curve) == 6
 
 
-def test_a_late_ghost_catches_up_in_slices(played, world, tmp_path, monkeypatch):
-    """An engine that draws 20 frames a second needs a while for what was played without it."""
+def test_play_goes_on_while_the_engine_of_the_truth_starts(haunted, monkeypatch):
+    """It stood still for as long as the engine took: seconds, and more on a busy machine."""
+    monkeypatch.setattr(panels, "SLICE", 0)
+    started, find = threading.Event(), panels.find_truth
+
+    def find_late(start, env):
+        assert started.wait(players.SECONDS)
+        return find(start, env)
+
+    monkeypatch.setattr(panels, "find_truth", find_late)
+    haunted.key("g").walk(2, 0)
+    assert haunted.number == 2
+    assert haunted.panes == ()
+    haunted.clock.sleep(60)
+    assert haunted.ticks(1).note == "The engine that draws the truth is starting ..."
+    haunted.key("g").ticks(1)
+    assert haunted.note == "", "the same key says that nobody waits any more"
+    haunted.key("g")
+    started.set()
+    players.until(lambda: haunted.ticks(1).panes)
+    assert "a new start was made" in haunted.note
+    haunted.session.close()
+
+
+def test_a_late_truth_draws_what_was_played_without_it(played, world, tmp_path):
     open_clip(played, world, tmp_path)
-    played.key("m").ticks(8)
-    monkeypatch.setattr(panels, "SLICE", -1)
-    monkeypatch.setattr(panels, "FEW", 0)
-    played.key("g")
-    told = []
-    while not told or "truth" not in told[-1]:
-        played.session.publish()
-        told.append(played.panes[0].label)
-        assert len(told) < 50
-    assert told[0].endswith("frames to go")
+    played.key("m").ticks(5).key("g")
+    assert not played.panes[0].dimmed
     assert len(played.seen.status.curve) == played.number + 1
+
+
+def test_a_slow_truth_shows_its_last_frame_and_leaps_to_the_newest(
+    played, world, tmp_path, monkeypatch
+):
+    """An engine that draws seven frames a second left half of the screen empty until it had drawn
+    all that was played without it, and play stood still for each.
+    """
+    frames, _ = open_clip(played, world, tmp_path)
+    played.key("m").ticks(5)
+    monkeypatch.setattr(panels, "CATCH_UP_SECONDS", 0)
+    monkeypatch.setattr(panels, "SLICE", 0)
+    drawn, asked, known = threading.Event(), [], ClipTruth.frame
+
+    def draw_slowly(truth, actions):
+        asked.append(len(actions))
+        assert drawn.wait(players.SECONDS)
+        return known(truth, actions)
+
+    monkeypatch.setattr(ClipTruth, "frame", draw_slowly)
+    played.key("g")
+    late, _, apart = played.panes
+    assert late.label == f"truth, {played.number} frames behind"
+    assert late.dimmed
+    assert np.array_equal(late.frame, frames[4]), "the start's last true frame"
+    assert apart.frame is None
+    drawn.set()
+    monkeypatch.setattr(panels, "SLICE", 60.0)
+    played.session.publish()
+    assert asked == [played.number]
+    now, _, apart = played.panes
+    assert np.array_equal(now.frame, frames[4 + played.number])
+    assert not now.dimmed
+    assert apart.frame is not None
 
 
 def test_taking_over_from_a_clip_ends_its_truth(played, world, tmp_path):
@@ -494,7 +582,10 @@ def test_taking_over_from_a_clip_ends_its_truth(played, world, tmp_path):
     other = {LEFT: "d", RIGHT: "a", FORWARD: "a", STAND: "a"}[int(actions[played.number + 4])]
     played.key(other)
     assert played.seen.status.driver == "you"
-    assert played.panes[0].frame is None
+    ended = played.panes[0]
+    assert ended.label == "the truth is not known any more"
+    assert ended.dimmed
+    assert ended.frame is not None, "the last true one"
     assert "Ground truth is unavailable" in played.key("x").note
 
 
@@ -786,7 +877,10 @@ def test_a_world_that_does_not_tell_what_it_remembers_says_so(world):
 def test_what_is_remembered_is_shown_and_how_much_it_was_looked_at(tiny_world):
     from worldsim.world.model import load_world
 
-    played = Played(load_world(tiny_world)).walk(*[2] * 12).key("i")
+    played = Played(load_world(tiny_world)).walk(*[2] * 12).key("o")
+    assert played.note.startswith("I first shows what the dream remembers; O then marks on it")
+    assert not played.seen.status.strip, "one key, one thing"
+    played.key("i")
     strip = played.seen.status.strip
     groups = dict.fromkeys(pane.label for pane in strip.panes)
     assert "window" in groups
@@ -826,9 +920,9 @@ def test_watching_attention_changes_nothing_and_adds_up(tiny_world):
 
 def test_the_keys_of_the_first_minute_are_named():
     """Nothing named the keys that move until a wrong one was pressed."""
-    hints = dict(build_key_hints(load_actions("dmlab")))
+    hints = {hint.label: hint.meaning for hint in build_key_hints(load_actions("dmlab"))}
     assert {"left", "right", "forward", "back in time", "save", "the truth"} <= set(hints.values())
     assert list(hints)[-1] == "F1"
     french = build_key_hints(load_actions("dmlab"), layout={**US, "w": "z", "a": "q"})
-    assert ("Z", "forward") in french
-    assert ("Q", "left") in french
+    assert ("Z", "forward", "w") in french
+    assert ("Q", "left", "a") in french

@@ -767,8 +767,8 @@ def test_hud_lines_have_all_figures():
         recording="REC 9",
     )  # fmt: skip
     text = " ".join(format_hud(status))
-    for part in ("A maze", "playing", "frame 12", "seed 5", "K 2", "7.4", "7.3", "80", "120",
-                 "95", "left", "REC 9"):  # fmt: skip
+    for part in ("A maze", "playing", "frame 12", "seed 5", "2 sampler steps", "7.4", "7.3", "80",
+                 "120", "95", "left", "REC 9"):  # fmt: skip
         assert part in text
 
 

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.players import ROOT, SECONDS
 
 DRAWN = """
@@ -83,16 +85,34 @@ assert (words == 255).all(-1).any() and (caps == 255).all(-1).any()
 """)
 
 
+def test_hints_that_have_no_room_are_nowhere():
+    """Where each went is where it can be clicked on."""
+    drawn("""
+from worldsim.runtime.core.intents import Hint
+from worldsim.runtime.core.pane_layout import NOWHERE, Rect
+hints = [Hint("A", "word " * length, "a") for length in (3, 5, 90, 2)]
+placed = compose(screen, white, Status(), Around("a maze", hints), 0.0)
+first, second, third, last = placed.hints
+assert third == NOWHERE and 0 < first.x + first.width < second.x and last.x > 500
+foot = 640 - screen.foot
+assert all(foot <= cell.y and cell.y + cell.height <= 640 for cell in (first, second, last))
+long = Status(note="a note that is long " * 9)
+assert compose(screen, white, long, Around("a maze", hints), 0.0).hints == []
+""")
+
+
 def test_among_pictures_the_newest_frame_is_where_a_click_walks():
     drawn("""
 red = white // (1, 9, 9)
 panes = Pane(white // 2, "truth"), Pane(red.astype(np.uint8), "dream", newest=True), Pane(None, "")
-picture, _, beside = compose(screen, white, Status(panes=panes), Around(), 0.0)
+picture, _, beside, *_ = compose(screen, white, Status(panes=panes), Around(), 0.0)
 shown = pixels()[picture.y + 40 : picture.y + picture.height, picture.x :][:, : picture.width]
 assert (shown == (255, 28, 28)).all() and len(beside) == 2
 assert (pixels()[beside[0].y + 40, beside[0].x + 40] == 127).all()
 choosing = Status(state="choosing", panes=panes)
-assert compose(screen, white, choosing, Around(), 0.0) == (None, [], [])
+assert compose(screen, white, choosing, Around(), 0.0) == (None, [], [], [], [
+    Rect(0, 0, 320, 320), Rect(320, 0, 320, 320), Rect(0, 320, 320, 320)
+])
 """)
 
 
@@ -194,7 +214,8 @@ for room in (Rect(0, 0, 256, 256), Rect(0, 0, 320, 372), Rect(0, 0, 1280, 1280))
 
 def test_every_language_can_be_drawn_and_its_help_is_no_wider_than_the_window():
     """In the usual window no meaning is broken, with a gamepad's controls beside it or without; and
-    the keys that move, go back, show the truth, save and help stay in the line below the picture.
+    the keys that move, go back, show the truth, lead to other worlds and help stay in the line
+    below the picture.
     """
     drawn("""
 from pathlib import Path
@@ -223,19 +244,74 @@ for language in LANGUAGES[1:]:
     for intents, pads in ((i, p) for i in (INTENTS, REPLAY_INTENTS) for p in (False, True)):
         lines = format_help(actions, intents, pads, mouse=True)
         told = [screen._tell(line) for line in lines]
-        width, second = screen.room().width - 3 * MARGIN, _second_column(font, told)
+        width = screen.room().width - 3 * MARGIN
+        second = _second_column(font, told, width)
         assert [row for line in told for row in _wrap_row(font, line, width, second)] == told
         assert screen.split_pages(lines, screen.room(), "F1") == [lines]
     hints = build_key_hints(actions)
-    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in (*hints[:6], hints[-1])]
+    needed = [screen._keycap(*hint[:2]).get_width() + MARGIN for hint in (*hints[:6], hints[-1])]
     assert sum(needed) + MARGIN <= screen.room().width, language
     page = SettingsPage(["dmlab", "minecraft"]).lines()
     assert screen.text(page, screen.room()) < 0.6 * screen.room().height, language
-    needed = [screen._keycap(*hint).get_width() + MARGIN for hint in START_HINTS]
+    needed = [screen._keycap(*hint[:2]).get_width() + MARGIN for hint in START_HINTS]
     assert sum(needed) + MARGIN <= screen.room().width, language
     names = [name for world in list_worlds(Path("nowhere")) for name in world.names]
     for name in (*names, *LEVELS):  # below a thumbnail of the choice, above a group of the strip
         assert font.size(screen._tell(name))[0] <= screen.room().width / 4 - 8, (language, name)
+""")
+
+
+def test_no_curve_runs_through_its_numbers():
+    """The newest value stood where a high curve runs, and the scale where each one ends."""
+    drawn("""
+from worldsim.runtime.core.pane_layout import Rect
+mark, grid = (86, 180, 233), (110, 110, 110)
+for values in ((60.0,) * 50, (20.0,) * 50, (1.0,) * 50):
+    screen.clear()
+    room = Rect(100, 100, 300, 200)
+    screen.curve(values, room)
+    curve = np.argwhere((pixels() == mark).all(-1))
+    words = np.argwhere((pixels() == 255).all(-1))
+    scale = np.argwhere((pixels() == grid).all(-1)[:, 400 - 2 * screen.line :])
+    assert len(words) and len(scale) and curve[:, 0].min() > words[:, 0].max()
+    assert curve[:, 1].max() < 400 - screen.line
+    inside = np.zeros(pixels().shape[:2], bool)
+    inside[100:300, 100:400] = True
+    assert not pixels()[~inside].any()
+screen.clear()
+screen.curve((20.0,) * 50, Rect(0, 0, 100, 30))  # room for the number only
+assert (pixels() == 255).all(-1).any() and not (pixels() == mark).all(-1).any()
+""")
+
+
+@pytest.mark.parametrize("zoom", [8, 20, 40])
+def test_figures_stay_beside_the_picture_in_every_window(zoom):
+    """In a small one they were written over the foot, and curves over them."""
+    drawn(f"""
+pygame.display.quit()
+screen = Screen("a", (16, 16), {zoom}, footed=True)
+foot = slice(screen.room().height - screen.foot, None)
+trends = [("ms a frame", (5.0, 9.0, 7.0))] * 9
+compose(screen, white, Status(), Around("A maze"), 0.0)
+before = pixels()[foot].copy()
+for number in (1, 9, 90):
+    compose(screen, white, Status(), Around("A maze", (), ["figure by figure"] * number, trends), 0)
+    assert (pixels()[foot] == before).all()
+""")
+
+
+def test_a_long_name_or_path_is_broken_instead_of_cut():
+    drawn("""
+from worldsim.runtime.core.pane_layout import Rect
+from worldsim.runtime.window.screen import _wrap_line
+font, path = screen._size_font(12), "/home/somebody/a folder/" + "recordings/" * 30
+rows = _wrap_line(font, path, 200)
+assert all(font.size(row)[0] <= 200 for row in rows) and len(rows) > 5
+assert "".join(rows).replace(" ", "") == path.replace(" ", "")
+screen.clear()
+screen.panes((Pane(white // 255, "truth, 12 frames behind"),), [Rect(0, 0, 100, 100)])
+lines = (pixels()[:96, :96] == 255).all(-1).any(1)
+assert lines[:14].any() and lines[14:28].any() and not lines[50:].any()
 """)
 
 

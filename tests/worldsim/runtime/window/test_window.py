@@ -392,7 +392,7 @@ def test_settings_open_over_the_picture_and_the_mouse_turns(window, session, tmp
         until(lambda: session.playthrough and driven.shows(session.frame))
         driven.key("key", "comma")
         until(lambda: any("sampler steps" in line for line in driven.window.around.helped))
-        for _ in range(6):
+        for _ in range(7):
             driven.key("key", "Down")
         driven.key("key", "Right")
         until(lambda: driven.picture()[-3, -3].min() > 230)
@@ -480,6 +480,44 @@ def test_beside_a_map_the_dream_is_walked_in_and_the_map_says_so(window, make_fa
     Driven(window, session).run(play)
 
 
+def test_a_click_on_a_hint_does_what_its_key_does(window, session):
+    """Hints looked like buttons and were none, so did pictures to pick from; and nothing but a key
+    closed the help.
+    """
+
+    def play(driven):
+        shown = driven.window
+
+        def find(meaning):
+            return next(hint for hint in shown.around.hints if hint.meaning == meaning)
+
+        def point_at(meaning):
+            until(lambda: any(cell.width for cell in shown._scene.placed.hints))
+            cell = shown._scene.placed.hints[shown.around.hints.index(find(meaning))]
+            assert cell.width, "it has room"
+            middle = cell.x + cell.width // 2, cell.y + cell.height // 2
+            xdotool("mousemove", "--window", driven.number, *middle)
+
+        until(lambda: session.playthrough and shown.around.hints)
+        driven.key("key", "Tab")
+        cell = until(lambda: len(shown._scene.placed.picks) > 1 and shown._scene.placed.picks[1])
+        middle = cell.x + cell.width // 2, cell.y + cell.height // 2
+        xdotool("mousemove", "--window", driven.number, *middle, "click", 1)
+        until(lambda: session.playthrough.track.start.options.get("spawn") == 1)
+        point_at("left")
+        xdotool("mousedown", 1)
+        until(lambda: session.made > 3)  # as long as it is held
+        xdotool("mouseup", 1)
+        assert {move.action for move in session.playthrough.track.moves} == {0}
+        point_at("all keys")
+        xdotool("click", 1)
+        until(lambda: shown.around.helped)
+        until(lambda: xdotool("click", 1) and not shown.around.helped, pause=0.5)
+        xdotool("mousemove", 1279, 1023)
+
+    Driven(window, session).run(play)
+
+
 def test_a_language_that_is_chosen_counts_at_once(window, session, tmp_path, monkeypatch):
     """Hints, what is said of a key without a use, and the help with the foot of its pages."""
     monkeypatch.setenv("WORLDSIM_CONFIG", str(tmp_path))
@@ -489,7 +527,7 @@ def test_a_language_that_is_chosen_counts_at_once(window, session, tmp_path, mon
         until(lambda: session.playthrough)
         driven.key("key", "comma")
         until(lambda: shown.around.helped)
-        for name in ("Down",) * 7 + ("Right",) * 2:
+        for name in ("Down",) * 8 + ("Right",) * 2:
             driven.key("key", name)
         until(lambda: told("forward") == "vorwärts")
         driven.key("key", "Return")

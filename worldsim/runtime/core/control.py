@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from worldsim.actions import ActionSet
+from worldsim.controls import Action, find_nearest
 from worldsim.told import tell
 
 OPPOSITES = (("forward", "back"), ("forward", "backward"), ("left", "right"), ("up", "down"))
@@ -24,10 +25,21 @@ class Choice:
     Attributes:
         action: the action's id.
         pressed_at: the clock's time of the key press; None where no key was pressed for it.
+        control: turn in degrees and stride of a continuous action, of which `action` is the
+            nearest; None where it is chosen by its id.
     """
 
     action: int
     pressed_at: float | None = None
+    control: tuple[float, float] | None = None
+
+
+def choose_taken(action: Action, actions: ActionSet) -> Choice:
+    """The choice of an action, told by its id or as a control, in float32's numbers."""
+    if not isinstance(action, tuple):
+        return Choice(action=action)
+    turn, stride = np.array(action, np.float32).tolist()
+    return Choice(action=find_nearest((turn, stride), actions), control=(turn, stride))
 
 
 class Controller(Protocol):

@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from worldsim.controls import step_action
 from worldsim.paths import check_name
 from worldsim.runtime.core.moves import NO_NOISE, Move, Start
 from worldsim.runtime.core.state_history import BUDGET
@@ -239,6 +240,8 @@ class PlayableEnv:
             options = {"spawn": start.options["spawn"]}
         elif start.context_frames is not None:
             options = {"frames": start.context_frames, "actions": start.context_actions}
+            if start.context_controls is not None:
+                options["controls"] = start.context_controls
         frame, info = self.env.reset(seed=start.seed, options=options)
         return Outcome(frame=frame, pose=info.get("pose"))
 
@@ -256,7 +259,7 @@ class PlayableEnv:
         """Make a move."""
         self.steps, self.noise = move.steps, move.noise
         with self.watch:
-            frame, reward, terminated, truncated, info = self.env.step(move.action)
+            frame, reward, terminated, truncated, info = self.env.step(step_action(move.taken))
         ended = bool(terminated or truncated)
         return Outcome(
             frame=frame,

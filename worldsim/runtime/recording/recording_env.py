@@ -119,4 +119,4 @@ class Projector(Controller):
     def choose(self, frame: np.ndarray) -> Choice | None:
         """The recorded action, or nothing at the end."""
         move = self._recording_env.find_next_move()
-        return None if move is None else Choice(action=move.action)
+        return None if move is None else Choice(action=move.action, control=move.control)

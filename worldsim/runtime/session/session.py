@@ -288,9 +288,8 @@ class Session:
             self._fail(error)
             return
         if choice is None and self.playthrough.track.number:
-            choice = Choice(
-                action=self.playthrough.track.moves[self.playthrough.track.number - 1].action
-            )
+            last = self.playthrough.track.moves[self.playthrough.track.number - 1]
+            choice = Choice(action=last.action, control=last.control)
         if choice is None:
             self.presenter.notify(tell("Hold the key of a move, and step."))
         else:
@@ -490,7 +489,8 @@ class Session:
             return
         self.pacer.beat()
         try:
-            self.playthrough.make(Move(choice.action, self.steps, self.noise), choice.pressed_at)
+            move = Move(choice.action, self.steps, self.noise, choice.control)
+            self.playthrough.make(move, choice.pressed_at)
         except Exception as error:
             self._fail(error)
             return

@@ -51,6 +51,7 @@ class WorldModelEnv(gymnasium.Env):
     Attributes:
         world: the loaded world; envs of one process share it.
         actions: its action table.
+        limits: what continuous actions may say; None where the world has none.
         context: what the newest reset started from; None before it.
     """
 
@@ -108,10 +109,9 @@ class WorldModelEnv(gymnasium.Env):
         self.metadata = {**self.metadata, "render_fps": self.world.card.fps}
         size = self.world.card.frame_size
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
-        limits = getattr(self.world, "limits", None)
-        self.action_space = make_action_space(
-            self.world.card.name, self.actions, limits, continuous
-        )
+        self.limits = getattr(self.world, "limits", None)
+        name = self.world.card.name
+        self.action_space = make_action_space(name, self.actions, self.limits, continuous)
         self._zoom = zoom
         self._pacer = Pacer(self.world.card.fps)
         self._viewer: Viewer | None = None

@@ -17,6 +17,7 @@ from models.onnx_runtime.poses import compose_pose, motion_between, shorten_moti
 from models.onnx_runtime.sessions import Graphs
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.levels import LevelSpan, level_spans
+from worldsim.types import NULL_ACTION
 from worldsim.world.protocols import Controls
 
 
@@ -203,7 +204,9 @@ class OnnxDynamics:
         for row in carry.rows:
             action, control = int(actions[row]), pick_control(controls, row)
             led = None if poses is None else poses[row]
-            step = self._look(carry, row, action, self._move(carry, row, action, led, control))
+            motion = self._move(carry, row, action, led, control)
+            told = action if control is None or control.named else NULL_ACTION
+            step = self._look(carry, row, told, motion)
             latents = self._sample(carry, row, step, noise[row : row + 1], steps)
             sampled[row] = latents[0]
             told = step.rgb, step.seen, step.hint, step.known_depth, step.first_hand, step.pose

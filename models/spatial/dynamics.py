@@ -32,6 +32,7 @@ from models.spatial.network import (
     SpatialNetwork,
 )
 from models.spatial.space import SpaceMemory, pick_rows
+from worldsim.types import NULL_ACTION
 from worldsim.world.batch_invariant import apply_row_by_row
 from worldsim.world.protocols import Controls
 
@@ -185,7 +186,9 @@ class SpatialDynamics(nn.Module):
         keyframes = self._choose_keyframes(carry, slots)
         plan = self._plan(carry, view, keyframes.missing, steps)
         self._cache_keyframes(carry, keyframes, plan)
-        condition = FrameCondition(*features, actions, motions, carry.pose)
+        # a motion that is no action's: no id was measured to do better than the nearest one's
+        told = actions if controls is None else torch.where(controls.named, actions, NULL_ACTION)
+        condition = FrameCondition(*features, told, motions, carry.pose)
         latents = self._sample(carry, condition, noise, plan)
         pictures = self.paint(latents, view)
         known = view.inverse_depth * view.known_depth

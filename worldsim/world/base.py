@@ -17,6 +17,7 @@ from worldsim.controls import (
     are_controls,
     find_nearest,
     is_told,
+    name_controls,
     no_controls,
 )
 from worldsim.paths import asset
@@ -218,7 +219,8 @@ class World:
         """Controls `[B,2]` as a dynamics takes them, as arrays; NaN stays."""
         turns = np.radians(controls[:, TURN].astype(np.float64)).astype(np.float32)
         walks = np.full(len(turns), self.actions.id(WALK), np.int64)
-        return Controls(turns, controls[:, STRIDE].copy(), walks)
+        named = (controls[:, None] == name_controls(self.actions)).all(axis=2).any(axis=1)
+        return Controls(turns, controls[:, STRIDE].copy(), walks, named)
 
     def load_state(self, path: str | Path) -> WorldState:
         """Read a state saved by `WorldState.save`.

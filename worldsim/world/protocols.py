@@ -70,12 +70,13 @@ class Dynamics(Protocol):
 
 class Controls(NamedTuple):
     """Continuous actions of B bodies, each `[B]`: turns in radians, strides as shares of the full
-    step of the actions `walks`.
+    step of the actions `walks`; `named` where an action's id says the same.
     """
 
     turns: Tensor
     strides: Tensor
     walks: Tensor
+    named: Tensor
 
 
 class Parts(NamedTuple):

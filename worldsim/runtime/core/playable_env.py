@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from worldsim.controls import step_action
+from worldsim.controls import ControlLimits, step_action
 from worldsim.paths import check_name
 from worldsim.runtime.core.moves import NO_NOISE, Move, Start
 from worldsim.runtime.core.state_history import BUDGET
@@ -105,6 +105,7 @@ class PlayableEnv:
         dreams: whether a network makes the frames.
         watch: entered while a frame is made.
         ended: what to tell when the episode is over.
+        limits: what continuous actions may say; None where there are none.
 
     Raises:
         ValueError: it has no action table.
@@ -123,6 +124,7 @@ class PlayableEnv:
                 "key is which action."
             )
         self.actions = self.base.actions
+        self.limits: ControlLimits | None = getattr(self.base, "limits", None)
         self.budget = BUDGET
         self.watch: AbstractContextManager = nullcontext()
         self.fps = float(env.metadata.get("render_fps") or 30.0)

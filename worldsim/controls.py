@@ -145,6 +145,14 @@ def split_actions(
     return np.array(ids, np.int64), np.array(told, np.float32) if some else None
 
 
+def fill_controls(ids: np.ndarray, controls: np.ndarray | None, actions: ActionSet) -> np.ndarray:
+    """The controls float32 `[N,2]` of all actions, also of those that were told by their ids; NaN
+    of those that no control equals.
+    """
+    filled = name_controls(actions)[ids]
+    return filled if controls is None else np.where(np.isnan(controls), filled, controls)
+
+
 def step_action(action: Action) -> int | np.ndarray:
     """An id or a control, as an environment's `step` takes it."""
     return np.array(action, np.float32) if isinstance(action, tuple) else int(action)

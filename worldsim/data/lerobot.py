@@ -147,11 +147,11 @@ def make_columns(episode: Episode, number: int, first: int) -> dict[str, np.ndar
     columns: dict[str, np.ndarray] = {PICTURE: episode.frames[:-1]}
     if episode.poses is not None:
         columns[STATE] = episode.poses[:-1]
+    columns["action"] = episode.actions
     if episode.controls is not None:
         actions = load_actions(episode.meta.action_set)
         columns[CONTROL] = fill_controls(episode.actions, episode.controls, actions)
     return columns | {
-        "action": episode.actions,
         "next.reward": episode.rewards,
         "next.done": done,
         "timestamp": (steps / episode.meta.fps).astype(np.float32),

@@ -2,6 +2,8 @@
 actions allow, whatever else is done in that frame.
 """
 
+import math
+
 from worldsim.actions import ActionSet
 from worldsim.controls import STRIDE, TURN, ControlLimits, name_controls
 from worldsim.runtime.core.control import Choice, choose_taken
@@ -33,7 +35,7 @@ class ExactTurn:
         if limits is None or not self._angle:
             return choice
         turn, stride = (0.0, 0.0) if choice is None else read_choice(choice, actions)
-        if turn != turn:  # NaN: it is no turn and no stride
+        if math.isnan(turn):  # it is no turn and no stride
             return choice
         turned = min(max(turn + self._angle, -limits.turn), limits.turn)
         self._angle -= turned - turn

@@ -10,7 +10,7 @@ from envs.maze.engine import MazeEnv
 from envs.vector import DreamVectorEnv
 from envs.voxel.engine import VoxelEnv
 from envs.world_model import WorldModelEnv
-from tests.contracts.test_env_contract import assert_same, assert_sentence, walk
+from tests.support.contract import assert_same, assert_sentence, walk
 from worldsim.controls import name_controls
 from worldsim.paired import PairedEnv
 from worldsim.registration import list_bundled_dreams

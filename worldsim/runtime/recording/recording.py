@@ -148,7 +148,7 @@ def _unpack_control(data: bytes) -> tuple[float, float] | None:
     if not data:
         return None
     if len(data) != 2 * _CONTROL.itemsize:
-        raise ValueError(f"a step ends with {len(data)} bytes that are no continuous action")
+        raise ValueError(f"a step's control must be 8 bytes, got {len(data)}")
     return read_control(np.frombuffer(data, _CONTROL))
 
 

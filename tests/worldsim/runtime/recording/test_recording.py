@@ -193,14 +193,14 @@ def test_a_step_is_packed_and_read_with_and_without_them():
         row = recordings._unpack_step(recordings.pack_step(step), frame.shape)
         assert row.move == step.move
         assert np.array_equal(row.frame, frame)
-    with pytest.raises(ValueError, match="no continuous action"):
+    with pytest.raises(ValueError, match="control must be 8 bytes, got 7"):
         recordings._unpack_step(recordings.pack_step(step)[:-1], frame.shape)
 
 
 def test_rollouts_of_a_policy_of_numbers_are_verified(tiny_spatial_world, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "tests_policy.py").write_text(
-        "from tests.worldsim.runtime.recording.test_controls import drift\n"
+        "from tests.worldsim.runtime.recording.test_recording import drift\n"
     )
     out = tmp_path / "out"
     how = ["--policy", "tests_policy:drift", "--episodes", "2", "--steps", "5"]

@@ -1,11 +1,16 @@
 """Continuous actions in both dynamics with a memory in space: turns and strides as numbers."""
 
+import json
+
 import numpy as np
 import pytest
 
 from tests.support.world_walks import dreams_of
 from worldsim.controls import name_controls
 from worldsim.world.batching import concat
+from worldsim.world.card import read_card
+from worldsim.world.checkpoint import CARD, hash_world
+from worldsim.world.error import WorldError
 from worldsim.world.model import load_world
 
 WALK = [(7.5, 0.5), (-22.5, 1.0), (0.0, 0.25), (3.0, 0.0), (0.0, 1.0), (22.5, 0.0)]
@@ -114,3 +119,29 @@ def test_a_world_without_them_says_so(tiny_world):
     world = load_world(tiny_world)
     with pytest.raises(ValueError, match="has no continuous actions: give ids of actions"):
         world.step(dreams_of(world), np.zeros((2, 2), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"turn": 22.5}, "continuous must have the keys turn and stride"),
+        ([22.5, 1], "continuous must have the keys turn and stride"),
+        ({"turn": 0, "stride": 1}, "continuous.turn must be"),
+        ({"turn": 20, "stride": "far"}, "continuous.stride must be"),
+    ],
+)
+def test_a_card_whose_limits_are_none_is_refused(tiny_spatial_world, tmp_path, told, said):
+    card = json.loads((tiny_spatial_world / CARD).read_text())
+    (tmp_path / CARD).write_text(json.dumps(card | {"continuous": told}))
+    with pytest.raises(WorldError, match=said):
+        read_card(tmp_path / CARD)
+
+
+def test_the_limits_are_no_part_of_an_identity(tiny_spatial_world, tmp_path):
+    """Saves and recordings of a world that had none belong to it."""
+    card = json.loads((tiny_spatial_world / CARD).read_text())
+    del card["continuous"]
+    (tmp_path / CARD).write_text(json.dumps(card))
+    assert read_card(tmp_path / CARD).continuous is None
+    digest = "0" * 64
+    assert hash_world(tmp_path / CARD, digest) == hash_world(tiny_spatial_world / CARD, digest)

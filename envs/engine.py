@@ -13,7 +13,9 @@ import numpy as np
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 
 from envs.keys import keys_to_action
+from envs.spaces import make_action_space
 from worldsim.actions import load_actions
+from worldsim.controls import is_control, limit_controls, no_controls
 
 State = TypeVar("State")
 MOST_UNSEEN = 32  # steps between two views of a walk
@@ -35,6 +37,7 @@ class EngineEnv(gymnasium.Env, Generic[State]):
         far: the largest depth told.
         field_of_view: degrees, of the square picture, either way.
         actions: its action table.
+        limits: what continuous actions may say; None where it takes none.
     """
 
     noun: ClassVar[str]
@@ -43,14 +46,20 @@ class EngineEnv(gymnasium.Env, Generic[State]):
     published_walker: ClassVar[str]
     far: ClassVar[float]
     field_of_view: ClassVar[float]
+    takes_controls: ClassVar[bool] = False
 
     def __init__(
-        self, action_set: str, size: int, render_mode: str | None, depth: bool = False
+        self,
+        action_set: str,
+        size: int,
+        render_mode: str | None,
+        depth: bool = False,
+        continuous: bool = False,
     ) -> None:
         """Make the spaces; nothing is drawn, started or loaded before reset.
 
         Raises:
-            ValueError: another size or mode than there are.
+            ValueError: another size or mode than there are, or no continuous actions.
         """
         if size not in self.sizes:
             raise ValueError(f"{self.noun}: size must be one of {self.sizes}, got {size!r}.")
@@ -59,7 +68,8 @@ class EngineEnv(gymnasium.Env, Generic[State]):
         self.size, self.render_mode, self.depth = size, render_mode, depth
         self.actions = load_actions(action_set)
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
-        self.action_space = gymnasium.spaces.Discrete(len(self.actions))
+        self.limits = limit_controls(self.actions) if self.takes_controls else None
+        self.action_space = make_action_space(self.noun, self.actions, self.limits, continuous)
         self._forward = self.actions.id("forward")
         self._state: State | None = None
         self._frame: np.ndarray | None = None
@@ -75,6 +85,12 @@ class EngineEnv(gymnasium.Env, Generic[State]):
     @abstractmethod
     def _advance(self, state: State, action: int) -> State:
         """What an action makes of a state; an equal state where nothing moves."""
+
+    def _advance_by(self, state: State, turn: float, stride: float) -> State:
+        """What a continuous action makes of a state: degrees counter-clockwise, and the share of a
+        full step that is gone before.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def _look(self, state: State) -> np.ndarray:
@@ -120,8 +136,10 @@ class EngineEnv(gymnasium.Env, Generic[State]):
         self._state = None  # nothing to step from, should the engine fail
         return self._arrive(self._begin())
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Take one action.
+    def step(
+        self, action: int | np.ndarray
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Take one action: its id, or a continuous one, float32 `[turn, stride]`.
 
         Raises:
             ValueError: not an action.
@@ -129,17 +147,18 @@ class EngineEnv(gymnasium.Env, Generic[State]):
             ClosedEnvironmentError: the environment is closed.
         """
         state = self._live_state()
-        moved = self._advance(state, self.actions.valid(action))
+        moved = self._move(state, action)
         if moved != state:
             self._see(self._look(moved), moved)
         self._state = moved
         return self._frame.copy(), 0.0, False, False, self._info()
 
-    def advance(self, actions: Sequence[int]) -> tuple[np.ndarray, dict[str, Any]]:
+    def advance(self, actions: Sequence[int | np.ndarray]) -> tuple[np.ndarray, dict[str, Any]]:
         """Take several actions and look once, after the last: quicker than a step each.
 
         Args:
-            actions: in order, MOST_UNSEEN at most: an engine builds its land around what it drew.
+            actions: as `step` takes them, in order, MOST_UNSEEN at most: an engine builds its land
+                around what it drew.
 
         Returns:
             The frame and info there, as the last of the steps would give them.
@@ -152,8 +171,8 @@ class EngineEnv(gymnasium.Env, Generic[State]):
         if len(actions) > MOST_UNSEEN:
             raise ValueError(f"actions must be at most {MOST_UNSEEN}, got {len(actions)}.")
         state = moved = self._live_state()
-        for action in [self.actions.valid(action) for action in actions]:
-            moved = self._advance(moved, action)
+        for action in actions:
+            moved = self._move(moved, action)
         if moved != state:
             self._see(self._look(moved), moved)
         self._state = moved
@@ -203,6 +222,13 @@ class EngineEnv(gymnasium.Env, Generic[State]):
         self._see(self._enter(state), state)
         self._state = state
         return self._frame.copy(), self._info()
+
+    def _move(self, state: State, action: int | np.ndarray) -> State:
+        if not is_control(action):
+            return self._advance(state, self.actions.valid(action))
+        if self.limits is None:
+            raise no_controls(self.noun)
+        return self._advance_by(state, *self.limits.valid(action).tolist())
 
     def _see(self, frame: np.ndarray, state: State) -> None:
         self._frame = frame

@@ -61,7 +61,7 @@ class SB3VecEnv(VecEnv):
         return seen
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Note what to do, int `[N]`."""
+        """Note what to do, int `[N]`, or float32 `[N,2]` of continuous actions."""
         self._actions = actions
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:

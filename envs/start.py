@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from worldsim.world.model import WorldModel
     from worldsim.world.state import WorldState
 
-OPTIONS = ("spawn", "engine_seed", "frames", "actions")
+OPTIONS = ("spawn", "engine_seed", "frames", "actions", "controls")
 WALK = 64  # steps of the engine's own walker, as in the spawns that worlds come with
 _remembered: "WeakKeyDictionary[WorldModel, dict[int, WorldState]]" = WeakKeyDictionary()
 
@@ -26,11 +26,14 @@ class Context(NamedTuple):
         frames: uint8 `[T,H,W,3]`.
         actions: int `[T-1]`; action t led to frame t+1.
         spawn: its number among the world's spawns; None for frames from elsewhere.
+        controls: float32 `[T-1,2]` of the continuous ones of these actions, NaN of the others;
+            None where there are none.
     """
 
     frames: np.ndarray
     actions: np.ndarray
     spawn: int | None = None
+    controls: np.ndarray | None = None
 
 
 def choose_context(world: "WorldModel", options: dict[str, Any], drawn: float) -> Context:
@@ -66,7 +69,8 @@ def choose_context(world: "WorldModel", options: dict[str, Any], drawn: float) -
 def begin(world: "WorldModel", context: Context, seed: int) -> "WorldState":
     """The network's memory after a context, for a dream with the noise of a seed."""
     if context.spawn is None:
-        return world.reset(context.frames[None], context.actions[None], [seed])
+        told = {} if context.controls is None else {"controls": context.controls[None]}
+        return world.reset(context.frames[None], context.actions[None], [seed], **told)
     known = _remembered.setdefault(world, {})
     if context.spawn not in known:
         known[context.spawn] = world.reset(context.frames[None], context.actions[None], [seed])
@@ -99,7 +103,7 @@ def _walk_engine(world: "WorldModel", seed: Any) -> Context:
 
 
 def _check_own(world: "WorldModel", options: dict[str, Any]) -> Context:
-    if set(options) != {"frames", "actions"}:
+    if set(options) - {"controls"} != {"frames", "actions"}:
         raise ValueError("a start of one's own needs both options, frames and actions.")
     frames, actions = np.asarray(options["frames"]), np.asarray(options["actions"])
     size = world.card.frame_size
@@ -113,4 +117,12 @@ def _check_own(world: "WorldModel", options: dict[str, Any]) -> Context:
             f"{len(frames)} frames and actions of shape {list(actions.shape)}."
         )
     valid = [world.actions.valid(action) for action in actions]
-    return Context(frames.copy(), np.array(valid, np.int64))
+    controls = options.get("controls")
+    if controls is not None:
+        controls = np.array(controls, np.float32)
+        if controls.shape != (len(valid), 2):
+            raise ValueError(
+                f"controls must be [{len(valid)}, 2], one row an action, got "
+                f"{list(controls.shape)}."
+            )
+    return Context(frames.copy(), np.array(valid, np.int64), controls=controls)

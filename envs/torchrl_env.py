@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 from tensordict import TensorDict, TensorDictBase
 from torchrl.data import Bounded, Categorical, Composite, Unbounded
@@ -57,14 +58,19 @@ class TorchRLEnv(EnvBase):
             told["uncertainty"] = Unbounded((count,), dtype=torch.float64, device=self.device)
         told["pixels"] = Bounded(0, 255, shape, dtype=torch.uint8, device=self.device)
         self.observation_spec = Composite(told, shape=(count,), device=self.device)
-        self.action_spec = Categorical(
-            len(self.dreams.actions), shape=(count,), dtype=torch.int64, device=self.device
-        )
+        self.action_spec = self._make_action_spec(count)
         self.reward_spec = Unbounded((count, 1), dtype=torch.float32, device=self.device)
         flag = Categorical(2, shape=(count, 1), dtype=torch.bool, device=self.device)
         names = ("done", "terminated", "truncated")
         done = {name: flag.clone() for name in names}
         self.done_spec = Composite(done, shape=(count,), device=self.device)
+
+    def _make_action_spec(self, count: int) -> Bounded | Categorical:
+        space = self.dreams.single_action_space
+        if isinstance(space, Box):
+            limits = (torch.from_numpy(side).expand(count, -1) for side in (space.low, space.high))
+            return Bounded(*limits, shape=(count, 2), dtype=torch.float32, device=self.device)
+        return Categorical(int(space.n), shape=(count,), dtype=torch.int64, device=self.device)
 
     def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDictBase:
         mask = None if tensordict is None else tensordict.get("_reset", None)

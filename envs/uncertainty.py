@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def step_ensemble(
     world: "WorldModel",
     state: "WorldState",
-    actions: Sequence[int],
+    actions: Sequence[int] | np.ndarray,
     steps: int,
     others: int,
     context_noise: float | None = None,
@@ -23,7 +23,7 @@ def step_ensemble(
     Args:
         world: who dreams.
         state: N dreams; used up.
-        actions: what is done, one a dream.
+        actions: what is done, one a dream, as `WorldModel.step` takes them.
         steps: sampler steps.
         others: how many other noises.
         context_noise: as `WorldModel.step` takes it.
@@ -39,7 +39,7 @@ def step_ensemble(
     batch.seeds = [
         seed if i == 0 else -1 - seed - 2**31 * (i - 1) for seed in state.seeds for i in range(each)
     ]
-    batch, frames = world.step(batch, np.repeat(actions, each), steps, context_noise)
+    batch, frames = world.step(batch, np.repeat(actions, each, axis=0), steps, context_noise)
     told = range(0, batch.batch, each)
     spread = [frames[row : row + each].astype(np.float32).std(axis=0).mean() for row in told]
     return batch.select(told), frames[::each].copy(), np.array(spread, np.float64)

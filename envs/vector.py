@@ -18,10 +18,12 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.spaces import check_action
 from envs.start import begin, choose_context
 from envs.state import DreamState, outcomes
 from envs.uncertainty import step_ensemble
 from envs.world_model import WorldModelEnv
+from worldsim.controls import are_controls
 
 if TYPE_CHECKING:
     from worldsim.world.model import WorldModel
@@ -49,6 +51,7 @@ class DreamVectorEnv(VectorEnv):
         uncertainty: int = 0,
         context_noise: float | None = None,
         runtime: str = "torch",
+        continuous: bool = False,
     ) -> None:
         """Load the world, once per process.
 
@@ -65,6 +68,7 @@ class DreamVectorEnv(VectorEnv):
                 environment; `info["uncertainty"]` tells it of the dreams that stepped.
             context_noise: as in the single environment.
             runtime: as in the single environment.
+            continuous: as in the single environment.
 
         Raises:
             ValueError: no such world, or an argument out of range.
@@ -82,6 +86,7 @@ class DreamVectorEnv(VectorEnv):
             uncertainty=uncertainty,
             context_noise=context_noise,
             runtime=runtime,
+            continuous=continuous,
         )
         self.num_envs, self.world, self.uncertainty = num_envs, one.world, one.uncertainty
         self.actions, self.steps = one.actions, one.steps
@@ -205,6 +210,10 @@ class DreamVectorEnv(VectorEnv):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Dream one frame in every dream.
 
+        Args:
+            actions: ids `[N]`; or where the world has continuous actions float `[N,2]`, a turn and
+                a stride of each.
+
         Returns:
             Frames uint8 `[N,H,W,3]`, rewards float64 `[N]`, terminated and truncated bool `[N]`
             (zeros and False unless the world has learnt them), and info.
@@ -228,14 +237,17 @@ class DreamVectorEnv(VectorEnv):
         infos = self._after(told, truncated)
         return self._frames.copy(), told.rewards, told.terminated, truncated, infos
 
-    def _valid(self, actions: Any) -> list[int]:
+    def _valid(self, actions: Any) -> np.ndarray:
+        """Ids int64 `[N]` or controls float32 `[N,2]`."""
         if not isinstance(actions, list | tuple | np.ndarray) or len(actions) != self.num_envs:
             raise ValueError(
                 f"actions must be {self.num_envs} integers, one per dream, got {actions!r}."
             )
-        return [self.actions.valid(action) for action in actions]
+        if are_controls(actions):
+            return np.stack([check_action(self.world, np.asarray(row)) for row in actions])
+        return np.array([self.actions.valid(action) for action in actions])
 
-    def _dream(self, actions: list[int], live: np.ndarray) -> "_Told":
+    def _dream(self, actions: np.ndarray, live: np.ndarray) -> "_Told":
         """Step all dreams; what is told of those that live."""
         told = _Told(np.zeros(self.num_envs), np.zeros(self.num_envs, bool), None, live)
         if not live.any():
@@ -249,7 +261,7 @@ class DreamVectorEnv(VectorEnv):
             told = told._replace(unsure=unsure)
         else:
             self._state, self._frames = self.world.step(
-                state, np.array(actions), self.steps, self.context_noise
+                state, actions, self.steps, self.context_noise
             )
         self._elapsed += 1
         rewards, ended = outcomes(self._state)

@@ -21,6 +21,7 @@ import numpy as np
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 
 from envs.keys import keys_to_action
+from envs.spaces import check_action, make_action_space
 from envs.start import Context, begin, choose_context
 from envs.state import DreamState, outcomes
 from envs.uncertainty import step_ensemble
@@ -50,6 +51,7 @@ class WorldModelEnv(gymnasium.Env):
     Attributes:
         world: the loaded world; envs of one process share it.
         actions: its action table.
+        limits: what continuous actions may say; None where the world has none.
         context: what the newest reset started from; None before it.
     """
 
@@ -65,6 +67,7 @@ class WorldModelEnv(gymnasium.Env):
         uncertainty: int = 0,
         context_noise: float | None = None,
         runtime: str = "torch",
+        continuous: bool = False,
     ) -> None:
         """Load the world, once per process.
 
@@ -79,6 +82,8 @@ class WorldModelEnv(gymnasium.Env):
             context_noise: how much noise dreamt frames are remembered with, from 0 to below 1;
                 None for the world's own.
             runtime: "torch", or "onnx" for a folder that `worldsim export` wrote.
+            continuous: whether the action space is a `Box` of turns in degrees and strides, instead
+                of `Discrete`.
 
         Raises:
             ValueError: no such world, or an argument out of range.
@@ -104,7 +109,9 @@ class WorldModelEnv(gymnasium.Env):
         self.metadata = {**self.metadata, "render_fps": self.world.card.fps}
         size = self.world.card.frame_size
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
-        self.action_space = gymnasium.spaces.Discrete(len(self.actions))
+        self.limits = getattr(self.world, "limits", None)
+        name = self.world.card.name
+        self.action_space = make_action_space(name, self.actions, self.limits, continuous)
         self._zoom = zoom
         self._pacer = Pacer(self.world.card.fps)
         self._viewer: Viewer | None = None
@@ -164,8 +171,14 @@ class WorldModelEnv(gymnasium.Env):
         self.context = context
         return self._arrive(context.frames[-1].copy())
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(
+        self, action: int | np.ndarray
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Dream the frame an action leads to.
+
+        Args:
+            action: its id; or where the world has continuous actions float32 `[turn, stride]`,
+                whatever the action space is.
 
         Returns:
             The frame; reward and terminated, 0 and False unless the world has learnt them;
@@ -177,7 +190,7 @@ class WorldModelEnv(gymnasium.Env):
             ClosedEnvironmentError: the environment, or its window, is closed.
         """
         state = self._live_state()
-        action = self.actions.valid(action)
+        action = check_action(self.world, action)
         self._state = None  # stepping uses it up, also when it fails
         unsure = None
         if self.uncertainty:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gymnasium
 import numpy as np
 
+from worldsim.controls import is_control
 from worldsim.tasks import Happened, Judge, verdict
 
 if TYPE_CHECKING:
@@ -206,7 +207,8 @@ class Task(Restorable):
             ValueError: the function returned something else.
         """
         frame, reward, terminated, truncated, info = self.env.step(action)
-        happened = Happened(self._before, int(action), frame.copy(), info)
+        done = action if is_control(action) else int(action)
+        happened = Happened(self._before, done, frame.copy(), info)
         gained, over = verdict(self._judge, happened)
         self._before = frame.copy()
         return frame, float(reward) + gained, bool(terminated or over), truncated, info

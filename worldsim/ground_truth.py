@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from worldsim.controls import Action, read_action, step_action
 from worldsim.data.collect import SEED_RANGES, Plan, play_episode
 from worldsim.registration import make_named
 from worldsim.told import tell
@@ -148,11 +149,12 @@ class EngineReplay:
         state: the engine's state at the start, where it is known already.
     """
 
-    def __init__(self, env: Any, seed: int, before: Sequence[int], state: Any = None) -> None:
+    def __init__(self, env: Any, seed: int, before: Sequence[Action], state: Any = None) -> None:
         engine = env.spec.id if env.spec else type(env).__name__
         self.name = tell("truth ({engine})", engine=engine)
-        self._env, self._seed, self._before = env, seed, [int(action) for action in before]
-        self._done: list[int] = []
+        self._env, self._seed = env, seed
+        self._before = [read_action(action) for action in before]
+        self._done: list[Action] = []
         self._frames: dict[int, np.ndarray] = {}
         self._states: dict[int, Any] = {} if state is None else {0: state}
 
@@ -165,11 +167,11 @@ class EngineReplay:
         else:
             frame, info = self._env.reset(seed=self._seed)
             for action in self._before:
-                frame, _, _, _, info = self._env.step(action)
+                frame, _, _, _, info = self._env.step(step_action(action))
         self._keep(frame)
         return frame, info
 
-    def walk(self, actions: Sequence[int]) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    def walk(self, actions: Sequence[Action]) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
         """Go a way from the start: frames and infos of the start and of every step.
 
         Nobody else may use the engine before the way ends.
@@ -177,19 +179,24 @@ class EngineReplay:
         yield self.start()
         _LED.pop(self._env)  # from here on it is nobody's
         for action in actions:
-            frame, _, _, _, info = self._env.step(int(action))
+            frame, _, _, _, info = self._env.step(step_action(action))
             yield frame, info
 
-    def run(self, actions: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+    def run(self, actions: Sequence[Action]) -> tuple[np.ndarray, np.ndarray | None]:
         """Go a way of T actions: frames `[T+1,H,W,3]` and poses `[T+1,3]` (None if not told)."""
         frames, infos = zip(*self.walk(actions), strict=True)
         told = "pose" in infos[0]
         return np.stack(frames), np.stack([info["pose"] for info in infos]) if told else None
 
-    def frame(self, actions: list[int]) -> np.ndarray:
-        """The frame where the actions lead; a way that begins alike is not gone again, and an
-        engine that can `advance` does not draw what lies between.
+    def frame(self, actions: list[Action]) -> np.ndarray | None:
+        """The frame where the actions lead, of ids and controls; a way that begins alike is not
+        gone again, and an engine that can `advance` does not draw what lies between. None where the
+        engine takes no controls, and some are.
         """
+        if getattr(self._env, "limits", None) is None and any(
+            isinstance(action, tuple) for action in actions
+        ):
+            return None
         same = alike(self._done, actions)
         mine = _LED.get(self._env) is self
         if not mine or same < len(self._done) or same not in self._frames:
@@ -209,13 +216,14 @@ class EngineReplay:
         self._done = self._done[:found]
         self._frames[found], _ = self._env.restore_state(self._states[found])
 
-    def _leap(self, actions: list[int]) -> None:
+    def _leap(self, actions: list[Action]) -> None:
         """Take actions, as far as the next state that is kept at most."""
+        taken = [step_action(action) for action in actions]
         if hasattr(self._env, "advance"):
-            frame, _ = self._env.advance(actions)
+            frame, _ = self._env.advance(taken)
         else:
-            for action in actions:
-                frame = self._env.step(int(action))[0]
+            for action in taken:
+                frame = self._env.step(action)[0]
         self._done += actions
         self._keep(frame)
 
@@ -232,7 +240,7 @@ _LED: "WeakKeyDictionary[Any, EngineReplay]" = WeakKeyDictionary()
 """Whose way each engine is on."""
 
 
-def alike(one: Sequence[int], other: Sequence[int]) -> int:
+def alike(one: Sequence[Action], other: Sequence[Action]) -> int:
     """How many first items are the same."""
     for number, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:

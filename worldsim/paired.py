@@ -101,7 +101,9 @@ class PairedEnv(gymnasium.Env):
         frame, info = self.dream.reset(seed=noise, options=context)
         return frame, self._beside(frame, info, *truth.start()) | {"engine_seed": place}
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(
+        self, action: int | np.ndarray
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Both take one action.
 
         Raises:

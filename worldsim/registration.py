@@ -41,7 +41,7 @@ def environments() -> dict[str, tuple[str, dict[str, Any]]]:
 
 # What a file may say about how its environment is made: numbers and names, no window, no wrapper.
 ARGUMENTS = {"world", "steps", "device", "runtime", "context_noise", "uncertainty", "context"}
-ARGUMENTS |= {"size", "biome"}
+ARGUMENTS |= {"size", "biome", "continuous"}
 MOST_TEXT = 4096
 TEXTS = {"world", "device", "runtime", "biome"}
 

@@ -18,7 +18,7 @@ class Happened(NamedTuple):
     """What a step was: frames uint8 `[H,W,3]` before and after it, its action and its info."""
 
     before: np.ndarray
-    action: int
+    action: int | np.ndarray
     frame: np.ndarray
     info: dict[str, Any]
 

@@ -56,6 +56,9 @@ class Episode:
             each of h x w equal blocks of a frame shows lies from the eye; None where unknown.
         heights: float32 `[T+1]`: of the eye above where it was at the start of its place, in cells;
             None where unknown.
+        controls: float32 `[T, 2]`: of continuous actions the turn in degrees, counter-clockwise,
+            and the stride as a share of the full step; `actions` names the nearest. NaN where an
+            action was taken by its id, None where all were.
         meta: where it came from.
 
     Raises:
@@ -68,6 +71,7 @@ class Episode:
     poses: np.ndarray | None = None
     depths: np.ndarray | None = None
     heights: np.ndarray | None = None
+    controls: np.ndarray | None = None
     meta: EpisodeMeta
 
     def __post_init__(self) -> None:
@@ -81,6 +85,8 @@ class Episode:
             _expect("depths", self.depths, np.float16, (steps + 1, None, None))
         if self.heights is not None:
             _expect("heights", self.heights, np.float32, (steps + 1,))
+        if self.controls is not None:
+            _expect("controls", self.controls, np.float32, (steps, 2))
 
     def __len__(self) -> int:
         """The number of actions, T."""

@@ -32,13 +32,14 @@ class MazeState:
         layout: the maze.
         x: cells, to the right.
         y: cells, up.
-        heading: sixteenths of a turn, counter-clockwise from +x.
+        heading: sixteenths of a turn, counter-clockwise from +x; whole ones until a continuous
+            action turns by another angle.
     """
 
     layout: Layout
     x: float
     y: float
-    heading: int
+    heading: float
 
 
 class MazeEnv(EngineEnv[MazeState]):
@@ -49,19 +50,27 @@ class MazeEnv(EngineEnv[MazeState]):
     far = 30.0
     field_of_view = 73.0
     published_walker = GoalWalker.kind
+    takes_controls = True
 
-    def __init__(self, size: int = 64, render_mode: str | None = None, depth: bool = False) -> None:
+    def __init__(
+        self,
+        size: int = 64,
+        render_mode: str | None = None,
+        depth: bool = False,
+        continuous: bool = False,
+    ) -> None:
         """Make the environment; nothing is drawn or loaded before reset.
 
         Args:
             size: pixels a side, 64 or 128.
             render_mode: None or "rgb_array".
             depth: whether `info["depth"]` is told, in cells.
+            continuous: whether the action space is of turns and strides as numbers.
 
         Raises:
             ValueError: another size or mode.
         """
-        super().__init__("dmlab", size, render_mode, depth)
+        super().__init__("dmlab", size, render_mode, depth, continuous)
         self._turns = tuple(round(turn / math.tau * _HEADINGS) for turn in self.actions.turns)
 
     def walker(self, rng: np.random.Generator) -> Walker:
@@ -87,6 +96,12 @@ class MazeEnv(EngineEnv[MazeState]):
             x, y = slide(state.layout.walls, x, y, *walk)
         return MazeState(state.layout, x, y, heading)
 
+    def _advance_by(self, state: MazeState, turn: float, stride: float) -> MazeState:
+        angle, length = _to_radians(state.heading), FORWARD * stride
+        walk = length * math.cos(angle), length * math.sin(angle)
+        x, y = slide(state.layout.walls, state.x, state.y, *walk) if stride else (state.x, state.y)
+        return MazeState(state.layout, x, y, (state.heading + turn / 360 * _HEADINGS) % _HEADINGS)
+
     def _look(self, state: MazeState) -> np.ndarray:
         from envs.maze.scene import open_scene
 
@@ -101,5 +116,5 @@ class MazeEnv(EngineEnv[MazeState]):
         return state.x, state.y, _to_radians(state.heading)
 
 
-def _to_radians(heading: int) -> float:
+def _to_radians(heading: float) -> float:
     return heading * math.tau / _HEADINGS

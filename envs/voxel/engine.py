@@ -45,7 +45,8 @@ class VoxelState:
         feet: x, y, z of the feet.
         fall: blocks a step upwards.
         grounded: whether something is stood on.
-        heading: in degrees counter-clockwise from north, a multiple of 20.
+        heading: in degrees counter-clockwise from north, a multiple of 20 until a continuous action
+            turns by another angle.
     """
 
     biome: str
@@ -53,7 +54,7 @@ class VoxelState:
     feet: tuple[float, float, float]
     fall: float
     grounded: bool
-    heading: int
+    heading: float
 
 
 class VoxelEnv(EngineEnv[VoxelState]):
@@ -64,6 +65,7 @@ class VoxelEnv(EngineEnv[VoxelState]):
 
     metadata: ClassVar[dict] = {"render_modes": ["rgb_array"], "render_fps": FPS}
     noun, state_type = "the land of blocks", VoxelState
+    takes_controls = True
     far = float(VIEW)
     field_of_view = float(FIELD_OF_VIEW)
     published_walker = PublishedWalker.kind
@@ -74,6 +76,7 @@ class VoxelEnv(EngineEnv[VoxelState]):
         biome: str = "mixed",
         render_mode: str | None = None,
         depth: bool = False,
+        continuous: bool = False,
     ) -> None:
         """Make the environment; nothing is started before reset.
 
@@ -82,11 +85,12 @@ class VoxelEnv(EngineEnv[VoxelState]):
             biome: "mixed", "forest" or "plains".
             render_mode: None or "rgb_array".
             depth: whether `info["depth"]` is told, in blocks.
+            continuous: whether the action space is of turns and strides as numbers.
 
         Raises:
             ValueError: another size, biome or mode.
         """
-        super().__init__("voxel", size, render_mode, depth)
+        super().__init__("voxel", size, render_mode, depth, continuous)
         if biome not in BIOMES:
             raise ValueError(f"biome must be one of {', '.join(BIOMES)}, got {biome!r}.")
         self.biome = biome
@@ -118,10 +122,18 @@ class VoxelEnv(EngineEnv[VoxelState]):
         return VoxelState(self.biome, start, start, _AT_REST, True, heading)
 
     def _advance(self, state: VoxelState, action: int) -> VoxelState:
-        heading = (state.heading + self._turns[action]) % 360
-        words = *state.feet, state.fall, int(state.grounded), math.radians(heading)
-        *feet, fall, grounded = self._engine.ask("walk", *words, int(action == self._forward))
-        return replace(state, feet=tuple(feet), fall=fall, grounded=grounded == 1, heading=heading)
+        turned = replace(state, heading=(state.heading + self._turns[action]) % 360)
+        return self._walk(turned, int(action == self._forward))
+
+    def _advance_by(self, state: VoxelState, turn: float, stride: float) -> VoxelState:
+        walked = self._walk(state, stride)
+        return replace(walked, heading=(state.heading + turn) % 360)
+
+    def _walk(self, state: VoxelState, stride: float) -> VoxelState:
+        """A share of a full step along the heading, or a fall."""
+        words = *state.feet, state.fall, int(state.grounded), math.radians(state.heading)
+        *feet, fall, grounded = self._engine.ask("walk", *words, stride)
+        return replace(state, feet=tuple(feet), fall=fall, grounded=grounded == 1)
 
     def _look(self, state: VoxelState) -> np.ndarray:
         if math.dist(state.feet, state.start) > _NEAR:

@@ -157,7 +157,7 @@ class Engine:
             x: blocks to the east.
             y: blocks up.
             z: blocks to the north.
-            heading: whole degrees, 0 is north, counter-clockwise.
+            heading: degrees, 0 is north, counter-clockwise.
         """
         turn = 0 if self._shown is None else abs((heading - self._shown + 180) % 360 - 180)
         if not 15 < turn <= 30:

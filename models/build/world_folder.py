@@ -80,7 +80,10 @@ def _choose_walks(store: EpisodeStore) -> list[Episode]:
 
 def head_of(episode: Episode, frames: int) -> Episode:
     """The first frames of an episode."""
-    by_frame, by_action = ("frames", "poses", "depths", "heights"), ("actions", "rewards")
+    by_frame, by_action = (
+        ("frames", "poses", "depths", "heights"),
+        ("actions", "rewards", "controls"),
+    )
     lengths = dict.fromkeys(by_frame, frames) | dict.fromkeys(by_action, frames - 1)
     parts = {name: getattr(episode, name) for name in lengths}
     kept = {name: part[: lengths[name]] for name, part in parts.items() if part is not None}

@@ -97,6 +97,7 @@ def write_graphs(
         least_new=LEAST_NEW,
         schedules=schedules(dynamics),
         graphs=specs,
+        full_step=float(dynamics.odometry.full_step),
     )
     (folder / PIPELINE).write_text(json.dumps(to_dict(pipeline), indent=1) + "\n")
 

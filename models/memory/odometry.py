@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from models.memory.frame_bank import EMPTY, FrameBank
 from models.memory.pinhole import unproject
+from models.memory.sizes import LEAST_LOSS
+from worldsim.world.protocols import Controls
 
 CLIMBS = 17  # knots that a climb is told by
 STEEPEST = 0.6  # climb, in the unit of poses, of the outermost knots
@@ -84,6 +86,30 @@ class Odometry(nn.Module):
         chosen = motions[torch.arange(len(actions), device=actions.device), logits.argmax(dim=1)]
         return chosen * (actions >= 0).unsqueeze(1)
 
+    def predict_stride(
+        self, scan: Tensor, climb: Tensor, actions: Tensor, controls: Controls
+    ) -> Tensor:
+        """Motions `[B,3]` of strides: parts of the full step, which stop where it is stopped. Those
+        of no length are the motions of actions `[B]`.
+        """
+        still = self.predict_motion(scan, climb, actions)
+        whole = self.predict_motion(scan, climb, controls.walks)
+        part = shorten_motion(whole, controls.strides, self.full_step)
+        return torch.where(controls.strides.unsqueeze(1) > 0, part, still)
+
+    def offer_strides(
+        self, scan: Tensor, climb: Tensor, controls: Controls
+    ) -> tuple[Tensor, Tensor]:
+        """Logits `[B,P]` and motions `[B,P,3]` of strides, to choose from."""
+        logits, motions = self(scan, climb, controls.walks)
+        strides = controls.strides.unsqueeze(1)
+        return logits, shorten_motion(motions, strides, self.full_step)
+
+    @property
+    def full_step(self) -> Tensor:
+        """How far a step goes that nothing stops, in the unit of poses: the longest prototype."""
+        return self.motions[:, 0].max()
+
     def scan(self, bank: FrameBank, poses: Tensor, newest: Tensor | None) -> Tensor:
         """The polar grid `[B,sectors,bands * (rings + 1)]` around poses `[B,4]`.
 
@@ -142,6 +168,29 @@ def motion_between(before: Tensor, after: Tensor) -> Tensor:
     cos, sin = heading.cos(), heading.sin()
     moved = (east * cos + north * sin, north * cos - east * sin, after[..., 3] - height)
     return torch.stack(moved, dim=-1)
+
+
+def shorten_motion(whole: Tensor, strides: Tensor, full: Tensor) -> Tensor:
+    """Motions `[...,3]` of strides `[...]` in 0..1, from those of the full step, `whole`
+    `[...,3]`, which goes `full` where it is free.
+
+    What the full step lacks, something took that stands square to it: as far as the full step came
+    that way the stride may come too, and along it it goes its share. Who jumps or falls does so.
+    """
+    ahead, left, up = whole.unbind(-1)
+    free = torch.maximum(ahead, full)
+    lost, aside = free - ahead, -left
+    loss = (lost * lost + aside * aside).sqrt()
+    taken = loss > LEAST_LOSS * free
+    size = torch.where(taken, loss, torch.ones_like(loss))
+    out, across = lost / size * taken, aside / size * taken  # where what took it stands
+    reach = (ahead * out + left * across).clamp(min=0)
+    gone = strides * free
+    over = (gone * out - reach).clamp(min=0)
+    part = torch.where(taken, gone - over * out, strides * ahead)
+    slid = torch.where(taken, -over * across, strides * left)
+    shorter = torch.stack((part, slid, up), dim=-1)
+    return torch.where(strides.unsqueeze(-1) < 1, shorter, whole)
 
 
 def climbs_of(motions: Tensor) -> Tensor:

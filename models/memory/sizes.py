@@ -14,3 +14,6 @@ LEAST_SEEN = 0.2  # share of the view that memory must show for a comparison to 
 PRIOR = 0.001  # photometric error (of -1..1) that a factor of e in probability is worth
 SHIFT = 0.08  # small corrections, in longest motions
 WORTH = 0.25  # share of the error that a correction must take away: small gains are chance
+
+# ---- strides of any length ----
+LEAST_LOSS = 0.02  # of a full step: one that lacks less is free

@@ -13,10 +13,12 @@ from models.memory.sizes import COARSE, EMPTY
 from models.onnx_runtime.alignment import align_motion
 from models.onnx_runtime.carry import Carry, carry_from, empty_carry
 from models.onnx_runtime.pipeline import Pipeline
-from models.onnx_runtime.poses import compose_pose, motion_between
+from models.onnx_runtime.poses import compose_pose, motion_between, shorten_motion
 from models.onnx_runtime.sessions import Graphs
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.levels import LevelSpan, level_spans
+from worldsim.types import NULL_ACTION
+from worldsim.world.protocols import Controls
 
 
 class Settings(NamedTuple):
@@ -74,6 +76,11 @@ class OnnxDynamics:
         self.spans = level_spans(self.cfg, self.memory)
 
     @property
+    def takes_controls(self) -> bool:
+        """Whether the export says how far a full step goes."""
+        return self.pipeline.full_step is not None
+
+    @property
     def field_of_view(self) -> float:
         """Degrees, of the width and of the height of a picture."""
         return self.memory.field_of_view
@@ -128,11 +135,19 @@ class OnnxDynamics:
 
     # ---- true frames ----
 
-    def observe(self, carry: Carry, actions: np.ndarray, frames: np.ndarray) -> Carry:
-        """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none)."""
+    def observe(
+        self,
+        carry: Carry,
+        actions: np.ndarray,
+        frames: np.ndarray,
+        controls: Controls | None = None,
+    ) -> Carry:
+        """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none), or controls
+        where these are not NaN.
+        """
         for row in carry.rows:
             frame = frames[row : row + 1]
-            self._locate(carry, row, int(actions[row]), frame)
+            self._locate(carry, row, int(actions[row]), frame, pick_control(controls, row))
             pose = carry.pose[row : row + 1]
             inverse, points, fresh = self.graphs.read_depth(frame, pose)
             (carry.latents[row : row + 1],) = self.graphs.encode(frame)
@@ -145,13 +160,15 @@ class OnnxDynamics:
             self._remember(carry, row)
         return carry
 
-    def _locate(self, carry: Carry, row: int, action: int, frame: np.ndarray) -> None:
+    def _locate(
+        self, carry: Carry, row: int, action: int, frame: np.ndarray, control: Controls | None
+    ) -> None:
         """Move the body to where a true frame was seen from."""
         if action < 0:
             carry.climb[row] = 0
             return
-        logits, motions = self._read_odometry(carry, row, action)
-        bank, turn = carry.bank, self.turns[action]
+        logits, motions, turn = self._offer(carry, row, action, control)
+        bank = carry.bank
 
         def select(pose: np.ndarray) -> np.ndarray:
             return self._select(carry, row, pose[None])
@@ -171,6 +188,7 @@ class OnnxDynamics:
         noise: np.ndarray,
         steps: int,
         poses: np.ndarray | None = None,
+        controls: Controls | None = None,
     ) -> tuple[Carry, np.ndarray]:
         """Generate and take in the next frames.
 
@@ -180,11 +198,15 @@ class OnnxDynamics:
             noise: `[B,C,h,w]`.
             steps: sampler steps at most; frames that memory shows take fewer.
             poses: `[B,4]` where the bodies go; None: where odometry leads them.
+            controls: what they do, in numbers; `actions` are the nearest then.
         """
         sampled = np.empty_like(noise)
         for row in carry.rows:
+            action, control = int(actions[row]), pick_control(controls, row)
             led = None if poses is None else poses[row]
-            step = self._look(carry, row, int(actions[row]), led)
+            motion = self._move(carry, row, action, led, control)
+            told = action if control is None or control.named else NULL_ACTION
+            step = self._look(carry, row, told, motion)
             latents = self._sample(carry, row, step, noise[row : row + 1], steps)
             sampled[row] = latents[0]
             told = [step.rgb, step.seen, step.hint, step.known_depth, step.first_hand, step.pose]
@@ -198,15 +220,40 @@ class OnnxDynamics:
             self._remember(carry, row)
         return carry, sampled
 
-    def _look(self, carry: Carry, row: int, action: int, led: np.ndarray | None) -> Step:
-        """Move the body, to the pose `led` where there is one, and look what memory shows there."""
-        if led is None:
-            logits, motions = self._read_odometry(carry, row, action)
-            motion = motions[logits.argmax()]
-            carry.pose[row] = compose_pose(carry.pose[row], motion, self.turns[action])
-        else:
+    def _move(
+        self, carry: Carry, row: int, action: int, led: np.ndarray | None, control: Controls | None
+    ) -> np.ndarray:
+        """Move the body, to the pose `led` where there is one; its motion `[3]`."""
+        if led is not None:
             motion, carry.pose[row] = motion_between(carry.pose[row], led), led
+        else:
+            motion, turn = self._predict(carry, row, action, control)
+            carry.pose[row] = compose_pose(carry.pose[row], motion, turn)
         carry.climb[row] = motion[2]
+        return motion
+
+    def _predict(
+        self, carry: Carry, row: int, action: int, control: Controls | None
+    ) -> tuple[np.ndarray, np.float32]:
+        """Motion `[3]` and turn."""
+        logits, motions, turn = self._offer(carry, row, action, control)
+        return motions[logits.argmax()], turn
+
+    def _offer(
+        self, carry: Carry, row: int, action: int, control: Controls | None
+    ) -> tuple[np.ndarray, np.ndarray, np.float32]:
+        """Logits `[P]` and motions `[P,3]` to choose from, and the turn after them."""
+        if control is None:
+            return *self._read_odometry(carry, row, action), self.turns[action]
+        if not control.strides > 0:
+            return *self._read_odometry(carry, row, action), control.turns
+        logits, motions = self._read_odometry(carry, row, int(control.walks))
+        full = self.pipeline.full_step
+        parts = [shorten_motion(motion, control.strides, full) for motion in motions]
+        return logits, np.stack(parts), control.turns
+
+    def _look(self, carry: Carry, row: int, action: int, motion: np.ndarray) -> Step:
+        """Look what memory shows where the body is now."""
         pose = carry.pose[row : row + 1].copy()
         slots = self._select(carry, row, pose)[: self.memory.sources]
         shown = self.graphs.look(*carry.bank.sources(row, slots), pose)
@@ -299,3 +346,10 @@ class OnnxDynamics:
     ) -> None:
         span: LevelSpan = self.spans[level]
         carry.cache.write(span, row, place, context, int(carry.frame[row]))
+
+
+def pick_control(controls: Controls | None, row: int) -> Controls | None:
+    """What a dream is told in numbers; None where that is nothing."""
+    if controls is None or np.isnan(controls.turns[row]):
+        return None
+    return Controls(*(part[row] for part in controls))

@@ -1,8 +1,10 @@
-"""Poses (x, y, heading, height) without torch: the twins of `compose_poses` and `motion_between` in
-models/memory/odometry.py.
+"""Poses (x, y, heading, height) without torch: the twins of `compose_poses`, `motion_between` and
+`shorten_motion` in models/memory/odometry.py.
 """
 
 import numpy as np
+
+from models.memory.sizes import LEAST_LOSS
 
 
 def compose_pose(pose: np.ndarray, motion: np.ndarray, turn: np.ndarray) -> np.ndarray:
@@ -21,3 +23,21 @@ def motion_between(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     cos, sin = np.cos(before[2]), np.sin(before[2])
     moved = east * cos + north * sin, north * cos - east * sin, after[3] - before[3]
     return np.array(moved, np.float32)
+
+
+def shorten_motion(whole: np.ndarray, stride: np.float32, full: float) -> np.ndarray:
+    """The motion `[3]` of a stride in 0..1, from that of the full step, which goes `full` where it
+    is free.
+    """
+    if stride >= 1:
+        return whole
+    ahead, left, up = whole
+    free = max(ahead, np.float32(full))
+    lost = np.array((free - ahead, -left), np.float32)
+    loss = np.sqrt(lost @ lost)
+    if loss <= LEAST_LOSS * free:
+        return np.array((stride * ahead, stride * left, up), np.float32)
+    way = lost / loss
+    reach = max(whole[:2] @ way, np.float32(0))
+    over = max(stride * free * way[0] - reach, np.float32(0))
+    return np.array((stride * free - over * way[0], -over * way[1], up), np.float32)

@@ -31,18 +31,36 @@ from worldsim.world.state import WorldState
 class OnnxWorld(World):
     """A world that graphs compute."""
 
-    def observe(self, carry: Any, frames: np.ndarray, actions: Sequence[int]) -> Any:
-        """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none)."""
-        return self.dynamics.observe(carry, np.asarray(actions), np.ascontiguousarray(frames))
+    def observe(
+        self,
+        carry: Any,
+        frames: np.ndarray,
+        actions: Sequence[int] | np.ndarray,
+        controls: np.ndarray | None = None,
+    ) -> Any:
+        """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none), or controls
+        float32 `[B,2]` where these are not NaN.
+        """
+        told = None if controls is None else self.to_controls(controls)
+        frames = np.ascontiguousarray(frames)
+        return self.dynamics.observe(carry, np.asarray(actions), frames, told)
 
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """What the codec keeps of frames uint8 `[N,H,W,3]`."""
         return np.concatenate([self.dynamics.reconstruct(frame[None]) for frame in frames])
 
+    def check_control(self, control: object) -> np.ndarray:
+        """As every world; one that was exported too early says so."""
+        if self.card.continuous is not None and not self.dynamics.takes_controls:
+            raise ValueError(
+                f"{self.card.name} was exported before there were continuous actions: {ADVICE}."
+            )
+        return super().check_control(control)
+
     def step(
         self,
         state: WorldState,
-        actions: Sequence[int],
+        actions: Sequence[int] | np.ndarray,
         steps: int | None = None,
         context_noise: float | None = None,
         poses: np.ndarray | None = None,
@@ -58,13 +76,18 @@ class OnnxWorld(World):
             self.check_noise(context_noise)
         led = None if poses is None else self.check_poses(poses, state.batch)
         shape = state.carry.latents.shape[1:]
-        told = zip(state.seeds, state.counts, strict=True)
-        noise = np.stack([draw_frame_noise(seed, count, shape) for seed, count in told])
+        moments = zip(state.seeds, state.counts, strict=True)
+        noise = np.stack([draw_frame_noise(seed, count, shape) for seed, count in moments])
         steps = steps or self.card.steps
         if str(steps) not in self.dynamics.pipeline.schedules:
             known = ", ".join(self.dynamics.pipeline.schedules)
             raise ValueError(f"steps must be one of {known} sampler steps a frame, got {steps!r}")
-        carry, latents = self.dynamics.imagine(state.carry, np.array(chosen), noise, steps, led)
+        ids = np.array(chosen.ids)
+        told = {}
+        if chosen.controls is not None:
+            self.check_unled(poses)
+            told["controls"] = self.to_controls(chosen.controls)
+        carry, latents = self.dynamics.imagine(state.carry, ids, noise, steps, led, **told)
         if not np.isfinite(latents).all():
             raise ValueError(RAN_AWAY)
         state.carry, state.counts = carry, [count + 1 for count in state.counts]

@@ -32,7 +32,9 @@ from models.spatial.network import (
     SpatialNetwork,
 )
 from models.spatial.space import SpaceMemory, pick_rows
+from worldsim.types import NULL_ACTION
 from worldsim.world.batch_invariant import apply_row_by_row
+from worldsim.world.protocols import Controls
 
 LATENT_LIMIT = 12.0
 
@@ -57,7 +59,7 @@ class SpatialDynamics(nn.Module):
     """
 
     takes_frames = True  # `observe` wants the frames beside their latents
-    takes_poses = True
+    takes_poses = takes_controls = True
 
     def __init__(self, models: SpatialModels, memory: MemoryConfig, sampler: SamplerConfig):
         super().__init__()
@@ -129,7 +131,12 @@ class SpatialDynamics(nn.Module):
 
     @torch.inference_mode()
     def observe(
-        self, carry: SpatialCarry, latents: Tensor, actions: Tensor, frames: Tensor
+        self,
+        carry: SpatialCarry,
+        latents: Tensor,
+        actions: Tensor,
+        frames: Tensor,
+        controls: Controls | None = None,
     ) -> SpatialCarry:
         """Take in true frames.
 
@@ -138,9 +145,10 @@ class SpatialDynamics(nn.Module):
             latents: `[B,C,h,w]` of the frames.
             actions: `[B]` that led to them (-1: none).
             frames: uint8 `[B,H,W,3]`.
+            controls: what led to them in numbers, where these are not NaN.
         """
         pictures = frames.permute(0, 3, 1, 2).float() / 127.5 - 1
-        self.space.locate(carry, actions, pictures)
+        self.space.locate(carry, actions, pictures, controls)
         nothing = torch.zeros_like(carry.inverse_depth)
         carry.inverse_depth = self.space.read_depth(pictures, nothing)
         carry.newest, carry.latents = frames.clone(), latents.float()
@@ -159,6 +167,7 @@ class SpatialDynamics(nn.Module):
         noise: Tensor,
         steps: int,
         poses: Tensor | None = None,
+        controls: Controls | None = None,
     ) -> tuple[SpatialCarry, Tensor]:
         """Generate and take in the next frames.
 
@@ -168,15 +177,18 @@ class SpatialDynamics(nn.Module):
             noise: `[B,C,h,w]`.
             steps: sampler steps at most; frames that memory shows take fewer.
             poses: `[B,4]` where the bodies go; None: where odometry leads them.
+            controls: what they do, in numbers; `actions` are the nearest then.
         """
-        motions = self.space.move(carry, actions, poses)
+        motions = self.space.move(carry, actions, poses, controls)
         slots = self.space.select(carry)
         view = self.space.render(carry, slots)
         features = encode_view(self.codec, view)
         keyframes = self._choose_keyframes(carry, slots)
         plan = self._plan(carry, view, keyframes.missing, steps)
         self._cache_keyframes(carry, keyframes, plan)
-        condition = FrameCondition(*features, actions, motions, carry.pose)
+        # a motion that is no action's: no id was measured to do better than the nearest one's
+        told = actions if controls is None else torch.where(controls.named, actions, NULL_ACTION)
+        condition = FrameCondition(*features, told, motions, carry.pose)
         latents = self._sample(carry, condition, noise, plan)
         pictures = self.paint(latents, view, noise)
         known = view.inverse_depth * view.known_depth

@@ -16,6 +16,7 @@ from models.memory.odometry import Odometry, climbs_of, compose_poses, motion_be
 from models.memory.renderer import MemoryView, render
 from models.spatial.config import SpaceConfig
 from worldsim.world.batch_invariant import apply_row_by_row
+from worldsim.world.protocols import Controls
 
 LEAST_NEW = 16  # first-hand pixels; a frame with fewer adds nothing to the bank
 
@@ -66,10 +67,17 @@ class SpaceMemory(nn.Module):
 
     # ---- where bodies are ----
 
-    def locate(self, carry: SpaceCarry, actions: Tensor, pictures: Tensor) -> None:
-        """Move bodies to where true pictures `[B,3,H,W]` were seen from, led by actions `[B]`."""
-        logits, motions = self.odometry(self._scan(carry), carry.climb, actions.clamp(min=0))
-        turns = self._turns(actions)
+    def locate(
+        self,
+        carry: SpaceCarry,
+        actions: Tensor,
+        pictures: Tensor,
+        controls: Controls | None = None,
+    ) -> None:
+        """Move bodies to where true pictures `[B,3,H,W]` were seen from, led by actions `[B]`, or
+        by controls where these are not NaN.
+        """
+        logits, motions, turns = self._offer(carry, actions, controls)
         found = torch.zeros(len(actions), 3, device=pictures.device)
         for row in torch.nonzero(actions >= 0).flatten().tolist():
             bank = carry.bank.map(lambda part, _, i=row: part[i : i + 1])
@@ -79,18 +87,47 @@ class SpaceMemory(nn.Module):
             )
         carry.pose, carry.climb = compose_poses(carry.pose, found, turns), climbs_of(found)
 
-    def move(self, carry: SpaceCarry, actions: Tensor, poses: Tensor | None = None) -> Tensor:
-        """Move bodies to poses `[B,4]`; None: to where odometry thinks that actions `[B]` lead. The
-        motions `[B,3]`.
+    def _offer(
+        self, carry: SpaceCarry, actions: Tensor, controls: Controls | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits `[B,P]` and motions `[B,P,3]` to choose from, and the turns `[B]` after them."""
+        around = self._scan(carry), carry.climb
+        logits, motions = self.odometry(*around, actions.clamp(min=0))
+        turns = self._turns(actions)
+        if controls is None:
+            return logits, motions, turns
+        turns = torch.where(controls.turns.isfinite(), controls.turns, turns)
+        strode, strides = controls.strides > 0, self.odometry.offer_strides(*around, controls)
+        logits = torch.where(strode[:, None], strides[0], logits)
+        return logits, torch.where(strode[:, None, None], strides[1], motions), turns
+
+    def move(
+        self,
+        carry: SpaceCarry,
+        actions: Tensor,
+        poses: Tensor | None = None,
+        controls: Controls | None = None,
+    ) -> Tensor:
+        """Move bodies to poses `[B,4]`; None: to where odometry thinks that controls lead, or
+        without these actions `[B]`. The motions `[B,3]`.
         """
         if poses is None:
-            motions = self.odometry.predict_motion(self._scan(carry), carry.climb, actions)
-            carry.pose = compose_poses(carry.pose, motions, self._turns(actions))
+            motions, turns = self._predict(carry, actions, controls)
+            carry.pose = compose_poses(carry.pose, motions, turns)
         else:
             motions = motion_between(carry.pose, poses)
             carry.pose = poses.clone()
         carry.climb = climbs_of(motions)
         return motions
+
+    def _predict(
+        self, carry: SpaceCarry, actions: Tensor, controls: Controls | None
+    ) -> tuple[Tensor, Tensor]:
+        """Motions `[B,3]` and turns `[B]`."""
+        around = self._scan(carry), carry.climb, actions
+        if controls is None:
+            return self.odometry.predict_motion(*around), self._turns(actions)
+        return self.odometry.predict_stride(*around, controls), controls.turns
 
     def _scan(self, carry: SpaceCarry) -> Tensor:
         """What stands around the bodies."""

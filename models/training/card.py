@@ -1,10 +1,14 @@
 """The card of a world that was trained here."""
 
+from dataclasses import asdict
 from typing import Any
 
 from models.training.base_config import WorldConfig
+from worldsim.actions import load_actions
 from worldsim.config import to_dict
+from worldsim.controls import limit_controls
 from worldsim.world.card import WorldCard
+from worldsim.world.memory_map import MAPPERS
 
 FOLDERS = ("train", "heldout", "cache")
 
@@ -33,7 +37,16 @@ def make_card(
         settings=settings,
         training=trained | {"config": _drop_folders(to_dict(cfg))},
         figures={},
+        continuous=_tell_continuous(cfg, builder),
     )
+
+
+def _tell_continuous(cfg: WorldConfig, builder: str) -> dict[str, float] | None:
+    """What the world's continuous actions may say: its memory is one of space, and its actions turn
+    and walk.
+    """
+    limits = limit_controls(load_actions(cfg.action_set)) if builder in MAPPERS else None
+    return None if limits is None else asdict(limits)
 
 
 def _drop_folders(settings: dict[str, Any]) -> dict[str, Any]:

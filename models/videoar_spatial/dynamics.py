@@ -25,6 +25,7 @@ from models.videoar.network import NULL, VideoARNetwork
 from models.videoar_spatial.carry import VideoARSpatialCarry
 from models.videoar_spatial.condition import describe_view
 from worldsim.world.batch_invariant import apply_row_by_row
+from worldsim.world.protocols import Controls
 
 
 class VideoARSpatialModels(NamedTuple):
@@ -46,7 +47,7 @@ class VideoARSpatialDynamics(nn.Module):
     """
 
     takes_frames = True  # `observe` wants the frames beside their latents
-    takes_poses = True
+    takes_poses = takes_controls = True
 
     def __init__(self, models: VideoARSpatialModels, memory: SpaceConfig, play: PlayConfig):
         super().__init__()
@@ -110,7 +111,12 @@ class VideoARSpatialDynamics(nn.Module):
 
     @torch.inference_mode()
     def observe(
-        self, carry: VideoARSpatialCarry, latents: Tensor, actions: Tensor, frames: Tensor
+        self,
+        carry: VideoARSpatialCarry,
+        latents: Tensor,
+        actions: Tensor,
+        frames: Tensor,
+        controls: Controls | None = None,
     ) -> VideoARSpatialCarry:
         """Take in true frames.
 
@@ -119,9 +125,10 @@ class VideoARSpatialDynamics(nn.Module):
             latents: `[B,C,h,w]` of the frames, with their labels.
             actions: `[B]` that led to them (-1: none).
             frames: uint8 `[B,H,W,3]`.
+            controls: what led to them in numbers, where these are not NaN.
         """
         pictures = to_pictures(frames)
-        self.space.locate(carry, actions, pictures)
+        self.space.locate(carry, actions, pictures, controls)
         carry.inverse_depth = self.space.read_depth(pictures, torch.zeros_like(carry.inverse_depth))
         carry.newest, carry.seen = frames.clone(), torch.ones_like(carry.seen)
         self.space.insert(carry, torch.ones_like(carry.seen), carry.rows, true=True)
@@ -135,6 +142,7 @@ class VideoARSpatialDynamics(nn.Module):
         noise: Tensor,
         steps: int,
         poses: Tensor | None = None,
+        controls: Controls | None = None,
     ) -> tuple[VideoARSpatialCarry, Tensor]:
         """Generate and take in the next frames.
 
@@ -144,8 +152,9 @@ class VideoARSpatialDynamics(nn.Module):
             noise: `[B,C,h,w]`; each label is drawn with the numbers that lie where it is stored.
             steps: scales that are predicted, at most.
             poses: `[B,4]` where the bodies go; None: where odometry leads them.
+            controls: what they do, in numbers; `actions` are the nearest then.
         """
-        self.space.move(carry, actions, poses)
+        self.space.move(carry, actions, poses, controls)
         view = self.space.render(carry, self.space.select(carry))
         told = describe_view(self.codec.autoencoder, view)
         latents = self.scales.sample(carry.tokens, actions, noise, steps, told)

@@ -14,6 +14,7 @@ from gymnasium.utils.env_checker import check_env
 
 import worldsim  # noqa: F401  registers the environments
 from envs.world_model import WorldModelEnv
+from tests.support.contract import assert_same, assert_sentence, walk
 from tests.support.first_of_two import FirstOfTwo
 from worldsim.paired import PairedEnv
 from worldsim.registration import list_bundled_dreams
@@ -77,23 +78,6 @@ def registered(request):
     if ENVIRONMENTS[request.param]:
         request.getfixturevalue(ENVIRONMENTS[request.param])
     return request.param
-
-
-def walk(env, actions):
-    return [env.step(action)[0] for action in actions]
-
-
-def assert_same(these, those):
-    assert len(these) == len(those)
-    for number, (this, that) in enumerate(zip(these, those, strict=True)):
-        assert np.array_equal(this, that), f"frame {number} differs"
-
-
-def assert_sentence(caught):
-    text = str(caught.value)
-    assert "\n" not in text
-    assert text.endswith(".")
-    assert len(text.split()) > 4
 
 
 def test_spaces_and_actions_fit_each_other(make):

@@ -73,5 +73,6 @@ def write_spatial_world(folder: Path) -> None:
     settings = small_settings()
     card = {"name": "tiny-spatial", "title": "A tiny dream in space", "fps": 7.5}
     card |= {"frame_size": SIZE, "action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT"}
+    card |= {"continuous": {"turn": 22.5, "stride": 1.0}}
     card |= {"builder": "far-spatial", "steps": 4, "settings": settings_to_dict(settings)}
     save_world(folder, card | {"training": {}, "figures": {}}, weights_of(small_models(settings)))

@@ -72,6 +72,7 @@ def write_videoar_spatial_world(folder: Path) -> None:
     settings = small_settings()
     card = {"name": "tiny-videoar-spatial", "title": "A tiny dream of scales in space", "fps": 7.5}
     card |= {"frame_size": SIZE, "action_set": "dmlab", "engine": "Maze-v0", "licence": "MIT"}
+    card |= {"continuous": {"turn": 22.5, "stride": 1.0}}
     # more steps than scales are all scales
     card |= {"builder": "videoar-spatial", "steps": 4, "settings": settings_to_dict(settings)}
     save_world(folder, card | {"training": {}, "figures": {}}, weights_of(small_models(settings)))

@@ -167,3 +167,25 @@ def test_a_pair_goes_to_a_place_of_ones_own(engine, paired, env):
     np.testing.assert_array_equal(episode.frames[-1], frame)
     with pytest.raises(ValueError, match="context must be an integer >= 0, got -1"):
         gymnasium.make("Paired-v0", world=pair.world, context=-1)
+
+
+# ---- continuous actions ----
+
+
+def test_the_maze_is_led_by_numbers_and_where_it_is_gone_back_to_is_the_same(env):
+    way = [FORWARD, (5.0, 0.5), LEFT, (-3.5, 0.0), (0.0, 0.25)]
+    truth = ground_truth.EngineReplay(env, 7, [LEFT, (2.5, 0.5)])
+    frames, poses = truth.run(way)
+    turned = np.diff(np.unwrap(poses[:, 2]))
+    np.testing.assert_allclose(np.degrees(turned), [0, 5, 22.5, -3.5, 0], atol=1e-3)
+    for number in (2, 5, 3):
+        np.testing.assert_array_equal(truth.frame(way[:number]), frames[number])
+    again = ground_truth.EngineReplay(env, 7, [LEFT, [2.5, 0.5]])  # as a file tells it
+    np.testing.assert_array_equal(again.run(way)[0], frames)
+
+
+def test_an_engine_that_takes_no_numbers_knows_no_truth_of_them(env, monkeypatch):
+    monkeypatch.setattr(env, "limits", None)
+    truth = ground_truth.EngineReplay(env, 7, [])
+    assert truth.frame([FORWARD]) is not None
+    assert truth.frame([FORWARD, (5.0, 0.5)]) is None

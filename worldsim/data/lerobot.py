@@ -22,11 +22,13 @@ import cv2
 import numpy as np
 
 from worldsim.actions import load_actions
+from worldsim.controls import fill_controls
 from worldsim.types import Episode
 
 VERSION, CHUNK = "v2.1", 1000
 DATA = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
 PICTURE, STATE = "observation.image", "observation.state"
+CONTROL = "action.control"  # turn in degrees and stride, beside the nearest action's id
 
 
 def export(folder: Path, episodes: Iterable[Episode], task: str) -> int:
@@ -34,7 +36,8 @@ def export(folder: Path, episodes: Iterable[Episode], task: str) -> int:
 
     Args:
         folder: must not exist.
-        episodes: of one frame size, action set and pace; all with poses, or all without.
+        episodes: of one frame size, action set and pace; all with poses, or all without;
+            the same for continuous actions.
         task: what was to be done, in words; every row names it.
 
     Returns:
@@ -100,6 +103,7 @@ def _describe_kind(episode: Episode) -> dict[str, Any]:
         "action_set": episode.meta.action_set,
         "fps": episode.meta.fps,
         "poses": episode.poses is not None,
+        "controls": episode.controls is not None,
     }
 
 
@@ -115,6 +119,8 @@ def make_features(episode: Episode) -> dict[str, dict[str, Any]]:
     if episode.poses is not None:
         features[STATE] = _feature("float32", [3], ["x", "y", "heading"])
     features["action"] = _feature("int64", [1], None) | {"actions": names}
+    if episode.controls is not None:
+        features[CONTROL] = _feature("float32", [2], ["turn", "stride"])
     features["next.reward"] = _feature("float32", [1], None)
     features["next.done"] = _feature("bool", [1], None)
     features["timestamp"] = _feature("float32", [1], None)
@@ -141,8 +147,11 @@ def make_columns(episode: Episode, number: int, first: int) -> dict[str, np.ndar
     columns: dict[str, np.ndarray] = {PICTURE: episode.frames[:-1]}
     if episode.poses is not None:
         columns[STATE] = episode.poses[:-1]
+    columns["action"] = episode.actions
+    if episode.controls is not None:
+        actions = load_actions(episode.meta.action_set)
+        columns[CONTROL] = fill_controls(episode.actions, episode.controls, actions)
     return columns | {
-        "action": episode.actions,
         "next.reward": episode.rewards,
         "next.done": done,
         "timestamp": (steps / episode.meta.fps).astype(np.float32),

@@ -1,8 +1,9 @@
 """Episodes as a Minari data set, which offline learners read. Needs `pip install 'worldsim[data]'`.
 
-Frames are kept losslessly, in HDF5; poses are `infos["pose"]`, and `recover_environment()` makes
-the environment that the episodes came from. Minari puts the set below
-MINARI_DATASETS_PATH, or ~/.minari.
+Frames are kept losslessly, in HDF5; poses are `infos["pose"]`, turns and strides of episodes with
+continuous actions `infos["control"]` (actions are the nearest ids), and `recover_environment()`
+makes the environment that the episodes came from. Minari puts the set below MINARI_DATASETS_PATH,
+or ~/.minari.
 """
 
 import copy
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from worldsim.actions import load_actions
+from worldsim.controls import fill_controls
 from worldsim.types import Episode
 
 
@@ -97,6 +100,11 @@ def export(
 
 
 def _make_buffer(kind: type, number: int, episode: Episode) -> Any:
+    infos = {} if episode.poses is None else {"pose": list(episode.poses)}
+    if episode.controls is not None:  # beside the frame that each led to; to the first led none
+        actions = load_actions(episode.meta.action_set)
+        told = fill_controls(episode.actions, episode.controls, actions)
+        infos["control"] = [np.full(2, np.nan, np.float32), *told]
     last = np.arange(len(episode)) == len(episode) - 1
     ended = last & episode.meta.terminated  # where a recording merely stops, the world goes on
     return kind(
@@ -107,5 +115,5 @@ def _make_buffer(kind: type, number: int, episode: Episode) -> Any:
         rewards=[float(reward) for reward in episode.rewards],
         terminations=ended.tolist(),
         truncations=(last & ~ended).tolist(),
-        infos=None if episode.poses is None else {"pose": list(episode.poses)},
+        infos=infos or None,
     )

@@ -10,6 +10,8 @@ it), deflated at level 1, which is lossless and costs 0.2 ms a frame:
     poses    float32 [T+1, 3]         x, y in cells, heading in radians; absent where unknown
     depths   float16 [T+1, h, w]      along the viewing axis, in cells; absent where unknown
     heights  float32 [T+1]            above the start, in cells; absent where unknown
+    controls float32 [T, 2]           turn in degrees and stride of continuous actions, of which
+                                      actions are the nearest, else NaN; absent where all are
     meta     uint8   [n]              UTF-8 JSON of EpisodeMeta
 
 A file appears whole or not at all and never replaces another, so many processes may append to one
@@ -33,7 +35,7 @@ from worldsim.data.npz import read_arrays, write_arrays
 from worldsim.reading import ReadError, check_number, check_text, parse_json, short_path
 from worldsim.types import NULL_ACTION, Episode, EpisodeMeta
 
-_OPTIONAL = {"poses": "<f4", "depths": "<f2", "heights": "<f4"}
+_OPTIONAL = {"poses": "<f4", "depths": "<f2", "heights": "<f4", "controls": "<f4"}
 _ARRAYS = {"frames": "|u1", "actions": "<i8", "rewards": "<f4", **_OPTIONAL, "meta": "|u1"}
 _MOST_META = 4 << 20
 _MOST_ACTIONS = 1 << 16

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from worldsim.controls import ControlLimits
 from worldsim.paths import check_name
 from worldsim.reading import check_number, check_text, read_json, reading
 from worldsim.types import Episode
@@ -44,7 +45,8 @@ class Spawn(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class WorldCard:
     """What a world is. `fps` frames a second; `steps` sampler steps a frame unless told otherwise;
-    `builder` a key of BUILDERS; `starts` names of starts by their files, without `.npz`.
+    `builder` a key of BUILDERS; `starts` names of starts by their files, without `.npz`;
+    `continuous` what its continuous actions may say (`ControlLimits`), None where it has none.
     """
 
     name: str
@@ -61,6 +63,7 @@ class WorldCard:
     figures: dict[str, Any]
     format: int = FORMAT
     starts: dict[str, str] = field(default_factory=dict)
+    continuous: dict[str, float] | None = None
 
 
 def read_card(path: Path) -> WorldCard:
@@ -107,10 +110,18 @@ def _check_card(card: WorldCard) -> None:
         if not isinstance(getattr(card, name), dict):
             raise ValueError(f"{name} must be named values, got {getattr(card, name)!r:.40}")
     check_sizes(card.settings)
+    if card.continuous is not None:
+        _check_continuous(card.continuous)
     if not isinstance(card.starts, dict) or len(card.starts) > MOST_ITEMS:
         raise ValueError(f"starts must be names by file, got {card.starts!r:.40}")
     for stem, name in card.starts.items():
         check_text(name, f"starts.{stem!s:.40}", MOST_START_NAME)
+
+
+def _check_continuous(told: object) -> None:
+    if not isinstance(told, dict) or set(told) != {"turn", "stride"}:
+        raise ValueError(f"continuous must have the keys turn and stride, got {told!r:.40}")
+    ControlLimits(**told)
 
 
 def list_start_names(card: WorldCard, paths: Sequence[Path]) -> list[str]:

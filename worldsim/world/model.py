@@ -32,7 +32,7 @@ from worldsim.world.checkpoint import (
     check_world,
     load_weights,
 )
-from worldsim.world.protocols import Carry, Parts
+from worldsim.world.protocols import Carry, Controls, Parts
 from worldsim.world.state import WorldState
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # with memory of their own; "meta" has none
@@ -55,13 +55,22 @@ class WorldModel(World):
         self.device, self.codec = torch.device(device), parts.codec
         make_batch_invariant(self.dynamics)
 
-    def observe(self, carry: Carry, frames: np.ndarray, actions: Sequence[int]) -> Carry:
-        """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none)."""
+    def observe(
+        self,
+        carry: Carry,
+        frames: np.ndarray,
+        actions: Sequence[int] | np.ndarray,
+        controls: np.ndarray | None = None,
+    ) -> Carry:
+        """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none), or controls
+        float32 `[B,2]` where these are not NaN.
+        """
         pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
         led = torch.as_tensor(actions, dtype=torch.long, device=self.device)
         latents = apply_row_by_row(self.codec.encode, pictures)
         if getattr(self.dynamics, "takes_frames", False):
-            return self.dynamics.observe(carry, latents, led, pictures)
+            told = {} if controls is None else {"controls": self._to_tensors(controls)}
+            return self.dynamics.observe(carry, latents, led, pictures, **told)
         return self.dynamics.observe(carry, latents, led)
 
     @torch.no_grad()
@@ -73,7 +82,7 @@ class WorldModel(World):
     def step(
         self,
         state: WorldState,
-        actions: Sequence[int],
+        actions: Sequence[int] | np.ndarray,
         steps: int | None = None,
         context_noise: float | None = None,
         poses: np.ndarray | None = None,
@@ -83,7 +92,9 @@ class WorldModel(World):
 
         Args:
             state: the dreams.
-            actions: one a dream.
+            actions: one a dream, by its id; or all as numbers, float `[B,2]`, where the card has
+                continuous actions: a turn in degrees counter-clockwise, and a stride as a share of
+                the full step, which is gone along the heading before the turn.
             steps: sampler steps; None for the world's own number.
             context_noise: how much noise the frames are remembered with; None for the world's own.
             poses: float `[B,4]` where the bodies go (x, y, heading, height, from the context's
@@ -100,8 +111,11 @@ class WorldModel(World):
                 for seed, count in zip(state.seeds, state.counts, strict=True)
             ]
         )
-        ids = torch.as_tensor(chosen, dtype=torch.long, device=self.device)
+        ids = torch.as_tensor(chosen.ids, dtype=torch.long, device=self.device)
         how: dict[str, Any] = {}
+        if chosen.controls is not None:
+            self.check_unled(poses)
+            how["controls"] = self._to_tensors(chosen.controls)
         if context_noise is not None:
             how["context_noise"] = self.check_noise(context_noise)
         if poses is not None:
@@ -113,6 +127,10 @@ class WorldModel(World):
             raise ValueError(RAN_AWAY)
         state.carry, state.counts = carry, [count + 1 for count in state.counts]
         return state, self._frames(carry, latents)
+
+    def _to_tensors(self, controls: np.ndarray) -> Controls:
+        parts = self.to_controls(controls)
+        return Controls(*(torch.from_numpy(part).to(self.device) for part in parts))
 
     def _frames(self, carry: Carry, latents: Tensor) -> np.ndarray:
         """Frames uint8 `[B,H,W,3]` that were just generated, fresh."""

@@ -46,6 +46,9 @@ class Dynamics(Protocol):
     One with `takes_poses` can be led: `imagine` takes `poses` `[B,4]`, where the bodies go, in the
     frame of reference of the first frame that was observed.
 
+    One with `takes_controls` can be led by continuous actions: `imagine` takes `controls`, and
+    `actions` are the nearest ones then.
+
     One whose carry has `inverse_depth` `[B,n,n]` of the newest frames names the camera that it is
     seen by: `field_of_view` in degrees, and `far`, the depth from which on all is equally far.
     """
@@ -63,6 +66,17 @@ class Dynamics(Protocol):
 
     def carry_from(self, tensors: dict[str, Tensor]) -> Carry:
         """Inverse of `Carry.tensors`."""
+
+
+class Controls(NamedTuple):
+    """Continuous actions of B bodies, each `[B]`: turns in radians, strides as shares of the full
+    step of the actions `walks`; `named` where an action's id says the same.
+    """
+
+    turns: Tensor
+    strides: Tensor
+    walks: Tensor
+    named: Tensor
 
 
 class Parts(NamedTuple):

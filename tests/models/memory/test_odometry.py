@@ -3,9 +3,12 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from envs.maze.engine import FORWARD
+from envs.maze.layout import find_centre, make_layout, slide
 from models.memory.frame_bank import EMPTY
 from models.memory.odometry import (
     Odometry,
@@ -13,6 +16,7 @@ from models.memory.odometry import (
     compose_poses,
     encode_climb,
     polar_grid,
+    shorten_motion,
 )
 from tests.support.rooms import FOV, bank_of_looks
 from worldsim.world.batch_invariant import make_batch_invariant
@@ -150,3 +154,53 @@ def test_rows_are_what_they_are_alone():
         scan = odometry.scan(bank.map(lambda part, _, at=at: part[at]), poses[at], newest[at])
         alone = odometry.predict_motion(scan, climb[at], actions[at])
         assert torch.equal(alone[0], together[row])
+
+
+def motion_in_maze(walls, place, heading, share):
+    """Where the maze's own body comes with a part of a step, ahead and to the left."""
+    x, y = place
+    length = share * FORWARD
+    ended = slide(walls, x, y, length * math.cos(heading), length * math.sin(heading))
+    east, north = ended[0] - x, ended[1] - y
+    cos, sin = math.cos(heading), math.sin(heading)
+    return [east * cos + north * sin, north * cos - east * sin, 0.0]
+
+
+def test_a_part_of_a_step_stops_and_slides_where_the_mazes_body_does():
+    """Of whole steps at random walls, parts of them: 9 of 10 come out to a thousandth of a cell,
+    and none differs by a quarter of a step; parts of blocked steps in proportion would.
+    """
+    rng, whole, shares, wanted = np.random.default_rng(0), [], [], []
+    for _ in range(12):
+        layout = make_layout(rng)
+        cells = layout.free_cells()
+        for _ in range(60):
+            place, heading = find_centre(cells[rng.integers(len(cells))]), rng.uniform(0, math.tau)
+            for _ in range(3):
+                away = rng.uniform(0, math.tau)
+                step = FORWARD * math.cos(away), FORWARD * math.sin(away)
+                place = slide(layout.walls, *place, *step)
+            share = rng.uniform(0.05, 0.95)
+            shares.append(share)
+            whole.append(motion_in_maze(layout.walls, place, heading, 1.0))
+            wanted.append(motion_in_maze(layout.walls, place, heading, share))
+    whole, wanted, shares = map(torch.tensor, (whole, wanted, shares))
+    blocked = whole[:, 0] < FORWARD - 0.05
+    assert blocked.float().mean() > 0.2
+    apart = (shorten_motion(whole, shares, torch.tensor(FORWARD)) - wanted).norm(dim=1)
+    assert apart[blocked].quantile(0.9) < 0.001
+    assert apart.max() < 0.25 * FORWARD
+    scaled = (whole * shares.unsqueeze(1) - wanted).norm(dim=1)
+    assert apart[blocked].mean() < 0.3 * scaled[blocked].mean()
+
+
+def test_parts_of_steps_by_hand():
+    """Free; stopped at 30 %; in front of a wall; along a wall at 45 degrees; up a stair."""
+    full = torch.tensor(0.4)
+    whole = [[0.4, 0, 0], [0.12, 0, 0], [0, 0, 0], [0.2, 0.2, 0], [0.4, 0, 0.3], [0.396, 0.001, 0]]
+    half = [[0.2, 0, 0], [0.12, 0, 0], [0, 0, 0], [0.1, 0.1, 0], [0.2, 0, 0.3], [0.198, 0.0005, 0]]
+    whole = torch.tensor(whole)
+    assert torch.allclose(shorten_motion(whole, torch.full((6,), 0.5), full), torch.tensor(half))
+    short = shorten_motion(whole, torch.full((6,), 0.1), full)
+    assert torch.allclose(short[:3, 0], torch.tensor([0.04, 0.04, 0.0]))
+    assert torch.equal(shorten_motion(whole, torch.ones(6), full), whole)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from models.onnx_runtime.world import load_world
+from worldsim.controls import name_controls
 from worldsim.world import model
 from worldsim.world.batching import concat
 from worldsim.world.checkpoint import write_manifest
@@ -215,3 +216,48 @@ def test_a_number_of_steps_without_a_schedule_is_refused(world):
 def test_an_unknown_device_is_refused(exported_world):
     with pytest.raises(WorldError, match="no device 'tpu'"):
         load_world(exported_world, device="tpu")
+
+
+def test_continuous_actions_lead_where_they_lead_in_torch(world, tiny_spatial_world):
+    theirs = model.load_world(tiny_spatial_world)
+    way = np.array([[7.5, 0.5], [0, 0.25], [-22.5, 1], [3, 0], [0, 1]], np.float32)
+    ours, wanted = begin(world), begin(theirs)
+    for control in way:
+        ours, frame = world.step(ours, control[None])
+        wanted, shown = theirs.step(wanted, control[None])
+        np.testing.assert_allclose(ours.poses, wanted.poses, atol=1e-3)
+    assert (np.abs(frame.astype(int) - shown) <= 1).mean() > 0.97
+
+
+def test_a_control_that_says_what_an_action_does_is_that_action(world):
+    for action, control in enumerate(name_controls(world.actions)):
+        _, wanted = world.step(begin(world), [action])
+        assert np.array_equal(world.step(begin(world), control[None])[1], wanted)
+    with pytest.raises(ValueError, match=r"stride must be in \[0, 1\], got 2"):
+        world.step(begin(world), np.array([[0.0, 2.0]]))
+    with pytest.raises(ValueError, match="ids where poses lead"):
+        world.step(begin(world), np.zeros((1, 2), np.float32), poses=np.zeros((1, 4)))
+
+
+def test_frames_that_controls_led_to_are_taken_in_as_in_torch(world, tiny_spatial_world):
+    theirs, told = model.load_world(tiny_spatial_world), np.full((1, 3, 2), np.nan, np.float32)
+    told[0, 0], told[0, 2] = (5.0, 0.0), (-3.0, 0.5)
+    spawn = world.spawns[0]
+    ours, wanted = (
+        one.reset(spawn.frames[None], np.array([[3, 0, 2]]), [0], controls=told).poses
+        for one in (world, theirs)
+    )
+    np.testing.assert_allclose(ours, wanted, atol=1e-3)
+
+
+def test_an_export_from_before_them_says_what_to_do(exported_world, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(exported_world, folder)
+    told = json.loads((folder / "pipeline.json").read_text())
+    assert told.pop("full_step") > 0
+    (folder / "pipeline.json").write_text(json.dumps(told))
+    write_manifest(folder)
+    old = load_world(folder)
+    with pytest.raises(ValueError, match="exported before there were continuous actions: export"):
+        old.step(begin(old), np.zeros((1, 2), np.float32))
+    assert old.step(begin(old), [2])[1].dtype == np.uint8

@@ -154,7 +154,7 @@ def test_idle_shows_the_same_view_and_writes_nothing(dynamics):
     """Without a motion memory shows all of the newest frame, in one sampler step."""
     carry = begun(dynamics, rows=1)
     carry.bank.inverse_depth.fill_(0.5)  # a wall: what an untrained network reads is too rough
-    still = lambda carry, actions, poses: torch.zeros(len(actions), 3)  # noqa: E731
+    still = lambda carry, actions, *_: torch.zeros(len(actions), 3)  # noqa: E731
     moving, dynamics.space.move = dynamics.space.move, still
     try:
         held = carry.bank.ids.clone()

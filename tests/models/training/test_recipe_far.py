@@ -199,7 +199,8 @@ def test_two_processes_train_together(smoke, tmp_path):
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 3
     assert len(state["shares"]) == 2
-    assert load_world(tmp_path / "world").card.training["steps"] == 3
+    card = load_world(tmp_path / "world").card
+    assert (card.training["steps"], card.continuous) == (3, None)
 
 
 def test_missing_data_is_one_sentence(tmp_path):

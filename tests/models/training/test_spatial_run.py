@@ -76,6 +76,7 @@ def test_smoke_run_makes_a_world_that_is_played(smoke):
 def test_smoke_run_logs_every_step_and_learns_odometry(smoke):
     lines = [json.loads(line) for line in (smoke / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "norm" in line] == list(range(1, 13))
+    assert load_world(smoke / "world").card.continuous == {"turn": 22.5, "stride": 1.0}
     trained = load_world(smoke / "world").card.training
     assert trained["episodes"] == len(EpisodeStore(smoke / "data" / "train")) == 6
     assert 0 <= trained["odometry"]["odometry_off"] <= 1

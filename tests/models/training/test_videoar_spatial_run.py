@@ -80,6 +80,7 @@ def test_a_smoke_run_makes_a_world_that_is_played(smoke):
     card = load_world(smoke / "world").card
     assert card.builder == "videoar-spatial"
     assert card.training["steps"] == 8
+    assert card.continuous == {"turn": 22.5, "stride": 1.0}
     assert 0 <= card.training["odometry"]["odometry_off"] <= 1
     assert str(smoke) not in (smoke / "world" / "card.json").read_text()
 

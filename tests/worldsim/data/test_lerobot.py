@@ -1,5 +1,6 @@
 """LeRobot's layout, read as LeRobot reads it: by the templates and features of info.json."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -67,3 +68,21 @@ def test_what_does_not_fit_is_refused_and_nothing_is_left(tmp_path, capsys, parq
     assert not list(tmp_path.glob(".export-*"))
     (tmp_path / "set").mkdir()
     assert "exists already" in refused(capsys, *export(tmp_path / "store", tmp_path / "set"))
+
+
+def test_turns_and_strides_are_a_column_of_every_row(tmp_path, capsys, parquet):
+    """Also of actions that were told by their ids, which have a turn and a stride too."""
+    controls = np.array([[5, 0.5], [np.nan, np.nan], [-3, 0]], np.float32)
+    episode = make_episode(0, 3)
+    episode.actions[:] = (2, 0, 3)
+    store = EpisodeStore(tmp_path / "store")
+    store.append(dataclasses.replace(episode, controls=controls))
+    assert cli(export(tmp_path / "store", tmp_path / "set")) == 0
+    info = json.loads((tmp_path / "set/meta/info.json").read_text())
+    assert info["features"]["action.control"]["names"] == ["turn", "stride"]
+    columns = read_columns(parquet, tmp_path / "set", info, 0)
+    assert columns["action.control"] == [[5, 0.5], [22.5, 0], [-3, 0]]
+    store.append(make_episode(1, 3))
+    assert "episodes must be alike" in refused(
+        capsys, *export(tmp_path / "store", tmp_path / "other")
+    )

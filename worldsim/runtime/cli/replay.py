@@ -137,14 +137,13 @@ def find_first_difference(recording: "Recording", place: "PlayableEnv") -> int |
     Raises:
         ValueError: it is another world.
     """
-    from worldsim.runtime.core.moves import Moves
     from worldsim.runtime.recording.recording import hash_frame
 
     if not place.identity.is_same_world(recording.identity):
         raise ValueError(f"this was recorded in {recording.identity}, and not in {place.identity}.")
     frames, hashes = recording.episode.frames, recording.hashes
     frame = place.reset(recording.point.start).frame
-    for move in Moves(recording.point.lead_in):
+    for move in recording.point.moves:
         frame = place.step(move).frame
     for number, (kept, digest) in enumerate(zip(frames, hashes, strict=True)):
         if number:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from worldsim.actions import ActionSet
+from worldsim.controls import is_control, read_action
 from worldsim.data.workers import Crew, share_out
 from worldsim.runtime.core.clock import Clock
-from worldsim.runtime.core.control import Choice, Controller, RandomWalk, Script
+from worldsim.runtime.core.control import Choice, Controller, RandomWalk, Script, choose_taken
 from worldsim.runtime.core.moves import Move
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.playthrough import Playthrough
@@ -71,6 +72,8 @@ class Calls(Controller):
         chosen = self._function(frame.copy(), self._actions, self._rng)
         if chosen is None:
             return None
+        if is_control(chosen):
+            return choose_taken(read_action(list(chosen)), self._actions)
         known = isinstance(chosen, str)
         return Choice(action=self._actions.id(chosen) if known else self._actions.valid(chosen))
 
@@ -152,6 +155,6 @@ def _play(plan: Plan, place: PlayableEnv, recorder: Recorder, seed: int) -> int:
         choice = driver.choose(playthrough.frame)
         if choice is None:
             break
-        playthrough.make(Move(choice.action, place.steps, place.noise))
+        playthrough.make(Move(choice.action, place.steps, place.noise, choice.control))
     recorder.close()  # the recording is on the disk when the episode counts as played
     return playthrough.made + 1

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from worldsim.actions import ActionSet
+from worldsim.controls import Action, find_nearest, read_action
 from worldsim.told import tell
 
 OPPOSITES = (("forward", "back"), ("forward", "backward"), ("left", "right"), ("up", "down"))
@@ -24,10 +25,22 @@ class Choice:
     Attributes:
         action: the action's id.
         pressed_at: the clock's time of the key press; None where no key was pressed for it.
+        control: turn in degrees and stride of a continuous action, of which `action` is the
+            nearest; None where it is chosen by its id.
     """
 
     action: int
     pressed_at: float | None = None
+    control: tuple[float, float] | None = None
+
+
+def choose_taken(action: Action, actions: ActionSet | None) -> Choice:
+    """The choice of an action, told by its id or as a control, in float32's numbers."""
+    if not isinstance(action, tuple):
+        return Choice(action=action)
+    assert actions is not None  # who chooses has met them
+    turn, stride = np.array(action, np.float32).tolist()
+    return Choice(action=find_nearest((turn, stride), actions), control=(turn, stride))
 
 
 class Controller(Protocol):
@@ -154,18 +167,23 @@ class Script(Controller):
     """Takes the given actions one after another, then waits.
 
     Args:
-        actions: action ids, or None for a frame in which nothing is asked.
+        actions: ids, controls, or None for a frame in which nothing is asked.
     """
 
     name = tell("script")
 
-    def __init__(self, actions: Iterable[int | None]) -> None:
+    def __init__(self, actions: Iterable[Action | None]) -> None:
         self._actions = iter(actions)
+        self._known: ActionSet | None = None
+
+    def meet(self, actions: ActionSet) -> None:
+        """Take the world's action table."""
+        self._known = actions
 
     def choose(self, frame: np.ndarray) -> Choice | None:
         """The next action of the script."""
         action = next(self._actions, None)
-        return None if action is None else Choice(action=int(action))
+        return None if action is None else choose_taken(read_action(action), self._known)
 
 
 class RandomWalk(Controller):

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from worldsim.actions import ActionSet
-from worldsim.runtime.core.control import Choice, Controller, Keyboard
+from worldsim.controls import Action, read_action
+from worldsim.runtime.core.control import Choice, Controller, Keyboard, choose_taken
 from worldsim.runtime.core.moves import Point, Step
 from worldsim.runtime.core.sinks import Sink
 from worldsim.told import tell
@@ -80,18 +81,23 @@ class Follower(Controller, Sink):
     name = tell("the recording")
 
     def __init__(self) -> None:
-        self._actions: list[int] = []
+        self._future: list[Action] = []
+        self._actions: ActionSet | None = None
         self._at = 0
+
+    def meet(self, actions: ActionSet) -> None:
+        """Take the world's action table."""
+        self._actions = actions
 
     @property
     def ready(self) -> bool:
         """Whether there is anything left to do."""
-        return self._at < len(self._actions)
+        return self._at < len(self._future)
 
     def begin(self, point: Point) -> None:
         """A line begins: what followed it is what is to be done."""
         future = point.start.future
-        self._actions = [] if future is None else future[1].tolist()
+        self._future = [] if future is None else [read_action(action) for action in future[1]]
         self._at = len(point.lead_in)
 
     def step(self, step: Step) -> None:
@@ -100,4 +106,4 @@ class Follower(Controller, Sink):
 
     def choose(self, frame: np.ndarray) -> Choice | None:
         """What was done at this frame, or nothing at the end."""
-        return Choice(action=self._actions[self._at]) if self.ready else None
+        return choose_taken(self._future[self._at], self._actions) if self.ready else None

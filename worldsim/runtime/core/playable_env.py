@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from worldsim.controls import ControlLimits, step_action
 from worldsim.paths import check_name
 from worldsim.runtime.core.moves import NO_NOISE, Move, Start
 from worldsim.runtime.core.state_history import BUDGET
@@ -104,6 +105,7 @@ class PlayableEnv:
         dreams: whether a network makes the frames.
         watch: entered while a frame is made.
         ended: what to tell when the episode is over.
+        limits: what continuous actions may say; None where there are none.
 
     Raises:
         ValueError: it has no action table.
@@ -122,6 +124,7 @@ class PlayableEnv:
                 "key is which action."
             )
         self.actions = self.base.actions
+        self.limits: ControlLimits | None = getattr(self.base, "limits", None)
         self.budget = BUDGET
         self.watch: AbstractContextManager = nullcontext()
         self.fps = float(env.metadata.get("render_fps") or 30.0)
@@ -239,6 +242,8 @@ class PlayableEnv:
             options = {"spawn": start.options["spawn"]}
         elif start.context_frames is not None:
             options = {"frames": start.context_frames, "actions": start.context_actions}
+            if start.context_controls is not None:
+                options["controls"] = start.context_controls
         frame, info = self.env.reset(seed=start.seed, options=options)
         return Outcome(frame=frame, pose=info.get("pose"))
 
@@ -256,7 +261,7 @@ class PlayableEnv:
         """Make a move."""
         self.steps, self.noise = move.steps, move.noise
         with self.watch:
-            frame, reward, terminated, truncated, info = self.env.step(move.action)
+            frame, reward, terminated, truncated, info = self.env.step(step_action(move.taken))
         ended = bool(terminated or truncated)
         return Outcome(
             frame=frame,

@@ -5,6 +5,7 @@ invent. Plays nothing.
 import numpy as np
 
 from worldsim.actions import ActionSet
+from worldsim.controls import STRIDE
 from worldsim.runtime.core.moves import Step
 
 STEP, BUMP, RECALL, INVENTION = CUES = "step", "bump", "recall", "invention"
@@ -37,13 +38,14 @@ class SoundCues:
             actions: the world's.
         """
         before, self._pose = self._pose, step.pose
-        if step.move.action not in actions.walks:
+        stride = _find_stride(step, actions)
+        if not stride:
             return None
         if before is None or step.pose is None:
             return STEP
         length = float(np.hypot(*(step.pose[:2] - before[:2])))
         self._longest = max(self._longest, length)
-        return BUMP if length < BLOCKED * self._longest else STEP
+        return BUMP if length < BLOCKED * stride * self._longest else STEP
 
     def find_change(self, share: float | None) -> str | None:
         """RECALL or INVENTION where the picture has come to be mostly the one or the other.
@@ -57,3 +59,9 @@ class SoundCues:
         if before is None or before == self._recalls:
             return None
         return RECALL if self._recalls else INVENTION
+
+
+def _find_stride(step: Step, actions: ActionSet) -> float:
+    """How much of a whole step was tried."""
+    control = step.move.control
+    return float(step.move.action in actions.walks) if control is None else control[STRIDE]

@@ -63,7 +63,13 @@ class Track:
         """
         number = self.number if number is None else number
         moment, lead_in = self.history[number], self.moves.array()[:number]
-        return Point(start=self.start, lead_in=lead_in, frame=moment.frame, pose=moment.pose)
+        return Point(
+            start=self.start,
+            lead_in=lead_in,
+            frame=moment.frame,
+            pose=moment.pose,
+            lead_controls=self.moves.controls(number),
+        )
 
     def steps_after(self, number: int) -> list[Step]:
         """The moves after a number that is still known, with what each of them made."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from worldsim.evaluate.metrics import psnr
 from worldsim.registration import DREAM, make_named
-from worldsim.runtime.core.moves import NO_NOISE, Move, Moves, Point, Start, Step
+from worldsim.runtime.core.moves import NO_NOISE, Moves, Point, Start, Step
 from worldsim.runtime.core.pane_layout import Pane
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.panels.ground_truth import NOBODY_KNOWS, difference, label_difference
@@ -82,9 +82,9 @@ class EngineRerun(Rerun):
         self._truth = find_truth(recording.point.start, env)
         if self._truth is None:
             raise ValueError(NO_TRUTH)
-        lead_in = recording.point.lead_in[:, 0].tolist()
-        self._actions = lead_in + recording.episode.actions.tolist()
-        self._before = len(lead_in)
+        moves = [*recording.point.moves, *recording.moves]
+        self._actions = [move.taken for move in moves]
+        self._before = len(recording.point.lead_in)
         super().__init__()
 
     def make(self) -> Iterator[np.ndarray | None]:
@@ -126,7 +126,7 @@ class DreamRerun(Rerun):
                 )
             )
         self._place, self._moves = place, recording.moves
-        self._start, self._lead_in = recording.point.start, Moves(recording.point.lead_in)
+        self._start, self._lead_in = recording.point.start, recording.point.moves
         self._given: list[np.ndarray] = []
         if self._start.context_frames is None:
             given = min(CONTEXT, (len(episode.frames) + 1) // 2)
@@ -135,6 +135,9 @@ class DreamRerun(Rerun):
                 seed=self._start.seed,
                 context_frames=episode.frames[:given],
                 context_actions=episode.actions[: given - 1],
+                context_controls=None
+                if episode.controls is None
+                else episode.controls[: given - 1],
             )
             self._lead_in = Moves()
         super().__init__()
@@ -151,7 +154,7 @@ class DreamRerun(Rerun):
         for move in self._moves[len(self._given) :]:
             steps = move.steps or place.steps
             noise = place.noise if move.noise == NO_NOISE else move.noise
-            yield place.step(Move(move.action, steps, noise)).frame
+            yield place.step(move._replace(steps=steps, noise=noise)).frame
 
 
 def _name_actions(recording: Recording) -> list[str]:

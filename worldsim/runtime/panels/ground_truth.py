@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from worldsim.controls import Action, list_actions, split_actions
 from worldsim.data.collect import SEED_RANGES
 from worldsim.evaluate.metrics import psnr
 from worldsim.ground_truth import KEPT, open_engine, play
@@ -77,7 +78,7 @@ class GroundTruthPanel:
         self._env: Any = None
         self._truth: Truth | None = None
         self._start: Start | None = None
-        self._actions: list[int] = []
+        self._actions: list[Action] = []
         self._reached = 0  # the number of the next true frame
         self._dreamt: dict[int, np.ndarray] = {}  # by number, still to be compared
         self._true: dict[int, np.ndarray] = {}
@@ -137,7 +138,7 @@ class GroundTruthPanel:
     def follow(self, track: Track) -> None:
         """Go to where a track is, and compare what is remembered of it."""
         self.knows(track.start)
-        self._actions, self._reached = [move.action for move in track.moves], 0
+        self._actions, self._reached = [move.taken for move in track.moves], 0
         known = range(track.history.first, track.number + 1)
         self._dreamt = {number: track.history[number].frame for number in known}
         self._leap_at = time.monotonic() + CATCH_UP_SECONDS
@@ -146,7 +147,7 @@ class GroundTruthPanel:
     def begin(self, point: Point) -> None:
         """A line begins, or goes on from an earlier frame."""
         self.knows(point.start)
-        self._actions = point.lead_in[:, 0].tolist()
+        self._actions = [move.taken for move in point.moves]
         here = len(self._actions)
         for kept in (self._true, self._decibels, self._dreamt):
             for number in [number for number in kept if number > here]:
@@ -161,7 +162,7 @@ class GroundTruthPanel:
 
     def step(self, step: Step) -> None:
         """A move was made."""
-        self._actions.append(step.move.action)
+        self._actions.append(step.move.taken)
         self._dreamt[len(self._actions)] = step.frame
         self._catch_up()
 
@@ -221,22 +222,22 @@ class GroundTruthPanel:
         newest = range(max(1, number - kept + 1), number + 1)
         true = [self._draw(actions[:at]) for at in newest]
         frames = np.concatenate([start.context_frames, *([np.stack(true)] if true else [])])
-        led = np.concatenate([start.context_actions, np.array(actions, np.int64)])
+        before = list_actions(start.context_actions, start.context_controls)
+        led = [*before, *actions]
         options = dict(start.options)
         options.pop("spawn", None)
         if "engine" in options:
-            options["engine_before"] = [
-                *options.get("engine_before", ()),
-                *led[:number].tolist(),
-            ]
+            options["engine_before"] = [*options.get("engine_before", ()), *led[:number]]
         future = None
         if start.future is not None:
             future = start.future[0][number:], start.future[1][number:]
+        ids, controls = split_actions(led[len(led) - kept + 1 :], self._place.actions)
         return dataclasses.replace(
             start,
             options=options,
             context_frames=frames[-kept:],
-            context_actions=led[len(led) - kept + 1 :],
+            context_actions=ids,
+            context_controls=controls,
             future=future,
         )
 

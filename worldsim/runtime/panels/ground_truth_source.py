@@ -3,10 +3,12 @@
 A truth is asked for the frame after a number of actions since the start. Knows no dream.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from worldsim.controls import Action, list_actions, read_action
 from worldsim.evaluate.metrics import psnr
 from worldsim.ground_truth import EngineReplay
 from worldsim.runtime.core.moves import Start
@@ -20,7 +22,7 @@ class Truth(Protocol):
 
     name: str
 
-    def frame(self, actions: list[int]) -> np.ndarray | None:
+    def frame(self, actions: list[Action]) -> np.ndarray | None:
         """The frame uint8 `[H,W,3]` after these actions; None where nobody knows it."""
 
 
@@ -29,15 +31,15 @@ class ClipTruth:
 
     Args:
         frames: uint8 `[T+1,H,W,3]`, the start's last context frame first.
-        actions: int `[T]`.
+        actions: T of them.
     """
 
     name = tell("truth (the clip)")
 
-    def __init__(self, frames: np.ndarray, actions: np.ndarray) -> None:
-        self._frames, self._actions = frames, [int(action) for action in actions]
+    def __init__(self, frames: np.ndarray, actions: Sequence[Action] | np.ndarray) -> None:
+        self._frames, self._actions = frames, [read_action(action) for action in actions]
 
-    def frame(self, actions: list[int]) -> np.ndarray | None:
+    def frame(self, actions: list[Action]) -> np.ndarray | None:
         """The clip's frame, or None once another way was taken or the clip is over."""
         number = len(actions)
         return self._frames[number] if actions == self._actions[:number] else None
@@ -63,8 +65,9 @@ def find_truth(start: Start, env: Any) -> Truth | None:
     """
     options = start.options
     if env is not None and options.get("engine") == env.spec.id:
-        before = [*options.get("engine_before", ()), *start.context_actions.tolist()]
+        led = list_actions(start.context_actions, start.context_controls)
+        before = [*options.get("engine_before", ()), *led]
         truth = EngineReplay(env, options["engine_seed"], before)
-        if psnr(truth.frame([]), start.context_frames[-1]) > ALIKE:
+        if psnr(truth.start()[0], start.context_frames[-1]) > ALIKE:
             return truth
     return None if start.future is None else ClipTruth(*start.future)

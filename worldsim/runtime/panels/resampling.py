@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from worldsim.controls import step_action
 from worldsim.runtime.core.moves import NO_NOISE
 from worldsim.runtime.core.track import Track
 from worldsim.runtime.panels.picker import Picker
@@ -43,7 +44,8 @@ def _step_again(track: Track, samples: int) -> np.ndarray:
     rows = before.select([0] * samples)
     rows.seeds = [int(before.seeds[0]) + 1 + row for row in range(samples)]
     noise = None if move.noise == NO_NOISE else move.noise / 100
-    _, frames = place.base.world.step(rows, [move.action] * samples, move.steps or None, noise)
+    actions = np.array([step_action(move.taken)] * samples)
+    _, frames = place.base.world.step(rows, actions, move.steps or None, noise)
     return frames
 
 

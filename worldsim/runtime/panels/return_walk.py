@@ -3,10 +3,12 @@ where they began that ends.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from worldsim.actions import ActionSet
+from worldsim.controls import Action
 from worldsim.evaluate.metrics import psnr
 from worldsim.evaluate.scripted_actions import count_turns, find_forward, find_turn, undo_moves
 from worldsim.runtime.core.track import Track
@@ -23,7 +25,7 @@ class ReturnWalk:
         most: how many of them.
 
     Attributes:
-        moves: actions to make.
+        moves: what to do.
         count: how many moves are undone.
 
     Raises:
@@ -38,8 +40,9 @@ class ReturnWalk:
         if not out:
             raise ValueError(tell("There is nothing to walk back: walk forward or turn first."))
         half = [left] * (count_turns(actions) // 2)
-        undone = undo_moves(np.array(out), left, right).tolist()
-        self.moves, self.count = [*half, *undone, *half], len(out)
+        undone = undo_taken(out, left, right)
+        self.moves: list[Action] = [*half, *undone, *half]
+        self.count = len(out)
         self._home = track.history[track.number - len(out)]
         self._arrives = track.number + len(self.moves)
 
@@ -59,6 +62,20 @@ class ReturnWalk:
         return tell("{told}, {cells:.2f} cells off.", told=told, cells=cells)
 
 
+def undo_taken(taken: Sequence[Action], left: int, right: int) -> list[Action]:
+    """What leads back from the end of a way, for one who looks back: of a continuous action first
+    its turn and then its stride, for it strode before it turned.
+    """
+    undone: list[Action] = []
+    for action in reversed(taken):
+        if isinstance(action, tuple):
+            turn, stride = action
+            undone += [(-turn, 0.0)] * bool(turn) + [(0.0, stride)] * bool(stride)
+        else:
+            undone += undo_moves(np.array([action]), left, right).tolist()
+    return undone
+
+
 def check_turns(actions: ActionSet) -> None:
     """Refuse actions that cannot be undone by turning round.
 
@@ -75,14 +92,14 @@ def check_turns(actions: ActionSet) -> None:
         raise ValueError(tell("This world's moves cannot be walked back: they do not turn round."))
 
 
-def _undoable(track: Track, known: set[int], most: int) -> list[int]:
+def _undoable(track: Track, known: set[int], most: int) -> list[Action]:
     """The newest moves that are turns, steps ahead or standing still, the oldest first."""
     idle = track.place.actions.idle
     known = known | ({track.place.actions.id(idle)} if idle is not None else set())
-    out: list[int] = []
+    out: list[Action] = []
     for number in range(track.number, track.history.first, -1):
-        action = track.moves[number - 1].action
-        if action not in known or len(out) == most:
+        action = track.moves[number - 1].taken
+        if not (isinstance(action, tuple) or action in known) or len(out) == most:
             break
         out.insert(0, action)
     return out

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from worldsim.paths import path_below, to_name
-from worldsim.runtime.core.moves import Moves, Point, Step, pack
+from worldsim.runtime.core.moves import Point, Step, pack
 from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.sinks import Sink
 from worldsim.runtime.recording.journal import Journal
@@ -58,7 +58,7 @@ class _Line:
 
     def __init__(self, point: Point) -> None:
         self._start = point.start
-        self._moves = Moves(point.lead_in)
+        self._moves = point.moves
         self._frame, self._pose = point.frame, point.pose
         self.steps = 0  # in the part that is open
         self.open = False  # whether a journal was begun
@@ -71,8 +71,13 @@ class _Line:
         self.terminated = step.terminated and not self.dropped
 
     def point(self) -> Point:
-        lead_in = self._moves.array()
-        return Point(start=self._start, lead_in=lead_in, frame=self._frame, pose=self._pose)
+        return Point(
+            start=self._start,
+            lead_in=self._moves.array(),
+            frame=self._frame,
+            pose=self._pose,
+            lead_controls=self._moves.controls(),
+        )
 
 
 @dataclass(frozen=True)

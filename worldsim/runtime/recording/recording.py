@@ -1,6 +1,7 @@
 """A recording on disk: what is in its folder, how one is made from a journal, how one is read.
 
-    recordings/<name>/episode.npz   frames, actions, rewards, poses: an Episode, training data as is
+    recordings/<name>/episode.npz   frames, actions, rewards, poses, controls: an Episode, training
+                                    data as is
     recordings/<name>/start.zip     numpy arrays: the context or seed it began from, and the moves
                                     between that start and its first frame
     recordings/<name>/meta.json     world, seed, sampler steps, versions, a hash for every frame
@@ -35,6 +36,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from worldsim.controls import NO_CONTROL
 from worldsim.data.npz import MAX_BYTES
 from worldsim.data.store import EpisodeStore, read_episode
 from worldsim.reading import (
@@ -46,7 +48,16 @@ from worldsim.reading import (
     reading,
     short_path,
 )
-from worldsim.runtime.core.moves import MOST_BYTES, NO_NOISE, Move, Point, Step, unpack
+from worldsim.runtime.core.moves import (
+    MOST_BYTES,
+    NO_NOISE,
+    Move,
+    Moves,
+    Point,
+    Step,
+    read_control,
+    unpack,
+)
 from worldsim.runtime.core.playable_env import Identity
 from worldsim.runtime.recording.journal import MAGIC, claim_journal, is_journal, read_journal
 from worldsim.types import Episode, EpisodeMeta
@@ -59,6 +70,7 @@ PREVIEW, PREVIEW_QUALITY, PREVIEW_FRAMES = "preview.webp", 80, 256
 _STAMP = re.compile(r"-(\d{8}-\d{6})-(\d+)$")  # record.py ends names so
 _CUT_SHORT = {"ended": "cut short", "recovered": True, "dropped": 0, "terminated": False}
 _STEP = struct.Struct("<iiif?3f")  # the move, reward, whether there is a pose, the pose
+_CONTROL = np.dtype("<f4")  # two of them end the record of a continuous action
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +102,8 @@ class Recording:
     @cached_property
     def moves(self) -> list[Move]:
         """The moves that led from the first frame to the last."""
-        columns = (self.episode.actions, self.steps, self.noise)
-        return [Move(*row) for row in np.stack(columns, axis=1).tolist()]
+        columns = np.stack((self.episode.actions, self.steps, self.noise), axis=1)
+        return list(Moves(columns, self.episode.controls))
 
 
 def hash_frame(frame: np.ndarray) -> str:
@@ -102,8 +114,10 @@ def hash_frame(frame: np.ndarray) -> str:
 def pack_step(step: Step) -> bytes:
     """A step as a journal's record."""
     pose = (0.0, 0.0, 0.0) if step.pose is None else map(float, step.pose)
-    head = _STEP.pack(*step.move, step.reward, step.pose is not None, *pose)
-    return head + zlib.compress(np.ascontiguousarray(step.frame).data, 1)
+    head = _STEP.pack(*step.move[:3], step.reward, step.pose is not None, *pose)
+    control = () if step.move.control is None else step.move.control
+    pixels = zlib.compress(np.ascontiguousarray(step.frame).data, 1)
+    return head + pixels + np.array(control, _CONTROL).tobytes()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +129,7 @@ class _Row:
 
 
 def _unpack_step(data: bytes, shape: tuple[int, ...]) -> _Row:
-    *move, reward, posed = (found := _STEP.unpack_from(data))[:5]
+    action, steps, noise, reward, posed = (found := _STEP.unpack_from(data))[:5]
     size = math.prod(shape)
     unpacker = zlib.decompressobj()
     pixels = unpacker.decompress(data[_STEP.size :], size)  # no more than a frame, whatever it says
@@ -123,11 +137,19 @@ def _unpack_step(data: bytes, shape: tuple[int, ...]) -> _Row:
         raise ValueError(f"a step holds another frame than {list(shape)}")
     frame = np.frombuffer(pixels, np.uint8).reshape(shape)
     return _Row(
-        move=Move(*move),
+        move=Move(action, steps, noise, _unpack_control(unpacker.unused_data)),
         reward=reward,
         pose=np.array(found[5:], np.float32) if posed else None,
         frame=frame,
     )
+
+
+def _unpack_control(data: bytes) -> tuple[float, float] | None:
+    if not data:
+        return None
+    if len(data) != 2 * _CONTROL.itemsize:
+        raise ValueError(f"a step's control must be 8 bytes, got {len(data)}")
+    return read_control(np.frombuffer(data, _CONTROL))
 
 
 def finish(journal: Path, facts: dict[str, Any]) -> Path | None:
@@ -193,6 +215,7 @@ def _build_episode(point: Point, header: dict[str, Any], rows: list[_Row]) -> Ep
         actions=np.array([row.move.action for row in rows], np.int64),
         rewards=np.array([row.reward for row in rows], np.float32),
         poses=np.stack(poses).astype(np.float32) if known else None,
+        controls=_stack_controls(rows),
         meta=EpisodeMeta(
             source=header["environment"],
             action_set=header["action_set"],
@@ -203,6 +226,13 @@ def _build_episode(point: Point, header: dict[str, Any], rows: list[_Row]) -> Ep
             terminated=header["terminated"],
         ),
     )
+
+
+def _stack_controls(rows: list[_Row]) -> np.ndarray | None:
+    told = [row.move.control for row in rows]
+    if not any(told):
+        return None
+    return np.array([control or NO_CONTROL for control in told], np.float32)
 
 
 def _write_folder(

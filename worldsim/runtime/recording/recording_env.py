@@ -25,7 +25,7 @@ class RecordingEnv:
     """
 
     rewinds, saves_state, samples, steps, noise = True, False, False, 0, NO_NOISE
-    dreams, spawns, view = False, (), None
+    dreams, spawns, view, limits = False, (), None, None
     budget = 1 << 40  # the frames are in memory anyway
     ended = tell("The end: Left goes back, U to the beginning.")
 
@@ -119,4 +119,4 @@ class Projector(Controller):
     def choose(self, frame: np.ndarray) -> Choice | None:
         """The recorded action, or nothing at the end."""
         move = self._recording_env.find_next_move()
-        return None if move is None else Choice(action=move.action)
+        return None if move is None else Choice(action=move.action, control=move.control)

@@ -207,7 +207,7 @@ def open_save(folder: Path, place: PlayableEnv) -> Generator[int, None, Track]:
 
 
 def _go(folder: Path, place: PlayableEnv, point: Point) -> Generator[int, None, Track]:
-    moves = Moves(point.lead_in)
+    moves = point.moves
     if (folder / STATE).exists() and place.saves_state:
         frame = place.load(folder / STATE)
     else:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from worldsim.actions import ActionSet, load_actions, renumber
+from worldsim.controls import list_actions, split_actions
 from worldsim.data.picture import MOST_PIXELS, read_picture
 from worldsim.data.video import open_capture
 from worldsim.evaluate.metrics import psnr
@@ -155,12 +156,15 @@ def _start_from_episode(episode: Episode, place: PlayableEnv, seed: int, fit: st
     options = {"from": meta.source}
     if meta.world is None and meta.seed is not None:
         options |= {"engine": meta.source, "engine_seed": meta.seed}
+    led = list_actions(actions, episode.controls)
+    ids, controls = split_actions(led[: given - 1], place.actions)
     return Start(
         seed=seed,
         options=options,
         context_frames=frames[:given],
-        context_actions=actions[: given - 1],
-        future=(frames[given - 1 :], actions[given - 1 :]),
+        context_actions=ids,
+        context_controls=controls,
+        future=(frames[given - 1 :], led[given - 1 :]),
     )
 
 

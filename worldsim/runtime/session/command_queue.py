@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from worldsim.actions import ActionSet
+from worldsim.controls import Action, ControlLimits
 from worldsim.runtime.core.control import Latch
 from worldsim.runtime.core.intents import INTENTS, REPLAY_INTENTS, Intent, find_intent, hint
 from worldsim.runtime.core.key_press import US, Layout, find_key, read_press
@@ -26,7 +27,7 @@ class Command(NamedTuple):
     value: "Value" = 0
 
 
-Value = int | str | tuple[float, tuple[int, ...]] | tuple[float, tuple[float, float] | None]
+Value = int | str | tuple[float, tuple[Action, ...]] | tuple[float, tuple[float, float] | None]
 BY_WINDOW = ("open", "turn", "walk", "leave", "truth_found")
 """What is asked for without a key of its own: by a dropped file, the mouse, Esc over pictures, and
 an engine that has started.
@@ -126,6 +127,12 @@ class Keys:
     def actions(self) -> ActionSet | None:
         """The world's actions; None while they are not known yet."""
         return self._opening.actions
+
+    @property
+    def limits(self) -> ControlLimits | None:
+        """What the world's continuous actions may say; None where it has none."""
+        place = self._opening.place
+        return None if place is None else place.limits
 
     @property
     def intents(self) -> tuple[Intent, ...]:

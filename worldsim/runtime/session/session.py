@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from worldsim.controls import TURN, Action
 from worldsim.runtime.core.click_walk import ClickWalk
 from worldsim.runtime.core.clock import Clock, Pacer
-from worldsim.runtime.core.control import Choice, Controller
+from worldsim.runtime.core.control import Choice, Controller, choose_taken
+from worldsim.runtime.core.exact_turn import ExactTurn
 from worldsim.runtime.core.intents import check_keys
 from worldsim.runtime.core.loading_stage import LoadingStage
 from worldsim.runtime.core.moves import NO_NOISE, Move, Start
@@ -128,7 +130,8 @@ class Session:
         self.picker_name = ""
         self.returns = self.chooses = False
         self.comparisons: ComparisonPanel | None = None
-        self.plan: deque[int] = deque()
+        self.plan: deque[Action] = deque()
+        self.exact_turn = ExactTurn()
         self.walk: ClickWalk | None = None
         self._then: Callable[[], str] | None = None
         self._endless, self._rewind_bytes = endless, rewind_bytes
@@ -292,9 +295,8 @@ class Session:
             self._fail(error)
             return
         if choice is None and self.playthrough.track.number:
-            choice = Choice(
-                action=self.playthrough.track.moves[self.playthrough.track.number - 1].action
-            )
+            last = self.playthrough.track.moves[self.playthrough.track.number - 1]
+            choice = Choice(action=last.action, control=last.control)
         if choice is None:
             self.presenter.notify(tell("Hold the key of a move, and step."))
         else:
@@ -306,17 +308,25 @@ class Session:
             self._travel.back(frames)
             self._travel.follow()
 
-    def go(self, actions: Sequence[int], then: Callable[[], str] | None = None) -> None:
+    def go(self, actions: Sequence[Action], then: Callable[[], str] | None = None) -> None:
         """Make these moves next, whoever drives; what `then` says after the last is shown."""
         self.state, self.walk = State.WAITING, None
         self.plan.extend(actions)
         self._then = then
 
-    def turn(self, actions: Sequence[int]) -> None:
-        """Make these turns next; where play rests, or they pile up, they are nothing."""
-        if self.state in (State.WAITING, State.RUNNING) and self._then is None:
-            self.walk = None
-            self.plan.extend(actions[: max(0, MOST_TURNS - len(self.plan))])
+    def turn(self, actions: Sequence[Action]) -> None:
+        """Make these turns next; where play rests, or they pile up, they are nothing. Those told in
+        degrees are made beside whatever else is done.
+        """
+        if self.state not in (State.WAITING, State.RUNNING) or self._then is not None:
+            return
+        self.walk = None
+        ids = [action for action in actions if not isinstance(action, tuple)]
+        self.plan.extend(ids[: max(0, MOST_TURNS - len(self.plan))])
+        limits = self.playthrough.place.limits
+        if limits is not None:
+            angles = (action[TURN] for action in actions if isinstance(action, tuple))
+            self.exact_turn.add(sum(angles), limits)
 
     def walk_to(self, target: tuple[float, float] | None) -> None:
         """Walk to a place next, until a key is pressed; where play rests, that is nothing.
@@ -464,10 +474,12 @@ class Session:
             return None
 
     def _next_choice(self, run_on: bool) -> Choice | None:
+        place = self.playthrough.place
+        actions = place.actions
         if self.plan:
-            return Choice(action=self.plan.popleft())
+            return choose_taken(self.plan.popleft(), actions)
         choice = self._walk_on() or self.controller.choose(self.frame)
-        actions = self.playthrough.place.actions
+        choice = self.exact_turn.join(choice, actions, place.limits)
         if choice is None and run_on and actions.idle is not None:
             return Choice(action=actions.id(actions.idle))
         return choice
@@ -494,7 +506,8 @@ class Session:
             return
         self.pacer.beat()
         try:
-            self.playthrough.make(Move(choice.action, self.steps, self.noise), choice.pressed_at)
+            move = Move(choice.action, self.steps, self.noise, choice.control)
+            self.playthrough.make(move, choice.pressed_at)
         except Exception as error:
             self._fail(error)
             return
@@ -510,6 +523,7 @@ class Session:
 
     def _drop_plan(self) -> None:
         self.plan.clear()
+        self.exact_turn.drop()
         self._then = self.walk = None
 
     def _arrive(self, state: State) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from worldsim.actions import ActionSet
+from worldsim.controls import Action, ControlLimits
 from worldsim.runtime.core.intents import Hint
 from worldsim.runtime.core.mouse_turn import MouseTurn
 from worldsim.runtime.core.pane_layout import Rect
@@ -99,13 +100,17 @@ class Pointer:
         return []
 
     def read_turns(
-        self, event: "pygame.event.Event", scene: Scene, actions: ActionSet
-    ) -> tuple[int, ...]:
+        self,
+        event: "pygame.event.Event",
+        scene: Scene,
+        actions: ActionSet,
+        limits: ControlLimits | None = None,
+    ) -> tuple[Action, ...]:
         """The turns that a drag has completed, unless it began on a key on the screen."""
         if event.type != pygame.MOUSEMOTION or self._press is None or not event.buttons[0]:
             return ()
         self._press.strayed = max(self._press.strayed, math.dist(self._press.place, event.pos))
-        return self._turn.drag(event.rel[0], scene.room.width, actions)
+        return self._turn.drag(event.rel[0], scene.room.width, actions, limits)
 
     def read_click(self, event: "pygame.event.Event", scene: Scene) -> Click | None:
         """A click that has just ended on a picture; None for anything else.

@@ -314,7 +314,7 @@ class Window(Sink):
             self._drawn = None
         if not self._settings.mouse or not keys.actions.keys:  # no move is the player's to make
             return
-        turns = self._pointer.read_turns(event, self._scene, keys.actions)
+        turns = self._pointer.read_turns(event, self._scene, keys.actions, keys.limits)
         try:
             click = self._pointer.read_click(event, self._scene)
         except ValueError as error:  # it shows no place

@@ -20,6 +20,7 @@ from worldsim.runtime.core.playable_env import PlayableEnv
 from worldsim.runtime.core.playthrough import Playthrough
 from worldsim.runtime.recording.recorder import Recorder
 from worldsim.runtime.recording.recording import META, read_recording
+from worldsim.types import Episode, EpisodeMeta
 
 
 def turn_right_then_stop(frame, actions, rng):
@@ -170,6 +171,28 @@ def test_minari_loads_what_was_rolled_out(tiny_world, tmp_path, monkeypatch, min
         )
     again = command(tiny_world, tmp_path / "out", *options)
     assert "already exists" in refused(capsys, *again)
+
+
+@pytest.mark.filterwarnings("ignore")  # Minari's own, about what the set does not say
+def test_minari_tells_turns_and_strides_beside_ids(tmp_path, monkeypatch, minari):
+    from minari import load_dataset
+
+    from worldsim.data.minari import export
+
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    controls = np.array([[5, 0.5], [np.nan, np.nan]], np.float32)
+    episode = Episode(
+        frames=np.zeros((3, 8, 8, 3), np.uint8),
+        actions=np.array([2, 1]),
+        rewards=np.zeros(2, np.float32),
+        controls=controls,
+        meta=EpisodeMeta(source="Maze-v0", action_set="dmlab", fps=7.5),
+    )
+    export("tiny/drift-v0", [episode], 4)
+    (loaded,) = load_dataset("tiny/drift-v0")
+    assert loaded.actions.tolist() == [2, 1]
+    assert np.isnan(loaded.infos["control"][0]).all()
+    assert loaded.infos["control"][1:].tolist() == [[5, 0.5], [-22.5, 0]]
 
 
 def test_lerobots_layout_holds_what_was_rolled_out(tiny_world, tmp_path, parquet, capsys):

@@ -8,7 +8,7 @@ from tests.support.players import Played
 from worldsim.actions import load_actions
 from worldsim.runtime.core.control import Script
 from worldsim.runtime.core.playable_env import PlayableEnv
-from worldsim.runtime.panels.return_walk import check_turns
+from worldsim.runtime.panels.return_walk import check_turns, undo_taken
 from worldsim.runtime.session.loading import LoadedWorld
 
 LEFT, RIGHT, FORWARD, STAND = range(4)
@@ -69,3 +69,12 @@ def test_turns_that_miss_half_a_turn_cannot():
     odd = replace(load_actions("dmlab"), turns=tuple(np.array((1.0, -1.0, 0.0, 0.0))))
     with pytest.raises(ValueError, match="do not turn round"):
         check_turns(odd)
+
+
+def test_who_looks_back_turns_before_the_stride_that_came_first():
+    assert undo_taken([(10.0, 0.5), FORWARD, LEFT], LEFT, RIGHT) == [
+        RIGHT,
+        FORWARD,
+        (-10.0, 0.0),
+        (0.0, 0.5),
+    ]

@@ -20,8 +20,8 @@ from worldsim.runtime.window.sound import LOUD, RATE, Sounds, synthesise
 MAZE = load_actions("dmlab")
 
 
-def step_to(pose, action="forward"):
-    frame, move = np.zeros((2, 2, 3), np.uint8), Move(MAZE.id(action), 1, 0)
+def step_to(pose, action="forward", control=None):
+    frame, move = np.zeros((2, 2, 3), np.uint8), Move(MAZE.id(action), 1, 0, control)
     pose = None if pose is None else np.array(pose, np.float32)
     return Step(number=1, move=move, frame=frame, reward=0.0, pose=pose, seconds=0.0)
 
@@ -35,6 +35,15 @@ def test_a_walk_that_gets_nowhere_is_a_bump():
     assert cues.find_step(step_to((0.8, 0, 1), "left"), MAZE) is None
     assert cues.find_step(step_to((0.8, 0, 1), "stand"), MAZE) is None
     assert cues.find_step(step_to(None), MAZE) == STEP
+
+
+def test_part_of_a_step_is_no_bump_where_it_is_free():
+    cues = SoundCues()
+    cues.begin(np.zeros(3, np.float32))
+    walked = {(0.4, 0, 0): (0, 1.0), (0.48, 0, 0): (5.0, 0.2), (0.49, 0, 0): (0.0, 0.2)}
+    heard = [cues.find_step(step_to(pose, control=told), MAZE) for pose, told in walked.items()]
+    assert heard == [STEP, STEP, BUMP]
+    assert cues.find_step(step_to((0.49, 0, 0), control=(5.0, 0.0)), MAZE) is None
 
 
 def test_a_tone_where_memory_comes_and_goes():

@@ -410,6 +410,26 @@ def test_settings_open_over_the_picture_and_the_mouse_turns(window, session, tmp
     Driven(window, session).run(play)
 
 
+def test_a_drag_turns_by_its_angle_where_a_world_can(window, tiny_spatial_world):
+    """Not by whole turns of 22.5 degrees, and by no more than that in one frame."""
+    place = PlayableEnv(WorldModelEnv(tiny_spatial_world), "FARDMLab-v0", {})
+    session = Session(LoadedWorld(place), Keyboard(), seed=0, fps=0, runs_on=False)
+
+    def play(driven):
+        until(lambda: session.playthrough and session.state is State.WAITING)
+        until(lambda: driven.window._drawn)
+        xdotool("mousemove", "--window", driven.number, 60, 60, "mousedown", 1)
+        xdotool("mousemove", "--window", driven.number, 195, 60, "mouseup", 1)
+        angle = -90 * 135 / driven.window._screen.room().width
+        until(lambda: session.made >= 3)  # 47 degrees
+        turns = [move.control[0] for move in session.playthrough.track.moves]
+        assert sum(turns) == pytest.approx(angle, abs=0.5)
+        assert min(turns) >= -22.5
+        xdotool("mousemove", 1279, 1023)  # windows of other tests are not pointed at
+
+    Driven(window, session).run(play)
+
+
 def test_a_finger_brings_keys_that_move_while_they_are_held(window, session):
     """The first touch shows them; a thumb walks on and on until it comes up. And a click in a world
     that does not know how far things are is answered by one sentence.

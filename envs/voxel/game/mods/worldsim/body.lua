@@ -32,11 +32,11 @@ local function border(face, way)
 end
 
 -- body: x, y, z (of the feet), fall (blocks a tick, up is positive), grounded. yaw in radians,
--- 0 along +z, counter-clockwise. Changes the body.
-return function(body, yaw, forward)
+-- 0 along +z, counter-clockwise; stride from 0 to 1, a share of PACE. Changes the body.
+return function(body, yaw, stride)
 	local dx, dz = 0, 0
-	if forward then
-		dx, dz = -math.sin(yaw) * PACE, math.cos(yaw) * PACE
+	if stride > 0 then
+		dx, dz = -math.sin(yaw) * PACE * stride, math.cos(yaw) * PACE * stride
 	end
 	local blocked = not free(body.x + dx, body.y, body.z + dz)
 	if blocked and body.grounded and free(body.x, body.y + 1, body.z)

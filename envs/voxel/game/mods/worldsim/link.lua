@@ -123,9 +123,9 @@ return function(land, body, open_eye, looks)
 		end,
 		load = load,
 		nodes = write_nodes,
-		walk = function(x, y, z, fall, grounded, yaw, forward)
+		walk = function(x, y, z, fall, grounded, yaw, stride)
 			local state = {x = x, y = y, z = z, fall = fall, grounded = grounded == 1}
-			body(state, yaw, forward == 1)
+			body(state, yaw, stride)
 			answer(state.x, state.y, state.z, state.fall, state.grounded and 1 or 0)
 		end,
 		look = function(x, y, z, yaw)

@@ -157,7 +157,8 @@ class WorldModelEnv(gymnasium.Env):
             seed: fixes the start and all noise; None goes on from the last seed.
             options: `{"spawn": i}` for one of the world's starts; `{"engine_seed": n}` for what the
                 engine's own walker sees there; or `{"frames": uint8 [T,H,W,3], "actions": int
-                [T-1]}` for one's own, where action t led to frame t+1.
+                [T-1]}` for one's own, where action t led to frame t+1; with `"controls"` float32
+                `[T-1,2]` of the continuous ones of these, NaN of the others.
 
         Raises:
             ValueError: an option is unknown or does not fit the world.

@@ -97,7 +97,7 @@ FRAMES = np.zeros((3, 16, 16, 3), np.uint8)
         ({"spawn": "first"}, "spawn must be an integer"),
         (
             {"spawns": 0},
-            "must be among spawn, engine_seed, frames, actions, got 'spawns'",
+            "must be among spawn, engine_seed, frames, actions, controls, got 'spawns'",
         ),
         ({"spawn": 0, "frames": FRAMES}, "a spawn, an engine_seed, or frames and actions, got"),
         ({"frames": FRAMES}, "needs both options"),
@@ -108,6 +108,10 @@ FRAMES = np.zeros((3, 16, 16, 3), np.uint8)
         ({"frames": FRAMES[:0], "actions": []}, "must be T - 1 for T >= 1 frames"),
         ({"frames": FRAMES, "actions": [0, 1, 2]}, "actions must be T - 1"),
         ({"frames": FRAMES, "actions": [[0, 1]]}, "actions must be T - 1"),
+        (
+            {"frames": FRAMES, "actions": [0, 1], "controls": [[0.0, 0.5]]},
+            r"controls must be \[2, 2\], one row an action, got \[1, 2\]",
+        ),
         ({"frames": FRAMES, "actions": [0, 4]}, r"action must be an integer in \[0, 3\]"),
         ({"frames": FRAMES, "actions": [0, 0.5]}, "action must be an integer"),
     ],

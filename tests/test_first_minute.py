@@ -64,7 +64,7 @@ def play_first_minute(newcomer, shown, session):
     until(lambda: "Saved" in session.presenter.status(session).note)
     saved = session.frame
     made = session.number
-    newcomer.hold("back in time", lambda: session.number < made - 2)
+    newcomer.hold("rewind", lambda: session.number < made - 2)
     until(lambda: session.state is State.WAITING)
     assert not np.array_equal(session.frame, saved)
     newcomer.press("load")

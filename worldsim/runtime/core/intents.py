@@ -96,7 +96,7 @@ REPLAY_INTENTS = (
 
 HINTED = {
     "scrub": "back",
-    "rewind": "back in time",
+    "rewind": "rewind",
     "ground_truth": "the truth",
     "worlds": "worlds",
     "save": "save",

@@ -97,7 +97,7 @@ REPLAY_INTENTS = (
 HINTED = {
     "scrub": "back",
     "rewind": "rewind",
-    "ground_truth": "the truth",
+    "ground_truth": "truth",
     "worlds": "worlds",
     "save": "save",
     "load": "load",

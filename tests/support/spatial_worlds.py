@@ -53,7 +53,7 @@ def small_models(settings: SpatialSettings) -> SpatialModels:
             if "norm" not in name:
                 # a decoder of larger weights makes of one last bit another dream within some frames
                 std = 0.05 if module is models.decoder else 0.1
-                std = 0.02 if name.startswith("grain") else std
+                std = 0.005 if name.startswith("grain") else std
                 torch.nn.init.normal_(weight, std=std, generator=generator)
     torch.nn.init.normal_(models.codec.basis, std=0.1, generator=generator)
     torch.nn.init.normal_(models.odometry.motions, std=0.3, generator=generator)

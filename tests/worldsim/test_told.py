@@ -63,6 +63,12 @@ def shown(monkeypatch):
     screen.pygame.display.quit()
 
 
+@pytest.fixture(autouse=True)
+def kept(monkeypatch):
+    """A folder with a name so short that no row breaks it, and of no words."""
+    monkeypatch.setenv("WORLDSIM_KEPT", "/k")
+
+
 def list_english(drawn, *names):
     """Words in Latin letters that no table and no name accounts for."""
     keys = {key for table in (INTENTS, REPLAY_INTENTS) for one in table for key in one.keys}

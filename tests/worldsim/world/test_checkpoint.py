@@ -9,7 +9,7 @@ from worldsim.world.card import read_card
 from worldsim.world.checkpoint import BEHAVIOUR, CARD, check_world, write_card
 from worldsim.world.model import load_world, world_folder
 
-OUTSIDE = ("name", "title", "licence", "training", "figures", "format", "starts")
+OUTSIDE = ("name", "title", "licence", "training", "figures", "format", "starts", "continuous")
 
 
 @pytest.fixture

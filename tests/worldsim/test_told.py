@@ -6,6 +6,8 @@ stay. So a word in Latin letters is one that did not go through the tables, or i
 
 import re
 import string
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +63,13 @@ def shown(monkeypatch):
     monkeypatch.setattr(screen, "find_words", lambda language: words)
     yield window, drawn
     screen.pygame.display.quit()
+
+
+@pytest.fixture
+def tmp_path():
+    """With a name so short that no row breaks it."""
+    with tempfile.TemporaryDirectory(prefix="k") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -198,17 +198,23 @@ def wants_choice(options: argparse.Namespace) -> bool:
 
 def apply_settings(options: argparse.Namespace) -> None:
     """Where a window opens, the player's settings say what the command line leaves open."""
-    from worldsim.runtime.core.user_folder import RECORDINGS, SAVES, SHARES, kept_folder
+    from worldsim.runtime.core.user_folder import (
+        RECORDINGS,
+        SAVES,
+        SHARES,
+        kept_folder,
+        recordings_folder,
+    )
 
     settings = options.settings
     kept = Path() if settings is None else kept_folder(settings.folder)
     options.saves = options.saves or kept / SAVES
     options.shares = options.shares or kept / SHARES
-    options.recordings = options.record or kept / RECORDINGS
     if settings is None:
+        options.recordings = options.record or kept / RECORDINGS
         return
-    if settings.recordings and not options.record:
-        options.recordings = Path(settings.recordings).expanduser()
+    usual = recordings_folder(settings.recordings, settings.folder)
+    options.recordings = options.record or usual
     options.keys = options.keys or settings.keys or None
     options.fps = settings.fps if options.fps is None else options.fps
     if not options.env:

@@ -146,12 +146,8 @@ class EngineEnv(gymnasium.Env, Generic[State]):
             ResetNeeded: the environment was never reset.
             ClosedEnvironmentError: the environment is closed.
         """
-        state = self._live_state()
-        moved = self._move(state, action)
-        if moved != state:
-            self._see(self._look(moved), moved)
-        self._state = moved
-        return self._frame.copy(), 0.0, False, False, self._info()
+        frame, info = self.advance([action])
+        return frame, 0.0, False, False, info
 
     def advance(self, actions: Sequence[int | np.ndarray]) -> tuple[np.ndarray, dict[str, Any]]:
         """Take several actions and look once, after the last: quicker than a step each.

@@ -82,25 +82,15 @@ class Odometry(nn.Module):
 
     def predict_motion(self, scan: Tensor, climb: Tensor, actions: Tensor) -> Tensor:
         """The most likely motions `[B,3]`; none without an action (-1)."""
-        logits, motions = self(scan, climb, actions.clamp(min=0))
-        chosen = motions[torch.arange(len(actions), device=actions.device), logits.argmax(dim=1)]
+        chosen = choose_motion(*self(scan, climb, actions.clamp(min=0)))
         return chosen * (actions >= 0).unsqueeze(1)
-
-    def predict_stride(
-        self, scan: Tensor, climb: Tensor, actions: Tensor, controls: Controls
-    ) -> Tensor:
-        """Motions `[B,3]` of strides: parts of the full step, which stop where it is stopped. Those
-        of no length are the motions of actions `[B]`.
-        """
-        still = self.predict_motion(scan, climb, actions)
-        whole = self.predict_motion(scan, climb, controls.walks)
-        part = shorten_motion(whole, controls.strides, self.full_step)
-        return torch.where(controls.strides.unsqueeze(1) > 0, part, still)
 
     def offer_strides(
         self, scan: Tensor, climb: Tensor, controls: Controls
     ) -> tuple[Tensor, Tensor]:
-        """Logits `[B,P]` and motions `[B,P,3]` of strides, to choose from."""
+        """Logits `[B,P]` and motions `[B,P,3]` of strides, to choose from: parts of the full step,
+        which stop where it is stopped.
+        """
         logits, motions = self(scan, climb, controls.walks)
         strides = controls.strides.unsqueeze(1)
         return logits, shorten_motion(motions, strides, self.full_step)
@@ -168,6 +158,11 @@ def motion_between(before: Tensor, after: Tensor) -> Tensor:
     cos, sin = heading.cos(), heading.sin()
     moved = (east * cos + north * sin, north * cos - east * sin, after[..., 3] - height)
     return torch.stack(moved, dim=-1)
+
+
+def choose_motion(logits: Tensor, motions: Tensor) -> Tensor:
+    """The most likely `[B,3]` of motions `[B,P,3]`."""
+    return motions[torch.arange(len(motions), device=motions.device), logits.argmax(dim=1)]
 
 
 def shorten_motion(whole: Tensor, strides: Tensor, full: Tensor) -> Tensor:

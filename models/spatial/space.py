@@ -12,7 +12,13 @@ from models.memory.alignment import align_motion
 from models.memory.coverage import select_keyframes
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import FrameBank, Insertion
-from models.memory.odometry import Odometry, climbs_of, compose_poses, motion_between
+from models.memory.odometry import (
+    Odometry,
+    choose_motion,
+    climbs_of,
+    compose_poses,
+    motion_between,
+)
 from models.memory.renderer import MemoryView, render
 from models.spatial.config import SpaceConfig
 from worldsim.world.batch_invariant import apply_row_by_row
@@ -124,10 +130,11 @@ class SpaceMemory(nn.Module):
         self, carry: SpaceCarry, actions: Tensor, controls: Controls | None
     ) -> tuple[Tensor, Tensor]:
         """Motions `[B,3]` and turns `[B]`."""
-        around = self._scan(carry), carry.climb, actions
         if controls is None:
-            return self.odometry.predict_motion(*around), self._turns(actions)
-        return self.odometry.predict_stride(*around, controls), controls.turns
+            around = self._scan(carry), carry.climb
+            return self.odometry.predict_motion(*around, actions), self._turns(actions)
+        logits, motions, turns = self._offer(carry, actions, controls)
+        return choose_motion(logits, motions), turns
 
     def _scan(self, carry: SpaceCarry) -> Tensor:
         """What stands around the bodies."""

@@ -98,10 +98,10 @@ def locate(given: Path | None) -> Path:
     if given is not None and (given.exists() or len(given.parts) > 1):
         return given
     from worldsim.runtime.core.settings import read_settings
-    from worldsim.runtime.core.user_folder import RECORDINGS, kept_folder
+    from worldsim.runtime.core.user_folder import recordings_folder
 
     settings = read_settings()
-    kept = Path(settings.recordings or kept_folder(settings.folder) / RECORDINGS).expanduser()
+    kept = recordings_folder(settings.recordings, settings.folder)
     if given is None:
         return kept
     return kept / given if (kept / given).exists() else given

@@ -17,7 +17,7 @@ from worldsim.runtime.core.settings import (
     read_settings,
     write_settings,
 )
-from worldsim.runtime.core.user_folder import RECORDINGS, kept_folder, shorten
+from worldsim.runtime.core.user_folder import kept_folder, recordings_folder, shorten
 from worldsim.told import join, read_told, tell
 
 TITLE = tell(
@@ -148,8 +148,11 @@ class SettingsPage:
 
     def _describe_usual(self, field: str) -> str:
         """What an empty text stands for."""
-        kept = kept_folder(self.settings.folder)
-        folders = {"folder": kept, "recordings": kept / RECORDINGS}
+        chosen = self.settings.folder
+        folders = {
+            "folder": kept_folder(chosen),
+            "recordings": recordings_folder(kept=chosen),
+        }
         return shorten(folders[field]) if field in folders else tell("none")
 
     def _format(self, row: Row, marked: bool) -> str:

@@ -40,6 +40,13 @@ def kept_folder(chosen: str = "") -> Path:
     return Path(platformdirs.user_documents_dir()) / "worldsim"
 
 
+def recordings_folder(chosen: str = "", kept: str = "") -> Path:
+    """Where recordings lie: in a folder of their own, or in that of all that is kept of play; both
+    as the settings name them.
+    """
+    return Path(chosen).expanduser() if chosen else kept_folder(kept) / RECORDINGS
+
+
 def shorten(path: Path) -> str:
     """A path as a player is told it: from the home folder on, where it is in there."""
     try:

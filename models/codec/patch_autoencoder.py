@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldsim.world.batch_invariant import multiply_rows
+
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
@@ -57,6 +59,10 @@ class ConvBlock(nn.Module):
 
 class PatchAutoencoder(nn.Module):
     """A Codec: frames uint8 `[...,H,W,3]` <-> latents float32 `[...,C,h,w]`."""
+
+    is_batch_invariant = (
+        False  # whether a frame's numbers must not depend on the others of its batch
+    )
 
     def __init__(self, cfg: AutoencoderConfig):
         super().__init__()
@@ -135,11 +141,18 @@ class PatchAutoencoder(nn.Module):
         return self._project(self._patches(pictures.movedim(1, -1))).movedim(-1, 1)
 
     def _project(self, patches: Tensor) -> Tensor:
-        return (patches - self.mean) @ self.basis / self.spread
+        centred = patches - self.mean
+        if self.is_batch_invariant:
+            return multiply_rows(centred, self.basis.T, None) / self.spread
+        return centred @ self.basis / self.spread
 
     def linear_decode(self, latents: Tensor) -> Tensor:
         """The transposed encoder: pictures float `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`."""
-        patches = (latents.movedim(1, -1) * self.spread) @ self.basis.T + self.mean
+        scaled = latents.movedim(1, -1) * self.spread
+        if self.is_batch_invariant:
+            patches = multiply_rows(scaled, self.basis, self.mean)
+        else:
+            patches = scaled @ self.basis.T + self.mean
         x = patches.unflatten(-1, (self.cfg.patch, self.cfg.patch, 3))
         return x.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 

@@ -9,7 +9,6 @@ from torch import Tensor
 from models.codec.view_decoder import Shown
 from models.memory.renderer import MemoryView
 from models.spatial.network import DEPTH_CELL, MASK_CELL
-from worldsim.world.batch_invariant import apply_row_by_row
 
 
 class PictureCodec(Protocol):
@@ -43,9 +42,7 @@ def encode_view(codec: PictureCodec, view: MemoryView) -> ViewFeatures:
     spread = mean.repeat_interleave(side, 2).repeat_interleave(side, 3)
     known = view.known.unsqueeze(1)
     pictures = torch.where(known, view.rgb, spread)
-    in_training = torch.is_grad_enabled()  # which needs no rows that don't mind company
-    encode = codec.encode_pictures
-    latents = encode(pictures) if in_training else apply_row_by_row(encode, pictures)
+    latents = codec.encode_pictures(pictures)
     latents = latents * (F.avg_pool2d(known.float(), side) > 0)
     mask = F.pixel_unshuffle(shrink(seen, MASK_CELL * cells), MASK_CELL)
     depth = shrink(torch.log1p(view.inverse_depth).unsqueeze(1), DEPTH_CELL * cells)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.codec.patch_autoencoder import PatchAutoencoder, to_frames
-from models.codec.view_decoder import Shown, ViewDecoder, paint_view
+from models.codec.view_decoder import ViewDecoder, paint_view
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import EMPTY
 from models.memory.odometry import Odometry
@@ -33,7 +33,6 @@ from models.spatial.network import (
 )
 from models.spatial.space import SpaceMemory, pick_rows
 from worldsim.types import NULL_ACTION
-from worldsim.world.batch_invariant import apply_row_by_row
 from worldsim.world.protocols import Controls
 
 LATENT_LIMIT = 12.0
@@ -195,7 +194,7 @@ class SpatialDynamics(nn.Module):
         carry.inverse_depth = self.space.read_depth(pictures, known)
         carry.newest, carry.seen = to_frames(pictures), view.mask
         # what comes next builds on the frame as it is, not on what it was decoded from
-        carry.latents = apply_row_by_row(self.codec.encode, carry.newest)
+        carry.latents = self.codec.encode(carry.newest)
         new = pick_rows(carry.rows, plan.new)
         return self._remember(carry, view.first_hand, new, plan.kept, true=False), latents
 
@@ -238,7 +237,7 @@ class SpatialDynamics(nn.Module):
             if len(missing):
                 at = missing, keyframes.slots[missing, place]
                 pictures = bank.rgba[at][..., :3]
-                latents = apply_row_by_row(self.codec.encode, pictures).unsqueeze(1)
+                latents = self.codec.encode(pictures).unsqueeze(1)
                 context = self.network.encode_context(latents, bank.poses[at].unsqueeze(1), FINE)
                 where = torch.full_like(missing, place)
                 carry.cache.write(span, missing, where, context, ids[missing, place])
@@ -276,11 +275,7 @@ class SpatialDynamics(nn.Module):
         """Pictures `[B,3,H,W]` in -1..1 of latents `[B,C,h,w]`, of what memory shows and of the
         noise `[B,C,h,w]` that the latents were sampled from.
         """
-
-        def paint(latents: Tensor, noise: Tensor, *shown: Tensor) -> Tensor:
-            return paint_view(self.codec, self.decoder, latents, Shown(*shown), noise)
-
-        return apply_row_by_row(paint, latents, noise, *shown_of(view))
+        return paint_view(self.codec, self.decoder, latents, shown_of(view), noise)
 
     # ---- memory ----
 

@@ -21,7 +21,6 @@ from models.memory.odometry import (
 )
 from models.memory.renderer import MemoryView, render
 from models.spatial.config import SpaceConfig
-from worldsim.world.batch_invariant import apply_row_by_row
 from worldsim.world.protocols import Controls
 
 LEAST_NEW = 16  # first-hand pixels; a frame with fewer adds nothing to the bank
@@ -160,7 +159,7 @@ class SpaceMemory(nn.Module):
         """Inverse depth `[B,n,n]` of pictures `[B,3,H,W]`: that which is known (not 0), `[B,n,n]`,
         and elsewhere what the network reads.
         """
-        told = apply_row_by_row(self.depth.inverse_depth, pictures, known)
+        told = self.depth.inverse_depth(pictures, known)
         return torch.where(known > 0, known, told)
 
     # ---- what is remembered ----

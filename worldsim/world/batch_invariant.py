@@ -4,15 +4,14 @@ A matrix product of many rows may add up in another order than that of few, so a
 sixteen would part from the same dream alone by a last bit, and after some frames visibly. Which
 shapes are concerned depends on the processor, the library and the threads, not on the numbers; so
 every shape is tried once: where the batched product gives each row what it gets alone it is used,
-else rows are multiplied one by one.
+else rows are multiplied one by one. Convolutions likewise.
 
-Attention may do the same where several threads share one row, and convolutions do: rows attend one
-by one, and frames are encoded and decoded one by one. What works number by number gives rows the
-same bits in any batch (tests/worldsim/world/test_batch_invariant.py), if the order in memory is the
-same whatever the other rows are: a mean over strided numbers adds up otherwise than over contiguous
-ones. And where a row has no round number of elements, the last ones of a batch are computed by
-other code than those before them: such are computed in float64 and rounded. Knows nothing of
-dreams.
+Attention may do the same where several threads share one row: rows attend one by one. What works
+number by number gives rows the same bits in any batch
+(tests/worldsim/world/test_batch_invariant.py), if the order in memory is the same whatever the
+other rows are: a mean over strided numbers adds up otherwise than over contiguous ones. And where a
+row has no round number of elements, the last ones of a batch are computed by other code than those
+before them: such are computed in float64 and rounded. Knows nothing of dreams.
 """
 
 from collections.abc import Callable
@@ -23,10 +22,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldsim.world.products import convolve, multiply
+
 if TYPE_CHECKING:
     from worldsim.world.protocols import Codec
 
 _trials: dict[tuple, bool] = {}
+
+Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class RowLinear(nn.Linear):
@@ -34,32 +37,74 @@ class RowLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Of `[B, ..., in]`."""
-        if len(x) < 2 or x.dim() < 3 or x.device.type != "cpu" or torch.is_grad_enabled():
-            return F.linear(x, self.weight, self.bias)
-        return self._run_batched(x) if self._agrees(x) else self._run_one_by_one(x)
+        return multiply_rows(x, self.weight, self.bias)
 
-    def _run_batched(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
 
-    def _run_one_by_one(self, x: Tensor) -> Tensor:
-        # Copies, since the library may treat rows that don't begin on a cache line otherwise.
-        return torch.cat([F.linear(row.clone(), self.weight, self.bias) for row in x.split(1)])
+class RowConv2d(nn.Conv2d):
+    """A Conv2d that gives each picture of a batch what it would get alone."""
 
-    def _agrees(self, x: Tensor) -> bool:
-        key = (x.shape, self.weight.shape, x.dtype, self.bias is None, torch.get_num_threads())
-        if key not in _trials:
-            generator = torch.Generator().manual_seed(len(_trials))
-            tried = torch.randn(x.shape, generator=generator).to(x.dtype)
-            _trials[key] = torch.equal(self._run_batched(tried), self._run_one_by_one(tried))
-        return _trials[key]
+    def forward(self, x: Tensor) -> Tensor:
+        """Of `[B, in, h, w]`."""
+        if x.device.type != "cpu" or torch.is_grad_enabled():
+            return super().forward(x)
+        return _run_rows(self._convolve, x, self.weight, self.bias, (self.stride, self.padding))
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return convolve(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 def make_batch_invariant(module: object) -> None:
-    """Make every Linear of a network a RowLinear; anything else is left as it is."""
-    if isinstance(module, nn.Module):
-        for part in module.modules():
-            if type(part) is nn.Linear:
-                part.__class__ = RowLinear
+    """Make every Linear of a network a RowLinear and every Conv2d a RowConv2d, and a codec's own
+    products (`is_batch_invariant`) alike; anything else is left as it is.
+    """
+    if not isinstance(module, nn.Module):
+        return
+    for part in module.modules():
+        if type(part) is nn.Linear:
+            part.__class__ = RowLinear
+        elif type(part) is nn.Conv2d and part.padding_mode == "zeros":
+            part.__class__ = RowConv2d
+            part.weight.data = part.weight.data.contiguous(memory_format=torch.channels_last)
+        elif hasattr(part, "is_batch_invariant"):
+            part.is_batch_invariant = True
+
+
+def multiply_rows(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`x @ weight.T + bias` of `[B, ..., in]`; on a CPU each row is what it is alone, but where
+    gradients are asked for.
+    """
+    if x.dim() < 3 or x.device.type != "cpu" or torch.is_grad_enabled():
+        return F.linear(x, weight, bias)
+    return _run_rows(multiply, x, weight, bias, ())
+
+
+def _run_rows(
+    product: Product, x: Tensor, weight: Tensor, bias: Tensor | None, how: tuple
+) -> Tensor:
+    """The product of a batch, at once where that changes no row."""
+    if len(x) < 2 or _agrees(product, x, weight, bias, how):
+        return product(x, weight, bias)
+    return _run_one_by_one(product, x, weight, bias)
+
+
+def _run_one_by_one(product: Product, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    # Copies, since the library may treat rows that don't begin on a cache line otherwise.
+    return torch.cat([product(row.clone(), weight, bias) for row in x.split(1)])
+
+
+def _agrees(product: Product, x: Tensor, weight: Tensor, bias: Tensor | None, how: tuple) -> bool:
+    """Whether a batch of this shape and layout gives each row what it gets alone; tried once."""
+    shapes = x.shape, x.stride(), weight.shape, x.dtype, bias is None
+    key = (*shapes, how, torch.get_num_threads())
+    if key not in _trials:
+        generator = torch.Generator().manual_seed(len(_trials))
+        tried = torch.empty_like(x).copy_(torch.randn(x.shape, generator=generator))
+        together, alone = (
+            run(tried, weight, bias)
+            for run in (product, lambda *parts: _run_one_by_one(product, *parts))
+        )
+        _trials[key] = torch.equal(together, alone)
+    return _trials[key]
 
 
 def attention(

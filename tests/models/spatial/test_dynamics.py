@@ -320,6 +320,7 @@ def test_a_moment_shares_pages_with_the_one_before(world):
     assert take(state, first).nbytes < first.nbytes / 2
 
 
+@torch.no_grad()
 def test_a_frame_is_what_the_decoder_makes_of_latents_and_view():
     """By hand; what is remembered is told so, and what comes next builds on the frame."""
     dynamics = small_dynamics()

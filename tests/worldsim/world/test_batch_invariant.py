@@ -1,5 +1,9 @@
 """A dream among others is the dream alone, to the last bit; so is the arithmetic it is made of."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -156,6 +160,20 @@ def test_rows_with_and_without_memory_do_not_mind_each_other(walking_world):
 def test_dreams_of_the_bundled_world_do_not_mind_each_other(bundled_world):
     dreams = DreamVectorEnv(3, bundled_world)
     play_beside(dreams, [WorldModelEnv(bundled_world) for _ in range(3)], 40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("torch_kernels", "onednn_kernels"), [("default", "SSE41"), ("avx2", "AVX2")]
+)
+def test_older_processors_keep_company_too(torch_kernels, onednn_kernels):
+    """Other instructions add up in other orders: the test above, on those of another processor."""
+    told = {"ATEN_CPU_CAPABILITY": torch_kernels, "ONEDNN_MAX_CPU_ISA": onednn_kernels}
+    which = f"{__file__}::test_dreams_of_the_bundled_world_do_not_mind_each_other"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", which]
+    run = subprocess.run(command, env=os.environ | told, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+    assert "1 passed" in run.stdout
 
 
 def test_frames_are_taken_in_as_they_are_alone(walking_world):

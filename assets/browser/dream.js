@@ -95,7 +95,9 @@ export class Dream {
   async #move(action) {
     const { bank } = this;
     const told = [bank.points, bank.fresh, bank.ids, this.pose, this.inverseDepth, [action]];
-    if ("climb" in this.facts.graphs.odometry.inputs) told.push(this.climb);
+    const { inputs } = this.facts.graphs.odometry;
+    if ("climb" in inputs) told.push(this.climb);
+    if ("poses" in inputs) told.push(bank.poses);
     const [logits, motions] = await this.graphs.odometry(...told);
     const best = 3 * logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
     const motion = motions.slice(best, best + 3);

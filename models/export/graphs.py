@@ -133,19 +133,21 @@ def _odometry(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         pose: Tensor,
         newest: Tensor,
         action: Tensor,
-        climb: Tensor | None = None,
+        *others: Tensor,
     ) -> tuple[Tensor, ...]:
-        bank = bank_of(points=points, fresh=fresh, ids=ids)
-        rising = torch.zeros_like(pose[:, 0]) if climb is None else climb
+        told = dict(zip(more, others, strict=True))
+        bank = bank_of(points=points, fresh=fresh, ids=ids, poses=told.get("poses"))
+        rising = told.get("climb", torch.zeros_like(pose[:, 0]))
         return part(part.scan(bank, pose, newest), rising, action)
 
     inputs = {"points": _points(shapes), "fresh": torch.ones(1, shapes.slots, COARSE**2)}
     inputs |= {"ids": _ids(shapes), "pose": shapes.pose}
     inputs |= {"newest": torch.full((1, shapes.depth, shapes.depth), 0.5)}
     inputs |= {"action": torch.zeros(1, dtype=torch.long)}
-    if part.cfg.inertia:
-        inputs |= {"climb": torch.zeros(1)}
-    return Graph(dynamics, odometry, inputs, ("logits", "motions"))
+    more = {"climb": torch.zeros(1)} if part.cfg.inertia else {}
+    if part.cfg.radius:
+        more |= {"poses": torch.zeros(1, shapes.slots, 4)}
+    return Graph(dynamics, odometry, inputs | more, ("logits", "motions"))
 
 
 def _select(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:

@@ -20,6 +20,7 @@ from models.memory.sizes import LEAST_LOSS
 from worldsim.world.protocols import Controls
 
 CLIMBS = 17  # knots that a climb is told by
+STOOD = 16  # places where the body has stood that are looked at
 STEEPEST = 0.6  # climb, in the unit of poses, of the outermost knots
 
 
@@ -36,6 +37,9 @@ class OdometryConfig:
         inertia: whether the last motion's height matters, as to a body that jumps and falls.
         width: of the hidden layers.
         prototypes: motions to choose from.
+        radius: of the body, in the unit of poses: where it has stood, nothing else is. 0: what
+            memory says is believed there too.
+        feet, head: heights of its ends above the camera, with a margin for steps.
     """
 
     actions: int
@@ -48,6 +52,15 @@ class OdometryConfig:
     inertia: bool = False
     width: int = 192
     prototypes: int = 48
+    radius: float = 0.0
+    feet: float = -0.4
+    head: float = 0.45
+
+    def __post_init__(self):
+        if not 0 <= self.radius < self.reach:
+            raise ValueError(f"radius must be in [0, reach {self.reach}), got {self.radius}")
+        if not self.feet < self.head:
+            raise ValueError(f"feet must be < head {self.head}, got {self.feet}")
 
 
 class Odometry(nn.Module):
@@ -115,7 +128,24 @@ class Odometry(nn.Module):
             near = unproject(1 / newest.clamp(min=1e-3), poses, self.field_of_view).flatten(1, 2)
             points = torch.cat((points, near), dim=1)
             known = torch.cat((known, known.new_ones(near.shape[:2])), dim=1)
+        if self.cfg.radius:
+            known = known & ~find_stood(points, bank, poses, self.cfg)
         return polar_grid(points, known, poses, self.cfg)
+
+
+def find_stood(points: Tensor, bank: FrameBank, poses: Tensor, cfg: OdometryConfig) -> Tensor:
+    """Which points `[B,N,3]` lie where the body has stood, bool `[B,N]`: depth that was generated
+    may say so, but nothing can be there. The places are those of the bank's frames next to poses
+    `[B,4]`.
+    """
+    away = (bank.poses[..., :2] - poses[:, None, :2]).square().sum(dim=2)
+    away = torch.where(bank.ids == EMPTY, torch.inf, away)
+    nearest = away.topk(min(STOOD, away.shape[1]), dim=1, largest=False)
+    stood = bank.poses.gather(1, nearest.indices.unsqueeze(2).expand(-1, -1, 4)).unsqueeze(1)
+    beside = (points[:, :, None, :2] - stood[..., :2]).square().sum(dim=3)
+    above = points[:, :, None, 2] - stood[..., 3]
+    inside = (beside < cfg.radius**2) & (above > cfg.feet) & (above < cfg.head)
+    return (inside & nearest.values.isfinite().unsqueeze(1)).any(dim=2)
 
 
 def encode_climb(climb: Tensor) -> Tensor:

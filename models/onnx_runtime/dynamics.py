@@ -270,6 +270,8 @@ class OnnxDynamics:
         told.append(np.array([action]))
         if "climb" in self.pipeline.graphs["odometry"].inputs:
             told.append(carry.climb[at])
+        if "poses" in self.pipeline.graphs["odometry"].inputs:
+            told.append(bank.poses[at])
         logits, motions = self.graphs.odometry(*told)
         return logits[0], motions[0]
 

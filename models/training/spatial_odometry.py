@@ -61,10 +61,10 @@ class Situations:
         `[B,3]`; half of them mirrored.
         """
         rows = [self._draw_row() for _ in range(self.plan.batch)]
-        points, known, newest, poses, climb, actions, motions = (
+        points, known, stood, newest, poses, climb, actions, motions = (
             torch.stack(part) for part in zip(*rows, strict=True)
         )
-        bank = make_point_bank(points, known)
+        bank = make_point_bank(points, known, stood)
         scans = self.odometry.scan(bank, poses, newest)
         flip = torch.rand(len(rows), generator=self.generator) < 0.5
         scans = torch.where(flip[:, None, None], scans.flip(1), scans)
@@ -86,38 +86,43 @@ class Situations:
         if len(frames) > plan.memory:
             frames = np.sort(rng.choice(frames, plan.memory, replace=False))
         poses = torch.from_numpy(relative_poses(episode.poses[np.append(frames, now)]))
-        points, known = self._remember(episode, frames, poses[:-1])
+        points, known, stood = self._remember(episode, frames, poses[:-1])
         newest = torch.from_numpy(episode.inverse_depth[now].astype(np.float32))
         newest = newest * self._scale(1)[0]
         climb = read_motion(episode, now)[2] if now else torch.tensor(0.0)
         action = torch.tensor(int(episode.actions[target]))
-        return points, known, newest, poses[-1], climb, action, read_motion(episode, target)
+        motion = read_motion(episode, target)
+        return points, known, stood, newest, poses[-1], climb, action, motion
 
     def _remember(
         self, episode: SpatialEpisode, frames: np.ndarray, poses: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Coarse points `[M,64,3]` of frames, a little wrong, and which there are `[M]`."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Coarse points `[M,64,3]` of frames, which there are `[M]`, and where they were seen from
+        `[M,4]`, a little wrong.
+        """
         count, plan = len(frames), self.plan
         points, known = torch.zeros(plan.memory, CELLS, 3), torch.zeros(plan.memory, dtype=bool)
+        stood = torch.zeros(plan.memory, 4)
         if count:
             inverse = torch.from_numpy(episode.coarse[frames].astype(np.float32))
             wrong = torch.randn(count, 4, generator=self.generator) * plan.jitter
             depth = 1 / (inverse * self._scale(count)[:, None, None])
             fov = self.odometry.field_of_view
-            points[:count] = unproject(depth, poses + wrong, fov).flatten(1, 2)
+            stood[:count] = poses + wrong
+            points[:count] = unproject(depth, stood[:count], fov).flatten(1, 2)
             known[:count] = True
-        return points, known
+        return points, known, stood
 
     def _scale(self, count: int) -> Tensor:
         return (1 + self.plan.scaled * torch.randn(count, generator=self.generator)).clamp(0.7, 1.4)
 
 
-def make_point_bank(points: Tensor, known: Tensor) -> FrameBank:
-    """A bank `[B,M]` that holds points alone."""
+def make_point_bank(points: Tensor, known: Tensor, poses: Tensor) -> FrameBank:
+    """A bank `[B,M]` that holds points and poses alone."""
     nothing = torch.zeros(*known.shape, 0)
     ids = torch.where(known, 0, EMPTY)
     fresh = torch.ones(points.shape[:-1])
-    return FrameBank(nothing, nothing, nothing, points, fresh, ids, known)
+    return FrameBank(nothing, nothing, poses, points, fresh, ids, known)
 
 
 def train_odometry(

@@ -37,7 +37,7 @@ def small_settings(**memory) -> SpatialSettings:
             condition=32,
         ),
         depth=DepthConfig(frame_size=SIZE, width=32, layers=1),
-        odometry=OdometryConfig(actions=4, width=32, prototypes=6),
+        odometry=OdometryConfig(actions=4, width=32, prototypes=6, radius=0.2),
         decoder=ViewDecoderConfig(eighth=16, quarter=16, half=8, noise=True),
         memory=MemoryConfig(**kept | memory),
         sampler=SamplerConfig(),

@@ -15,6 +15,7 @@ from models.memory.odometry import (
     OdometryConfig,
     compose_poses,
     encode_climb,
+    find_stood,
     polar_grid,
     shorten_motion,
 )
@@ -104,6 +105,37 @@ def test_a_body_that_rises_goes_on_otherwise_where_inertia_counts():
 def test_points_that_are_not_known_do_not_count():
     points, known = torch.tensor([[[0.4, 0.1, 0.0]]]), torch.tensor([[False]])
     assert (polar_grid(points, known, torch.zeros(1, 4), CFG) == 0).all()
+
+
+def test_nothing_stands_where_the_body_has_stood():
+    """Seen from two places; beside them, above and below, points stay what they are."""
+    cfg = replace(CFG, radius=0.2, feet=-0.4, head=0.1)
+    bank = bank_of_looks(torch.tensor([[1.0, 0.0, 0.0, 0.5], [2.0, 1.0, 0.0, 0.5]]), 16)
+    points = torch.tensor(
+        [[1.1, 0.1, 0.5], [1.1, 0.1, 0.0], [1.1, 0.1, 0.7], [1.3, 0.0, 0.5], [2.0, 1.15, 0.2]]
+    )[None]
+    pose = torch.tensor([[1.3, 0.0, 0.0, 0.5]])
+    assert find_stood(points, bank, pose, cfg).tolist() == [[True, False, False, False, True]]
+    bank.ids[0, 1] = EMPTY
+    assert find_stood(points, bank, pose, cfg).tolist() == [[True, False, False, False, False]]
+
+
+def test_a_scan_leaves_out_where_the_body_has_stood():
+    """The newest frame's depth says that a wall stands in the body's own way."""
+    seen = torch.full((1, 8, 8), 1 / 0.38)
+    scans = []
+    for radius in (0.0, 0.2):
+        odometry = awake(replace(CFG, radius=radius))
+        bank = bank_of_looks(torch.tensor([[2.9, 0.0, 0.0, 0.0]]), 16)
+        bank.fresh.zero_()
+        scans.append(odometry.scan(bank, torch.tensor([[2.5, 0.0, 0.0, 0.0]]), seen))
+    assert scans[0].sum() > scans[1].sum()
+
+
+@pytest.mark.parametrize("wrong", [{"radius": -0.1}, {"radius": 0.9}, {"feet": 0.5}])
+def test_a_body_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ValueError, match="must be"):
+        replace(CFG, **wrong)
 
 
 def test_mirrored_points_flip_the_sectors():

@@ -56,7 +56,8 @@ def train_published(args) -> int:
         start_folder(out, args.fresh)
         source_of(cfg, entry, encoder)  # the others find the latents ready
     distributed.barrier()
-    run = Run(PublishedRecipe(cfg, entry, encoder, device), out, device)
+    recipe = PublishedRecipe(cfg, entry, encoder, device)
+    run = Run(recipe, out, device, sharded=cfg.training.sharded)
     learn(run, args, lambda: world_weights(args.origin, "dynamics."))
     return finish(run)
 

@@ -55,14 +55,16 @@ def train_videoar_published(args) -> int:
     if rank == 0:
         start_folder(out, args.fresh)
     distributed.barrier()
-    run = Run(PublishedVideoARRecipe(cfg, tokenizer, device), out, device)
-    learn(run, args, lambda: weights_to_begin_with(Path(args.origin), run.network))
+    recipe = PublishedVideoARRecipe(cfg, tokenizer, device)
+    levels = recipe.network.levels.detach().cpu().clone()
+    run = Run(recipe, out, device, sharded=cfg.training.sharded)
+    learn(run, args, lambda: weights_to_begin_with(Path(args.origin), levels))
     return finish(run)
 
 
-def weights_to_begin_with(folder: Path, network: VideoARNetwork) -> dict[str, Tensor]:
-    """The weights of a stage before, which may have had fewer scales: new ones are as yet
-    unlearnt.
+def weights_to_begin_with(folder: Path, unlearnt: Tensor) -> dict[str, Tensor]:
+    """The weights of a stage before, which may have had fewer scales: what is added to those of a
+    new one is as yet `unlearnt` `[scales, D]`.
 
     Raises:
         ValueError: there is no such folder.
@@ -70,7 +72,7 @@ def weights_to_begin_with(folder: Path, network: VideoARNetwork) -> dict[str, Te
     if not (folder / WEIGHTS).is_file():
         raise ValueError(f"there is no {folder / WEIGHTS}: --from takes a run's folder `network`")
     weights = load_weights(folder / WEIGHTS)
-    levels = network.levels.detach().clone()
+    levels = unlearnt.clone()
     known = min(len(levels), len(weights["levels"]))
     levels[:known] = weights["levels"][:known]
     return weights | {"levels": levels}

@@ -175,7 +175,9 @@ class ShardedWeights:
         told = {
             name: get_model_state_dict(module, options=GATHERED) for name, module in modules.items()
         }
-        states = [get_optimizer_state_dict(self.network, opt, options=GATHERED) for opt in self.opts]
+        states = [
+            get_optimizer_state_dict(self.network, opt, options=GATHERED) for opt in self.opts
+        ]
         if distributed.rank():
             return {}
         return told | {"optimisers": list(self._as_of_one_process(states))}

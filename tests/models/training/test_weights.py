@@ -10,20 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from models.training.loop import Run
 from models.training.weights import copy_shape, fill_shape, rename_parts
 from tests.support.published_clips import published_tree
 from tests.support.torchrun import torchrun
-from train_world import main
 from worldsim.world.checkpoint import load_training, save_training
 
 ROOT = Path(__file__).resolve().parents[3]
+STOPPED = ROOT / "tests/support/train_and_stop.py"
 CONFIGS = {
     "far": (ROOT / "assets/configs/published/far-b-long-dmlab.yaml", "dmlab"),
     "videoar": (ROOT / "assets/configs/videoar/videoar-l-ucf101.yaml", "ucf101"),
 }
-EXACT = ("training.precision=float32", "training.batch=4", "training.lr=1e-2")
-STEPS = 6
+EXACT = ("training.precision=float32", "training.lr=1e-2")
+STOP, STEPS = 2, 3
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -35,20 +34,23 @@ def kind(request):
 @pytest.fixture(scope="module")
 def data(kind, tmp_path_factory):
     """Settings that name the clips."""
-    layout = CONFIGS[kind][1]
-    tree = published_tree(tmp_path_factory.mktemp(layout), layout)
+    return write_data(kind, tmp_path_factory.mktemp(kind))
+
+
+def write_data(kind, folder):
+    tree = published_tree(folder, CONFIGS[kind][1])
     return [f"data.{name}={path}" for name, path in tree.items()]
 
 
-def train(kind, data, out, *more, sharded=False, steps=STEPS):
-    """A smoke run, of two sharded processes or of one."""
-    plan = (f"training.steps={steps}", f"training.sharded={str(sharded).lower()}")
-    settings = [x for part in (*data, *EXACT, *plan, *more) for x in ("--set", part)]
+def train(kind, data, out, *more, processes=1, stop=None):
+    """A smoke run of one process, or of two sharded ones; to the end, or up to a step."""
+    sharded = f"training.sharded={'true' if processes > 1 else 'false'}"
+    settings = [x for part in (*data, *EXACT, sharded, *more) for x in ("--set", part)]
     arguments = [str(CONFIGS[kind][0]), "--smoke", "--out", str(out), "--threads", "1", *settings]
-    if sharded:
-        torchrun(*arguments)
+    if stop is None:
+        torchrun(*arguments, processes=processes)
     else:
-        assert main(arguments) == 0
+        torchrun(str(stop), *arguments, processes=processes, script=STOPPED)
     return out
 
 
@@ -59,9 +61,15 @@ def whole(kind, data, tmp_path_factory, diffusers):
 
 
 @pytest.fixture(scope="module")
-def halfway(kind, data, tmp_path_factory, diffusers):
-    """What two sharded processes leave after three steps."""
-    return train(kind, data, tmp_path_factory.mktemp("half") / "run", sharded=True, steps=3)
+def half(kind, data, tmp_path_factory, diffusers):
+    """What two sharded processes leave when they are stopped."""
+    return train(kind, data, tmp_path_factory.mktemp("half") / "run", processes=2, stop=STOP)
+
+
+@pytest.fixture(scope="module")
+def alone(kind, data, tmp_path_factory, diffusers):
+    """What one process leaves."""
+    return train(kind, data, tmp_path_factory.mktemp("alone") / "run", stop=STOP)
 
 
 def curve(out):
@@ -85,31 +93,27 @@ def optimisers(out):
     return load_training(out / "checkpoint.pt")["optimisers"]
 
 
-def test_sharded_processes_go_on_as_one(kind, data, whole, halfway, tmp_path):
-    out = shutil.copytree(halfway, tmp_path / "run")
+def test_sharded_processes_go_on_as_one(kind, data, whole, half, tmp_path):
+    out = shutil.copytree(half, tmp_path / "run")
     assert_alike(train(kind, data, out), whole)
 
 
-def test_one_process_goes_on_sharded(kind, data, whole, tmp_path):
+def test_one_process_goes_on_sharded(kind, data, whole, alone, tmp_path):
     """Its sheet and its world are made of gathered weights."""
-    out = train(kind, data, tmp_path / "run", steps=3)
-    train(kind, data, out, sharded=True)
-    assert_alike(out, whole)
-    assert (out / f"sheet-{STEPS:07d}.png").is_file()
-    made = {path.relative_to(out) for path in whole_files(out)}
-    assert made == {path.relative_to(whole) for path in whole_files(whole)}
+    out = shutil.copytree(alone, tmp_path / "run")
+    assert_alike(train(kind, data, out, processes=2), whole)
+    assert list_files(out) == list_files(whole)
 
 
-def whole_files(out):
-    return [path for path in out.rglob("*") if path.is_file() and "sheet" not in path.name]
+def list_files(out):
+    return {path.relative_to(out) for path in out.rglob("*") if path.is_file()}
 
 
-def test_a_sharded_checkpoint_is_one_process_own(kind, data, whole, halfway, tmp_path):
+def test_a_sharded_checkpoint_is_one_process_own(half, alone):
     """Nothing in it tells who wrote it: not the names, not the numbers, not an optimiser's state of
     weights that had no gradient, not a setting.
     """
-    alone = train(kind, data, tmp_path / "run", steps=3)
-    ours, theirs = optimisers(halfway), optimisers(alone)
+    ours, theirs = optimisers(half), optimisers(alone)
     assert len(ours) == len(theirs) == 1
     assert ours[0]["param_groups"] == theirs[0]["param_groups"]
     assert ours[0]["state"].keys() == theirs[0]["state"].keys()
@@ -119,23 +123,23 @@ def test_a_sharded_checkpoint_is_one_process_own(kind, data, whole, halfway, tmp
             torch.testing.assert_close(ours[0]["state"][number][name], value, rtol=1e-3, atol=1e-5)
 
 
-def test_state_that_no_gradient_made_is_not_made_up(kind, data, halfway, tmp_path):
+def test_state_that_no_gradient_made_is_not_made_up(kind, data, half, tmp_path):
     """A weight that is used late would else begin with another step's bias correction."""
-    out = shutil.copytree(halfway, tmp_path / "run")
+    out = shutil.copytree(half, tmp_path / "run")
     state = load_training(out / "checkpoint.pt")
     held = state["optimisers"][0]["state"]
-    left_out = sorted(held)[0]
-    del held[left_out]
+    del held[min(held)]
     state["step"] = STEPS  # nothing is left to do but to save
     save_training(out / "checkpoint.pt", state)
-    train(kind, data, out, sharded=True)
+    train(kind, data, out, processes=2)
     assert optimisers(out)[0]["state"].keys() == held.keys()
 
 
-def test_shares_must_divide(kind, data, tmp_path):
+def test_shares_must_divide(tmp_path, diffusers):
     """Processes with unequal numbers of shares would wait for each other for ever."""
+    given = write_data("far", tmp_path), tmp_path / "run", "training.shares=3", "training.batch=3"
     with pytest.raises(AssertionError, match="multiple of 2, the processes of a sharded training"):
-        train(kind, data, tmp_path / "run", "training.shares=3", "training.batch=3", sharded=True)
+        train("far", *given, processes=2)
 
 
 def test_weights_are_known_by_name_or_number():

@@ -164,6 +164,18 @@ class EpisodeStore:
         stems = (name.removesuffix(".npz").split("-")[0] for name in self._names)
         return {int(stem) for stem in stems if stem.isascii() and stem.isdigit()}
 
+    def check_writable(self) -> None:
+        """Refuse to append to shards.
+
+        Raises:
+            ValueError: the folder is packed.
+        """
+        if self._packed is not None:
+            raise ValueError(
+                f"{self.folder} must hold episode files to be appended to, it is packed: give "
+                f"another folder, and `worldsim data pack` it into this one."
+            )
+
     def append(
         self, episode: Episode, name: str | None = None, once: bool = False, small: bool = False
     ) -> Path:
@@ -185,11 +197,7 @@ class EpisodeStore:
                 folder.
             OSError: the disk is full or not writable; nothing is left behind.
         """
-        if self._packed is not None:
-            raise ValueError(
-                f"{self.folder} must hold episode files to be appended to, it is packed: give "
-                f"another folder, and `worldsim data pack` it into this one."
-            )
+        self.check_writable()
         seed = episode.meta.seed
         stem = name or ("episode" if seed is None else f"{seed:010d}")
         path = write_arrays(self.folder, stem, _to_arrays(episode), once=once, small=small)

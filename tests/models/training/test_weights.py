@@ -13,8 +13,10 @@ import torch
 from models.training.weights import copy_shape, fill_shape, rename_parts
 from tests.support.published_clips import published_tree
 from tests.support.torchrun import torchrun
+from train_world import main
 from worldsim.world.checkpoint import load_training, save_training
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 STOPPED = ROOT / "tests/support/train_and_stop.py"
 CONFIGS = {
@@ -47,7 +49,9 @@ def train(kind, data, out, *more, processes=1, stop=None):
     sharded = f"training.sharded={'true' if processes > 1 else 'false'}"
     settings = [x for part in (*data, *EXACT, sharded, *more) for x in ("--set", part)]
     arguments = [str(CONFIGS[kind][0]), "--smoke", "--out", str(out), "--threads", "1", *settings]
-    if stop is None:
+    if stop is None and processes == 1:
+        assert main(arguments) == 0
+    elif stop is None:
         torchrun(*arguments, processes=processes)
     else:
         torchrun(str(stop), *arguments, processes=processes, script=STOPPED)

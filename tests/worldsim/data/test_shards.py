@@ -2,6 +2,7 @@
 not at all; and damage is one sentence.
 """
 
+import dataclasses
 import io
 import json
 import shutil
@@ -14,10 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.worldsim.data.test_store import assert_same, make_episode
+from tests.support.episodes import assert_same, make_episode
 from worldsim.actions import load_actions
 from worldsim.data import pack as packing
 from worldsim.data.clips import ClipSampler
+from worldsim.data.collect import Plan, list_missing_seeds
 from worldsim.data.command import main
 from worldsim.data.latents import load_or_encode_latents
 from worldsim.data.pack import check, divide, pack, sha256, unpack
@@ -384,3 +386,12 @@ def test_digests_are_those_of_sha256sum(packed):
     name = shards_of(packed.folder)[0]
     done = subprocess.run(["sha256sum", packed.folder / name], capture_output=True, check=True)
     assert done.stdout.decode().split()[0] == sha256(packed.folder / name)
+
+
+def test_a_collection_into_shards_is_refused_before_it_plays(packed):
+    told = {"env": "Maze-v0", "options": {}, "steps": 5, "split": "train"}
+    plan = Plan(**told, folder=packed.folder, seeds=tuple(range(7)))
+    assert list_missing_seeds(plan) == ()
+    plan = dataclasses.replace(plan, seeds=tuple(range(8)))
+    with pytest.raises(ValueError, match="to be appended to, it is packed"):
+        list_missing_seeds(plan)

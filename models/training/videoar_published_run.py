@@ -26,6 +26,7 @@ from models.training.loop import Run, check_batch, count_shares, start_folder
 from models.training.start import finish, learn, read_settings
 from models.training.videoar_published_config import VideoARPublishedConfig, small
 from models.training.videoar_run import row_seed, to_device
+from models.training.weights import place
 from models.videoar.dynamics import VideoARDynamics
 from models.videoar.loss import draw, videoar_loss
 from models.videoar.network import VideoARNetwork, initialise
@@ -129,7 +130,7 @@ class PublishedVideoARRecipe:
         self.network = VideoARNetwork(cfg.network, cfg.quantizer)
         initialise(self.network)
         self.network.checkpointing = self.plan.checkpointing
-        self.network.to(device)
+        self.network = place(self.network, self.plan.sharded, device)
         plan = {"betas": self.plan.betas, "weight_decay": self.plan.weight_decay}
         self.opts = [torch.optim.AdamW(self.network.parameters(), self.plan.lr, **plan)]
         layout, size = find_layout(cfg.data.layout), cfg.codec.frame_size

@@ -124,6 +124,8 @@ class ShardedWeights:
         self.network, self.average, self.opts, self.device = network, average, opts, device
         self.shape = copy_shape(average)
         names = {id(part): name for name, part in network.named_parameters()}
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # where FSDP puts the parts
         mesh = init_device_mesh(device.type, (distributed.count(),))
         for module in (network, average):
             shard(module, mesh)
@@ -204,6 +206,13 @@ class ShardedWeights:
         if distributed.rank():
             return None
         return fill_shape(self.shape, weights, "the average").to(self.device)
+
+
+def place(network: nn.Module, sharded: bool, device: torch.device) -> nn.Module:
+    """Where a network begins: on the device; one that is to be divided in main memory, from which
+    its parts go to the device, so that no GPU must hold all of it.
+    """
+    return network if sharded and distributed.count() > 1 else network.to(device)
 
 
 def shard(network: nn.Module, mesh: DeviceMesh) -> None:

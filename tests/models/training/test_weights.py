@@ -139,6 +139,16 @@ def test_state_that_no_gradient_made_is_not_made_up(kind, data, half, tmp_path):
     assert optimisers(out)[0]["state"].keys() == held.keys()
 
 
+def test_each_process_holds_half_of_everything(tmp_path):
+    """A training that divided nothing would agree with one process all the better."""
+    torchrun(str(tmp_path / "told.json"), script=ROOT / "tests/support/count_parts.py")
+    one, other = json.loads((tmp_path / "told.json").read_text())
+    assert set(one) == {"network", "average", "gradients", "moments", "variances"}
+    for name, (whole, mine) in one.items():
+        assert whole == 6 * 8 + 8 + 3 * (8 * 8 + 8) + 8 * 2 + 2
+        assert mine == other[name][1] == whole / 2
+
+
 def test_shares_must_divide(tmp_path, diffusers):
     """Processes with unequal numbers of shares would wait for each other for ever."""
     given = write_data("far", tmp_path), tmp_path / "run", "training.shares=3", "training.batch=3"

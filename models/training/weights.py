@@ -136,7 +136,7 @@ class ShardedWeights:
         self._choose_foreach()
 
     def _choose_foreach(self) -> None:
-        """One call for all parts: by default it is one a part, six times as slow (docs/LOG.md)."""
+        """One call for all parts: by default it is one a part, several times as slow (LOG.md)."""
         for group in (group for opt in self.opts for group in opt.param_groups):
             group["foreach"] = True
 

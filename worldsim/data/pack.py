@@ -5,7 +5,7 @@ packing that was killed goes on: a finished shard is never written again, one th
 not name yet is read for it. Packing again adds new episodes, as new shards.
 """
 
-import hashlib
+import functools
 import io
 import json
 import tarfile
@@ -29,7 +29,9 @@ from worldsim.data.shards import (
     read_index,
 )
 from worldsim.data.store import EpisodeStore, read_length
+from worldsim.data.video_folder import SPLITS
 from worldsim.reading import ReadError, short_path
+from worldsim.world.checkpoint import sha256
 
 Say = Callable[[str], None]
 STALE = 60  # seconds without a write, after which nobody is writing a file
@@ -82,14 +84,15 @@ def pack(source: Path, target: Path, size: int, say: Say = print) -> Iterator[Sh
 
 
 def check_seeds(splits: Sequence[tuple[EpisodeStore, Path]]) -> None:
-    """Refuse splits with a seed in common, here or beside the target.
+    """Refuse splits with a seed in common, here or, for one that is called a split, beside it.
 
     Raises:
         ValueError: they have one.
     """
     seeds = {folder: store.seeds() for store, folder in splits}
-    for path in sorted(splits[0][1].parent.glob(f"*/{INDEX}")):
-        seeds[path.parent] = seeds.get(path.parent, set()) | EpisodeStore(path.parent).seeds()
+    beside = [splits[0][1].with_name(name) for name in SPLITS if splits[0][1].name in SPLITS]
+    for path in filter(is_packed, beside):
+        seeds[path] = seeds.get(path, set()) | EpisodeStore(path).seeds()
     folders = sorted(seeds)
     for number, one in enumerate(folders):
         for other in folders[number + 1 :]:
@@ -117,10 +120,10 @@ def pack_split(store: EpisodeStore, folder: Path, size: int, say: Say) -> Iterat
                 f"{short_path(folder)}, where nothing is replaced: give another target."
             )
     missing = [i for i, name in enumerate(store.names()) if name not in held]
-    number = 1 + max((int(shard.name[6:12]) for shard in shards), default=-1)
-    for number, part in enumerate(divide(missing, store.sizes(), size), number):  # noqa: B020
+    first = 1 + max((int(shard.name[6:12]) for shard in shards), default=-1)
+    for number, part in enumerate(divide(missing, store.sizes(), size), first):
         path = folder / f"shard-{number:06d}.tar"
-        atomic_write(path, lambda scratch, part=part: write_tar(scratch, store, part))  # type: ignore[misc]
+        atomic_write(path, functools.partial(write_tar, store=store, numbers=part))
         shards.append(read_shard(path))
         write_index(folder, shards)
         yield shards[-1]
@@ -209,12 +212,6 @@ def write_index(folder: Path, shards: Sequence[Shard]) -> None:
     atomic_write(folder / INDEX, lambda scratch: scratch.write_text(text, encoding="utf-8"))
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def clear_scratch(folder: Path) -> None:
     """Remove what a killed packing left half-made; one that was written to lately is being made."""
     for scratch in folder.glob(".shard-*.tar"):
@@ -271,6 +268,9 @@ def unpack(source: Path, target: Path) -> Iterator[Path]:
         packed = PackedFolder(store.folder)
         for name in packed.names():
             if not (folder / name).exists():
-                data = packed.read(name)
-                atomic_write(folder / name, lambda scratch, data=data: scratch.write_bytes(data))  # type: ignore[misc]
+                _write_file(folder / name, packed.read(name))
                 yield folder / name
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    atomic_write(path, lambda scratch: scratch.write_bytes(data))

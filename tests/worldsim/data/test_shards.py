@@ -22,8 +22,8 @@ from worldsim.data.clips import ClipSampler
 from worldsim.data.collect import Plan, list_missing_seeds
 from worldsim.data.command import main
 from worldsim.data.latents import load_or_encode_latents
-from worldsim.data.pack import check, divide, pack, sha256, unpack
-from worldsim.data.shards import INDEX, Section
+from worldsim.data.pack import check, divide, pack, unpack
+from worldsim.data.shards import INDEX, Section, read_index
 from worldsim.data.store import EpisodeStore
 
 SIZE = 5_000  # bytes: two or three of the episodes below
@@ -209,6 +209,7 @@ def test_splits_with_a_seed_in_common_are_refused(tmp_path):
     list(pack(tmp_path / "maze/train", tmp_path / "packed/train", SIZE))
     with pytest.raises(ValueError, match=told):
         list(pack(tmp_path / "maze/heldout", tmp_path / "packed/heldout", SIZE))
+    assert list(pack(tmp_path / "maze/heldout", tmp_path / "packed/another-set", SIZE))
 
 
 def test_nothing_is_appended_or_replaced(files, packed, tmp_path):
@@ -383,9 +384,10 @@ def test_shards_are_divided_by_size():
 
 
 def test_digests_are_those_of_sha256sum(packed):
-    name = shards_of(packed.folder)[0]
-    done = subprocess.run(["sha256sum", packed.folder / name], capture_output=True, check=True)
-    assert done.stdout.decode().split()[0] == sha256(packed.folder / name)
+    for shard in read_index(packed.folder):
+        command = ["sha256sum", packed.folder / shard.name]
+        done = subprocess.run(command, capture_output=True, check=True, text=True)
+        assert done.stdout.split()[0] == shard.sha256
 
 
 def test_a_collection_into_shards_is_refused_before_it_plays(packed):

@@ -134,13 +134,13 @@ from worldsim.data import pack
 from pathlib import Path
 whole = pack.{function}
 calls = 0
-def die(*args):
+def die(*args, **given):
     global calls
     calls += 1
     if calls == 2:
         {before}
         os.kill(os.getpid(), signal.SIGKILL)
-    return whole(*args)
+    return whole(*args, **given)
 pack.{function} = die
 list(pack.pack(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))
 """

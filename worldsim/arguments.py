@@ -51,6 +51,19 @@ def between(least: float, most: float) -> Callable[[str], float]:
     return convert
 
 
+UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def parse_size(text: str) -> int:
+    """Bytes: a whole number and kB, MB or GB."""
+    number, unit = text[:-2], UNITS.get(text[-2:])
+    if unit is None or not (number.isascii() and number.isdigit() and 0 < len(number) < 7):
+        raise ArgumentTypeError(f"must be a whole number of kB, MB or GB, got {text!r:.40}")
+    if int(number) == 0:
+        raise ArgumentTypeError(f"must be at least 1kB, got {text!r:.40}")
+    return int(number) * unit
+
+
 def hundredths(text: str) -> float:
     """A number from 0 to 0.99, of two digits at most after the point."""
     number = _number(text)

@@ -159,6 +159,28 @@ class ConditionEmbedding(nn.Embedding):
         return super().forward(conditions.masked_fill(conditions == NULL, len(self.weight) - 1))
 
 
+class CachedBlock(Block):
+    """A block of one level's tokens, which see a memory and each other."""
+
+    def forward(
+        self,
+        level: Level,
+        x: Tensor,
+        condition: Tensor,
+        rotations: Tensor,
+        bias: Tensor,
+        k_past: Tensor,
+        v_past: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x `[B,F,S,D]` after the block, and its own keys and values `[B,H,N,d]`."""
+        modulation, projections = self.adaln(condition), getattr(self, level)
+        q, k, v = projections(modulate(x, modulation[0]).flatten(1, 2), rotations)
+        if projections.out is None:  # coarse tokens end here: nobody reads further
+            return x, k, v
+        attended = attend(q, torch.cat((k_past, k), 2), torch.cat((v_past, v), 2), bias)
+        return self.finish(x, attended, projections.out, modulation), k, v
+
+
 class FARReferenceNetwork(nn.Module):
     """The weights, and how frames are encoded. With `checkpointing`, training keeps only what
     enters each block: a third more arithmetic, a fraction of the memory.
@@ -178,7 +200,7 @@ class FARReferenceNetwork(nn.Module):
             ConditionEmbedding(cfg.classes, cfg.width) if cfg.classes else NoCondition()
         )
         self.blocks = nn.ModuleList(
-            Block(
+            CachedBlock(
                 cfg.width,
                 cfg.head_size,
                 cfg.mlp_ratio,
@@ -229,36 +251,14 @@ class FARReferenceNetwork(nn.Module):
         rotations = self.rotations(frames.ids, *frames.latents.shape[-2:], patch)
         slope = 0.0 if self.training else self.cfg.slope
         bias = causal_bias(ids, torch.cat((past.ids, ids)), slope).to(x.dtype)
-        through = self._recompute if self.training and self.checkpointing else self._through
+        recompute = self.training and self.checkpointing
         kept = []
         for block, k_past, v_past in zip(self.blocks, past.k, past.v, strict=True):
-            x, k, v = through(block, level, x, condition, rotations, bias, k_past, v_past)
+            given = (level, x, condition, rotations, bias, k_past, v_past)
+            x, k, v = checkpoint(block, *given, use_reentrant=False) if recompute else block(*given)
             kept.append((k, v))
         keys, values = (torch.stack(parts) for parts in zip(*kept, strict=True))
         return x, Memory(keys, values, ids)
-
-    @staticmethod
-    def _through(
-        block: Block,
-        level: Level,
-        x: Tensor,
-        condition: Tensor,
-        rotations: Tensor,
-        bias: Tensor,
-        k_past: Tensor,
-        v_past: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """x after a block, and its own keys and values."""
-        modulation, projections = block.adaln(condition), getattr(block, level)
-        q, k, v = projections(modulate(x, modulation[0]).flatten(1, 2), rotations)
-        if projections.out is None:  # coarse tokens end here: nobody reads further
-            return x, k, v
-        attended = attend(q, torch.cat((k_past, k), 2), torch.cat((v_past, v), 2), bias)
-        return block.finish(x, attended, projections.out, modulation), k, v
-
-    def _recompute(self, *inputs) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, its insides computed again for the gradient instead of kept."""
-        return checkpoint(self._through, *inputs, use_reentrant=False)
 
     def velocity(self, frames: ReferenceFrames, past: Memory) -> Tensor:
         """Velocity x1 - x0 `[B,F,C,h,w]` of fine frames that see `past` and each other."""

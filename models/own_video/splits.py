@@ -72,6 +72,7 @@ def rewrite_splits(
         raise ValueError(f"the target must be another folder than the source, got {target}.")
     for split, store in open_splits(source).items():
         new = EpisodeStore(target / split)
-        for index, path in enumerate(store.paths()):
-            if path.stem not in new:
-                yield new.append(change(store[index]), path.stem, once=True)
+        for index, file in enumerate(store.names()):
+            name = file.removesuffix(".npz")
+            if name not in new:
+                yield new.append(change(store[index]), name, once=True)

@@ -49,7 +49,7 @@ class PublishedData:
 class PublishedTraining:
     """The paper's optimisation. `ema_warmup`: average faster at the start, which short trainings
     need and the paper has not; `checkpointing`: less memory for a third more arithmetic; `shares`:
-    of a batch, see loop.py.
+    of a batch, see loop.py; `sharded`: each process holds a part of the weights, see weights.py.
     """
 
     steps: int
@@ -62,6 +62,7 @@ class PublishedTraining:
     ema_warmup: bool = False
     clip_norm: float = 1.0
     checkpointing: bool = False
+    sharded: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "bfloat16"
     save_minutes: float = 10.0
     sheet_minutes: float = 60.0

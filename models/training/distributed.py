@@ -7,6 +7,7 @@ after every operation (docs/LOG.md).
 
 import os
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -77,6 +78,14 @@ def gather_objects(thing: object) -> list:
     things = [None] * count()
     dist.all_gather_object(things, thing)
     return things
+
+
+def take_from_first(thing: Any) -> Any:
+    """The first process's `thing`, in every process."""
+    things = [thing]
+    if count() > 1:
+        dist.broadcast_object_list(things)
+    return things[0]
 
 
 def barrier() -> None:

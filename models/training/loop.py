@@ -24,8 +24,9 @@ from torch import Tensor, nn
 
 from models.training import distributed
 from models.training.ema import make_ema
+from models.training.weights import ShardedWeights, WholeWeights
 from worldsim.machine_speed import autocast_to, pick_precision
-from worldsim.world.checkpoint import CARD, load_into, load_training, save_training
+from worldsim.world.checkpoint import CARD, save_training
 
 
 class Plan(Protocol):
@@ -94,12 +95,17 @@ class Recipe(Protocol):
 
 
 class Run:
-    """The state of a training and its loop."""
+    """The state of a training and its loop. With `sharded` several processes hold a part each of
+    the network, its average and the optimisers' state (weights.py).
+    """
 
-    def __init__(self, recipe: Recipe, out: Path, device: torch.device):
+    def __init__(self, recipe: Recipe, out: Path, device: torch.device, sharded: bool = False):
         self.recipe, self.plan, self.out, self.device = recipe, recipe.plan, out, device
         self.network, self.opts = recipe.network, recipe.opts
         self.average = make_ema(self.network)
+        self.sharded = sharded and distributed.count() > 1
+        held = self.network, self.average, self.opts
+        self.weights = ShardedWeights(*held, device) if self.sharded else WholeWeights(*held)
         self.step = 0
         self.precision = pick_precision(self.plan.precision, device)
         self.shares: dict[int, Share] = {}
@@ -107,6 +113,11 @@ class Run:
 
     def _open_shares(self, count: int) -> None:
         """Divide a batch into `count` shares, and take those of this process."""
+        if self.sharded and count % distributed.count():
+            raise ValueError(
+                f"training.shares must be a multiple of {distributed.count()}, the processes of a "
+                f"sharded training, got {count}: start as many processes as divide it"
+            )
         self.close()
         self.share_count = count
         mine = range(distributed.rank(), count, distributed.count())
@@ -124,8 +135,7 @@ class Run:
 
     def begin_with(self, weights: dict[str, Tensor]) -> None:
         """Start from weights, of the network and of its average."""
-        load_into(self.network, weights, "the world to begin with")
-        load_into(self.average, weights, "the world to begin with")
+        self.weights.begin_with(weights)
 
     def resume(self, needed: bool = False) -> bool:
         """Continue from the checkpoint; False if there is none.
@@ -137,11 +147,7 @@ class Run:
             raise ValueError(f"{self.out} holds no checkpoint to export: train first")
         if not self.path.exists():
             return False
-        state = load_training(self.path)
-        load_into(self.network, state["network"], self.path)
-        load_into(self.average, state["average"], self.path)
-        for opt, saved in zip(self.opts, state["optimisers"], strict=True):
-            opt.load_state_dict(saved)
+        state = self.weights.load(self.path)
         self.step = state["step"]
         saved = state["shares"] if "shares" in state else state["processes"]  # its older name
         self._open_shares(max(len(saved), self.share_count))
@@ -157,14 +163,13 @@ class Run:
         states: dict[int, dict[str, Any]] = {}
         for part in distributed.gather_objects(mine):
             states |= part
+        held = self.weights.state()
         if distributed.rank():
             return
         save_training(
             self.path,
             {
-                "network": self.network.state_dict(),
-                "average": self.average.state_dict(),
-                "optimisers": [opt.state_dict() for opt in self.opts],
+                **held,
                 "shares": [states[number] for number in range(self.share_count)],
                 "step": self.step,
                 "config": self.recipe.config,
@@ -187,14 +192,13 @@ class Run:
                 )
                 if self.step % 20 == 0:
                     self.report(measures, rate)
-                if any(
-                    distributed.gather_objects(
-                        time.monotonic() - saved > 60 * self.plan.save_minutes
-                    )
-                ):
+                late = time.monotonic() - saved > 60 * self.plan.save_minutes
+                unseen = time.monotonic() - pictured > 60 * self.plan.sheet_minutes
+                due = distributed.gather_objects((late, unseen))
+                if any(late for late, _ in due):
                     self.save()
                     saved = time.monotonic()
-                if time.monotonic() - pictured > 60 * self.plan.sheet_minutes:
+                if any(unseen for _, unseen in due):
                     self.picture()
                     pictured = time.monotonic()
         self.save()
@@ -212,17 +216,20 @@ class Run:
 
     def picture(self) -> None:
         """A contact sheet of rollouts from held-out episodes, and their scores in the log."""
-        if distributed.rank():
+        average = self.weights.whole_average()
+        if average is None:
             return
         path = self.out / f"sheet-{self.step:07d}.png"
-        scores = self.recipe.preview(self.average, path)
+        scores = self.recipe.preview(average, path)
         with open(self.out / "log.jsonl", "a") as log:
             log.write(json.dumps({"step": self.step, "preview": scores}) + "\n")
         print(f"step {self.step}  {format_scores(scores)}  {path}", flush=True)
 
     def export(self) -> None:
-        """Write the world folder."""
-        print(self.recipe.export(self.average, self.out / "world", self.step), flush=True)
+        """Write the world folder, in the first process."""
+        average = self.weights.whole_average()
+        if average is not None:
+            print(self.recipe.export(average, self.out / "world", self.step), flush=True)
 
     def one_step(self) -> dict:
         """One update."""
@@ -230,8 +237,8 @@ class Run:
         for opt in self.opts:
             opt.zero_grad()
         told = [self._add_gradient(share) for share in self.shares.values()]
-        distributed.sum_gradients(list(self.network.parameters()))
-        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip_norm))
+        self.weights.sum_gradients()
+        norm = self.weights.clip_gradients(self.plan.clip_norm)
         if not math.isfinite(norm):
             raise ValueError(
                 f"the gradient is not finite at step {self.step}: resume with a lower training.lr"
@@ -247,6 +254,8 @@ class Run:
         with warnings.catch_warnings():
             # Norms keep float32 weights for bfloat16 activations; torch says that this is slower.
             warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")
+            # Nothing that a block returns is written to in place.
+            warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
             with autocast_to(self.precision, self.device):
                 loss, measures = share.loss(self.average, batch, self.step)
             (loss / self.share_count).backward()

@@ -28,6 +28,7 @@ from models.training.data_published import Encoder, encode_frames, latents_of, o
 from models.training.ema import update_ema
 from models.training.loop import Run, check_batch, count_shares, start_folder
 from models.training.start import finish, learn, read_settings
+from models.training.weights import place
 from models.zoo.import_weights import make_published_card
 from models.zoo.presets import ZooEntry, autoencoder_config, zoo_entry
 from worldsim.config import to_dict
@@ -56,7 +57,8 @@ def train_published(args) -> int:
         start_folder(out, args.fresh)
         source_of(cfg, entry, encoder)  # the others find the latents ready
     distributed.barrier()
-    run = Run(PublishedRecipe(cfg, entry, encoder, device), out, device)
+    recipe = PublishedRecipe(cfg, entry, encoder, device)
+    run = Run(recipe, out, device, sharded=cfg.training.sharded)
     learn(run, args, lambda: world_weights(args.origin, "dynamics."))
     return finish(run)
 
@@ -120,7 +122,7 @@ class PublishedRecipe:
         network = FARReferenceNetwork(entry.network)
         initialise_as_published(network)
         network.checkpointing = self.plan.checkpointing
-        self.network = network.to(device)
+        self.network = place(network, self.plan.sharded, device)
         self.opts = [
             torch.optim.AdamW(
                 self.network.parameters(), self.plan.lr, weight_decay=self.plan.weight_decay

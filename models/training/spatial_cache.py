@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import take_medians
-from worldsim.data.store import EpisodeStore, read_episode
+from worldsim.data.store import EpisodeStore
 from worldsim.poses import with_heights
 from worldsim.types import NULL_ACTION, Episode
 
@@ -57,11 +58,11 @@ def cached_episodes(
     folder.mkdir(parents=True, exist_ok=True)
     chunks = [chunk for chunk in sorted(folder.glob("chunk-*")) if _fits(chunk, network_hash)]
     held = {name for chunk in chunks for name in _meta(chunk)["episodes"]}
-    missing = [path for path in store.paths() if path.name not in held]
+    missing = [index for index, name in enumerate(store.names()) if name not in held]
     for start in range(0, len(missing), EPISODES):
-        paths = missing[start : start + EPISODES]
-        _write_chunk(paths, network, network_hash, folder)
-        progress(f"depth of {start + len(paths)} of {len(missing)} new episodes")
+        part = missing[start : start + EPISODES]
+        _write_chunk(store, part, network, network_hash, folder)
+        progress(f"depth of {start + len(part)} of {len(missing)} new episodes")
     return open_episodes(folder)
 
 
@@ -82,26 +83,28 @@ def _fits(chunk: Path, network_hash: str) -> bool:
     return False
 
 
-def _write_chunk(paths: list[Path], network: DepthNetwork, network_hash: str, folder: Path) -> None:
+def _write_chunk(
+    store: EpisodeStore, part: list[int], network: DepthNetwork, network_hash: str, folder: Path
+) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    names = [store.names()[index] for index in part]
     try:
-        kept = _write_arrays(paths, network, scratch)
-        meta = {"episodes": [path.name for path in paths], "depth": network_hash, **kept}
+        kept = _write_arrays((store[index] for index in part), network, scratch)
+        meta = {"episodes": names, "depth": network_hash, **kept}
         (scratch / "meta.json").write_text(json.dumps(meta))
         scratch.chmod(0o755)
-        chunk = folder / f"chunk-{len(list(folder.glob('chunk-*'))):04d}-{paths[0].stem}"
+        chunk = folder / f"chunk-{len(list(folder.glob('chunk-*'))):04d}-{Path(names[0]).stem}"
         os.rename(scratch, chunk)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _write_arrays(paths: list[Path], network: DepthNetwork, folder: Path) -> dict:
+def _write_arrays(episodes: Iterable[Episode], network: DepthNetwork, folder: Path) -> dict:
     actions, poses, bounds, size = [], [], [0], 0
     with open(folder / "frames.raw", "wb") as f, open(folder / "inverse_depth.raw", "wb") as d:
         coarse = open(folder / "coarse.raw", "wb")  # noqa: SIM115  closed below
         with coarse:
-            for path in paths:
-                episode = read_episode(path)
+            for episode in episodes:
                 if episode.poses is None:
                     continue
                 size = episode.frames.shape[1]

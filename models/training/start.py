@@ -98,6 +98,5 @@ def learn(run: Run, args, weights: Callable[[], Mapping[str, Tensor]]) -> None:
 
 def finish(run: Run) -> int:
     """Write the world, once; the exit status."""
-    if distributed.rank() == 0:
-        run.export()
+    run.export()
     return 0

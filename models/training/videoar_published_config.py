@@ -27,6 +27,7 @@ class VideoARPublishedTraining:
         shares: of a batch, see loop.py.
         images: share of the steps whose clips are single frames.
         checkpointing: less memory for a third more arithmetic.
+        sharded: each process holds a part of the weights, see weights.py.
     """
 
     steps: int
@@ -40,6 +41,7 @@ class VideoARPublishedTraining:
     clip_norm: float = 1.0
     images: float = 0.0
     checkpointing: bool = True
+    sharded: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "bfloat16"
     save_minutes: float = 10.0
     sheet_minutes: float = 60.0

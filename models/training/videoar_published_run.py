@@ -26,6 +26,7 @@ from models.training.loop import Run, check_batch, count_shares, start_folder
 from models.training.start import finish, learn, read_settings
 from models.training.videoar_published_config import VideoARPublishedConfig, small
 from models.training.videoar_run import row_seed, to_device
+from models.training.weights import place
 from models.videoar.dynamics import VideoARDynamics
 from models.videoar.loss import draw, videoar_loss
 from models.videoar.network import VideoARNetwork, initialise
@@ -55,14 +56,16 @@ def train_videoar_published(args) -> int:
     if rank == 0:
         start_folder(out, args.fresh)
     distributed.barrier()
-    run = Run(PublishedVideoARRecipe(cfg, tokenizer, device), out, device)
-    learn(run, args, lambda: weights_to_begin_with(Path(args.origin), run.network))
+    recipe = PublishedVideoARRecipe(cfg, tokenizer, device)
+    levels = recipe.network.levels.detach().cpu().clone()
+    run = Run(recipe, out, device, sharded=cfg.training.sharded)
+    learn(run, args, lambda: weights_to_begin_with(Path(args.origin), levels))
     return finish(run)
 
 
-def weights_to_begin_with(folder: Path, network: VideoARNetwork) -> dict[str, Tensor]:
-    """The weights of a stage before, which may have had fewer scales: new ones are as yet
-    unlearnt.
+def weights_to_begin_with(folder: Path, unlearnt: Tensor) -> dict[str, Tensor]:
+    """The weights of a stage before, which may have had fewer scales: what is added to those of a
+    new one is as yet `unlearnt` `[scales, D]`.
 
     Raises:
         ValueError: there is no such folder.
@@ -70,7 +73,7 @@ def weights_to_begin_with(folder: Path, network: VideoARNetwork) -> dict[str, Te
     if not (folder / WEIGHTS).is_file():
         raise ValueError(f"there is no {folder / WEIGHTS}: --from takes a run's folder `network`")
     weights = load_weights(folder / WEIGHTS)
-    levels = network.levels.detach().clone()
+    levels = unlearnt.clone()
     known = min(len(levels), len(weights["levels"]))
     levels[:known] = weights["levels"][:known]
     return weights | {"levels": levels}
@@ -127,7 +130,7 @@ class PublishedVideoARRecipe:
         self.network = VideoARNetwork(cfg.network, cfg.quantizer)
         initialise(self.network)
         self.network.checkpointing = self.plan.checkpointing
-        self.network.to(device)
+        self.network = place(self.network, self.plan.sharded, device)
         plan = {"betas": self.plan.betas, "weight_decay": self.plan.weight_decay}
         self.opts = [torch.optim.AdamW(self.network.parameters(), self.plan.lr, **plan)]
         layout, size = find_layout(cfg.data.layout), cfg.codec.frame_size

@@ -16,4 +16,4 @@ def torchrun(*arguments: str, processes: int = 2, script: Path = ROOT / "train_w
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=variables
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[-8000:]

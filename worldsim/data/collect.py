@@ -160,15 +160,23 @@ class RandomActions:
 
 
 def list_missing_seeds(plan: Plan) -> tuple[int, ...]:
-    """The plan's seeds that have no episode yet; also clears away what killed writers left."""
+    """The plan's seeds that have no episode yet; also clears away what killed writers left.
+
+    Raises:
+        ValueError: some have none, and the folder is packed.
+    """
     from worldsim.data.store import EpisodeStore
 
     for path in plan.folder.glob(".writing-*.tmp"):
         with contextlib.suppress(FileNotFoundError):  # its writer may finish at any moment
             if time.time() - path.stat().st_mtime > _STALE:
                 path.unlink()
-    done = EpisodeStore(plan.folder).seeds()
-    return tuple(seed for seed in plan.seeds if seed not in done)
+    store = EpisodeStore(plan.folder)
+    done = store.seeds()
+    missing = tuple(seed for seed in plan.seeds if seed not in done)
+    if missing:
+        store.check_writable()
+    return missing
 
 
 def collect(

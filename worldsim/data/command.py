@@ -1,5 +1,5 @@
 r"""`worldsim data`: videos of one's own and published data sets become episodes or latents, and
-episodes become published clips, or a data set of Minari or LeRobot.
+episodes become published clips, a data set of Minari or LeRobot, or a few large files.
 
     worldsim data video walks data/walks --fps 7.5 --action-set dmlab
     worldsim data actions data/walks data/walks-acted
@@ -7,6 +7,7 @@ episodes become published clips, or a data set of Minari or LeRobot.
     worldsim data export data/maze/train dmlab/train --stand drop
     worldsim data export rollouts dmlab/random-v0 --layout minari
     worldsim data export rollouts datasets/walks --layout lerobot --task "walk about"
+    worldsim data pack data/maze data/maze-packed --size 256MB
     worldsim data latents datasets/dmlab/train data/dmlab-latents --autoencoder dcae-8x-c32 \
         --weights DCAE_DMLab.pth
 
@@ -23,8 +24,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from worldsim.arguments import between, natural, parse_count, parse_count_to
+from worldsim.arguments import between, natural, parse_count, parse_count_to, parse_size
 
+PARTS = "video|actions|import|export|latents|pack|unpack|check"
 LAYOUTS = ("dmlab", "minecraft", "ucf101", "bair")
 LIBRARIES = ("minari", "lerobot")  # an export may also be a data set of theirs
 ACTIONS = "models.own_video.command:name_actions"
@@ -43,9 +45,10 @@ def parser() -> argparse.ArgumentParser:
         prog="worldsim data",
         description="Videos of your own, and published data sets: import, export, encode.",
     )
-    parts = top.add_subparsers(required=True, metavar="video|actions|import|export|latents")
+    parts = top.add_subparsers(required=True, metavar=PARTS)
     _add_video(parts)
     _add_actions(parts)
+    _add_shards(parts)
     given = "a split's folder, or a list of its clips (.json, .txt)"
     importing = parts.add_parser("import", help="make episodes of published clips")
     importing.add_argument("source", type=Path, help=given)
@@ -119,6 +122,24 @@ def _add_actions(parts: Any) -> None:
     actions.set_defaults(run=functools.partial(_call, ACTIONS))
 
 
+def _add_shards(parts: Any) -> None:
+    folder = "a split's folder, or the folder of the splits"
+    packing = parts.add_parser("pack", help="put episodes into a few large files")
+    packing.add_argument("source", type=Path, help=folder)
+    packing.add_argument("target", type=Path, help="another one, for the shards; they are added")
+    packing.add_argument(
+        "--size", type=parse_size, default="256MB", help="of a shard, at most (default: 256MB)"
+    )
+    packing.set_defaults(run=run_pack)
+    unpacking = parts.add_parser("unpack", help="make episode files of shards")
+    unpacking.add_argument("source", type=Path, help=folder)
+    unpacking.add_argument("target", type=Path, help="another one, for the files")
+    unpacking.set_defaults(run=run_unpack)
+    checking = parts.add_parser("check", help="read shards and compare their checksums")
+    checking.add_argument("source", type=Path, help=folder)
+    checking.set_defaults(run=run_check)
+
+
 def _call(target: str, args: argparse.Namespace) -> int:
     """What a network of `models` does, which lies above."""
     module, _, function = target.partition(":")
@@ -143,6 +164,37 @@ def run_video(args: argparse.Namespace) -> int:
     told = ", ".join(f"{found[split]} {split}" for split in SPLITS)
     print(f"{args.target}: new episodes: {told}; {len(damaged)} videos left out.")
     return 1 if damaged else 0
+
+
+def run_pack(args: argparse.Namespace) -> int:
+    """Add the episodes to shards that are not there yet."""
+    from worldsim.data.pack import pack
+
+    made = list(pack(args.source, args.target, args.size))
+    return _tell_shards(f"{args.target}: new:", made)
+
+
+def run_unpack(args: argparse.Namespace) -> int:
+    """Write the episode files that are not there yet."""
+    from worldsim.data.pack import unpack
+
+    count = sum(1 for _ in unpack(args.source, args.target))
+    print(f"{args.target}: {count} files written.")
+    return 0
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Compare the checksums of all shards."""
+    from worldsim.data.pack import check
+
+    return _tell_shards(f"{args.source}: whole:", list(check(args.source)))
+
+
+def _tell_shards(what: str, shards: Sequence[Any]) -> int:
+    episodes = sum(len(shard.members) for shard in shards)
+    size = sum(shard.size for shard in shards)
+    print(f"{what} {len(shards)} shards, {episodes} episodes, {size / 1e6:.1f} MB.")
+    return 0
 
 
 def run_import(args: argparse.Namespace) -> int:

@@ -69,7 +69,7 @@ def load_or_encode_latents(
     the same episodes by the same codec.
     """
     meta = {
-        "episodes": [[path.name, path.stat().st_size] for path in store.paths()],
+        "episodes": [list(pair) for pair in zip(store.names(), store.sizes(), strict=True)],
         "codec": codec_hash,
         "shape": list(codec.latent_shape),
     }
@@ -122,7 +122,7 @@ def _encode_all(store: EpisodeStore, codec, folder: Path, progress) -> None:
             size = episode.frames.shape[1]
             if size != codec.frame_size:
                 raise ValueError(
-                    f"{store.paths()[i]} has frames of {size} pixels, the codec of "
+                    f"{store.path(i)} has frames of {size} pixels, the codec of "
                     f"{codec.frame_size}: set codec.frame_size, or give other episodes"
                 )
             encode_episode(codec, episode).tofile(file)

@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -30,23 +30,25 @@ Dtypes = Mapping[str, str | tuple[str, ...]]
 
 
 def read_arrays(
-    path: str | os.PathLike,
+    path: str | os.PathLike | IO[bytes],
     dtypes: Dtypes,
     optional: Collection[str] = (),
     only: Collection[str] | None = None,
     others: bool = False,
     most: int | None = None,
+    called: str | os.PathLike | None = None,
 ) -> dict[str, np.ndarray]:
     """Read arrays from an npz file.
 
     Args:
-        path: the file.
+        path: the file, or an open one.
         dtypes: name -> dtype, as `numpy.dtype.str`, of every array it may hold; several where any
             of them will do.
         optional: names that may be absent.
         only: the names to read; None reads all that are there.
         others: whether it may hold arrays of other names, which are not read.
         most: bytes that it may unpack to; None for MAX_BYTES.
+        called: what a sentence calls it; None for its path.
 
     Returns:
         name -> C-ordered array.
@@ -54,7 +56,7 @@ def read_arrays(
     Raises:
         ValueError: the file is missing, damaged, too large, or holds something else.
     """
-    source = path if isinstance(path, str | os.PathLike) else "the archive"
+    source = called or (path if isinstance(path, str | os.PathLike) else "the archive")
     try:
         with zipfile.ZipFile(path) as archive:
             limit = MAX_BYTES if most is None else most

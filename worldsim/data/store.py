@@ -15,7 +15,8 @@ it), deflated at level 1, which is lossless and costs 0.2 ms a frame:
     meta     uint8   [n]              UTF-8 JSON of EpisodeMeta
 
 A file appears whole or not at all and never replaces another, so many processes may append to one
-folder. What is read is not trusted; see npz.py. ::
+folder. A folder that `worldsim data pack` made (shards.py) is read in place of one of files, with
+the same names in the same order, and not appended to. What is read is not trusted; see npz.py. ::
 
     store = EpisodeStore("data/maze/train")
     store.append(episode)
@@ -23,15 +24,18 @@ folder. What is read is not trusted; see npz.py. ::
 """
 
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from worldsim.actions import load_actions
 from worldsim.data.npz import read_arrays, write_arrays
+from worldsim.data.shards import INDEX, PackedFolder, is_packed
 from worldsim.reading import ReadError, check_number, check_text, parse_json, short_path
 from worldsim.types import NULL_ACTION, Episode, EpisodeMeta
 
@@ -52,13 +56,15 @@ class EpisodeStore:
         """Open a folder; it is made by the first append.
 
         Raises:
-            ValueError: the path is a file, or a folder of splits and no split itself.
+            ValueError: the path is a file, a folder of splits and no split itself, or a packed
+                folder that is damaged.
         """
         self.folder = Path(folder)
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"the episode folder {self.folder} is a file.")
         self.refresh()
-        splits = sorted({path.parent.name for path in self.folder.glob("[!.]*/[!.]*.npz")})
+        files = (*self.folder.glob("[!.]*/[!.]*.npz"), *self.folder.glob(f"[!.]*/{INDEX}"))
+        splits = sorted({path.parent.name for path in files})
         if splits and not self._names:
             raise ValueError(
                 f"{self.folder} holds splits ({', '.join(splits)}): "
@@ -68,6 +74,14 @@ class EpisodeStore:
     def refresh(self) -> None:
         """List the folder again, to see what others have appended."""
         self._names = sorted(path.name for path in self.folder.glob("[!.]*.npz"))
+        self._packed = PackedFolder(self.folder) if is_packed(self.folder) else None
+        if self._packed and self._names:
+            raise ValueError(
+                f"{self.folder} must hold shards or episode files, got both: move the files to "
+                f"another folder, and pack that into this one."
+            )
+        if self._packed:
+            self._names = self._packed.names()
 
     def __len__(self) -> int:
         return len(self._names)
@@ -83,34 +97,84 @@ class EpisodeStore:
             IndexError: no such episode.
             ValueError: the file is damaged or not an episode.
         """
-        return read_episode(self.folder / self._names[index])
+        if self._packed is None:
+            return read_episode(self.path(index))
+        data = io.BytesIO(self._packed.read(self._names[index]))
+        arrays = read_arrays(data, _ARRAYS, _OPTIONAL, called=self.path(index))
+        return _to_episode(arrays, self.path(index))
 
     def __iter__(self) -> Iterator[Episode]:
         return (self[index] for index in range(len(self)))
 
+    def names(self) -> list[str]:
+        """The names of the episodes' files, in order; an index into them is one into the store."""
+        return list(self._names)
+
+    def sizes(self) -> list[int]:
+        """The bytes of the episodes' files."""
+        if self._packed is None:
+            return [(self.folder / name).stat().st_size for name in self._names]
+        return [self._packed.member(name).size for name in self._names]
+
+    def path(self, index: int) -> Path:
+        """Where an episode is: its file, or its shard and its name there, for a sentence."""
+        name = self._names[index]
+        return self.folder / name if self._packed is None else self._packed.path(name)
+
     def paths(self) -> list[Path]:
-        """The files, in the order of their episodes."""
+        """The files, in the order of their episodes.
+
+        Raises:
+            ValueError: they are packed.
+        """
+        if self._packed is not None:
+            raise ValueError(f"{self.folder} must hold episode files, it is packed: unpack it.")
         return [self.folder / name for name in self._names]
+
+    def read_bytes(self, index: int) -> bytes:
+        """An episode's file as it is; raises as indexing does."""
+        if self._packed is None:
+            return self.path(index).read_bytes()
+        return self._packed.read(self._names[index])
 
     def meta(self, index: int) -> EpisodeMeta:
         """Where an episode came from, without reading its frames."""
-        return read_meta(self.folder / self._names[index])
+        return _parse_meta(self.path(index), self._read(index, "meta")["meta"])
 
     def length(self, index: int) -> int:
         """The number of frames of an episode, T + 1, without reading them."""
-        path = self.folder / self._names[index]
-        return len(read_arrays(path, _ARRAYS, _OPTIONAL, only=("actions",))["actions"]) + 1
+        if self._packed is not None:
+            return self._packed.member(self._names[index]).frames
+        return read_length(self.path(index))
 
     def outcome(self, index: int) -> tuple[np.ndarray, bool]:
         """Rewards float32 `[T]` of an episode and whether it was terminated, without its frames."""
-        path = self.folder / self._names[index]
-        arrays = read_arrays(path, _ARRAYS, _OPTIONAL, only=("rewards", "meta"))
-        return arrays["rewards"], _parse_meta(path, arrays["meta"]).terminated
+        arrays = self._read(index, "rewards", "meta")
+        return arrays["rewards"], _parse_meta(self.path(index), arrays["meta"]).terminated
+
+    def _read(self, index: int, *only: str) -> dict[str, np.ndarray]:
+        path = self.path(index)
+        if self._packed is None:
+            return read_arrays(path, _ARRAYS, _OPTIONAL, only)
+        with self._packed.open(self._names[index]) as file:
+            return read_arrays(file, _ARRAYS, _OPTIONAL, only, called=path)
 
     def seeds(self) -> set[int]:
         """The seeds that are here already, told from the file names."""
         stems = (name.removesuffix(".npz").split("-")[0] for name in self._names)
         return {int(stem) for stem in stems if stem.isascii() and stem.isdigit()}
+
+    def check_writable(self) -> None:
+        """Refuse to append to shards.
+
+        Raises:
+            ValueError: the folder is packed.
+        """
+        if self._packed is not None:
+            raise ValueError(
+                f"{self.folder} must hold episode files to be appended to, it is packed: give "
+                f"another folder, and `worldsim data pack` it into this one."
+            )
 
     def append(
         self, episode: Episode, name: str | None = None, once: bool = False, small: bool = False
@@ -129,9 +193,11 @@ class EpisodeStore:
             The path of the file.
 
         Raises:
-            ValueError: a name that would leave the folder, or meta that is no JSON.
+            ValueError: a name that would leave the folder, meta that is no JSON, or a packed
+                folder.
             OSError: the disk is full or not writable; nothing is left behind.
         """
+        self.check_writable()
         seed = episode.meta.seed
         stem = name or ("episode" if seed is None else f"{seed:010d}")
         path = write_arrays(self.folder, stem, _to_arrays(episode), once=once, small=small)
@@ -145,7 +211,20 @@ def read_episode(path: str | os.PathLike) -> Episode:
     Raises:
         ValueError: the file is missing, damaged, too large or not an episode; one sentence.
     """
-    arrays = read_arrays(path, _ARRAYS, _OPTIONAL)
+    return _to_episode(read_arrays(path, _ARRAYS, _OPTIONAL), path)
+
+
+def read_length(
+    file: str | os.PathLike | IO[bytes], called: str | os.PathLike | None = None
+) -> int:
+    """The number of frames of an episode's file, T + 1, without reading them; raises as
+    read_episode.
+    """
+    arrays = read_arrays(file, _ARRAYS, _OPTIONAL, only=("actions",), called=called)
+    return len(arrays["actions"]) + 1
+
+
+def _to_episode(arrays: dict[str, np.ndarray], path: str | os.PathLike) -> Episode:
     meta = _parse_meta(path, arrays.pop("meta"))
     try:
         episode = Episode(**arrays, meta=meta)

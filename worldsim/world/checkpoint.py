@@ -243,14 +243,20 @@ def load_weights(path: Path) -> "dict[str, Tensor]":
     return weights
 
 
-def load_into(module: "torch.nn.Module", weights: "dict[str, Tensor]", source: object) -> None:
-    """Load weights into a module of the same shape.
+def load_into(
+    module: "torch.nn.Module",
+    weights: "dict[str, Tensor]",
+    source: object,
+    assign: bool = False,
+) -> None:
+    """Load weights into a module of the same shape; with `assign` they are its own then, and not
+    copied.
 
     Raises:
         ValueError: they are of another shape; says where they are from.
     """
     try:
-        module.load_state_dict(weights)
+        module.load_state_dict(weights, assign=assign)
     except RuntimeError as error:
         last = str(error).splitlines()[-1].strip()
         raise ValueError(

@@ -92,13 +92,13 @@ def test_a_stage_begins_with_the_one_before(tree, tmp_path):
     assert main(["videoar-l-ucf101", "--smoke", "--out", str(tmp_path), *given(tree)]) == 0
     cfg = replace(made.cfg.quantizer, scales=((1, 1), (2, 2), (4, 4), (4, 4)))
     network = VideoARNetwork(made.cfg.network, cfg)
-    weights = weights_to_begin_with(tmp_path / "network", network)
+    weights = weights_to_begin_with(tmp_path / "network", network.levels.detach())
     fresh = network.levels[3].clone()
     network.load_state_dict(weights)
     assert torch.equal(network.levels[3], fresh)
     assert not torch.equal(network.levels[2], fresh)
     with pytest.raises(ValueError, match="--from takes a run"):
-        weights_to_begin_with(tmp_path / "nowhere", network)
+        weights_to_begin_with(tmp_path / "nowhere", network.levels)
 
 
 def test_images_are_single_frames(tree):

@@ -149,14 +149,14 @@ def export_clips(
         ValueError: see cut_clips; the sentence names the episode.
     """
     count = 0
-    for path, episode in zip(store.paths(), store, strict=True):
+    for index, episode in enumerate(store):
         try:
             for clip in cut_clips(episode, stand, layout):
                 worker = Path(folder) / str(count // _PER_WORKER)
                 _write_clip(worker, count % _PER_WORKER, clip, layout)
                 count += 1
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{store.path(index)}: {error}") from error
     return count
 
 

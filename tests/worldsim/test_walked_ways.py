@@ -1,5 +1,6 @@
 """Ways between places that were passed, walked by a body on an empty floor."""
 
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ ACTIONS = load_actions("dmlab")
 def poses_along(*corners):
     """Poses every stride or less along the straight lines between corners."""
     places = []
-    for one, other in zip(corners[:-1], corners[1:], strict=True):
+    for one, other in itertools.pairwise(corners):
         count = math.ceil(math.dist(one, other) / STRIDE)
         places += [np.add(one, np.subtract(other, one) * at / count) for at in range(count)]
     places = np.array([*places, corners[-1]])

@@ -1,8 +1,7 @@
 """Ways between places that were passed: where one has walked, one can walk again.
 
     ways = WalkedWays(poses, world.actions, hop=0.8)
-    for target in ways.spread(8):                   # places far from one another
-        action = ways.choose(pose, target)          # None: it is there
+    action = ways.choose(pose, 12)                  # on the way to poses[12]; None: it is there
 
 Poses are those of a context or an episode, as an engine or a dreamer tells them. Knows neither
 walls nor pictures: a way leads from place to place, over hops short enough that nothing stands in
@@ -54,17 +53,6 @@ class WalkedWays:
         for by in range(len(apart)):  # Floyd and Warshall
             through = self.lengths[:, by : by + 1] + self.lengths[by]
             self.lengths = np.minimum(self.lengths, through)
-
-    def spread(self, count: int) -> list[int]:
-        """Numbers of places, the first and then each the farthest from those before it; `count`, or
-        fewer where the others are within `near` of these.
-        """
-        places = self.poses[:, :2]
-        chosen, away = [0], np.linalg.norm(places - places[0], axis=1)
-        while len(chosen) < count and away.max() > self._near:
-            chosen.append(int(away.argmax()))
-            away = np.minimum(away, np.linalg.norm(places - places[chosen[-1]], axis=1))
-        return chosen
 
     def choose(self, pose: np.ndarray, target: int) -> int | None:
         """The next action from a pose `[3]` to the place of that number; None where it is there.

@@ -74,16 +74,6 @@ def test_a_body_off_all_places_goes_to_the_nearest_of_them_first():
     assert found[np.abs(found[:, 1]).argmin(), 0] < 4.5
 
 
-def test_places_are_spread_and_none_is_told_twice():
-    poses = poses_along((0, 0), (4, 0))
-    ways = WalkedWays(np.concatenate([poses, poses]), ACTIONS, HOP)
-    assert [float(poses[number, 0]) for number in ways.spread(2)] == [0, 4]
-    assert poses[ways.spread(3)[2], 0] == pytest.approx(2, abs=STRIDE)
-    everywhere = ways.spread(100)
-    assert len(everywhere) == len(poses)
-    assert WalkedWays(poses[:1], ACTIONS, HOP).spread(5) == [0]
-
-
 @pytest.mark.parametrize("poses", [np.zeros((0, 3)), np.zeros((4, 2)), np.zeros(3)])
 def test_what_are_no_poses_is_refused(poses):
     with pytest.raises(ValueError, match=r"poses must be \[T, 3\], T >= 1, got \["):

@@ -196,7 +196,7 @@ def main(argv: list[str] | None = None) -> int:
     """Let all agents try all tasks, print the table."""
     parser = argparse.ArgumentParser(description="Go back to the place of a shown picture.")
     add = parser.add_argument
-    add("--mazes", type=int, default=10)
+    add("--mazes", type=int, default=11)
     add("--ago", type=int, nargs=2, default=(12, 24), help="frames since the goal, least and most")
     add("--moves", type=int, default=44, help="most that an agent may take")
     add("--dreams", type=int, default=4, help="futures looked at for a plan")

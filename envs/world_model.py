@@ -208,6 +208,30 @@ class WorldModelEnv(gymnasium.Env):
         truncated = not self._show()
         return frame.copy(), float(reward), bool(terminated), truncated, info
 
+    def observe(
+        self, frame: np.ndarray, action: int | np.ndarray
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Take in the frame that an action truly led to, instead of dreaming one.
+
+        Args:
+            frame: uint8 `[H,W,3]`, of the engine for example.
+            action: as step takes it.
+
+        Returns:
+            The frame and info, as reset does.
+
+        Raises:
+            ValueError: a frame or an action that does not fit; nothing has changed then.
+            ResetNeeded: there was no reset.
+            ClosedEnvironmentError: the environment is closed.
+        """
+        from worldsim.world.batching import observe
+
+        state, frame = self._live_state(), np.asarray(frame)
+        led = np.array([check_action(self.world, action)])
+        self._state = observe(self.world, state, frame[None], led)
+        return self._arrive(frame.copy())
+
     def render(self) -> np.ndarray | None:
         """The frame that is shown now, as a fresh array; None without "rgb_array"."""
         self._live_state()

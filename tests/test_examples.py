@@ -13,13 +13,23 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 @pytest.mark.slow
-def test_planning_prints_its_table(bundled_world, engine, capsys):
-    main = runpy.run_path(str(EXAMPLES / "plan.py"))["main"]
-    few = ["--tasks", "1", "--moves", "2", "--dreams", "4", "--depth", "2"]
-    status, printed, report = told(capsys, main, *few)
+def test_agents_go_to_a_picture_and_are_judged(bundled_world, engine, tmp_path, capsys):
+    main = runpy.run_path(str(EXAMPLES / "reach_picture.py"))["main"]
+    out = tmp_path / "figures.json"
+    status, printed, report = told(capsys, main, "--quick", "--out", str(out))
     assert status == 0
-    assert set(report["means"]) == {"planned", "random", "standing"}
-    assert report["means"]["standing"]["after"] == report["means"]["standing"]["before"]
+    assert out.read_text() == printed[-1] + "\n"
+    dreamers = {"planned", "no memory", "other picture"}
+    assert set(report["runs"]) == set(report["means"]) == dreamers | {"reversed", "random"}
+    for who, runs in report["runs"].items():
+        assert len(runs) == 2
+        for run in runs:
+            assert run["and looks"] <= run["arrived"] == (run["cells left"] <= 0.6)
+            assert (run["dB of plans"] is not None) == (who in dreamers and run["moves"] > 0)
+        mean, low, high = report["means"][who]["cells left"]
+        assert mean == pytest.approx(sum(run["cells left"] for run in runs) / 2)
+        assert low <= mean <= high
+    assert all(run["moves"] == 4 for run in report["runs"]["random"])
     assert any(line.startswith("planned") for line in printed)
 
 

@@ -116,6 +116,21 @@ class PairedEnv(gymnasium.Env):
         info = self._beside(frame, info, true, true_info)
         return frame, reward, ended or true_ended, cut or true_cut, info
 
+    def observe(self, action: int | np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        """The engine takes an action, and the dream takes in the frame it led to.
+
+        Returns:
+            The engine's frame, and the info of both, as reset does.
+
+        Raises:
+            ValueError: not an action.
+            ResetNeeded: there was no reset.
+            ClosedEnvironmentError: the environment is closed.
+        """
+        true, _, _, _, true_info = self.engine.step(action)
+        frame, info = self.dream.observe(true, action)
+        return frame, self._beside(frame, info, true, true_info)
+
     def render(self) -> np.ndarray | None:
         """What the dream renders."""
         return self.dream.render()

@@ -1,4 +1,4 @@
-"""docs/agents.md: its Python runs, its commands and options are real."""
+"""docs/agents.md and its tutorial: their Python runs, commands and options are real."""
 
 import re
 import shlex
@@ -9,16 +9,18 @@ import pytest
 from worldsim.data.command import parser as data_parser
 from worldsim.runtime.cli.rollout_command import _build_parser
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "agents.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-def blocks(language):
-    text = PAGE.read_text(encoding="utf-8")
+def blocks(language, page="agents.md"):
+    text = (DOCS / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", blocks("python") + blocks("python", "tutorials/agents.md"))
 def test_its_python_runs(code, bundled_world, request):
+    if "Paired-v0" in code:
+        request.getfixturevalue("engine")
     if "envs.sb3_vec_env" in code or "envs.torchrl_env" in code:
         request.getfixturevalue("agents")
     exec(compile(code, "agents.md", "exec"), {"__name__": "agents"})

@@ -372,3 +372,57 @@ def test_more_sampler_steps_give_another_frame(tiny):
         frames.append(tiny.step(2)[0])
     assert not np.array_equal(frames[0], frames[1])
     assert not np.array_equal(frames[1], frames[2])
+
+
+# ---- true frames ----
+
+
+@pytest.fixture(params=["tiny_world", "tiny_spatial_world"])
+def real(request):
+    env = WorldModelEnv(request.getfixturevalue(request.param))
+    yield env
+    env.close()
+
+
+def test_a_true_frame_that_is_taken_in_is_context(real):
+    """A dream that was shown how it truly went on is one that began later."""
+    spawn = real.world.spawns[0]
+    own = {"frames": spawn.frames, "actions": spawn.actions}
+    _, at_end = real.reset(seed=3, options=own)
+    following = [real.step(action)[0] for action in (2, 0, 2)]
+    real.reset(seed=3, options={"frames": spawn.frames[:-2], "actions": spawn.actions[:-2]})
+    for frame, action in zip(spawn.frames[-2:], spawn.actions[-2:], strict=True):
+        shown, info = real.observe(frame, int(action))
+        assert np.array_equal(shown, frame)
+    assert info.keys() == at_end.keys()
+    assert all(np.array_equal(info[name], at_end[name]) for name in info)
+    here = real.clone_state()
+    assert np.array_equal(here.frame, spawn.frames[-1])
+    assert np.array_equal([real.step(action)[0] for action in (2, 0, 2)], following)
+    real.restore_state(here)
+    assert np.array_equal(real.step(2)[0], following[0])
+
+
+def test_a_frame_or_action_that_does_not_fit_changes_nothing(real):
+    real.reset(seed=0)
+    frame = real.world.spawns[1].frames[0]
+    expected = real.clone_state()
+    for wrong, action in ((frame[:8], 0), (frame.astype(float), 0), (frame, 4), (frame, 0.5)):
+        with pytest.raises(ValueError, match="must be"):
+            real.observe(wrong, action)
+    after = real.step(2)[0]
+    real.restore_state(expected)
+    assert np.array_equal(real.step(2)[0], after)
+
+
+def test_a_true_frame_may_have_been_led_to_by_numbers(tiny_spatial_world):
+    env = WorldModelEnv(tiny_spatial_world)
+    spawn = env.world.spawns[0]
+    own = {"frames": spawn.frames[:2], "actions": [2], "controls": [[7.5, 0.5]]}
+    _, told = env.reset(seed=0, options=own)
+    following = env.step(2)[0]
+    env.reset(seed=0, options={"frames": spawn.frames[:1], "actions": []})
+    _, info = env.observe(spawn.frames[1], np.array([7.5, 0.5], np.float32))
+    assert np.array_equal(info["pose"], told["pose"])
+    assert np.array_equal(env.step(2)[0], following)
+    env.close()

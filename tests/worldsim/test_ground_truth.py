@@ -159,6 +159,28 @@ def test_a_pair_goes_back_together(engine, paired):
     np.testing.assert_array_equal(first[4]["truth"], again[4]["truth"])
 
 
+def test_a_pair_goes_on_with_the_dream_awake(small_world):
+    """The dream takes in what the engine shows, as if its context had been longer."""
+    pair = gymnasium.make("Paired-v0", world=str(small_world), context=2).unwrapped
+    place = pair.reset(seed=2)[1]["engine_seed"]
+    context, way = pair.dream.context, [FORWARD, LEFT, FORWARD]
+    alone = gymnasium.make("Maze-v0").unwrapped
+    frames, poses = ground_truth.EngineReplay(alone, place, context.actions.tolist()).run(way)
+    alone.close()
+    for action, true, pose in zip(way, frames[1:], poses[1:], strict=True):
+        frame, info = pair.observe(action)
+        np.testing.assert_array_equal(frame, true)
+        np.testing.assert_array_equal(info["truth"], true)
+        np.testing.assert_array_equal(info["truth_pose"], pose)
+        assert info["psnr"] > 58
+    awake = pair.dream.memory.carry.tensors()
+    longer = {"frames": np.concatenate([context.frames, frames[1:]])}
+    pair.dream.reset(seed=0, options=longer | {"actions": [*context.actions, *way]})
+    for name, tensor in pair.dream.memory.carry.tensors().items():
+        np.testing.assert_array_equal(awake[name].numpy(), tensor.numpy(), name)
+    pair.close()
+
+
 def test_a_pair_goes_to_a_place_of_ones_own(engine, paired, env):
     pair = paired()
     frame, info = pair.reset(seed=0, options={"engine_seed": 7})

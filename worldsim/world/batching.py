@@ -53,7 +53,10 @@ def concat(states: Sequence["WorldState"]) -> "WorldState":
 
 
 def observe(
-    world: "WorldModel", state: "WorldState", frames: np.ndarray, actions: Sequence[int]
+    world: "WorldModel",
+    state: "WorldState",
+    frames: np.ndarray,
+    actions: Sequence[int] | np.ndarray,
 ) -> "WorldState":
     """Take in what truly happened instead of dreaming it. Consumes `state`; fork() to keep it.
 
@@ -61,10 +64,10 @@ def observe(
         world: who dreams.
         state: B dreams.
         frames: uint8 `[B,H,W,3]`.
-        actions: those that led to them.
+        actions: those that led to them, by their ids; or all as numbers, float `[B,2]`.
 
     Raises:
-        ValueError: frames or actions that don't fit.
+        ValueError: frames or actions that don't fit; nothing has changed then.
     """
     frames, size = np.asarray(frames), world.card.frame_size
     if frames.dtype != np.uint8 or frames.shape != (state.batch, size, size, 3):
@@ -72,10 +75,9 @@ def observe(
             f"frames must be uint8 [{state.batch}, {size}, {size}, 3], got "
             f"{frames.dtype} {list(frames.shape)}."
         )
-    if len(actions) != state.batch:
-        raise ValueError(f"actions must be {state.batch}, one per dream, got {len(actions)}.")
-    led = [world.actions.valid(action) for action in actions]
-    state.carry = world.observe(state.carry, frames, led)
+    chosen = world.check_actions(state, actions)
+    told = {} if chosen.controls is None else {"controls": chosen.controls}
+    state.carry = world.observe(state.carry, frames, chosen.ids, **told)
     return state
 
 

@@ -174,6 +174,41 @@ def test_minari_loads_what_was_rolled_out(tiny_world, tmp_path, monkeypatch, min
 
 
 @pytest.mark.filterwarnings("ignore")  # Minari's own, about what the set does not say
+@pytest.mark.parametrize("made_in", ["--world", "--env"])
+def test_a_rollout_that_is_there_becomes_a_minari_set(made_in, request, tmp_path, monkeypatch):
+    """With its poses, and with what made it: an engine gives the frames again."""
+    request.getfixturevalue("minari")
+    from minari import load_dataset
+
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    fixture = {"--world": "tiny_spatial_world", "--env": "engine"}[made_in]
+    named = str(request.getfixturevalue(fixture) or "Maze-v0")
+    out = str(tmp_path / "out")
+    made = ["rollout", made_in, named, "--out", out, "--episodes", "2", "--steps", "4"]
+    assert cli(made) == 0
+    assert cli(["data", "export", out, "walks/random-v0", "--layout", "minari"]) == 0
+    dataset, read = load_dataset("walks/random-v0"), recordings_by_folder(tmp_path / "out")
+    env = dataset.recover_environment()
+    for loaded, recording in zip(dataset, read, strict=True):
+        episode = recording.episode
+        assert np.array_equal(loaded.observations, episode.frames)
+        assert np.array_equal(loaded.infos["pose"], episode.poses)
+        assert np.ptp(episode.poses, axis=0).max() > 0.1, "it has moved"
+        if made_in == "--world":
+            assert env.unwrapped.world.hash == recording.identity.world_hash
+            continue
+        frame, info = env.reset(seed=episode.meta.seed)
+        seen = [(frame, info["pose"])]
+        for action in loaded.actions:
+            frame, *_, info = env.step(action)
+            seen.append((frame, info["pose"]))
+        frames, poses = zip(*seen, strict=True)
+        assert np.array_equal(frames, loaded.observations)
+        assert np.array_equal(poses, loaded.infos["pose"])
+    env.close()
+
+
+@pytest.mark.filterwarnings("ignore")  # Minari's own, about what the set does not say
 def test_minari_tells_turns_and_strides_beside_ids(tmp_path, monkeypatch, minari):
     from minari import load_dataset
 

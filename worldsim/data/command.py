@@ -3,6 +3,7 @@ episodes become published clips, or a data set of Minari or LeRobot.
 
     worldsim data video walks data/walks --fps 7.5 --action-set dmlab
     worldsim data actions data/walks data/walks-acted
+    worldsim data poses data/walks-acted data/walks-posed --field-of-view 73
     worldsim data import datasets/dmlab/dmlab_train.json data/dmlab/train
     worldsim data export data/maze/train dmlab/train --stand drop
     worldsim data export rollouts dmlab/random-v0 --layout minari
@@ -28,6 +29,7 @@ from worldsim.arguments import between, natural, parse_count, parse_count_to
 LAYOUTS = ("dmlab", "minecraft", "ucf101", "bair")
 LIBRARIES = ("minari", "lerobot")  # an export may also be a data set of theirs
 ACTIONS = "models.own_video.command:name_actions"
+POSES = "models.own_video.pose_command:name_poses"
 LATENTS = "models.training.data_published:extract"  # the encoders are networks, and lie above
 
 
@@ -43,9 +45,10 @@ def parser() -> argparse.ArgumentParser:
         prog="worldsim data",
         description="Videos of your own, and published data sets: import, export, encode.",
     )
-    parts = top.add_subparsers(required=True, metavar="video|actions|import|export|latents")
+    parts = top.add_subparsers(required=True, metavar="video|actions|poses|import|export|latents")
     _add_video(parts)
     _add_actions(parts)
+    _add_poses(parts)
     given = "a split's folder, or a list of its clips (.json, .txt)"
     importing = parts.add_parser("import", help="make episodes of published clips")
     importing.add_argument("source", type=Path, help=given)
@@ -117,6 +120,24 @@ def _add_actions(parts: Any) -> None:
     actions.add_argument("--steps", type=parse_count, help="of learning codes (default: 1500)")
     actions.add_argument("--seed", type=natural, default=0, help="of what is learnt")
     actions.set_defaults(run=functools.partial(_call, ACTIONS))
+
+
+def _add_poses(parts: Any) -> None:
+    poses = parts.add_parser("poses", help="learn where the camera was, and how far all is")
+    poses.add_argument("source", type=Path, help="the folder of the splits, with actions")
+    poses.add_argument("target", type=Path, help="another one, for the episodes with poses")
+    poses.add_argument(
+        "--field-of-view", type=between(20, 150), default=73.0,
+        help="degrees that a frame spans (default: %(default)s, as Maze-v0)",
+    )  # fmt: skip
+    poses.add_argument(
+        "--stride", type=between(1e-3, 1e3), default=0.38,
+        help="what a step ahead is to measure: videos do not tell (default: %(default)s)",
+    )  # fmt: skip
+    poses.add_argument("--climb", action="store_true", help="the camera also rises and falls")
+    poses.add_argument("--steps", type=parse_count, help="of learning (default: 2000)")
+    poses.add_argument("--seed", type=natural, default=0, help="of what is learnt")
+    poses.set_defaults(run=functools.partial(_call, POSES))
 
 
 def _call(target: str, args: argparse.Namespace) -> int:

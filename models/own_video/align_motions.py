@@ -1,7 +1,8 @@
 """Motions between successive frames whose depth is known: those by which each shows the other.
 
 Gauss-Newton on the differences of colours, from the best of some starts, at small pictures first.
-Derivatives are differences of look-ups: there are three or four numbers to find.
+Derivatives are differences of look-ups, to either side, since those to one side lean to it: there
+are three or four numbers to find.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ from torch import Tensor
 from models.own_video.look_up import look_up, resize_maps, resize_pictures
 
 SIDES = (16, 32)  # pixels
-ROUNDS = (5, 3)  # of Gauss-Newton at each of them
+ROUNDS = (4, 2)  # of Gauss-Newton at each of them
 SCALE = 0.04  # a difference of colours below which it counts by its square
 LEAST_OVERLAP = 0.15  # of two pictures
 STEPS = (0.02, 0.02, 0.005, 0.02)  # for derivatives: units of poses, and radians
-PLANAR, CLIMBING = (0, 1, 2), (0, 1, 2, 3)  # which numbers of a motion are free
+STRIDES, TURN, CLIMB = (0, 1), 2, 3  # which numbers of a motion are which
 BATCH = 128
 
 
@@ -103,17 +104,18 @@ def find_step(
     for number in free:
         nudge = torch.zeros(4)
         nudge[number] = STEPS[number]
-        other, there = pairs.compare(motions + nudge)
-        slopes.append((other - off) / STEPS[number])
-        common = common & there
+        more, there = pairs.compare(motions + nudge)
+        less, here = pairs.compare(motions - nudge)
+        slopes.append((more - less) / (2 * STEPS[number]))
+        common = common & there & here
     weight = common / off.abs().clamp(min=SCALE)
     slope = torch.stack(slopes, dim=1).flatten(2)  # [N,F,places]
     weighed = slope * weight.flatten(1).unsqueeze(1)
     square = weighed @ slope.mT
     slant = (weighed @ off.flatten(1).unsqueeze(2)).squeeze(2)
     diagonal = square.diagonal(dim1=1, dim2=2)
-    more = damping.unsqueeze(1) * diagonal + 1e-3 * diagonal.amax(1, keepdim=True) + 1e-6
-    return torch.linalg.solve(square + torch.diag_embed(more), slant)
+    damped = damping.unsqueeze(1) * diagonal + 1e-3 * diagonal.amax(1, keepdim=True) + 1e-6
+    return torch.linalg.solve(square + torch.diag_embed(damped), slant)
 
 
 @torch.no_grad()
@@ -144,4 +146,16 @@ def align_motions(
                 motions = choose_start(pairs, motions, doubts)
             motions = refine(pairs, motions, free, rounds)
         found.append(motions)
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def measure_motions(
+    pictures: Tensor, inverse: Tensor, motions: Tensor, field_of_view: float
+) -> Tensor:
+    """How ill motions `[N,4]` explain steps `[N]`; the arguments are those of `align_motions`."""
+    found = []
+    for rows in torch.arange(len(motions)).split(BATCH):
+        pairs = Pairs(pictures[:, rows], inverse[:, rows], SIDES[-1], field_of_view)
+        found.append(pairs.measure(motions[rows]))
     return torch.cat(found)

@@ -14,10 +14,11 @@ from torch import Tensor
 from models.memory.pinhole import pixel_grid
 from models.own_video.look_up import look_up, resize_pictures
 
-SIDE = 16  # pixels at which motions are tried, and at twice as many once more
+SIDE = 16  # pixels at which motions are tried, and at two and four times as many once more
 TURNS = torch.arange(-60, 61, 2.0).deg2rad()
 STRIDES = torch.tensor([-0.8, -0.4, -0.2, 0.0, 0.2, 0.4, 0.8])  # half widths of the tunnel
 FINE_TURNS = torch.arange(-2.0, 2.01, 0.5).deg2rad()
+FINEST_TURNS = torch.arange(-0.5, 0.51, 0.1).deg2rad()
 FINE_STRIDES = torch.tensor([0.7, 0.85, 1.0, 1.2, 1.4])  # times the stride
 LONGEST = 10.0  # half widths of the tunnel that one sees ahead
 LEAST_OVERLAP = 0.3  # of two pictures
@@ -42,7 +43,8 @@ def try_motions(before: Tensor, after: Tensor, motions: Tensor, field_of_view: f
     overlap, infinite where they hardly do.
 
     Args:
-        before, after: pictures `[N,3,n,n]`.
+        before: pictures `[N,3,n,n]`.
+        after: those after them.
         motions: to be tried, `[M,4]`.
         field_of_view: degrees.
     """
@@ -70,16 +72,20 @@ def find_typical(before: Tensor, after: Tensor, field_of_view: float) -> Tensor:
     """The motion `[4]` that explains the median of some steps best, in half widths of a tunnel.
 
     Args:
-        before, after: pictures uint8 `[N,3,H,H]`.
+        before: pictures uint8 `[N,3,H,H]`.
+        after: those after them.
         field_of_view: degrees.
     """
-    small = [resize_pictures(part, SIDE) for part in (before, after)]
-    rough = combine_motions(STRIDES, TURNS)
-    best = rough[try_motions(*small, rough, field_of_view).median(dim=1).values.argmin()]
-    large = [resize_pictures(part, 2 * SIDE) for part in (before, after)]
+
+    def choose(side: int, strides: Tensor, turns: Tensor) -> Tensor:
+        pictures = [resize_pictures(part, side) for part in (before, after)]
+        motions = combine_motions(strides, turns)
+        return motions[try_motions(*pictures, motions, field_of_view).median(dim=1).values.argmin()]
+
+    best = choose(SIDE, STRIDES, TURNS)
     strides = best[0] * FINE_STRIDES if best[0] else best[:1]
-    fine = combine_motions(strides, best[2] + FINE_TURNS)
-    return fine[try_motions(*large, fine, field_of_view).median(dim=1).values.argmin()]
+    best = choose(2 * SIDE, strides, best[2] + FINE_TURNS)
+    return choose(4 * SIDE, best[:1], best[2] + FINEST_TURNS)
 
 
 def find_moved(before: Tensor, after: Tensor) -> Tensor:
@@ -100,7 +106,8 @@ def find_typical_motions(
     mostly does nothing.
 
     Args:
-        before, after: pictures uint8 `[N,3,H,H]` of steps.
+        before: pictures uint8 `[N,3,H,H]` of steps.
+        after: those after them.
         actions: of the steps, int64 `[N]`.
         count: of actions.
         field_of_view: degrees.

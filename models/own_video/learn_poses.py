@@ -1,8 +1,9 @@
 """Poses and depth learnt from frames and actions alone, by turns.
 
-The motion that is typical of each action comes first (first_motions.py). By these a depth network
-learns what makes frames explain each other (photometric.py); by its depth every step gets a motion
-of its own (align_motions.py), by which the network learns on. Nothing says how large a place is:
+The motion that is typical of each action comes first (first_motions.py). By these, trial tells the
+depth of clear places (plane_sweep.py), and a depth network learns from that and from what makes
+frames explain each other (photometric.py); by its depth every step gets a motion of its own
+(align_motions.py), and so on. Nothing says how large a place is:
 the stride that is typical of the action that goes farthest is said to be `stride` units of poses.
 """
 
@@ -16,22 +17,25 @@ from torch import Tensor
 
 from models.memory.depth_network import DepthConfig, DepthNetwork
 from models.memory.odometry import compose_poses
-from models.own_video.align_motions import CLIMBING, PLANAR, align_motions
-from models.own_video.first_motions import (
-    find_moved,
-    find_stride,
-    find_typical_motions,
-    make_tunnel,
+from models.own_video.align_motions import (
+    CLIMB,
+    STRIDES,
+    TURN,
+    align_motions,
+    measure_motions,
 )
-from models.own_video.photometric import PhotometricLoss
+from models.own_video.first_motions import find_moved, find_stride, find_typical_motions
+from models.own_video.look_up import resize_maps, resize_pictures
+from models.own_video.photometric import PhotometricLoss, measure_bending
+from models.own_video.plane_sweep import SIDE as HINTED
+from models.own_video.plane_sweep import sweep_depth
 from models.training.part import PartTraining
 from worldsim.types import Episode
 
 SIDE = 64  # pixels a side at which all is learnt
-FIRST = 0.06  # share of the training in which the network learns a tunnel
-TOGETHER = 0.15  # of a stride, and of RADIANS, within which steps of an action are the same
-RADIANS = 0.2
-OTHER = 1.5  # how many times the error counts of a step that looks like another action
+CLEARER = 0.7  # of the error of the typical motion, which a motion of its own must stay below
+HINTS = 0.2  # weight of what trial tells, where pictures are compared
+OTHER = 2.0  # how many times the error counts of a step that looks like another action
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,8 @@ class PoseConfig:
         stride: how long the typical step of the action that goes farthest is to be, in the unit
             of poses.
         climb: whether the camera may also rise and fall.
-        alike: whether steps that are nearly the typical one of their action are made it.
+        free_turns: whether a step may turn otherwise than is typical of its action: what stands in
+            the way stops strides and turns nobody.
         depth: the network's shape.
         loss: how frames are compared.
     """
@@ -51,7 +56,7 @@ class PoseConfig:
     field_of_view: float = 73.0
     stride: float = 0.38
     climb: bool = False
-    alike: bool = True
+    free_turns: bool = False
     depth: DepthConfig = field(default_factory=lambda: DepthConfig(fine=16, width=64, layers=2))
     loss: PhotometricLoss = field(default_factory=PhotometricLoss)
 
@@ -66,22 +71,23 @@ class PoseConfig:
     @property
     def free(self) -> tuple[int, ...]:
         """Which numbers of a motion (ahead, left, turn, up) are found."""
-        return CLIMBING if self.climb else PLANAR
+        return (*STRIDES, *[TURN] * self.free_turns, *[CLIMB] * self.climb)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoseTraining:
     """steps of `clips` short clips of `length` frames at rate `lr`; steps have motions of their own
-    from the shares `aligned` of the training on, and pictures are compared at full size from `fine`
-    on.
+    from the shares `aligned` of the training on, pictures are compared from `photometric` on, and
+    at full size from `fine` on.
     """
 
     steps: int = 2000
     clips: int = 8
     length: int = 4
     lr: float = 2e-3
-    aligned: tuple[float, ...] = (0.3, 0.6)
-    fine: float = 0.8
+    aligned: tuple[float, ...] = (0.35,)
+    photometric: float = 0.6
+    fine: float = 0.9
 
 
 class Walks:
@@ -116,6 +122,16 @@ def shrink_frames(frames: np.ndarray) -> Tensor:
     return torch.cat(parts).round().to(torch.uint8)
 
 
+class PoseNetwork(DepthNetwork):
+    """A depth network, and in its file what is learnt beside its weights: `typical`, the motion of
+    each action `[A,4]` in the unit of poses.
+    """
+
+    def __init__(self, cfg: DepthConfig, actions: int):
+        super().__init__(cfg)
+        self.register_buffer("typical", torch.zeros(actions, 4))
+
+
 class PoseLearner:
     """A depth network, the typical motion of each action `[A,4]`, and what they are learnt with.
 
@@ -130,14 +146,9 @@ class PoseLearner:
     def __init__(self, cfg: PoseConfig, plan: PoseTraining, actions: int, path: Path, seed: int):
         self.cfg, self.plan, self.count, self.seed = cfg, plan, actions, seed
         torch.manual_seed(seed)
-        self.network = DepthNetwork(cfg.depth)
-        self.register(torch.zeros(actions, 4))
+        self.network = PoseNetwork(cfg.depth, actions)
         self.training = PartTraining("poses", "network", self.network, plan, path)
         self.generator = torch.Generator().manual_seed(seed + self.training.step)
-
-    def register(self, typical: Tensor) -> None:
-        """Keep typical motions beside the network's weights, in its file."""
-        self.network.register_buffer("typical", typical)
 
     @property
     def typical(self) -> Tensor:
@@ -154,14 +165,13 @@ class PoseLearner:
             found = find_typical_motions(
                 before, after, taken, self.count, self.cfg.field_of_view, self.seed
             )
-            self.tunnel_width = self.cfg.stride / find_stride(found)
-            scale = torch.tensor([self.tunnel_width, self.tunnel_width, 1.0, self.tunnel_width])
-            self.typical.copy_(found * scale)
+            width = self.cfg.stride / find_stride(found)
+            self.typical.copy_(found * torch.tensor([width, width, 1.0, width]))
         motions = self.typical[taken] * find_moved(before, after).unsqueeze(1)
         done = self.training.step / self.plan.steps
         self.due = [share for share in self.plan.aligned if share > done]
         if len(self.due) < len(self.plan.aligned):  # goes on after some of the alignments
-            motions = self.align(walks)
+            motions = self.find_motions(walks)
         self.place(walks, motions)
         self.training.run(lambda: self.draw_loss(walks), steepness=2)
 
@@ -172,6 +182,11 @@ class PoseLearner:
         whole = torch.zeros(len(walks.pictures), 4)
         whole[walks.steps] = motions
         self.poses = torch.cat([chain_motions(part) for part in walks.split(whole)])
+        small = torch.cat([resize_pictures(p, HINTED) for p in walks.pictures.split(512)])
+        hints = sweep_depth(
+            small, self.poses, walks.lengths, self.cfg.stride, self.cfg.field_of_view
+        )
+        self.hints = [part.half() for part in hints]
         walked = (whole[:, [0, 1, 3]].norm(dim=1) > self.cfg.loss.baseline).long()
         total = torch.cat((walked.new_zeros(1), walked.cumsum(0)))
         length = self.plan.length
@@ -186,37 +201,32 @@ class PoseLearner:
         share = self.training.step / self.plan.steps
         if self.due and share >= self.due[0]:
             self.due.pop(0)
-            self.place(walks, self.align(walks))
+            self.place(walks, self.find_motions(walks))
         chosen = self.starts[
             torch.randint(len(self.starts), (self.plan.clips,), generator=self.generator)
         ]
         frames = chosen.unsqueeze(1) + torch.arange(self.plan.length)
         pictures, poses = walks.pictures[frames], self.poses[frames]
+        hint, trust = (part[frames.flatten()].float() for part in self.hints)
+        if torch.rand((), generator=self.generator) < 0.5:  # the world in a mirror
+            pictures, hint, trust = (part.flip(-1) for part in (pictures, hint, trust))
+            poses = poses * torch.tensor([1.0, -1.0, -1.0, 1.0])
         inverse = self.network(pictures.flatten(0, 1).float() / 127.5 - 1)
-        if share < FIRST:
-            tunnel = make_tunnel(self.cfg.depth.size, self.cfg.field_of_view) * self.tunnel_width
-            return (inverse + tunnel.log()).abs().mean()
         depth = self.cfg.depth
+        loss = heed_hints(inverse, hint, trust)
         inverse = inverse.clamp(-np.log(depth.far), -np.log(depth.near)).exp()
+        if share < self.plan.photometric:
+            return loss + self.cfg.loss.flatness * measure_bending(inverse, pictures.flatten(0, 1))
         side = SIDE if share >= self.plan.fine else SIDE // 2
         inverse = inverse.unflatten(0, frames.shape)
-        return self.cfg.loss(inverse, pictures, poses, side, self.cfg.field_of_view)
+        shown = self.cfg.loss(inverse, pictures, poses, side, self.cfg.field_of_view)
+        return HINTS * loss + shown
 
     @torch.no_grad()
-    def align(self, walks: Walks) -> Tensor:
-        """The motion of every step `[S,4]`; corrects typical motions, and the scale of all."""
-        motions = self.find_motions(walks)
-        taken = walks.actions[walks.steps]
-        typical = find_alike(motions, taken, self.typical, self.cfg.stride)
-        scale = self.cfg.stride / typical[:, :2].norm(dim=1).max().clamp(min=1e-3)
-        by = torch.tensor([scale, scale, 1.0, scale])
-        self.typical.copy_(typical * by)
-        self.network.out.bias -= scale.log()  # logarithm of inverse depth
-        motions = motions * by
-        return self.make_alike(motions, taken) if self.cfg.alike else motions
-
     def find_motions(self, walks: Walks) -> Tensor:
-        """The motion of every step `[S,4]` by the depth of its frames."""
+        """The motion of every step `[S,4]` by the depth of its frames: that of its action, unless
+        another one explains them clearly better.
+        """
         taken = walks.actions[walks.steps]
         own = self.typical[taken]
         aside = torch.zeros_like(own)
@@ -227,14 +237,10 @@ class PoseLearner:
         doubts = torch.tensor([1.0] * len(alike) + [OTHER] * len(others))
         inverse = self.read_depth(walks.pictures)
         inverse = torch.stack((inverse[walks.steps - 1], inverse[walks.steps]))
-        settings = self.cfg.free, self.cfg.field_of_view
-        return align_motions(walks.pairs, inverse, starts, doubts, *settings)
-
-    def make_alike(self, motions: Tensor, taken: Tensor) -> Tensor:
-        """Motions `[S,4]` of which those that are nearly typical of their action are so."""
-        typical = self.typical[taken]
-        near = find_near(motions, typical, self.cfg.stride)
-        return torch.where(near.unsqueeze(1), typical, motions)
+        fov, pairs = self.cfg.field_of_view, walks.pairs
+        found = align_motions(pairs, inverse, starts, doubts, self.cfg.free, fov)
+        error, typical = (measure_motions(pairs, inverse, m, fov) for m in (found, own))
+        return torch.where((error < CLEARER * typical).unsqueeze(1), found, own)
 
     @torch.inference_mode()
     def read_depth(self, pictures: Tensor) -> Tensor:
@@ -244,10 +250,8 @@ class PoseLearner:
 
     def tell(self, walks: Walks) -> tuple[Tensor, Tensor]:
         """Poses `[N,4]` and inverse depth `[N,n,n]` of walks, after learning."""
-        motions, whole = self.find_motions(walks), torch.zeros(len(walks.pictures), 4)
-        if self.cfg.alike:
-            motions = self.make_alike(motions, walks.actions[walks.steps])
-        whole[walks.steps] = motions
+        whole = torch.zeros(len(walks.pictures), 4)
+        whole[walks.steps] = self.find_motions(walks)
         poses = torch.cat([chain_motions(part) for part in walks.split(whole)])
         return poses, self.read_depth(walks.pictures)
 
@@ -262,21 +266,9 @@ def chain_motions(motions: Tensor) -> Tensor:
     return torch.cat(poses).float()
 
 
-def find_near(motions: Tensor, typical: Tensor, stride: float) -> Tensor:
-    """Which motions `[S,4]` are nearly others `[S,4]`, bool `[S]`."""
-    off = (motions - typical).abs()
-    return (off[:, [0, 1, 3]].norm(dim=1) < TOGETHER * stride) & (off[:, 2] < TOGETHER * RADIANS)
-
-
-def find_alike(motions: Tensor, taken: Tensor, typical: Tensor, stride: float) -> Tensor:
-    """The typical motion of each action `[A,4]`: the median of its steps that are near the one
-    before; that one, where there are few.
+def heed_hints(logarithm: Tensor, hint: Tensor, trust: Tensor) -> Tensor:
+    """How far the logarithm of inverse depth `[N,n,n]` is from hints `[N,m,m]`, as far as these can
+    be trusted `[N,m,m]`.
     """
-    found = typical.clone()
-    for action in range(len(typical)):
-        mine = motions[taken == action]
-        for width in (4.0, 2.0, 1.0):  # the first guess is rough
-            near = mine[find_near(mine / width, found[action] / width, stride)]
-            if len(near) > 4:
-                found[action] = near.median(dim=0).values
-    return found
+    off = (resize_maps(logarithm, hint.shape[-1]) - hint).abs()
+    return (off * trust).sum() / trust.sum().clamp(min=1)

@@ -58,7 +58,9 @@ class PhotometricLoss:
         error = torch.where(usable, compare_pictures(seen.pictures, of_target[0]), HIDDEN)
         still = torch.where(usable, compare_pictures(of_source[0], of_target[0]), HIDDEN)
         # [B,K,K-1,side,side]: the best of the sources of each target
-        best, standing = (part.view(batch, length, -1, side, side).amin(2) for part in (error, still))
+        best, standing = (
+            part.view(batch, length, -1, side, side).amin(2) for part in (error, still)
+        )
         counts = (best < standing) & (best < HIDDEN)
         shown = (best * counts).sum() / counts.sum().clamp(min=1)
         agree = measure_agreement(seen.grid, seen.depth, seen.inside, of_source[1])

@@ -16,7 +16,7 @@ def test_turns_are_found_and_strides_go_ahead():
     walks = Walks([walk_about(80, seed) for seed in range(3)])
     found = find_typical_motions(*walks.pairs, walks.actions[walks.steps], 4, FOV, seed=0)
     turns = np.degrees(load_actions("dmlab").turns)
-    np.testing.assert_allclose(np.degrees(found[:, 2]), turns, atol=1.1)
+    np.testing.assert_allclose(np.degrees(found[:, 2].numpy()), turns, atol=1.1)
     assert found[FORWARD, 0] == found[:, 0].max() > 0.1
     assert 0.1 < find_stride(found) < 1.2
     assert not found[3].any()

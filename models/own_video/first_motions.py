@@ -20,6 +20,7 @@ STRIDES = torch.tensor([-0.8, -0.4, -0.2, 0.0, 0.2, 0.4, 0.8])  # half widths of
 FINE_TURNS = torch.arange(-2.0, 2.01, 0.5).deg2rad()
 FINEST_TURNS = torch.arange(-0.5, 0.51, 0.1).deg2rad()
 FINE_STRIDES = torch.tensor([0.7, 0.85, 1.0, 1.2, 1.4])  # times the stride
+STRAIGHT = 0.0175  # radians, a degree: an action that strides and turns by less does not turn
 LONGEST = 10.0  # half widths of the tunnel that one sees ahead
 LEAST_OVERLAP = 0.3  # of two pictures
 STILL = 0.2  # of the median difference of two frames, below which nothing moved
@@ -85,7 +86,10 @@ def find_typical(before: Tensor, after: Tensor, field_of_view: float) -> Tensor:
     best = choose(SIDE, STRIDES, TURNS)
     strides = best[0] * FINE_STRIDES if best[0] else best[:1]
     best = choose(2 * SIDE, strides, best[2] + FINE_TURNS)
-    return choose(4 * SIDE, best[:1], best[2] + FINEST_TURNS)
+    best = choose(4 * SIDE, best[:1], best[2] + FINEST_TURNS)
+    if best[0] and best[2].abs() < STRAIGHT:
+        best[2] = 0.0  # what is left of a turn would bend every corridor
+    return best
 
 
 def find_moved(before: Tensor, after: Tensor) -> Tensor:

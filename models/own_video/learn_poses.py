@@ -49,6 +49,7 @@ class PoseConfig:
         climb: whether the camera may also rise and fall.
         free_turns: whether a step may turn otherwise than is typical of its action: what stands in
             the way stops strides and turns nobody.
+        mixed: whether an action may do now and then what is typical of another, as codes do.
         depth: the network's shape.
         loss: how frames are compared.
     """
@@ -57,6 +58,7 @@ class PoseConfig:
     stride: float = 0.38
     climb: bool = False
     free_turns: bool = False
+    mixed: bool = False
     depth: DepthConfig = field(default_factory=lambda: DepthConfig(fine=16, width=64, layers=2))
     loss: PhotometricLoss = field(default_factory=PhotometricLoss)
 
@@ -77,17 +79,15 @@ class PoseConfig:
 @dataclass(frozen=True, kw_only=True)
 class PoseTraining:
     """steps of `clips` short clips of `length` frames at rate `lr`; steps have motions of their own
-    from the shares `aligned` of the training on, pictures are compared from `photometric` on, and
-    at full size from `fine` on.
+    from the shares `aligned` of the training on, and pictures are compared from `photometric` on.
     """
 
-    steps: int = 2000
+    steps: int = 1000
     clips: int = 8
     length: int = 4
     lr: float = 2e-3
     aligned: tuple[float, ...] = (0.35,)
-    photometric: float = 0.6
-    fine: float = 0.9
+    photometric: float = 0.65
 
 
 class Walks:
@@ -124,12 +124,13 @@ def shrink_frames(frames: np.ndarray) -> Tensor:
 
 class PoseNetwork(DepthNetwork):
     """A depth network, and in its file what is learnt beside its weights: `typical`, the motion of
-    each action `[A,4]` in the unit of poses.
+    each action `[A,4]` in the unit of poses; and by what: `camera`, field of view and stride.
     """
 
-    def __init__(self, cfg: DepthConfig, actions: int):
-        super().__init__(cfg)
+    def __init__(self, cfg: PoseConfig, actions: int):
+        super().__init__(cfg.depth)
         self.register_buffer("typical", torch.zeros(actions, 4))
+        self.register_buffer("camera", torch.tensor([cfg.field_of_view, cfg.stride]))
 
 
 class PoseLearner:
@@ -141,14 +142,24 @@ class PoseLearner:
         actions: size of the action set.
         path: the network's file; learning goes on from it.
         seed: of everything drawn.
+
+    Raises:
+        ValueError: the file was begun with another camera.
     """
 
     def __init__(self, cfg: PoseConfig, plan: PoseTraining, actions: int, path: Path, seed: int):
         self.cfg, self.plan, self.count, self.seed = cfg, plan, actions, seed
         torch.manual_seed(seed)
-        self.network = PoseNetwork(cfg.depth, actions)
+        self.network = PoseNetwork(cfg, actions)
         self.training = PartTraining("poses", "network", self.network, plan, path)
         self.generator = torch.Generator().manual_seed(seed + self.training.step)
+        given = torch.tensor([cfg.field_of_view, cfg.stride])
+        if not torch.equal(self.network.camera, given):
+            fov, stride = self.network.camera.tolist()
+            raise ValueError(
+                f"{path} must be gone on with by its field of view {fov:g} and stride {stride:g}, "
+                f"got {cfg.field_of_view:g} and {cfg.stride:g}: give these, or another target."
+            )
 
     @property
     def typical(self) -> Tensor:
@@ -217,9 +228,8 @@ class PoseLearner:
         inverse = inverse.clamp(-np.log(depth.far), -np.log(depth.near)).exp()
         if share < self.plan.photometric:
             return loss + self.cfg.loss.flatness * measure_bending(inverse, pictures.flatten(0, 1))
-        side = SIDE if share >= self.plan.fine else SIDE // 2
         inverse = inverse.unflatten(0, frames.shape)
-        shown = self.cfg.loss(inverse, pictures, poses, side, self.cfg.field_of_view)
+        shown = self.cfg.loss(inverse, pictures, poses, HINTED, self.cfg.field_of_view)
         return HINTS * loss + shown
 
     @torch.no_grad()
@@ -232,7 +242,7 @@ class PoseLearner:
         aside = torch.zeros_like(own)
         aside[:, 1] = own[:, 0] / 2
         alike = [own, own / 2, own / 2 + aside, own / 2 - aside, torch.zeros_like(own)]
-        others = list(self.typical.unsqueeze(1).expand(-1, len(own), -1))
+        others = list(self.typical.unsqueeze(1).expand(-1, len(own), -1)) * self.cfg.mixed
         starts = torch.stack(alike + others)
         doubts = torch.tensor([1.0] * len(alike) + [OTHER] * len(others))
         inverse = self.read_depth(walks.pictures)

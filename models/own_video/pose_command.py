@@ -8,11 +8,12 @@ is learnt from them.
 
 import argparse
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 
+from models.own_video.command import CODED
 from models.own_video.first_motions import describe_motion
 from models.own_video.learn_poses import PoseConfig, PoseLearner, PoseTraining, Walks
 from models.own_video.look_up import resize_maps
@@ -34,12 +35,14 @@ def name_poses(args: argparse.Namespace) -> None:
         ValueError: no episodes, unknown actions, too few steps, poses that are there already, or
             nobody who walks.
     """
-    cfg = PoseConfig(field_of_view=args.field_of_view, stride=args.stride, climb=args.climb)
     plan = PoseTraining(**({"steps": args.steps} if args.steps else {}))
     if args.source.resolve() == args.target.resolve():
         raise ValueError(f"the target must be another folder than the source, got {args.target}.")
     stores = open_splits(args.source)
     table = load_actions(find_action_set(stores.values()))
+    names = "field_of_view", "stride", "climb", "free_turns"
+    given = {name: getattr(args, name) for name in names}
+    cfg = PoseConfig(**given, mixed=has_codes(stores.values()))
     walks = gather_walks(stores.get("train") or next(iter(stores.values())), args.seed)
     args.target.mkdir(parents=True, exist_ok=True)
     learner = PoseLearner(cfg, plan, len(table), args.target / "poses.pt", args.seed)
@@ -51,6 +54,12 @@ def name_poses(args: argparse.Namespace) -> None:
 
     count = sum(1 for _ in rewrite_splits(args.source, args.target, change))
     print(f"{args.target}: {count} episodes written.")
+
+
+def has_codes(stores: Iterable[EpisodeStore]) -> bool:
+    """Whether the actions of episodes are codes that were made up."""
+    metas = (store.meta(index) for store in stores for index in range(len(store)))
+    return any(meta.extra.get("actions") == CODED for meta in metas)
 
 
 def gather_walks(store: EpisodeStore, seed: int) -> Walks:

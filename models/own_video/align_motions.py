@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.own_video.look_up import look_up, resize_maps, resize_pictures
+from models.own_video.warp import resize_maps, resize_pictures, warp_picture
 
 SIDES = (32, 64)  # pixels
 ROUNDS = (3, 2)  # of Gauss-Newton at each of them
@@ -46,7 +46,7 @@ class Pairs:
         )
         off, inside = [], []
         for source, target, depth, pose, of_source in ways:
-            seen = look_up(source, depth, pose, of_source, self.field_of_view)
+            seen = warp_picture(source, depth, pose, of_source, self.field_of_view)
             off.append(seen.pictures - target)
             inside.append(seen.inside.unsqueeze(1))
         return torch.stack(off, dim=1), torch.stack(inside, dim=1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.memory.pinhole import pixel_grid
-from models.own_video.look_up import look_up, resize_pictures
+from models.own_video.warp import resize_pictures, warp_picture
 
 SIDE = 16  # pixels at which motions are tried, and at two and four times as many once more
 TURNS = torch.arange(-60, 61, 2.0).deg2rad()
@@ -53,7 +53,7 @@ def try_motions(before: Tensor, after: Tensor, motions: Tensor, field_of_view: f
     depth = make_tunnel(side, field_of_view).expand(count, -1, -1)
     origin, errors = torch.zeros(count, 4), []
     for motion in motions:
-        seen = look_up(after, depth, origin, motion.expand(count, 4), field_of_view)
+        seen = warp_picture(after, depth, origin, motion.expand(count, 4), field_of_view)
         inside = seen.inside.float()
         off = (seen.pictures - before).abs().mean(dim=1) * inside
         share = inside.mean(dim=(1, 2))

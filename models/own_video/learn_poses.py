@@ -25,10 +25,10 @@ from models.own_video.align_motions import (
     measure_motions,
 )
 from models.own_video.first_motions import find_moved, find_stride, find_typical_motions
-from models.own_video.look_up import resize_maps, resize_pictures
 from models.own_video.photometric import PhotometricLoss, measure_bending
 from models.own_video.plane_sweep import SIDE as HINTED
 from models.own_video.plane_sweep import sweep_depth
+from models.own_video.warp import resize_maps, resize_pictures
 from models.training.part import PartTraining
 from worldsim.types import Episode
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.own_video.look_up import look_up, resize_maps, resize_pictures
+from models.own_video.warp import resize_maps, resize_pictures, warp_picture
 
 SSIM_SHARE = 0.85
 C1, C2 = 0.01**2, 0.03**2
@@ -52,7 +52,8 @@ class PhotometricLoss:
         target, source = target[apart], source[apart]
         of_target = [part[:, target].flatten(0, 1) for part in (small, maps, poses)]
         of_source = [part[:, source].flatten(0, 1) for part in (small, maps, poses)]
-        seen = look_up(of_source[0], 1 / of_target[1], of_target[2], of_source[2], field_of_view)
+        ways = 1 / of_target[1], of_target[2], of_source[2]
+        seen = warp_picture(of_source[0], *ways, field_of_view)
         way = (of_target[2] - of_source[2])[:, [0, 1, 3]].norm(dim=1)
         usable = seen.inside & (way > self.baseline)[:, None, None]
         error = torch.where(usable, compare_pictures(seen.pictures, of_target[0]), HIDDEN)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.own_video.look_up import look_up
+from models.own_video.warp import warp_picture
 
 SIDE = 32  # pixels
 AROUND = 6  # frames before and after that may be looked into
@@ -96,7 +96,7 @@ def measure_cost(
     plane, errors = torch.full((len(rows), SIDE, SIDE), depth), []
     for number in range(sources.shape[1]):
         other = sources[:, number]
-        seen = look_up(pictures[other], plane, at, poses[other], field_of_view)
+        seen = warp_picture(pictures[other], plane, at, poses[other], field_of_view)
         off = (seen.pictures - target).abs().mean(dim=1)
         off = F.avg_pool2d(off, WINDOW, 1, padding=WINDOW // 2, count_include_pad=False)
         usable = seen.inside & there[:, number, None, None]

@@ -16,8 +16,8 @@ import torch
 from models.own_video.command import CODED
 from models.own_video.first_motions import describe_motion
 from models.own_video.learn_poses import PoseConfig, PoseLearner, PoseTraining, Walks
-from models.own_video.look_up import resize_maps
 from models.own_video.splits import find_action_set, is_unknown, open_splits, rewrite_splits
+from models.own_video.warp import resize_maps
 from worldsim.actions import ActionSet, load_actions
 from worldsim.data.store import EpisodeStore
 from worldsim.types import Episode

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from models.own_video.learn_poses import Walks
-from models.own_video.look_up import resize_pictures
 from models.own_video.plane_sweep import SIDE, choose_sources, find_best, sweep_depth
+from models.own_video.warp import resize_pictures
 from tests.support.painted_room import STRIDE, walk_about
 from tests.support.rooms import FOV
 

@@ -1,4 +1,4 @@
-"""Pictures looked up from elsewhere: where the camera of one picture sees what another shows."""
+"""Pictures warped to another pose: where the camera of one picture sees what another shows."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from models.memory.pinhole import reproject
 
 
-class LookUp(NamedTuple):
+class Warped(NamedTuple):
     """pictures `[N,3,n,n]` as the source shows them; inside bool `[N,n,n]`, which of their places
     lie in the source; grid `[N,n,n,2]`, where they do; depth `[N,n,n]` from the source's camera.
     """
@@ -20,9 +20,9 @@ class LookUp(NamedTuple):
     depth: Tensor
 
 
-def look_up(
+def warp_picture(
     source: Tensor, depth: Tensor, pose: Tensor, of_source: Tensor, field_of_view: float
-) -> LookUp:
+) -> Warped:
     """What a view with known depth shows, as another picture shows it.
 
     Args:
@@ -35,7 +35,7 @@ def look_up(
     seen = reproject(depth, pose, of_source, field_of_view)
     grid = torch.stack((seen.u, seen.v), dim=-1).clamp(-4, 4)
     pictures = F.grid_sample(source, grid, padding_mode="border", align_corners=False)
-    return LookUp(pictures, seen.visible(), grid, seen.depth)
+    return Warped(pictures, seen.visible(), grid, seen.depth)
 
 
 def resize_pictures(pictures: Tensor, side: int) -> Tensor:

@@ -59,6 +59,9 @@ LOOK_UPS = {
     "publish": "models/zoo/publish.py",
     "inverse dynamics": "models/own_video/inverse_dynamics.py",
     "latent actions": "models/own_video/latent_actions.py",
+    "photometric loss": "models/own_video/photometric.py",
+    "plane sweep": "models/own_video/plane_sweep.py",
+    "poses of videos": "models/own_video/learn_poses.py",
     "import a folder of videos": "worldsim/data/video_folder.py",
 }
 

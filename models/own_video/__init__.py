@@ -1,1 +1,1 @@
-"""What a video does not tell and a world needs: which actions were taken."""
+"""What a video does not tell and a world needs: which actions were taken, where the camera was."""

@@ -3,6 +3,7 @@ episodes become published clips, a data set of Minari or LeRobot, or a few large
 
     worldsim data video walks data/walks --fps 7.5 --action-set dmlab
     worldsim data actions data/walks data/walks-acted
+    worldsim data poses data/walks-acted data/walks-posed --field-of-view 73
     worldsim data import datasets/dmlab/dmlab_train.json data/dmlab/train
     worldsim data export data/maze/train dmlab/train --stand drop
     worldsim data export rollouts dmlab/random-v0 --layout minari
@@ -26,10 +27,11 @@ from typing import Any
 
 from worldsim.arguments import between, natural, parse_count, parse_count_to, parse_size
 
-PARTS = "video|actions|import|export|latents|pack|unpack|check"
+PARTS = "video|actions|poses|import|export|latents|pack|unpack|check"
 LAYOUTS = ("dmlab", "minecraft", "ucf101", "bair")
 LIBRARIES = ("minari", "lerobot")  # an export may also be a data set of theirs
 ACTIONS = "models.own_video.command:name_actions"
+POSES = "models.own_video.pose_command:name_poses"
 LATENTS = "models.training.data_published:extract"  # the encoders are networks, and lie above
 
 
@@ -48,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     parts = top.add_subparsers(required=True, metavar=PARTS)
     _add_video(parts)
     _add_actions(parts)
+    _add_poses(parts)
     _add_shards(parts)
     given = "a split's folder, or a list of its clips (.json, .txt)"
     importing = parts.add_parser("import", help="make episodes of published clips")
@@ -138,6 +141,27 @@ def _add_shards(parts: Any) -> None:
     checking = parts.add_parser("check", help="read shards and compare their checksums")
     checking.add_argument("source", type=Path, help=folder)
     checking.set_defaults(run=run_check)
+
+
+def _add_poses(parts: Any) -> None:
+    poses = parts.add_parser("poses", help="learn where the camera was, and how far all is")
+    poses.add_argument("source", type=Path, help="the folder of the splits, with actions")
+    poses.add_argument("target", type=Path, help="another one, for the episodes with poses")
+    poses.add_argument(
+        "--field-of-view", type=between(20, 150), default=73.0,
+        help="degrees that a frame spans (default: %(default)s, as Maze-v0)",
+    )  # fmt: skip
+    poses.add_argument(
+        "--stride", type=between(1e-3, 1e3), default=0.38,
+        help="what a step ahead is to measure: videos do not tell (default: %(default)s)",
+    )  # fmt: skip
+    poses.add_argument("--climb", action="store_true", help="the camera also rises and falls")
+    poses.add_argument(
+        "--free-turns", action="store_true", help="a step may turn otherwise than its action does"
+    )
+    poses.add_argument("--steps", type=parse_count, help="of learning (default: 1000)")
+    poses.add_argument("--seed", type=natural, default=0, help="of what is learnt")
+    poses.set_defaults(run=functools.partial(_call, POSES))
 
 
 def _call(target: str, args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ On a CPU two processes of one thread are faster than one of two, whose threads w
 after every operation (docs/LOG.md).
 """
 
+import gc
 import os
 from datetime import timedelta
 from typing import Any
@@ -99,5 +100,6 @@ def leave() -> None:
     process that is slower than the others takes for a failure of theirs.
     """
     if dist.is_initialized():
+        gc.collect()  # a sharded network holds groups of its own, in cycles: they end before
         dist.barrier()
         dist.destroy_process_group()

@@ -38,9 +38,8 @@ def count(parts) -> tuple[int, int]:
     return sum(p.numel() for p in parts), sum(p.to_local().numel() for p in parts)
 
 
-def main(path: Path) -> None:
-    """Train a step, count, and write what every process counted."""
-    distributed.start()
+def train_a_step() -> dict[str, tuple[int, int]]:
+    """Train a step, and count what this process holds of it."""
     device = torch.device("cpu")
     network = place(Tower(), True, device)
     opt = torch.optim.AdamW(network.parameters())
@@ -50,14 +49,19 @@ def main(path: Path) -> None:
     weights.sum_gradients()
     weights.clip_gradients(1.0)
     opt.step()
-    held = {
+    return {
         "network": count(network.parameters()),
         "average": count(average.parameters()),
         "gradients": count(part.grad for part in network.parameters()),
         "moments": count(told["exp_avg"] for told in opt.state.values()),
         "variances": count(told["exp_avg_sq"] for told in opt.state.values()),
     }
-    told = distributed.gather_objects(held)
+
+
+def main(path: Path) -> None:
+    """Write what every process counted."""
+    distributed.start()
+    told = distributed.gather_objects(train_a_step())
     if distributed.rank() == 0:
         path.write_text(json.dumps(told))
     distributed.leave()

@@ -68,8 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     done = train_recipe(args)
     from models.training import distributed
 
-    distributed.leave()
-    return done
+    return distributed.leave(done)
 
 
 def train_recipe(args: argparse.Namespace) -> int:

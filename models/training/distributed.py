@@ -5,8 +5,10 @@ On a CPU two processes of one thread are faster than one of two, whose threads w
 after every operation (docs/LOG.md).
 """
 
+import atexit
 import gc
 import os
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -95,11 +97,25 @@ def barrier() -> None:
         dist.barrier()
 
 
-def leave() -> None:
+def leave(code: int = 0) -> int:
     """Wait for the others, and end the group: its threads would be killed with the program, which a
     process that is slower than the others takes for a failure of theirs.
+
+    The process then ends without taking itself apart: a thread that torch's sharding left behind
+    aborted that now and then, after all work was done.
+
+    Args:
+        code: what the process is to end with, given back.
     """
     if dist.is_initialized():
         gc.collect()  # a sharded network holds groups of its own, in cycles: they end before
         dist.barrier()
         dist.destroy_process_group()
+        atexit.register(_end_at_once, code)
+    return code
+
+
+def _end_at_once(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

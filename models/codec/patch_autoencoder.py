@@ -60,9 +60,7 @@ class ConvBlock(nn.Module):
 class PatchAutoencoder(nn.Module):
     """A Codec: frames uint8 `[...,H,W,3]` <-> latents float32 `[...,C,h,w]`."""
 
-    is_batch_invariant = (
-        False  # whether a frame's numbers must not depend on the others of its batch
-    )
+    is_batch_invariant = False  # whether a frame must not depend on the others of its batch
 
     def __init__(self, cfg: AutoencoderConfig):
         super().__init__()

@@ -268,9 +268,10 @@ class OnnxDynamics:
         bank, at = carry.bank, slice(row, row + 1)
         told = [bank.points[at], bank.fresh[at], bank.ids[at], carry.pose[at], newest]
         told.append(np.array([action]))
-        if "climb" in self.pipeline.graphs["odometry"].inputs:
+        inputs = self.pipeline.graphs["odometry"].inputs
+        if "climb" in inputs:
             told.append(carry.climb[at])
-        if "poses" in self.pipeline.graphs["odometry"].inputs:
+        if "poses" in inputs:
             told.append(bank.poses[at])
         logits, motions = self.graphs.odometry(*told)
         return logits[0], motions[0]

@@ -84,19 +84,22 @@ class PackedFolder:
         Raises:
             ReadError: the shard is missing, or something else lies in that place.
         """
-        shard, member = self._places[name]
-        with open_shard(self.folder / shard.name) as file:
-            file.seek(member.offset - BLOCK)
-            check_header(self.folder, shard, member, file.read(BLOCK))
+        with self._open_member(name) as (file, member):
             yield io.BufferedReader(Section(file, member.offset, member.size), _BUFFER)
 
     def read(self, name: str) -> bytes:
         """An episode's file, read at once; raises as open."""
+        with self._open_member(name) as (file, member):
+            return file.read(member.size)  # not cut off one larger read: a copy takes longer
+
+    @contextmanager
+    def _open_member(self, name: str) -> Iterator[tuple[BinaryIO, Member]]:
+        """An episode's shard, at the episode's first byte."""
         shard, member = self._places[name]
         with open_shard(self.folder / shard.name) as file:
             file.seek(member.offset - BLOCK)
             check_header(self.folder, shard, member, file.read(BLOCK))
-            return file.read(member.size)  # not cut off one larger read: a copy takes longer
+            yield file, member
 
 
 class Section(io.RawIOBase):

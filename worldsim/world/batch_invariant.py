@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _trials: dict[tuple, bool] = {}
 
-Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-
 
 class RowLinear(nn.Linear):
     """A Linear that gives each row `x[i]` of three or more dimensions what it would get alone."""
@@ -45,12 +43,8 @@ class RowConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Of `[B, in, h, w]`."""
-        if x.device.type != "cpu" or torch.is_grad_enabled():
-            return super().forward(x)
-        return _run_rows(self._convolve, x, self.weight, self.bias, (self.stride, self.padding))
-
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return convolve(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        how = self.stride, self.padding, self.dilation, self.groups
+        return _run_rows(convolve, x, self.weight, self.bias, *how)
 
 
 def make_batch_invariant(module: object) -> None:
@@ -70,40 +64,39 @@ def make_batch_invariant(module: object) -> None:
 
 
 def multiply_rows(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`x @ weight.T + bias` of `[B, ..., in]`; on a CPU each row is what it is alone, but where
-    gradients are asked for.
+    """`x @ weight.T + bias` of `[B, ..., in]`, three or more dimensions; on a CPU each row is what
+    it is alone, but where gradients are asked for.
     """
-    if x.dim() < 3 or x.device.type != "cpu" or torch.is_grad_enabled():
-        return F.linear(x, weight, bias)
-    return _run_rows(multiply, x, weight, bias, ())
+    return _run_rows(multiply, x, weight, bias)
 
 
 def _run_rows(
-    product: Product, x: Tensor, weight: Tensor, bias: Tensor | None, how: tuple
+    product: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None, *how: object
 ) -> Tensor:
-    """The product of a batch, at once where that changes no row."""
-    if len(x) < 2 or _agrees(product, x, weight, bias, how):
-        return product(x, weight, bias)
-    return _run_one_by_one(product, x, weight, bias)
+    """The product of a batch, at once where that changes no row, or where nobody asks for it."""
+    is_free = x.device.type != "cpu" or x.dim() < 3 or torch.is_grad_enabled()
+    if is_free or len(x) < 2 or _agrees(product, x, weight, bias, *how):
+        return product(x, weight, bias, *how)
+    return _run_one_by_one(product, x, weight, bias, *how)
 
 
-def _run_one_by_one(product: Product, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _run_one_by_one(product: Callable[..., Tensor], x: Tensor, *others: object) -> Tensor:
     # Copies, since the library may treat rows that don't begin on a cache line otherwise.
-    return torch.cat([product(row.clone(), weight, bias) for row in x.split(1)])
+    return torch.cat([product(row.clone(), *others) for row in x.split(1)])
 
 
-def _agrees(product: Product, x: Tensor, weight: Tensor, bias: Tensor | None, how: tuple) -> bool:
+def _agrees(
+    product: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None, *how: object
+) -> bool:
     """Whether a batch of this shape and layout gives each row what it gets alone; tried once."""
     shapes = x.shape, x.stride(), weight.shape, x.dtype, bias is None
     key = (*shapes, how, torch.get_num_threads())
     if key not in _trials:
         generator = torch.Generator().manual_seed(len(_trials))
         tried = torch.empty_like(x).copy_(torch.randn(x.shape, generator=generator))
-        together, alone = (
-            run(tried, weight, bias)
-            for run in (product, lambda *parts: _run_one_by_one(product, *parts))
-        )
-        _trials[key] = torch.equal(together, alone)
+        others = weight, bias, *how
+        alone = _run_one_by_one(product, tried, *others)
+        _trials[key] = torch.equal(product(tried, *others), alone)
     return _trials[key]
 
 

@@ -3,6 +3,7 @@
 
 import { Bank, Cache, Journal } from "./memory.js";
 import { drawFrameNoise } from "./noise.js";
+import { takeStep } from "./sampler.js";
 
 const round = Math.fround;
 const UNDONE = 240; // steps that can be taken back
@@ -141,18 +142,17 @@ export class Dream {
   /** Latents, in the sampler steps that the share of the view that is invented asks for. */
   async #sample(condition, noise, unseen) {
     const { facts, cache } = this;
-    const { little, some, most } = facts.sampler;
+    const { little, some, most, order = 1 } = facts.sampler;
     const asked = unseen < little ? 1 : unseen < some ? 2 : unseen < most ? 4 : 8;
     let x = noise;
-    for (const { level, length, told } of facts.schedules[Math.min(facts.steps, asked)]) {
+    let before = null; // velocity of the step before, where steps are of second order
+    for (const jump of facts.schedules[Math.min(facts.steps, asked)]) {
       const context = [cache.k, cache.v, cache.visible()];
-      const [clean] = await this.graphs.denoise(x, [level], [told], ...context, ...condition);
-      const part = round(length / level);
+      const [clean] = await this.graphs.denoise(x, [jump.level], [jump.told], ...context, ...condition);
       const limit = facts.latent_limit;
-      x = x.map((noisy, i) => {
-        const next = round(noisy - round(part * round(noisy - clean[i])));
-        return Math.min(Math.max(next, -limit), limit);
-      });
+      const next = takeStep(order, x, clean, before, jump);
+      before = next.velocity;
+      x = next.x.map((number) => Math.min(Math.max(number, -limit), limit));
     }
     if (!x.every(Number.isFinite)) throw new Error("the dream ran away to numbers without end");
     return x;

@@ -18,7 +18,6 @@ from models.export.command import load_exporter
 from models.memory.sizes import COARSE, EMPTY, KEPT_NEWEST
 from models.onnx_runtime.pipeline import PIPELINE, WEIGHTS, Pipeline
 from models.onnx_runtime.world import OnnxWorld, load_world
-from models.spatial.config import MOST
 from models.spatial.levels import LevelSpan
 from worldsim.paths import asset, asset_names
 from worldsim.world.arrays import save_arrays
@@ -161,7 +160,12 @@ def describe_world(world: OnnxWorld) -> dict[str, Any]:
         "identity": world.hash,
         **describe_screen(world),
         "steps": card.steps,
-        "sampler": {"little": sampler.little, "some": sampler.some, "most": MOST},
+        "sampler": {
+            "little": sampler.little,
+            "some": sampler.some,
+            "most": sampler.most,
+            "order": sampler.order,
+        },
         "sources": dynamics.memory.sources,
         "dilation": dynamics.memory.dilation,
         "spans": {name: _describe_span(span) for name, span in dynamics.spans.items()},

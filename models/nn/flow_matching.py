@@ -19,6 +19,34 @@ def euler_step(x_t: Tensor, predicted: Tensor, t: Tensor | float, d: Tensor | fl
     return x_t - (d / t) * (x_t - predicted)
 
 
+def adams_bashforth_step(
+    x_t: Tensor, predicted: Tensor, before: Tensor | None, t: float, d: float
+) -> tuple[Tensor, Tensor]:
+    """x_{t-d} by the velocity extrapolated from the step before to the middle of this one (second
+    order, the two-step method of Adams and Bashforth, steps of equal length), and this step's own
+    velocity.
+
+    Args:
+        x_t: at noise level t.
+        predicted: the clean picture that the network says.
+        before: velocity of the step before; None: there was none, and Euler's step is taken.
+        t: level.
+        d: length of the step.
+    """
+    velocity = (x_t - predicted) / t
+    mean = velocity if before is None else 1.5 * velocity - 0.5 * before
+    return x_t - d * mean, velocity
+
+
+def sampler_step(
+    order: int, x_t: Tensor, predicted: Tensor, before: Tensor | None, t: float, d: float
+) -> tuple[Tensor, Tensor | None]:
+    """x_{t-d} by a step of an order, and what the next step is given as `before`."""
+    if order == 1:
+        return euler_step(x_t, predicted, t, d), None
+    return adams_bashforth_step(x_t, predicted, before, t, d)
+
+
 def shortcut_target(
     x_t: Tensor, t: Tensor, d: Tensor, first: Tensor, second_at: Tensor, second: Tensor
 ) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from models.memory.sizes import COARSE, EMPTY
 from models.onnx_runtime.alignment import align_motion
 from models.onnx_runtime.carry import Carry, carry_from, empty_carry
-from models.onnx_runtime.pipeline import Pipeline
+from models.onnx_runtime.pipeline import JumpSpec, Pipeline
 from models.onnx_runtime.poses import compose_pose, motion_between, shorten_motion
 from models.onnx_runtime.sessions import Graphs
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
@@ -306,10 +306,11 @@ class OnnxDynamics:
         context = cache.k[:, row : row + 1], cache.v[:, row : row + 1]
         visible = cache.visible(self.spans, row)
         frame = step.latents, step.mask, step.depth, step.action, step.motion, step.pose
+        before = None
         for jump in self.pipeline.schedules[str(count)]:
             level, told = np.array([jump.level], np.float32), np.array([jump.told])
             (clean,) = self.graphs.denoise(x, level, told, *context, visible, *frame)
-            x = x - np.float32(jump.length / jump.level) * (x - clean)
+            x, before = take_step(self.sampler.order, x, clean, before, jump)
             x = x.clip(-limit, limit)
         return x
 
@@ -349,6 +350,20 @@ class OnnxDynamics:
     ) -> None:
         span: LevelSpan = self.spans[level]
         carry.cache.write(span, row, place, context, int(carry.frame[row]))
+
+
+def take_step(
+    order: int, x: np.ndarray, clean: np.ndarray, before: np.ndarray | None, jump: JumpSpec
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The next latents, and the velocity that the next step is given; as
+    models/nn/flow_matching.py, `sampler_step`.
+    """
+    if order == 1:
+        return x - np.float32(jump.length / jump.level) * (x - clean), None
+    velocity = (x - clean) / np.float32(jump.level)
+    half = np.float32(0.5)
+    mean = velocity if before is None else np.float32(1.5) * velocity - half * before
+    return x - np.float32(jump.length) * mean, velocity
 
 
 def pick_control(controls: Controls | None, row: int) -> Controls | None:

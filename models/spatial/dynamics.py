@@ -16,7 +16,7 @@ from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import EMPTY
 from models.memory.odometry import Odometry
 from models.memory.renderer import MemoryView
-from models.nn.flow_matching import euler_step
+from models.nn.flow_matching import sampler_step
 from models.nn.noise_schedule import sigmas
 from models.spatial.carry import SpatialCarry
 from models.spatial.condition import encode_view, shown_of
@@ -260,11 +260,13 @@ class SpatialDynamics(nn.Module):
         visible = carry.cache.visible(self.spans, rows)
         own = visible.new_ones(len(rows), self.cfg.fine_tokens)
         mask = torch.where(torch.cat((own, visible), dim=1), 0.0, -torch.inf)[:, None, None]
+        before = None
         for t, d in sigmas(steps):
             level = x.new_full((len(rows),), t)
             told = torch.full_like(rows, self.told_jump(d))
             clean = self.network(x, level, told, condition, context, mask)
-            x = euler_step(x, clean, t, d).clamp(-LATENT_LIMIT, LATENT_LIMIT)
+            x, before = sampler_step(self.sampler.order, x, clean, before, t, d)
+            x = x.clamp(-LATENT_LIMIT, LATENT_LIMIT)
         return x
 
     def told_jump(self, d: float) -> int:

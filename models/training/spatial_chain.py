@@ -18,7 +18,7 @@ from models.codec.view_decoder import ViewDecoder, paint_view
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import FrameBank, Insertion
 from models.memory.renderer import MemoryView, render
-from models.nn.flow_matching import euler_step
+from models.nn.flow_matching import sampler_step
 from models.nn.noise_schedule import sigmas
 from models.spatial.condition import shown_of
 from models.spatial.config import MemoryConfig
@@ -38,6 +38,7 @@ class OwnFrames:
         codec, decoder, depth, memory: of the world.
         share: of the groups.
         generator: of everything drawn.
+        order: of the sampler's steps, as in play.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class OwnFrames:
         memory: MemoryConfig,
         share: float,
         generator: torch.Generator,
+        order: int = 1,
     ):
+        self.order = order
         self.codec, self.decoder, self.depth, self.memory = codec, decoder, depth, memory
         self.share, self.generator = share, generator
 
@@ -92,7 +95,7 @@ class OwnFrames:
         noise = torch.randn(len(samples.frames), *shape, generator=self.generator)
         noise = noise.to(samples.frames.device)
         steps = STEPS[int(torch.randint(len(STEPS), (), generator=self.generator))]
-        latents = integrate_flow(predict, noise, steps)
+        latents = integrate_flow(predict, noise, steps, self.order)
         pictures = paint_view(self.codec, self.decoder, latents, shown_of(view), noise).float()
         angle = self.memory.field_of_view
         return remember_pictures(self.depth, pictures, view, samples.poses, angle)
@@ -112,13 +115,13 @@ def _show_as_newest(samples: Samples, own: FrameBank, groups: Tensor) -> Samples
     return samples._replace(fine=fine, fine_poses=poses, fine_known=known)
 
 
-def integrate_flow(predict: Predict, noise: Tensor, steps: int) -> Tensor:
-    """Latents `[B,C,h,w]` after `steps` sampler steps from noise."""
-    x = noise
+def integrate_flow(predict: Predict, noise: Tensor, steps: int, order: int = 1) -> Tensor:
+    """Latents `[B,C,h,w]` after `steps` sampler steps of an order from noise."""
+    x, before = noise, None
     for t, d in sigmas(steps):
         level = x.new_full((len(x),), t)
         clean = predict(x, level, torch.full((len(x),), SHORTEST, device=x.device))
-        x = euler_step(x, clean, t, d)
+        x, before = sampler_step(order, x, clean, before, t, d)
     return x
 
 

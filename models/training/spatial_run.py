@@ -169,7 +169,7 @@ class SpatialRecipe:
             drawers = open_drawers(self.cfg, self.cfg.memory, damage, seed, batch)
             predict_of = functools.partial(loss_of.make_predict, average)
             size, generator = self.cfg.decoder_training.pool, training.generator
-            settings = size, generator, self.device, training.precision
+            settings = (size, generator, self.device, training.precision, self.cfg.sampler.order)
             try:
                 pool = SamplePool(drawers, predict_of, self.codec.latent_shape, *settings)
                 training.run(pool)
@@ -227,7 +227,8 @@ class SpatialShare:
         seed = cfg.seed + 1000 * number
         self.generator = torch.Generator().manual_seed(seed)
         parts = recipe.codec, recipe.decoder, recipe.depth
-        own_frames = OwnFrames(*parts, cfg.memory, cfg.loss.own_frames, self.generator)
+        how = cfg.memory, cfg.loss.own_frames, self.generator, cfg.sampler.order
+        own_frames = OwnFrames(*parts, *how)
         self.loss_of = SpatialLoss(cfg.loss, recipe.codec, own_frames, self.generator)
         batch = max(cfg.training.batch // count, cfg.samples.group)
         self.drawer = open_drawers(cfg, cfg.memory, cfg.samples, seed, batch)

@@ -106,6 +106,7 @@ class SamplePool:
         generator: of everything drawn.
         device: where they are made; they are kept in the host's memory.
         precision: of the network's products.
+        order: of the sampler's steps.
     """
 
     def __init__(
@@ -117,7 +118,9 @@ class SamplePool:
         generator: torch.Generator,
         device: torch.device,
         precision: torch.dtype,
+        order: int = 1,
     ):
+        self.order = order
         self.drawer, self.predict_of, self.latent_shape = drawer, predict_of, latent_shape
         self.size, self.generator = size, generator
         self.device, self.precision = device, precision
@@ -150,7 +153,8 @@ class SamplePool:
         steps = STEPS[int(torch.randint(len(STEPS), (), generator=self.generator))]
         with autocast_to(self.precision, self.device):
             predict = self.predict_of(samples)
-            latents = integrate_flow(lambda *told: predict(*told).float(), noise, steps)
+            clean = lambda *told: predict(*told).float()  # noqa: E731
+            latents = integrate_flow(clean, noise, steps, self.order)
         rgb, seen, hint = shown_of(samples.view)
         made = PoolSamples(
             frames=samples.frames.permute(0, 3, 1, 2).contiguous(),

@@ -40,7 +40,7 @@ def small_settings(**memory) -> SpatialSettings:
         odometry=OdometryConfig(actions=4, width=32, prototypes=6, radius=0.2),
         decoder=ViewDecoderConfig(eighth=16, quarter=16, half=8, noise=True),
         memory=MemoryConfig(**kept | memory),
-        sampler=SamplerConfig(),
+        sampler=SamplerConfig(order=2),
     )
 
 

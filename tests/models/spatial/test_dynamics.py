@@ -351,6 +351,19 @@ def test_sampler_steps_follow_the_unseen_share(unseen, steps):
     assert SamplerConfig().steps(unseen) == steps
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"little": 0.5}, "little, some and most must rise, got 0.5, 0.3, 0.9"),
+        ({"order": 3}, "order must be 1 or 2, got 3"),
+        ({"order": 2, "shortcuts": True}, "order must be 1 where shortcuts are learnt, got 2"),
+    ],
+)
+def test_bad_settings_of_the_sampler_are_refused(settings, told):
+    with pytest.raises(ValueError, match=told):
+        SamplerConfig(**settings)
+
+
 def dream_on(device: str, frames: int, rows: int) -> tuple[list, list[dict]]:
     """Frames of dreams on a device, and what the host waited for in each step."""
     dynamics = small_dynamics().to(device)

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from worldsim.world.products import convolve, multiply
+from worldsim.world.products import convolve, multiply, multiply_packed
 
 if TYPE_CHECKING:
     from worldsim.world.protocols import Codec
@@ -35,6 +35,8 @@ class RowLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Of `[B, ..., in]`."""
+        if len(x) == 1:
+            return multiply_packed(self, x)
         return multiply_rows(x, self.weight, self.bias)
 
 

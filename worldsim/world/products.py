@@ -7,9 +7,14 @@ differ by rounding; those are taken where torch was built without oneDNN, where 
 for, and where a network is written down as a graph. Knows nothing of dreams.
 """
 
+import weakref
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+# Of every layer: rows and threads -> its weight, as it was then, and in oneDNN's own order
+_packed: weakref.WeakKeyDictionary[nn.Module, dict] = weakref.WeakKeyDictionary()
 
 
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -17,6 +22,39 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if not _is_fast(x) or x.dim() < 3:
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def multiply_packed(layer: nn.Linear, x: Tensor) -> Tensor:
+    """What `multiply` makes of one row `[1, ..., in]`, by a copy of the layer's weight in the order
+    in which oneDNN reads it, where that is the same bit for bit.
+
+    A dream alone reads all weights for each sampler step and multiplies little by them; many dreams
+    share one reading, and are slower by such copies (docs/LOG.md).
+    """
+    weight = layer.weight
+    if not _is_fast(x) or x.dim() < 3 or not CAN_PACK or weight.is_inference():
+        return multiply(x, weight, layer.bias)
+    rows, of = x.shape[:-1].numel(), (weight.data_ptr(), weight._version)
+    key = rows, torch.get_num_threads()
+    held = _packed.setdefault(layer, {})
+    if key not in held or held[key][0] is not weight or held[key][1] != of:
+        held[key] = weight, of, _pack(layer, rows)  # the weight lives on: its place is not reused
+    packed = held[key][2]
+    if packed is None:
+        return multiply(x, weight, layer.bias)
+    return torch.ops.mkldnn._linear_pointwise(x, packed, layer.bias, "none", [], "")
+
+
+def _pack(layer: nn.Linear, rows: int) -> Tensor | None:
+    """A layer's weight in oneDNN's order for so many rows; None where its products would differ
+    from those of the weight as it is, which a trial tells.
+    """
+    weight = layer.weight.detach()
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+    generator = torch.Generator().manual_seed(rows)
+    tried = torch.randn(1, rows, weight.shape[1], generator=generator)
+    found = torch.ops.mkldnn._linear_pointwise(tried, packed, layer.bias, "none", [], "")
+    return packed if torch.equal(found, multiply(tried, weight, layer.bias)) else None
 
 
 def convolve(
@@ -55,3 +93,4 @@ def _find_onednn() -> bool:
 
 
 HAS_ONEDNN = _find_onednn()
+CAN_PACK = HAS_ONEDNN and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")

@@ -2,12 +2,14 @@
 no place: in a training, in a graph.
 """
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from worldsim.world import products
-from worldsim.world.products import convolve, multiply
+from worldsim.world.products import convolve, multiply, multiply_packed
 
 
 @pytest.fixture
@@ -35,6 +37,47 @@ def test_a_product_is_that_of_torch(shape, with_bias, asked):
     assert asked == ["linear"]
     wanted = F.linear(x.double(), weight.double(), None if bias is None else bias.double())
     torch.testing.assert_close(found.double(), wanted, atol=1e-4, rtol=1e-5)
+
+
+@pytest.fixture
+def layer():
+    torch.manual_seed(0)
+    return torch.nn.Linear(160, 480)
+
+
+@pytest.mark.parametrize("rows", [1, 16, 64])
+def test_a_packed_weight_gives_the_same_bits(rows, layer):
+    x = torch.randn(1, rows, 160)
+    with torch.inference_mode():
+        for _ in range(2):
+            assert torch.equal(multiply_packed(layer, x), multiply(x, layer.weight, layer.bias))
+
+
+def test_a_weight_that_changed_is_packed_again(layer):
+    x = torch.randn(1, 16, 160)
+    with torch.no_grad():
+        before = multiply_packed(layer, x)
+        layer.weight.mul_(2)
+        after = multiply_packed(layer, x)
+        assert torch.equal(after, multiply(x, layer.weight, layer.bias))
+        assert not torch.equal(before, after)
+        layer.weight = torch.nn.Parameter(layer.weight / 2)
+        assert torch.equal(multiply_packed(layer, x), before)
+
+
+def test_a_packed_weight_that_rounds_otherwise_is_not_used(layer, monkeypatch):
+    x, real = torch.randn(1, 16, 160), torch.ops.mkldnn._reorder_linear_weight
+    spoilt = lambda weight, rows: real(weight * 1.001, rows)  # noqa: E731
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", spoilt)
+    with torch.no_grad():
+        assert torch.equal(multiply_packed(layer, x), multiply(x, layer.weight, layer.bias))
+
+
+def test_a_layer_whose_weight_was_packed_is_copied(layer):
+    x = torch.randn(1, 16, 160)
+    with torch.no_grad():
+        wanted = multiply_packed(layer, x)
+        assert torch.equal(multiply_packed(copy.deepcopy(layer), x), wanted)
 
 
 def test_a_transposed_weight_is_as_good(asked):

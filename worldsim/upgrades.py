@@ -5,7 +5,7 @@ One table; everything that reads settings goes through `upgrade_settings`. A nam
 version after it changed.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 DYNAMICS_GROUPS = {
@@ -58,6 +58,10 @@ REMOVED_TENSORS = ("bank.true",)
 ADDED_TENSORS = {"climb": ("pose", 3)}
 """Name of a tensor that states once did not have -> a tensor, and the last index of the part of it
 that has its shape; all zero then."""
+
+BLANK_TENSORS = {"stood": "pose"}
+"""Name of a tensor that states once did not have, and that is then as at the beginning of a dream
+-> a tensor `[B,N]` that they had."""
 
 
 def upgrade_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -152,9 +156,9 @@ def _put(section: dict[str, Any], path: list[str], value: Any, told: str) -> dic
     return section | {name: value}
 
 
-def upgrade_tensors(tensors: Mapping[str, Any], expected: Collection[str]) -> dict[str, Any]:
-    """Tensors of a saved state under their names of today, with those of the `expected` names that
-    did not exist yet, and without those that are gone.
+def upgrade_tensors(tensors: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors of a saved state under their names of today, with those that did not exist yet, and
+    without those that are gone; `expected` are those of a dream that has seen nothing.
     """
     named = {RENAMED_TENSORS.get(name, name): tensor for name, tensor in tensors.items()}
     for name in REMOVED_TENSORS:
@@ -163,6 +167,9 @@ def upgrade_tensors(tensors: Mapping[str, Any], expected: Collection[str]) -> di
     for name, (like, column) in ADDED_TENSORS.items():
         if name in expected and name not in named and like in named:
             named[name] = named[like][..., column] * 0
+    for name, like in BLANK_TENSORS.items():
+        if name in expected and name not in named and like in named:
+            named[name] = named[like][:, :1, None] * 0 + expected[name]
     return named
 
 

@@ -4,6 +4,7 @@
 import { Bank, Cache, Journal } from "./memory.js";
 import { drawFrameNoise } from "./noise.js";
 import { takeStep } from "./sampler.js";
+import { rememberPlaces } from "./stood.js";
 
 const round = Math.fround;
 const UNDONE = 240; // steps that can be taken back
@@ -30,6 +31,7 @@ export class Dream {
     this.number = Number(arrays.frame[0]);
     this.pose = arrays.pose.slice();
     this.climb = arrays.climb.slice();
+    this.stood = arrays.stood.slice();
     this.frame = arrays.newest.slice();
     this.inverseDepth = arrays.inverse_depth.slice();
   }
@@ -98,13 +100,14 @@ export class Dream {
     const told = [bank.points, bank.fresh, bank.ids, this.pose, this.inverseDepth, [action]];
     const { inputs } = this.facts.graphs.odometry;
     if ("climb" in inputs) told.push(this.climb);
-    if ("poses" in inputs) told.push(bank.poses);
+    if ("stood" in inputs) told.push(this.stood);
     const [logits, motions] = await this.graphs.odometry(...told);
     const best = 3 * logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
     const motion = motions.slice(best, best + 3);
     const [ahead, left, up] = motion;
     this.climb = Float32Array.of(up);
-    const [x, y, heading, height] = this.pose;
+    const before = this.pose;
+    const [x, y, heading, height] = before;
     const [cos, sin] = [round(Math.cos(heading)), round(Math.sin(heading))];
     this.pose = Float32Array.of(
       x + ahead * cos - left * sin,
@@ -112,6 +115,7 @@ export class Dream {
       heading + round(this.facts.actions[action].turn),
       height + up,
     );
+    rememberPlaces(this.stood, before, this.pose, this.number, this.facts.stood, this.journal);
     return motion;
   }
 

@@ -6,7 +6,7 @@ import { checkSum } from "./checksum.js";
 import { BANK, EMPTY } from "./memory.js";
 
 const FORMAT = "worldsim page moment";
-const VERSION = "1";
+const VERSION = "2";
 
 /** The file of a dream as it is now. */
 export function packMoment(dream) {
@@ -21,6 +21,7 @@ export function packMoment(dream) {
   arrays.frame = BigInt64Array.of(BigInt(dream.number));
   arrays.pose = dream.pose;
   arrays.climb = dream.climb;
+  arrays.stood = dream.stood;
   arrays.newest = dream.frame;
   arrays.inverse_depth = dream.inverseDepth;
   const told = {
@@ -78,7 +79,7 @@ function readWalk({ starts, actions }, { start, seed, moves }) {
   }
 }
 
-function checkLengths({ sizes, spans, cache_shape: shape }, arrays) {
+function checkLengths({ sizes, spans, stood, cache_shape: shape }, arrays) {
   const { slots, pixels, depths, cells } = sizes;
   const used = arrays["bank.ids"]?.length;
   const values = shape.reduce((a, b) => a * b);
@@ -87,7 +88,7 @@ function checkLengths({ sizes, spans, cache_shape: shape }, arrays) {
     "bank.rgba": 4 * pixels * used, "bank.inverse_depth": depths * used, "bank.poses": 4 * used,
     "bank.points": 3 * cells * used, "bank.fresh": cells * used, "bank.ids": used,
     "cache.k": values, "cache.v": values, "cache.ids": frames,
-    frame: 1, pose: 4, climb: 1, newest: 3 * pixels, inverse_depth: depths,
+    frame: 1, pose: 4, climb: 1, stood: 3 * stood.places, newest: 3 * pixels, inverse_depth: depths,
   };
   const names = Object.keys(expected);
   const fits = names.every((name) => arrays[name]?.length === expected[name]);

@@ -18,6 +18,7 @@ from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank, summarize
 from models.memory.renderer import render
 from models.memory.sizes import COARSE, HYPOTHESES, SOURCES
+from models.memory.stood import no_places
 from models.spatial.condition import encode_view, shown_of
 from models.spatial.dynamics import SpatialDynamics
 from models.spatial.network import COARSE_KIND, FINE, KV, FrameCondition
@@ -136,9 +137,9 @@ def _odometry(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         *others: Tensor,
     ) -> tuple[Tensor, ...]:
         told = dict(zip(more, others, strict=True))
-        bank = bank_of(points=points, fresh=fresh, ids=ids, poses=told.get("poses"))
+        bank = bank_of(points=points, fresh=fresh, ids=ids)
         rising = told.get("climb", torch.zeros_like(pose[:, 0]))
-        return part(part.scan(bank, pose, newest), rising, action)
+        return part(part.scan(bank, pose, newest, told.get("stood")), rising, action)
 
     inputs = {"points": _points(shapes), "fresh": torch.ones(1, shapes.slots, COARSE**2)}
     inputs |= {"ids": _ids(shapes), "pose": shapes.pose}
@@ -146,7 +147,7 @@ def _odometry(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
     inputs |= {"action": torch.zeros(1, dtype=torch.long)}
     more = {"climb": torch.zeros(1)} if part.cfg.inertia else {}
     if part.cfg.radius:
-        more |= {"poses": torch.zeros(1, shapes.slots, 4)}
+        more |= {"stood": no_places(1, shapes.pose.device)}
     return Graph(dynamics, odometry, inputs | more, ("logits", "motions"))
 
 

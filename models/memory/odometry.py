@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from models.memory.frame_bank import EMPTY, FrameBank
 from models.memory.pinhole import unproject
 from models.memory.sizes import LEAST_LOSS
+from models.memory.stood import nearest_places
 from worldsim.world.protocols import Controls
 
 CLIMBS = 17  # knots that a climb is told by
-STOOD = 16  # places where the body has stood that are looked at
 STEEPEST = 0.6  # climb, in the unit of poses, of the outermost knots
 
 
@@ -113,13 +113,16 @@ class Odometry(nn.Module):
         """How far a step goes that nothing stops, in the unit of poses: the longest prototype."""
         return self.motions[:, 0].max()
 
-    def scan(self, bank: FrameBank, poses: Tensor, newest: Tensor | None) -> Tensor:
+    def scan(
+        self, bank: FrameBank, poses: Tensor, newest: Tensor | None, stood: Tensor | None = None
+    ) -> Tensor:
         """The polar grid `[B,sectors,bands * (rings + 1)]` around poses `[B,4]`.
 
         Args:
             bank: what is remembered, of which cells count that are mostly first-hand.
             poses: of the newest frames.
             newest: their inverse depth `[B,n,n]`, or None.
+            stood: places `[B,PLACES,3]` where the bodies have stood, or None.
         """
         points = bank.points.flatten(1, 2)
         # points that are mostly copies of others are as wrong as these and their copying
@@ -128,24 +131,20 @@ class Odometry(nn.Module):
             near = unproject(1 / newest.clamp(min=1e-3), poses, self.field_of_view).flatten(1, 2)
             points = torch.cat((points, near), dim=1)
             known = torch.cat((known, known.new_ones(near.shape[:2])), dim=1)
-        if self.cfg.radius:
-            known = known & ~find_stood(points, bank, poses, self.cfg)
+        if self.cfg.radius and stood is not None:
+            known = known & ~find_stood(points, nearest_places(stood, poses), self.cfg)
         return polar_grid(points, known, poses, self.cfg)
 
 
-def find_stood(points: Tensor, bank: FrameBank, poses: Tensor, cfg: OdometryConfig) -> Tensor:
-    """Which points `[B,N,3]` lie where the body has stood, bool `[B,N]`: depth that was generated
-    may say so, but nothing can be there. The places are those of the bank's frames next to poses
-    `[B,4]`.
+def find_stood(points: Tensor, places: Tensor, cfg: OdometryConfig) -> Tensor:
+    """Which points `[B,N,3]` lie where the body has stood, at places `[B,P,3]`, bool `[B,N]`: depth
+    that was generated may say so, but nothing can be there.
     """
-    away = (bank.poses[..., :2] - poses[:, None, :2]).square().sum(dim=2)
-    away = torch.where(bank.ids == EMPTY, torch.inf, away)
-    nearest = away.topk(min(STOOD, away.shape[1]), dim=1, largest=False)
-    stood = bank.poses.gather(1, nearest.indices.unsqueeze(2).expand(-1, -1, 4)).unsqueeze(1)
-    beside = (points[:, :, None, :2] - stood[..., :2]).square().sum(dim=3)
-    above = points[:, :, None, 2] - stood[..., 3]
+    places = places.unsqueeze(1)
+    beside = (points[:, :, None, :2] - places[..., :2]).square().sum(dim=3)
+    above = points[:, :, None, 2] - places[..., 2]
     inside = (beside < cfg.radius**2) & (above > cfg.feet) & (above < cfg.head)
-    return (inside & nearest.values.isfinite().unsqueeze(1)).any(dim=2)
+    return inside.any(dim=2)
 
 
 def encode_climb(climb: Tensor) -> Tensor:

@@ -15,5 +15,11 @@ PRIOR = 0.001  # photometric error (of -1..1) that a factor of e in probability 
 SHIFT = 0.08  # small corrections, in longest motions
 WORTH = 0.25  # share of the error that a correction must take away: small gains are chance
 
+# ---- where a body has stood ----
+PLACES = 2048  # two a step
+NEXT_PLACES = 16  # of them, that are looked at
+NOWHERE = 1e6  # coordinates of a place that is none
+LEAP = 1.5  # full steps; a body that got farther was put there
+
 # ---- strides of any length ----
 LEAST_LOSS = 0.02  # of a full step: one that lacks less is free

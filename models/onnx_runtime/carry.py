@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from models.memory.sizes import EMPTY, KEPT_NEWEST
+from models.memory.sizes import EMPTY, KEPT_NEWEST, NOWHERE
 from models.spatial.levels import LevelSpan
 
 
@@ -98,6 +98,7 @@ class Carry:
     frame: np.ndarray
     pose: np.ndarray
     climb: np.ndarray
+    stood: np.ndarray
     newest: np.ndarray
     seen: np.ndarray
     latents: np.ndarray
@@ -157,7 +158,7 @@ def empty_carry(shapes: dict[str, tuple[int, ...]], batch: int, far: float) -> C
     return carry_from(arrays)
 
 
-FILLS = {"bank.ids": EMPTY, "cache.ids": EMPTY}
+FILLS = {"bank.ids": EMPTY, "cache.ids": EMPTY, "stood": NOWHERE}
 TYPES = {
     "bank.rgba": np.uint8,
     "bank.inverse_depth": np.float16,

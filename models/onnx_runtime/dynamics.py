@@ -9,11 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.memory.sizes import COARSE, EMPTY
+from models.memory.sizes import COARSE, EMPTY, PLACES
 from models.onnx_runtime.alignment import align_motion
 from models.onnx_runtime.carry import Carry, carry_from, empty_carry
 from models.onnx_runtime.pipeline import JumpSpec, Pipeline
-from models.onnx_runtime.poses import compose_pose, motion_between, shorten_motion
+from models.onnx_runtime.poses import (
+    compose_pose,
+    motion_between,
+    remember_places,
+    shorten_motion,
+)
 from models.onnx_runtime.sessions import Graphs
 from models.spatial.config import MemoryConfig, NetworkConfig, SamplerConfig
 from models.spatial.levels import LevelSpan, level_spans
@@ -23,13 +28,14 @@ from worldsim.world.protocols import Controls
 
 class Settings(NamedTuple):
     """What a card says of its dynamics; far: depth in the unit of poses beyond which all is equally
-    far.
+    far; radius: of the body, where nothing else stands, 0: it is not told.
     """
 
     network: NetworkConfig
     memory: MemoryConfig
     sampler: SamplerConfig
     far: float
+    radius: float
 
 
 class Step(NamedTuple):
@@ -71,7 +77,7 @@ class OnnxDynamics:
         self, graphs: Graphs, pipeline: Pipeline, settings: Settings, turns: tuple[float, ...]
     ):
         self.graphs, self.pipeline = graphs, pipeline
-        self.cfg, self.memory, self.sampler, self.far = settings
+        self.cfg, self.memory, self.sampler, self.far, self.radius = settings
         self.turns = np.array(turns, np.float32)
         self.spans = level_spans(self.cfg, self.memory)
 
@@ -110,6 +116,7 @@ class OnnxDynamics:
             "frame": (1,),
             "pose": (1, 4),
             "climb": (1,),
+            "stood": (1, PLACES, 3),
             "newest": (1, size, size, 3),
             "seen": (1, size, size),
             "latents": taken["denoise"]["noisy"].shape,
@@ -164,8 +171,10 @@ class OnnxDynamics:
         self, carry: Carry, row: int, action: int, frame: np.ndarray, control: Controls | None
     ) -> None:
         """Move the body to where a true frame was seen from."""
+        before = carry.pose[row].copy()
         if action < 0:
             carry.climb[row] = 0
+            self._stand(carry, row, before)
             return
         logits, motions, turn = self._offer(carry, row, action, control)
         bank = carry.bank
@@ -177,7 +186,8 @@ class OnnxDynamics:
             return self.graphs.compare(*bank.sources(row, slots), poses, frame)
 
         motion = align_motion(carry.pose[row], turn, logits, motions, select, compare)
-        carry.pose[row], carry.climb[row] = compose_pose(carry.pose[row], motion, turn), motion[2]
+        carry.pose[row], carry.climb[row] = compose_pose(before, motion, turn), motion[2]
+        self._stand(carry, row, before)
 
     # ---- generated frames ----
 
@@ -224,13 +234,22 @@ class OnnxDynamics:
         self, carry: Carry, row: int, action: int, led: np.ndarray | None, control: Controls | None
     ) -> np.ndarray:
         """Move the body, to the pose `led` where there is one; its motion `[3]`."""
+        before = carry.pose[row].copy()
         if led is not None:
-            motion, carry.pose[row] = motion_between(carry.pose[row], led), led
+            motion, carry.pose[row] = motion_between(before, led), led
         else:
             motion, turn = self._predict(carry, row, action, control)
-            carry.pose[row] = compose_pose(carry.pose[row], motion, turn)
+            carry.pose[row] = compose_pose(before, motion, turn)
         carry.climb[row] = motion[2]
+        self._stand(carry, row, before)
         return motion
+
+    def _stand(self, carry: Carry, row: int, before: np.ndarray) -> None:
+        """Remember that a body stands where it is, and went there from a pose `[4]`."""
+        full = self.pipeline.full_step
+        if self.radius and full is not None:
+            way = before, carry.pose[row], int(carry.frame[row])
+            remember_places(carry.stood[row], *way, self.radius / 2, full)
 
     def _predict(
         self, carry: Carry, row: int, action: int, control: Controls | None
@@ -271,8 +290,8 @@ class OnnxDynamics:
         inputs = self.pipeline.graphs["odometry"].inputs
         if "climb" in inputs:
             told.append(carry.climb[at])
-        if "poses" in inputs:
-            told.append(bank.poses[at])
+        if "stood" in inputs:
+            told.append(carry.stood[at])
         logits, motions = self.graphs.odometry(*told)
         return logits[0], motions[0]
 

@@ -1,10 +1,10 @@
 """Poses (x, y, heading, height) without torch: the twins of `compose_poses`, `motion_between` and
-`shorten_motion` in models/memory/odometry.py.
+`shorten_motion` in models/memory/odometry.py, and of `remember_places` in models/memory/stood.py.
 """
 
 import numpy as np
 
-from models.memory.sizes import LEAST_LOSS
+from models.memory.sizes import LEAP, LEAST_LOSS, PLACES
 
 
 def compose_pose(pose: np.ndarray, motion: np.ndarray, turn: np.ndarray) -> np.ndarray:
@@ -41,3 +41,15 @@ def shorten_motion(whole: np.ndarray, stride: np.float32, full: float) -> np.nda
     reach = max(whole[:2] @ way, np.float32(0))
     over = max(stride * free * way[0] - reach, np.float32(0))
     return np.array((stride * free - over * way[0], -over * way[1], up), np.float32)
+
+
+def remember_places(
+    stood: np.ndarray, before: np.ndarray, after: np.ndarray, number: int, apart: float, full: float
+) -> None:
+    """Write the place of frame `number` and that half way to it to the ring `[PLACES,3]`."""
+    start, end = before[[0, 1, 3]], after[[0, 1, 3]]
+    went = np.square(end - start).sum() <= np.float32((LEAP * full) ** 2)
+    for which, place in enumerate(((start + end) / np.float32(2), end)):
+        away = np.square(stood - place).sum(axis=1).min()
+        if away > np.float32(apart * apart) and (went or which == 1):
+            stood[(2 * number + which) % PLACES] = place

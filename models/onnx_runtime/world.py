@@ -122,7 +122,9 @@ def read_settings(card: WorldCard) -> Settings:
     told = card.settings
     parts = (("network", NetworkConfig), ("memory", MemoryConfig), ("sampler", SamplerConfig))
     configs = [from_dict(kind, told[name], name) for name, kind in parts]
-    return Settings(*configs, check_number(told["depth"]["far"], "depth.far", 1e-3, 1e6))
+    far = check_number(told["depth"]["far"], "depth.far", 1e-3, 1e6)
+    radius = check_number(told["odometry"].get("radius", 0), "odometry.radius", 0, 1e3)
+    return Settings(*configs, far, radius)
 
 
 def exported_identity(world: str, weights: str) -> str:

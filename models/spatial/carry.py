@@ -16,8 +16,9 @@ class SpatialCarry(GroupedCarry):
 
     bank: frames with depth; cache: keys and values of context frames; frame int64 `[B]` number of
     the next frame; pose `[B,4]` of the newest one (x, y, heading, height), climb `[B]` the height
-    that the motion to it gained; newest uint8 `[B,H,W,3]`, seen bool `[B,H,W]` which of it memory
-    showed, latents `[B,C,h,w]` and inverse_depth `[B,n,n]` of it.
+    that the motion to it gained; stood `[B,PLACES,3]` where the body has been; newest uint8
+    `[B,H,W,3]`, seen bool `[B,H,W]` which of it memory showed, latents `[B,C,h,w]` and
+    inverse_depth `[B,n,n]` of it.
     """
 
     bank: FrameBank
@@ -25,12 +26,13 @@ class SpatialCarry(GroupedCarry):
     frame: Tensor
     pose: Tensor
     climb: Tensor
+    stood: Tensor
     newest: Tensor
     seen: Tensor
     latents: Tensor
     inverse_depth: Tensor
 
-    PLAIN = ("frame", "pose", "climb", "newest", "seen", "latents", "inverse_depth")
+    PLAIN = ("frame", "pose", "climb", "stood", "newest", "seen", "latents", "inverse_depth")
     GROUPS = ("bank", "cache")
 
     @classmethod

@@ -16,6 +16,7 @@ from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import EMPTY
 from models.memory.odometry import Odometry
 from models.memory.renderer import MemoryView
+from models.memory.stood import no_places
 from models.nn.flow_matching import sampler_step
 from models.nn.noise_schedule import sigmas
 from models.spatial.carry import SpatialCarry
@@ -112,6 +113,7 @@ class SpatialDynamics(nn.Module):
             frame=torch.zeros(batch, dtype=torch.long, **at),
             pose=torch.zeros(batch, 4, **at),
             climb=torch.zeros(batch, **at),
+            stood=no_places(batch, device),
             newest=torch.zeros(batch, size, size, 3, dtype=torch.uint8, **at),
             seen=torch.zeros(batch, size, size, dtype=torch.bool, **at),
             latents=torch.zeros(batch, *self.latent_shape, **at),

@@ -20,6 +20,7 @@ from models.memory.odometry import (
     motion_between,
 )
 from models.memory.renderer import MemoryView, render
+from models.memory.stood import remember_places
 from models.spatial.config import SpaceConfig
 from worldsim.world.protocols import Controls
 
@@ -27,14 +28,16 @@ LEAST_NEW = 16  # first-hand pixels; a frame with fewer adds nothing to the bank
 
 
 class SpaceCarry(Protocol):
-    """What it reads and writes of a carry of B dreams: `bank`; of the newest frames `pose` `[B,4]`,
-    `climb` `[B]`, `newest` uint8 `[B,H,W,3]` and `inverse_depth` `[B,n,n]`; `frame` `[B]` the
-    numbers of the next ones and `rows` `[B]` those of the dreams, which it only reads.
+    """What it reads and writes of a carry of B dreams: `bank` and `stood` `[B,PLACES,3]`; of the
+    newest frames `pose` `[B,4]`, `climb` `[B]`, `newest` uint8 `[B,H,W,3]` and `inverse_depth`
+    `[B,n,n]`; `frame` `[B]` the numbers of the next ones and `rows` `[B]` those of the dreams,
+    which it only reads.
     """
 
     bank: FrameBank
     pose: Tensor
     climb: Tensor
+    stood: Tensor
     newest: Tensor
     inverse_depth: Tensor
 
@@ -90,7 +93,9 @@ class SpaceMemory(nn.Module):
             found[row] = align_motion(
                 bank, carry.pose[row], turns[row], *offered, pictures[row], self.camera
             )
-        carry.pose, carry.climb = compose_poses(carry.pose, found, turns), climbs_of(found)
+        before, carry.pose = carry.pose, compose_poses(carry.pose, found, turns)
+        carry.climb = climbs_of(found)
+        self._stand(carry, before)
 
     def _offer(
         self, carry: SpaceCarry, actions: Tensor, controls: Controls | None
@@ -116,14 +121,23 @@ class SpaceMemory(nn.Module):
         """Move bodies to poses `[B,4]`; None: to where odometry thinks that controls lead, or
         without these actions `[B]`. The motions `[B,3]`.
         """
+        before = carry.pose
         if poses is None:
             motions, turns = self._predict(carry, actions, controls)
-            carry.pose = compose_poses(carry.pose, motions, turns)
+            carry.pose = compose_poses(before, motions, turns)
         else:
-            motions = motion_between(carry.pose, poses)
+            motions = motion_between(before, poses)
             carry.pose = poses.clone()
         carry.climb = climbs_of(motions)
+        self._stand(carry, before)
         return motions
+
+    def _stand(self, carry: SpaceCarry, before: Tensor) -> None:
+        """Remember that bodies stand where they are, and went there from poses `[B,4]`."""
+        radius = self.odometry.cfg.radius
+        if radius:
+            way, longest = (before, carry.pose), self.odometry.full_step
+            carry.stood = remember_places(carry.stood, *way, carry.frame, radius / 2, longest)
 
     def _predict(
         self, carry: SpaceCarry, actions: Tensor, controls: Controls | None
@@ -139,7 +153,7 @@ class SpaceMemory(nn.Module):
         """What stands around the bodies."""
         begun = (carry.frame > 0)[:, None, None]
         newest = torch.where(begun, carry.inverse_depth, 1 / self.depth.cfg.far)
-        return self.odometry.scan(carry.bank, carry.pose, newest)
+        return self.odometry.scan(carry.bank, carry.pose, newest, carry.stood)
 
     def _turns(self, actions: Tensor) -> Tensor:
         return self.odometry.turns[actions.clamp(min=0)] * (actions >= 0)

@@ -14,6 +14,8 @@ from torch import Tensor
 from models.memory.frame_bank import EMPTY, FrameBank
 from models.memory.odometry import Odometry
 from models.memory.pinhole import unproject
+from models.memory.sizes import NOWHERE, PLACES
+from models.memory.stood import places_of
 from models.training.part import PartTraining
 from models.training.spatial_cache import SpatialEpisode
 from models.training.spatial_samples import mirror_actions, read_motion
@@ -64,8 +66,8 @@ class Situations:
         points, known, stood, newest, poses, climb, actions, motions = (
             torch.stack(part) for part in zip(*rows, strict=True)
         )
-        bank = make_point_bank(points, known, stood)
-        scans = self.odometry.scan(bank, poses, newest)
+        bank = make_point_bank(points, known)
+        scans = self.odometry.scan(bank, poses, newest, stood)
         flip = torch.rand(len(rows), generator=self.generator) < 0.5
         scans = torch.where(flip[:, None, None], scans.flip(1), scans)
         actions = torch.where(flip, self.mirrored[actions], actions)
@@ -85,41 +87,50 @@ class Situations:
         frames = np.arange(start, now)
         if len(frames) > plan.memory:
             frames = np.sort(rng.choice(frames, plan.memory, replace=False))
-        poses = torch.from_numpy(relative_poses(episode.poses[np.append(frames, now)]))
-        points, known, stood = self._remember(episode, frames, poses[:-1])
+        way = torch.from_numpy(relative_poses(episode.poses[start : now + 1]))
+        poses = way[torch.from_numpy(np.append(frames, now) - start)]
+        points, known = self._remember(episode, frames, poses[:-1])
         newest = torch.from_numpy(episode.inverse_depth[now].astype(np.float32))
         newest = newest * self._scale(1)[0]
         climb = read_motion(episode, now)[2] if now else torch.tensor(0.0)
         action = torch.tensor(int(episode.actions[target]))
         motion = read_motion(episode, target)
-        return points, known, stood, newest, poses[-1], climb, action, motion
+        return points, known, list_places(way), newest, poses[-1], climb, action, motion
 
     def _remember(
         self, episode: SpatialEpisode, frames: np.ndarray, poses: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Coarse points `[M,64,3]` of frames, which there are `[M]`, and where they were seen from
-        `[M,4]`, a little wrong.
+    ) -> tuple[Tensor, Tensor]:
+        """Coarse points `[M,64,3]` of frames, seen from poses that are a little wrong, and which
+        there are `[M]`.
         """
         count, plan = len(frames), self.plan
         points, known = torch.zeros(plan.memory, CELLS, 3), torch.zeros(plan.memory, dtype=bool)
-        stood = torch.zeros(plan.memory, 4)
         if count:
             inverse = torch.from_numpy(episode.coarse[frames].astype(np.float32))
             wrong = torch.randn(count, 4, generator=self.generator) * plan.jitter
             depth = 1 / (inverse * self._scale(count)[:, None, None])
             fov = self.odometry.field_of_view
-            stood[:count] = poses + wrong
-            points[:count] = unproject(depth, stood[:count], fov).flatten(1, 2)
+            points[:count] = unproject(depth, poses + wrong, fov).flatten(1, 2)
             known[:count] = True
-        return points, known, stood
+        return points, known
 
     def _scale(self, count: int) -> Tensor:
         return (1 + self.plan.scaled * torch.randn(count, generator=self.generator)).clamp(0.7, 1.4)
 
 
-def make_point_bank(points: Tensor, known: Tensor, poses: Tensor) -> FrameBank:
-    """A bank `[B,M]` that holds points and poses alone."""
-    nothing = torch.zeros(*known.shape, 0)
+def list_places(way: Tensor) -> Tensor:
+    """The places `[PLACES,3]` of a walk's poses `[T,4]` and those half way between them, newest
+    first.
+    """
+    passed = places_of(way)
+    between = torch.cat((passed[:1], (passed[1:] + passed[:-1]) / 2))
+    places = torch.stack((between, passed), dim=1).flatten(0, 1).flip(0)[:PLACES]
+    return F.pad(places, (0, 0, 0, PLACES - len(places)), value=NOWHERE)
+
+
+def make_point_bank(points: Tensor, known: Tensor) -> FrameBank:
+    """A bank `[B,M]` that holds points alone."""
+    nothing, poses = torch.zeros(*known.shape, 0), torch.zeros(*known.shape, 4)
     ids = torch.where(known, 0, EMPTY)
     fresh = torch.ones(points.shape[:-1])
     return FrameBank(nothing, nothing, poses, points, fresh, ids, known)

@@ -15,7 +15,8 @@ class VideoARSpatialCarry(GroupedCarry):
     """Memory of B dreams.
 
     tokens: keys and values of the newest frames; bank: frames with depth; pose `[B,4]` of the
-    newest one (x, y, heading, height), climb `[B]` the height that the motion to it gained; newest
+    newest one (x, y, heading, height), climb `[B]` the height that the motion to it gained, stood
+    `[B,PLACES,3]` where the body has been; newest
     uint8 `[B,H,W,3]`, seen bool `[B,H,W]` which of it memory showed, inverse_depth `[B,n,n]` of it.
     """
 
@@ -23,11 +24,12 @@ class VideoARSpatialCarry(GroupedCarry):
     bank: FrameBank
     pose: Tensor
     climb: Tensor
+    stood: Tensor
     newest: Tensor
     seen: Tensor
     inverse_depth: Tensor
 
-    PLAIN = ("pose", "climb", "newest", "seen", "inverse_depth")
+    PLAIN = ("pose", "climb", "stood", "newest", "seen", "inverse_depth")
     GROUPS = ("tokens", "bank")
 
     @classmethod

@@ -17,6 +17,7 @@ from models.codec.patch_autoencoder import to_frames
 from models.memory.depth_network import DepthNetwork
 from models.memory.odometry import Odometry
 from models.memory.renderer import MemoryView
+from models.memory.stood import no_places
 from models.spatial.config import SpaceConfig
 from models.spatial.space import SpaceMemory, pick_rows
 from models.videoar.config import PlayConfig
@@ -94,6 +95,7 @@ class VideoARSpatialDynamics(nn.Module):
             bank=self.space.empty_bank(batch, tokens.k.device),
             pose=torch.zeros(batch, 4, **at),
             climb=torch.zeros(batch, **at),
+            stood=no_places(batch, tokens.k.device),
             newest=torch.zeros(batch, size, size, 3, dtype=torch.uint8, **at),
             seen=torch.zeros(batch, size, size, dtype=torch.bool, **at),
             inverse_depth=torch.full((batch, n, n), 1 / self.far, **at),

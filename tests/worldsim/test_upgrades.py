@@ -150,17 +150,19 @@ def test_a_save_from_before_the_bank_was_a_group_is_read(tiny_world, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "runtime"), [("tiny_spatial_world", "torch"), ("exported_world", "onnx")]
 )
-def test_a_save_from_before_states_kept_a_climb_is_read(kind, runtime, request, tmp_path):
+@pytest.mark.parametrize("added", ["climb", "stood"])
+def test_a_save_from_before_states_kept_it_is_read(kind, runtime, added, request, tmp_path):
     world = open_world(request.getfixturevalue(kind), runtime=runtime)
     size = world.card.frame_size
     state = world.reset(np.zeros((1, 2, size, size, 3), np.uint8), np.array([[2]]), [0])
     state.save(tmp_path / "new.safetensors")
     with safe_open(tmp_path / "new.safetensors", "pt") as file:
         meta = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys() if name != "climb"}  # noqa: SIM118
-    assert set(state.carry.tensors()) - set(tensors) == {"climb"}
+        tensors = {name: file.get_tensor(name) for name in file.keys() if name != added}  # noqa: SIM118
+    assert set(state.carry.tensors()) - set(tensors) == {added}
     save_file(tensors, tmp_path / "old.safetensors", metadata=meta)
     old = world.load_state(tmp_path / "old.safetensors").carry.tensors()
-    assert not old.pop("climb").any()
+    blank = world.dynamics.initial(1).tensors()[added]
+    assert np.array_equal(old.pop(added), blank)
     for name, tensor in old.items():
         assert np.array_equal(tensor, state.carry.tensors()[name])

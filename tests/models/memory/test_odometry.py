@@ -9,7 +9,6 @@ import torch
 
 from envs.maze.engine import FORWARD
 from envs.maze.layout import find_centre, make_layout, slide
-from models.memory.frame_bank import EMPTY
 from models.memory.odometry import (
     Odometry,
     OdometryConfig,
@@ -19,6 +18,8 @@ from models.memory.odometry import (
     polar_grid,
     shorten_motion,
 )
+from models.memory.sizes import EMPTY, NOWHERE
+from models.memory.stood import no_places
 from tests.support.rooms import FOV, bank_of_looks
 from worldsim.world.batch_invariant import make_batch_invariant
 
@@ -110,14 +111,13 @@ def test_points_that_are_not_known_do_not_count():
 def test_nothing_stands_where_the_body_has_stood():
     """Seen from two places; beside them, above and below, points stay what they are."""
     cfg = replace(CFG, radius=0.2, feet=-0.4, head=0.1)
-    bank = bank_of_looks(torch.tensor([[1.0, 0.0, 0.0, 0.5], [2.0, 1.0, 0.0, 0.5]]), 16)
+    places = torch.tensor([[[1.0, 0.0, 0.5], [2.0, 1.0, 0.5]]])
     points = torch.tensor(
         [[1.1, 0.1, 0.5], [1.1, 0.1, 0.0], [1.1, 0.1, 0.7], [1.3, 0.0, 0.5], [2.0, 1.15, 0.2]]
     )[None]
-    pose = torch.tensor([[1.3, 0.0, 0.0, 0.5]])
-    assert find_stood(points, bank, pose, cfg).tolist() == [[True, False, False, False, True]]
-    bank.ids[0, 1] = EMPTY
-    assert find_stood(points, bank, pose, cfg).tolist() == [[True, False, False, False, False]]
+    assert find_stood(points, places, cfg).tolist() == [[True, False, False, False, True]]
+    places[0, 1] = NOWHERE
+    assert find_stood(points, places, cfg).tolist() == [[True, False, False, False, False]]
 
 
 def test_a_scan_leaves_out_where_the_body_has_stood():
@@ -128,7 +128,9 @@ def test_a_scan_leaves_out_where_the_body_has_stood():
         odometry = awake(replace(CFG, radius=radius))
         bank = bank_of_looks(torch.tensor([[2.9, 0.0, 0.0, 0.0]]), 16)
         bank.fresh.zero_()
-        scans.append(odometry.scan(bank, torch.tensor([[2.5, 0.0, 0.0, 0.0]]), seen))
+        stood = no_places(1, torch.device("cpu"))
+        stood[0, 5] = torch.tensor([2.9, 0.0, 0.0])
+        scans.append(odometry.scan(bank, torch.tensor([[2.5, 0.0, 0.0, 0.0]]), seen, stood))
     assert scans[0].sum() > scans[1].sum()
 
 

@@ -1,7 +1,9 @@
 """How many sampler steps a frame may cost: the governor. Knows no network.
 
 It watches how long frames take and keeps them within the world's pace: fewer sampler steps when
-they come late, more when there is time to spare, never more than the world's own number.
+they come late, more when there is time to spare, never more than the world's own number, nor less
+than half of it: a world that is invented in a step or two is one that nobody wants to walk in, so
+beyond that frames come later.
 """
 
 from collections import deque
@@ -52,7 +54,8 @@ class StepGovernor(Sink):
         if len(self._seconds) < LOOKED_AT:
             return now
         slow = float(np.percentile(self._seconds, 90))
-        lower = max((k for k in STEPS if k < now), default=now)
+        least = min(now, max(self._most // 2, 1))
+        lower = max((k for k in STEPS if least <= k < now), default=now)
         higher = min((k for k in (*STEPS, self._most) if now < k <= self._most), default=now)
         if slow > LATE * period and lower < now:
             _, patience = self._too_slow.get(now, (0, PATIENCE // 2))

@@ -664,7 +664,8 @@ def paced(governor, seconds, frames=40, period=0.1, now=4):
 def test_the_governor_keeps_the_pace_and_the_worlds_own_number():
     assert paced(StepGovernor(), lambda k: 0.01 * k) == 4
     assert paced(StepGovernor(), lambda k: 0.03 * k, frames=200) == 2
-    assert paced(StepGovernor(), lambda k: 0.3 * k, frames=200) == 1
+    assert paced(StepGovernor(), lambda k: 0.3 * k, frames=400) == 2  # half of the world's own
+    assert paced(StepGovernor(most=2), lambda k: 0.3 * k, frames=400) == 1
     assert paced(StepGovernor(on=False), lambda k: 9.0) == 4
     assert paced(StepGovernor(), lambda k: 9.0, period=0) == 4
 

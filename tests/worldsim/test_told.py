@@ -87,6 +87,7 @@ def list_english(drawn, *names):
     for text in drawn:
         for name in names:
             text = re.sub(re.escape(str(name)) + r"\S*", "", text)
+        text = re.sub(r"\b(?=[a-f]*\d)[0-9a-f]{6,}\b", "", text)  # a hash is no word
         found |= {word for word in re.findall(r"[A-Za-z]{3,}", text) if word not in known}
     return found
 

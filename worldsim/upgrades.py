@@ -55,13 +55,9 @@ RENAMED_TENSORS = {f"bank_{name}": f"bank.{name}" for name in ("latents", "poses
 REMOVED_TENSORS = ("bank.true",)
 """Names of tensors that states once had, of worlds that do without them now."""
 
-ADDED_TENSORS = {"climb": ("pose", 3)}
-"""Name of a tensor that states once did not have -> a tensor, and the last index of the part of it
-that has its shape; all zero then."""
-
-BLANK_TENSORS = {"stood": "pose"}
-"""Name of a tensor that states once did not have, and that is then as at the beginning of a dream
--> a tensor `[B,N]` that they had."""
+ADDED_TENSORS = ("climb", "stood")
+"""Names of tensors that states with a `pose` `[B,4]` once did not have; they are then as at the
+beginning of a dream."""
 
 
 def upgrade_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -164,12 +160,10 @@ def upgrade_tensors(tensors: Mapping[str, Any], expected: Mapping[str, Any]) -> 
     for name in REMOVED_TENSORS:
         if name not in expected:
             named.pop(name, None)
-    for name, (like, column) in ADDED_TENSORS.items():
-        if name in expected and name not in named and like in named:
-            named[name] = named[like][..., column] * 0
-    for name, like in BLANK_TENSORS.items():
-        if name in expected and name not in named and like in named:
-            named[name] = named[like][:, :1, None] * 0 + expected[name]
+    for name in ADDED_TENSORS:
+        if name in expected and name not in named and "pose" in named:
+            rows = named["pose"][:, 0].reshape(-1, *[1] * (expected[name].ndim - 1))
+            named[name] = rows * 0 + expected[name]
     return named
 
 

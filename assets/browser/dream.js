@@ -146,7 +146,7 @@ export class Dream {
   /** Latents, in the sampler steps that the share of the view that is invented asks for. */
   async #sample(condition, noise, unseen) {
     const { facts, cache } = this;
-    const { little, some, most, order = 1 } = facts.sampler;
+    const { little, some, most, order } = facts.sampler;
     const asked = unseen < little ? 1 : unseen < some ? 2 : unseen < most ? 4 : 8;
     let x = noise;
     let before = null; // velocity of the step before, where steps are of second order

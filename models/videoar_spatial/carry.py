@@ -16,8 +16,8 @@ class VideoARSpatialCarry(GroupedCarry):
 
     tokens: keys and values of the newest frames; bank: frames with depth; pose `[B,4]` of the
     newest one (x, y, heading, height), climb `[B]` the height that the motion to it gained, stood
-    `[B,PLACES,3]` where the body has been; newest
-    uint8 `[B,H,W,3]`, seen bool `[B,H,W]` which of it memory showed, inverse_depth `[B,n,n]` of it.
+    `[B,PLACES,3]` where the body has been; newest uint8 `[B,H,W,3]`, seen bool `[B,H,W]` which of
+    it memory showed, inverse_depth `[B,n,n]` of it.
     """
 
     tokens: VideoARCarry

@@ -114,9 +114,8 @@ def test_space_is_remembered_as_by_far(dynamics, monkeypatch):
         dynamics.scales, "sample", lambda *given: told.append(given[4]) or sample(*given)
     )
     actions = torch.tensor([2, 0, 2])
-    far.sampler = SamplerConfig(
-        little=1.0, some=1.0, most=1.0
-    )  # one step for all, so that rows stay together
+    # one step for all, so that rows stay together
+    far.sampler = SamplerConfig(little=1.0, some=1.0, most=1.0)
     other, _ = far.imagine(other, actions, torch.zeros(ROWS, *far.latent_shape), 1)
     one, _ = dynamics.imagine(one, actions, torch.zeros(ROWS, *dynamics.latent_shape), 3)
     assert torch.equal(one.pose, other.pose)

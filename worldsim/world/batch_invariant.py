@@ -127,12 +127,19 @@ def multiply_out_attention(
     """The same, product by product: where a CPU trains in bfloat16, torch's kernel for the whole
     is five times slower on sequences as short as a frame's (docs/LOG.md).
     """
-    scores = (q @ k.mT) * (q.shape[-1] ** -0.5 if scale is None else scale)
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, -torch.inf)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
+    scores = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.mT
+    if attn_mask is not None:
+        scores = scores + as_summand(attn_mask, scores.dtype)  # half the time of masked_fill
     return scores.softmax(dim=-1) @ v
+
+
+def as_summand(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to scores: 0 and minus infinity where the mask holds true and false, else the
+    mask itself.
+    """
+    if mask.dtype != torch.bool:
+        return mask
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf)
 
 
 def apply_row_by_row(function: Callable[..., Tensor], *parts: Tensor) -> Tensor:

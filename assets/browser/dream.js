@@ -2,6 +2,7 @@
 // lies in the graphs; here is what is kept and where it goes.
 
 import { Bank, Cache, Journal } from "./memory.js";
+import { drawChance, drawMotion } from "./motion.js";
 import { drawFrameNoise } from "./noise.js";
 import { takeStep } from "./sampler.js";
 import { rememberPlaces } from "./stood.js";
@@ -75,13 +76,13 @@ export class Dream {
 
   async #imagine(action) {
     const { graphs, bank, journal } = this;
-    const motion = await this.#move(action);
+    const noise = drawFrameNoise(this.seed, this.count, this.facts.latents);
+    const motion = await this.#move(action, drawChance(noise, this.facts.motion));
     const slots = await this.#select();
     const shown = await graphs.look(...bank.sources(slots), this.pose);
     const [rgb, seen, hint, firstHand, known, knownDepth, view, mask, depth] = shown;
     await this.#cacheKeyframes(slots);
     const condition = [view, mask, depth, [action], motion, this.pose];
-    const noise = drawFrameNoise(this.seed, this.count, this.facts.latents);
     const sampled = await this.#sample(condition, noise, 1 - known[0]);
     const told = [sampled, rgb, seen, hint, knownDepth, firstHand, this.pose];
     if ("noise" in this.facts.graphs.finish.inputs) told.push(noise);
@@ -94,16 +95,15 @@ export class Dream {
     await this.#remember(latents);
   }
 
-  /** Move the body, and give the motion. */
-  async #move(action) {
+  /** Move the body, by a chance in [0, 1), and give the motion. */
+  async #move(action, chance) {
     const { bank } = this;
     const told = [bank.points, bank.fresh, bank.ids, this.pose, this.inverseDepth, [action]];
     const { inputs } = this.facts.graphs.odometry;
     if ("climb" in inputs) told.push(this.climb);
     if ("stood" in inputs) told.push(this.stood);
     const [logits, motions] = await this.graphs.odometry(...told);
-    const best = 3 * logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
-    const motion = motions.slice(best, best + 3);
+    const motion = drawMotion(logits, motions, chance, this.facts.motion);
     const [ahead, left, up] = motion;
     this.climb = Float32Array.of(up);
     const before = this.pose;

@@ -5,7 +5,7 @@ import { Dream } from "./dream.js";
 import { readFile } from "./files.js";
 import { unpackMoment } from "./state.js";
 
-const VERSION = 4;
+const VERSION = 5;
 const ARRAYS = {
   float32: Float32Array, int64: BigInt64Array, uint8: Uint8Array, bool: Uint8Array,
 };

@@ -270,8 +270,7 @@ def _finish(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
         shown = Shown(rgb, seen, hint)
         spread = torch.zeros_like(latents) if noise is None else noise
         picture = paint_view(dynamics.codec, dynamics.decoder, latents, shown, spread)
-        told = dynamics.depth.inverse_depth(picture, known)
-        inverse = torch.where(known > 0, known, told)
+        inverse = dynamics.depth.inverse_depth(picture, known)
         frame = to_frames(picture)
         kept = summarize(inverse, pose, first_hand, angle)
         return frame, dynamics.codec.encode(frame), inverse, *kept

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 
 from models.export.command import load_exporter
-from models.memory.sizes import COARSE, EMPTY, KEPT_NEWEST, LEAP, PLACES
+from models.memory.sizes import (
+    CHANCE_DIGITS,
+    COARSE,
+    EMPTY,
+    KEPT_NEWEST,
+    LEAP,
+    LEAST_SHARE,
+    PLACES,
+)
 from models.onnx_runtime.pipeline import PIPELINE, WEIGHTS, Pipeline
 from models.onnx_runtime.world import OnnxWorld, load_world
 from models.spatial.levels import LevelSpan
@@ -24,7 +32,7 @@ from worldsim.world.arrays import save_arrays
 from worldsim.world.base import world_folder
 from worldsim.world.description import describe_screen
 
-VERSION = 4  # of page.json, which assets/browser/world.js reads
+VERSION = 5  # of page.json, which assets/browser/world.js reads
 ONNX_RUNTIME_WEB = "1.30.0"  # which the page was tested with
 PARTS = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 WEBGPU_BUILD = "ort-wasm-simd-threaded.asyncify"
@@ -171,6 +179,7 @@ def describe_world(world: OnnxWorld) -> dict[str, Any]:
             "apart": dynamics.radius / 2,
             "longest": LEAP * (pipeline.full_step or 0),
         },
+        "motion": {"digits": CHANCE_DIGITS, "least": LEAST_SHARE},
         "sources": dynamics.memory.sources,
         "dilation": dynamics.memory.dilation,
         "spans": {name: _describe_span(span) for name, span in dynamics.spans.items()},

@@ -23,3 +23,7 @@ LEAP = 1.5  # full steps; a body that got farther was put there
 
 # ---- strides of any length ----
 LEAST_LOSS = 0.02  # of a full step: one that lacks less is free
+
+# ---- which motion a dreaming body makes ----
+CHANCE_DIGITS = 64.0  # of a normal number so many times as large the fraction is uniform
+LEAST_SHARE = 0.02  # of the likeliest motion's probability: rarer ones are not drawn

@@ -15,6 +15,8 @@ from models.onnx_runtime.carry import Carry, carry_from, empty_carry
 from models.onnx_runtime.pipeline import JumpSpec, Pipeline
 from models.onnx_runtime.poses import (
     compose_pose,
+    draw_chance,
+    draw_motion,
     motion_between,
     remember_places,
     shorten_motion,
@@ -214,7 +216,8 @@ class OnnxDynamics:
         for row in carry.rows:
             action, control = int(actions[row]), pick_control(controls, row)
             led = None if poses is None else poses[row]
-            motion = self._move(carry, row, action, led, control)
+            chance = draw_chance(noise[row])
+            motion = self._move(carry, row, action, chance, led, control)
             told = action if control is None or control.named else NULL_ACTION
             step = self._look(carry, row, told, motion)
             latents = self._sample(carry, row, step, noise[row : row + 1], steps)
@@ -231,14 +234,21 @@ class OnnxDynamics:
         return carry, sampled
 
     def _move(
-        self, carry: Carry, row: int, action: int, led: np.ndarray | None, control: Controls | None
+        self,
+        carry: Carry,
+        row: int,
+        action: int,
+        chance: float,
+        led: np.ndarray | None,
+        control: Controls | None,
     ) -> np.ndarray:
         """Move the body, to the pose `led` where there is one; its motion `[3]`."""
         before = carry.pose[row].copy()
         if led is not None:
             motion, carry.pose[row] = motion_between(before, led), led
         else:
-            motion, turn = self._predict(carry, row, action, control)
+            logits, offered, turn = self._offer(carry, row, action, control)
+            motion = draw_motion(logits, offered, chance)
             carry.pose[row] = compose_pose(before, motion, turn)
         carry.climb[row] = motion[2]
         self._stand(carry, row, before)
@@ -250,13 +260,6 @@ class OnnxDynamics:
         if self.radius and full is not None:
             way = before, carry.pose[row], int(carry.frame[row])
             remember_places(carry.stood[row], *way, self.radius / 2, full)
-
-    def _predict(
-        self, carry: Carry, row: int, action: int, control: Controls | None
-    ) -> tuple[np.ndarray, np.float32]:
-        """Motion `[3]` and turn."""
-        logits, motions, turn = self._offer(carry, row, action, control)
-        return motions[logits.argmax()], turn
 
     def _offer(
         self, carry: Carry, row: int, action: int, control: Controls | None

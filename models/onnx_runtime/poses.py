@@ -1,10 +1,11 @@
 """Poses (x, y, heading, height) without torch: the twins of `compose_poses`, `motion_between` and
-`shorten_motion` in models/memory/odometry.py, and of `remember_places` in models/memory/stood.py.
+`shorten_motion` in models/memory/odometry.py, of `remember_places` in models/memory/stood.py, and
+of models/memory/motion_draw.py.
 """
 
 import numpy as np
 
-from models.memory.sizes import LEAP, LEAST_LOSS, PLACES
+from models.memory.sizes import CHANCE_DIGITS, LEAP, LEAST_LOSS, LEAST_SHARE, PLACES
 
 
 def compose_pose(pose: np.ndarray, motion: np.ndarray, turn: np.ndarray) -> np.ndarray:
@@ -53,3 +54,16 @@ def remember_places(
         away = np.square(stood - place).sum(axis=1).min()
         if away > np.float32(apart * apart) and (went or which == 1):
             stood[(2 * number + which) % PLACES] = place
+
+
+def draw_chance(noise: np.ndarray) -> float:
+    """The uniform number in [0, 1) of a frame's noise `[C,h,w]`."""
+    return float(noise.flat[0]) * CHANCE_DIGITS % 1.0
+
+
+def draw_motion(logits: np.ndarray, motions: np.ndarray, chance: float) -> np.ndarray:
+    """The motion `[3]`, of those offered `[P,3]` with logits `[P]`, by a chance in [0, 1)."""
+    shares = np.exp((logits - logits.max()).astype(np.float64))
+    shares[shares < LEAST_SHARE] = 0.0
+    below = shares.cumsum()
+    return motions[(below <= chance * below[-1]).sum()]

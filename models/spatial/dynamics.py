@@ -14,6 +14,7 @@ from models.codec.patch_autoencoder import PatchAutoencoder, to_frames
 from models.codec.view_decoder import ViewDecoder, paint_view
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import EMPTY
+from models.memory.motion_draw import draw_chances
 from models.memory.odometry import Odometry
 from models.memory.renderer import MemoryView
 from models.memory.stood import no_places
@@ -180,7 +181,7 @@ class SpatialDynamics(nn.Module):
             poses: `[B,4]` where the bodies go; None: where odometry leads them.
             controls: what they do, in numbers; `actions` are the nearest then.
         """
-        motions = self.space.move(carry, actions, poses, controls)
+        motions = self.space.move(carry, actions, draw_chances(noise), poses, controls)
         slots = self.space.select(carry)
         view = self.space.render(carry, slots)
         features = encode_view(self.codec, view)

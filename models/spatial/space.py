@@ -12,9 +12,9 @@ from models.memory.alignment import align_motion
 from models.memory.coverage import select_keyframes
 from models.memory.depth_network import DepthNetwork
 from models.memory.frame_bank import FrameBank, Insertion
+from models.memory.motion_draw import draw_motion
 from models.memory.odometry import (
     Odometry,
-    choose_motion,
     climbs_of,
     compose_poses,
     motion_between,
@@ -115,15 +115,19 @@ class SpaceMemory(nn.Module):
         self,
         carry: SpaceCarry,
         actions: Tensor,
+        chances: Tensor,
         poses: Tensor | None = None,
         controls: Controls | None = None,
     ) -> Tensor:
         """Move bodies to poses `[B,4]`; None: to where odometry thinks that controls lead, or
-        without these actions `[B]`. The motions `[B,3]`.
+        without these actions `[B]`, drawn by chances `[B]` in [0, 1). The motions `[B,3]`.
         """
         before = carry.pose
         if poses is None:
-            motions, turns = self._predict(carry, actions, controls)
+            logits, offered, turns = self._offer(carry, actions, controls)
+            motions = draw_motion(logits, offered, chances)
+            if controls is None:
+                motions = motions * (actions >= 0).unsqueeze(1)
             carry.pose = compose_poses(before, motions, turns)
         else:
             motions = motion_between(before, poses)
@@ -138,16 +142,6 @@ class SpaceMemory(nn.Module):
         if radius:
             way, longest = (before, carry.pose), self.odometry.full_step
             carry.stood = remember_places(carry.stood, *way, carry.frame, radius / 2, longest)
-
-    def _predict(
-        self, carry: SpaceCarry, actions: Tensor, controls: Controls | None
-    ) -> tuple[Tensor, Tensor]:
-        """Motions `[B,3]` and turns `[B]`."""
-        if controls is None:
-            around = self._scan(carry), carry.climb
-            return self.odometry.predict_motion(*around, actions), self._turns(actions)
-        logits, motions, turns = self._offer(carry, actions, controls)
-        return choose_motion(logits, motions), turns
 
     def _scan(self, carry: SpaceCarry) -> Tensor:
         """What stands around the bodies."""
@@ -170,11 +164,10 @@ class SpaceMemory(nn.Module):
         return render(sources, carry.pose, *self.camera, self.cfg.sharp)
 
     def read_depth(self, pictures: Tensor, known: Tensor) -> Tensor:
-        """Inverse depth `[B,n,n]` of pictures `[B,3,H,W]`: that which is known (not 0), `[B,n,n]`,
-        and elsewhere what the network reads.
+        """Inverse depth `[B,n,n]` that the network reads off pictures `[B,3,H,W]`, told what memory
+        knows, `[B,n,n]` (0: nothing). It may decide against memory, which else would keep errors.
         """
-        told = self.depth.inverse_depth(pictures, known)
-        return torch.where(known > 0, known, told)
+        return self.depth.inverse_depth(pictures, known)
 
     # ---- what is remembered ----
 

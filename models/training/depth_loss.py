@@ -1,8 +1,9 @@
 """The loss of the depth network: pictures as play shows them, beside depth that an engine rendered.
 
-In play it reads true frames, and generated ones: sharp where memory showed them, and as blurred and
-broken as a decoder's pictures elsewhere. So it learns on both, with the depth of what is sharp as
-an input; what fills small holes of memory may show anything, and is as far as what is around it.
+In play it reads true frames, and generated ones: sharp where memory showed what is true, and as
+blurred and broken as a decoder's pictures elsewhere. So it learns on both. What memory knows of the
+depth is an input, a hint that a dream has made up itself and that may be wrong by any factor over
+large places: the picture decides, or an error would be read, remembered and read again for ever.
 Nothing generated is needed for that: true frames through the codec, their latents wrong, look like
 generated ones, and their depth is known.
 """
@@ -16,7 +17,11 @@ from models.memory.depth_network import DepthNetwork
 
 LIKE_TRUE = 0.35  # share of pictures that are left as they are
 NOTHING_KNOWN = 0.35  # share of pictures of which no depth is known
-STRANGE = 0.5  # share of pictures that show something else in the small holes of memory
+REMEMBERED_SHARP = 0.5  # share of pictures whose remembered places are true, so sharp
+MISLED = 0.6  # share of pictures whose remembered depth is wrong over large places
+MOST_WRONG = 1.5  # of logarithms of depth there, at most, one standard deviation
+ANOTHER = 0.2  # of such a picture, about, is remembered to be another one
+PATCHES = (2, 3, 4, 6, 8)  # places across a picture that are wrong alike
 GRAINS = (1, 3, 5)  # places that small holes measure, about
 MOST_NOISE = 0.6  # of latents, whose mean square is 1
 PIXEL_NOISE = 0.1
@@ -30,6 +35,7 @@ def depth_loss(
     pictures: Tensor,
     depths: Tensor,
     generator: torch.Generator,
+    strange: float = 0.0,
 ) -> Tensor:
     """Robust error of logarithmic inverse depth.
 
@@ -39,6 +45,8 @@ def depth_loss(
         pictures: `[B,3,H,H]` in -1..1.
         depths: `[B,H/2,H/2]` in the unit of poses.
         generator: of everything drawn.
+        strange: share of pictures that show something else in the small holes of memory, which are
+            as far as what surrounds them all the same.
     """
     cfg = network.cfg
     target = -depths.clamp(cfg.near, cfg.far).log()
@@ -48,9 +56,10 @@ def depth_loss(
     like_true = draw_rows(LIKE_TRUE, pictures, generator)[:, None, None]
     strip, holes = draw_strips(target, generator), draw_holes(target, generator)
     seen = ~(strip | holes)
-    shown = mix_broken(codec, pictures, seen | like_true, generator)
-    strange = draw_rows(STRANGE, pictures, generator)[:, None, None]
-    shown = torch.where(enlarge(holes & strange & ~like_true), shown.roll(1, dims=0), shown)
+    sharp = draw_rows(REMEMBERED_SHARP, pictures, generator)[:, None, None]
+    shown = mix_broken(codec, pictures, (seen & sharp) | like_true, generator)
+    odd = draw_rows(strange, pictures, generator)[:, None, None]
+    shown = torch.where(enlarge(holes & odd & ~like_true), shown.roll(1, dims=0), shown)
     nothing = draw_rows(NOTHING_KNOWN, pictures, generator)[:, None, None]
     known = draw_known(target, seen & ~nothing & ~like_true, generator)
     error = network(shown, known).float() - target
@@ -104,12 +113,25 @@ def enlarge(maps: Tensor) -> Tensor:
 
 
 def draw_known(target: Tensor, seen: Tensor, generator: torch.Generator) -> Tensor:
-    """Inverse depth `[B,n,n]` that memory might know of logarithmic targets where they are seen, a
-    little wrong; 0 elsewhere.
+    """Inverse depth `[B,n,n]` that memory might know of logarithmic targets where they are seen; 0
+    elsewhere. A little wrong in all pictures, in some by any factor over large places.
     """
-    wrong = 0.03 * draw_normal(len(target), 1, 1, like=target, generator=generator)
+    misled = draw_rows(MISLED, target, generator)[:, None, None]
+    another = draw_patches(target, generator) > torch.special.ndtri(torch.tensor(1 - ANOTHER))
+    told = torch.where(misled & another, target.roll(1, dims=0), target)
+    amount = MOST_WRONG * draw_uniform(len(target), 1, 1, like=target, generator=generator).square()
+    wrong = misled * amount * draw_patches(target, generator)
+    wrong = wrong + 0.03 * draw_normal(len(target), 1, 1, like=target, generator=generator)
     wrong = wrong + 0.02 * draw_normal(*target.shape, like=target, generator=generator)
-    return (target + wrong).exp() * seen
+    return (told + wrong).exp() * seen
+
+
+def draw_patches(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Maps `[B,n,n]` of about normal numbers that are alike over large places."""
+    batch, n = like.shape[:2]
+    across = PATCHES[int(torch.randint(len(PATCHES), (), generator=generator))]
+    coarse = draw_normal(batch, 1, across, across, like=like, generator=generator)
+    return F.interpolate(coarse, (n, n), mode="bicubic", align_corners=True).squeeze(1)
 
 
 @torch.no_grad()

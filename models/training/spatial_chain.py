@@ -134,7 +134,7 @@ def remember_pictures(
 ) -> FrameBank:
     """A bank `[B,1,...]` of what generated pictures `[B,3,H,W]` are the first to show."""
     known = view.inverse_depth * view.known_depth
-    inverse = torch.where(known > 0, known, depth.inverse_depth(pictures, known))
+    inverse = depth.inverse_depth(pictures, known)
     size, (batch, n) = pictures.shape[-1], inverse.shape[:2]
     bank = FrameBank.empty(batch, 1, size, n, pictures.device)
     rows = torch.arange(batch, device=pictures.device)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from models.codec.multiscale_tokenizer import MultiscaleTokenizer, to_pictures
 from models.codec.patch_autoencoder import to_frames
 from models.memory.depth_network import DepthNetwork
+from models.memory.motion_draw import draw_chances
 from models.memory.odometry import Odometry
 from models.memory.renderer import MemoryView
 from models.memory.stood import no_places
@@ -156,7 +157,7 @@ class VideoARSpatialDynamics(nn.Module):
             poses: `[B,4]` where the bodies go; None: where odometry leads them.
             controls: what they do, in numbers; `actions` are the nearest then.
         """
-        self.space.move(carry, actions, poses, controls)
+        self.space.move(carry, actions, draw_chances(noise), poses, controls)
         view = self.space.render(carry, self.space.select(carry))
         told = describe_view(self.codec.autoencoder, view)
         latents = self.scales.sample(carry.tokens, actions, noise, steps, told)

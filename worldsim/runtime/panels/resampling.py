@@ -13,6 +13,7 @@ from worldsim.runtime.core.track import Track
 from worldsim.runtime.panels.picker import Picker
 from worldsim.runtime.panels.space_memory import check_space
 from worldsim.told import tell
+from worldsim.world.arrays import to_numpy
 
 SAMPLES = 3
 TITLE = tell("The same moment, its invented part sampled again. 1 or Backspace goes on.")
@@ -28,13 +29,17 @@ def sample_again(track: Track, samples: int = SAMPLES) -> np.ndarray:
     if track.number <= track.history.first:
         raise ValueError(tell("There is nothing to sample again yet: walk first."))
     here = track.place.clone()
+    stands = to_numpy(track.place.base.memory.carry.pose)
     try:
-        return _step_again(track, samples)
+        return _step_again(track, samples, stands)
     finally:
         track.place.restore(here)
 
 
-def _step_again(track: Track, samples: int) -> np.ndarray:
+def _step_again(track: Track, samples: int, stands: np.ndarray) -> np.ndarray:
+    """See sample_again; the body goes to where it stands `[1,4]`. A world that is led by numbers
+    draws its way again.
+    """
     place, last = track.place, track.number - 1
     found, state = track.history.keyframe(last)
     place.restore(state)
@@ -44,8 +49,10 @@ def _step_again(track: Track, samples: int) -> np.ndarray:
     rows = before.select([0] * samples)
     rows.seeds = [int(before.seeds[0]) + 1 + row for row in range(samples)]
     noise = None if move.noise == NO_NOISE else move.noise / 100
-    actions = np.array([step_action(move.taken)] * samples)
-    _, frames = place.base.world.step(rows, actions, move.steps or None, noise)
+    action = step_action(move.taken)
+    poses = stands.repeat(samples, axis=0) if isinstance(action, int) else None
+    actions = np.array([action] * samples)
+    _, frames = place.base.world.step(rows, actions, move.steps or None, noise, poses)
     return frames
 
 

@@ -409,3 +409,26 @@ def test_a_tensor_that_is_left_on_the_cpu_is_refused():
         actions, noise = step_of(dynamics, 0, 1)
         with pytest.raises(RuntimeError, match="tensors on two devices"):
             dynamics.imagine(dynamics.initial(1), actions, noise.to(NAME), 1)
+
+
+def test_a_body_moves_as_its_noise_says(dynamics):
+    """Odometry that is unsure moves bodies otherwise by other noise, the same way by the same."""
+    actions, ends = torch.full((ROWS,), 2), []
+    for first in (0.001, 0.001, 0.009):  # the fraction of 64 times as much is 0.06 and 0.58
+        carry = begun(dynamics)
+        noise = torch.full((ROWS, *dynamics.latent_shape), first)
+        carry, _ = dynamics.imagine(carry, actions, noise, 1)
+        ends.append(carry.pose.clone())
+    assert torch.equal(ends[0], ends[1])
+    assert not torch.equal(ends[0], ends[2])
+
+
+def test_depth_is_read_off_the_picture_where_memory_knows_another(dynamics):
+    size, n = SIZE, dynamics.depth.cfg.size
+    pictures = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(2)).clamp(
+        -1, 1
+    )
+    known = torch.full((1, n, n), 1 / dynamics.far)
+    read = dynamics.space.read_depth(pictures, known)
+    assert torch.equal(read, dynamics.depth.inverse_depth(pictures, known))
+    assert not torch.equal(read, known)

@@ -177,7 +177,7 @@ def describe_world(world: OnnxWorld) -> dict[str, Any]:
         "stood": {
             "places": PLACES,
             "apart": dynamics.radius / 2,
-            "longest": LEAP * (pipeline.full_step or 0),
+            "longest": LEAP * pipeline.full_step,
         },
         "motion": {"digits": CHANCE_DIGITS, "least": LEAST_SHARE},
         "sources": dynamics.memory.sources,

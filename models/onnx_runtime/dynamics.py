@@ -73,7 +73,7 @@ class OnnxDynamics:
     """
 
     takes_frames = True  # `observe` wants the frames beside their latents
-    takes_poses = True
+    takes_poses = takes_controls = True
 
     def __init__(
         self, graphs: Graphs, pipeline: Pipeline, settings: Settings, turns: tuple[float, ...]
@@ -82,11 +82,6 @@ class OnnxDynamics:
         self.cfg, self.memory, self.sampler, self.far, self.radius = settings
         self.turns = np.array(turns, np.float32)
         self.spans = level_spans(self.cfg, self.memory)
-
-    @property
-    def takes_controls(self) -> bool:
-        """Whether the export says how far a full step goes."""
-        return self.pipeline.full_step is not None
 
     @property
     def field_of_view(self) -> float:
@@ -256,10 +251,9 @@ class OnnxDynamics:
 
     def _stand(self, carry: Carry, row: int, before: np.ndarray) -> None:
         """Remember that a body stands where it is, and went there from a pose `[4]`."""
-        full = self.pipeline.full_step
-        if self.radius and full is not None:
+        if self.radius:
             way = before, carry.pose[row], int(carry.frame[row])
-            remember_places(carry.stood[row], *way, self.radius / 2, full)
+            remember_places(carry.stood[row], *way, self.radius / 2, self.pipeline.full_step)
 
     def _offer(
         self, carry: Carry, row: int, action: int, control: Controls | None

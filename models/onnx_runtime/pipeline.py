@@ -62,8 +62,7 @@ class Pipeline:
         least_new: first-hand pixels without which a frame is not banked.
         schedules: sampler steps a frame -> its steps.
         graphs: by name.
-        full_step: how far a step goes that nothing stops, in the unit of poses; None in a world
-            that was exported before there were continuous actions.
+        full_step: how far a step goes that nothing stops, in the unit of poses.
     """
 
     kind: str
@@ -74,7 +73,7 @@ class Pipeline:
     least_new: int
     schedules: dict[str, tuple[JumpSpec, ...]]
     graphs: dict[str, GraphSpec]
-    full_step: float | None = None
+    full_step: float
 
     def __post_init__(self):
         if set(self.graphs) != set(GRAPHS):

@@ -49,14 +49,6 @@ class OnnxWorld(World):
         """What the codec keeps of frames uint8 `[N,H,W,3]`."""
         return np.concatenate([self.dynamics.reconstruct(frame[None]) for frame in frames])
 
-    def check_control(self, control: object) -> np.ndarray:
-        """As every world; one that was exported too early says so."""
-        if self.card.continuous is not None and not self.dynamics.takes_controls:
-            raise ValueError(
-                f"{self.card.name} was exported before there were continuous actions: {ADVICE}."
-            )
-        return super().check_control(control)
-
     def step(
         self,
         state: WorldState,

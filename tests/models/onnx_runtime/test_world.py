@@ -249,16 +249,3 @@ def test_frames_that_controls_led_to_are_taken_in_as_in_torch(world, tiny_spatia
         for one in (world, theirs)
     )
     np.testing.assert_allclose(ours, wanted, atol=1e-3)
-
-
-def test_an_export_from_before_them_says_what_to_do(exported_world, tmp_path):
-    folder = tmp_path / "old"
-    shutil.copytree(exported_world, folder)
-    told = json.loads((folder / "pipeline.json").read_text())
-    assert told.pop("full_step") > 0
-    (folder / "pipeline.json").write_text(json.dumps(told))
-    write_manifest(folder)
-    old = load_world(folder)
-    with pytest.raises(ValueError, match="exported before there were continuous actions: export"):
-        old.step(begin(old), np.zeros((1, 2), np.float32))
-    assert old.step(begin(old), [2])[1].dtype == np.uint8

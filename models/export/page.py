@@ -21,7 +21,6 @@ from models.memory.sizes import (
     EMPTY,
     KEPT_NEWEST,
     LEAP,
-    LEAST_SHARE,
     PLACES,
 )
 from models.onnx_runtime.pipeline import PIPELINE, WEIGHTS, Pipeline
@@ -179,7 +178,7 @@ def describe_world(world: OnnxWorld) -> dict[str, Any]:
             "apart": dynamics.radius / 2,
             "longest": LEAP * pipeline.full_step,
         },
-        "motion": {"digits": CHANCE_DIGITS, "least": LEAST_SHARE},
+        "motion": {"digits": CHANCE_DIGITS, "least": dynamics.least},
         "sources": dynamics.memory.sources,
         "dilation": dynamics.memory.dilation,
         "spans": {name: _describe_span(span) for name, span in dynamics.spans.items()},

@@ -24,7 +24,8 @@ GRID = 8  # coarsest places, each way
 class DepthConfig:
     """frame_size: pixels; near, far: limits of depth in the unit of poses; fine: channels of the
     finest places, those of a depth map, doubled with each halving of the resolution; width, layers,
-    heads: of the transformer.
+    heads: of the transformer; completes: whether known depth stays as it is and the network fills
+    in the rest, as one that has learnt so does; else it is a hint that the picture may overrule.
     """
 
     frame_size: int = 64
@@ -34,6 +35,7 @@ class DepthConfig:
     width: int = 96
     layers: int = 3
     heads: int = 4
+    completes: bool = False
 
     def __post_init__(self):
         if self.frame_size != 2 * GRID * 2**self.halvings:
@@ -123,4 +125,7 @@ class DepthNetwork(nn.Module):
 
     def inverse_depth(self, pictures: Tensor, known: Tensor | None = None) -> Tensor:
         """Inverse depth `[B,H/2,H/2]`, between 1 / far and 1 / near; see forward."""
-        return self(pictures, known).exp().clamp(1 / self.cfg.far, 1 / self.cfg.near)
+        told = self(pictures, known).exp().clamp(1 / self.cfg.far, 1 / self.cfg.near)
+        if known is None or not self.cfg.completes:
+            return told
+        return torch.where(known > 0, known, told)

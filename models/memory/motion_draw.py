@@ -11,7 +11,7 @@ whatever runs it, moves the same way.
 import torch
 from torch import Tensor
 
-from models.memory.sizes import CHANCE_DIGITS, LEAST_SHARE
+from models.memory.sizes import CHANCE_DIGITS
 
 
 def draw_chances(noise: Tensor) -> Tensor:
@@ -21,12 +21,12 @@ def draw_chances(noise: Tensor) -> Tensor:
     return (noise[:, 0, 0, 0].double() * CHANCE_DIGITS).remainder(1.0)
 
 
-def draw_motion(logits: Tensor, motions: Tensor, chances: Tensor) -> Tensor:
+def draw_motion(logits: Tensor, motions: Tensor, chances: Tensor, least: float) -> Tensor:
     """Motions `[B,3]`, of those offered `[B,P,3]` with logits `[B,P]`, by chances `[B]` in
-    [0, 1).
+    [0, 1); one whose probability is less than `least` of the likeliest's is never drawn.
     """
     shares = (logits - logits.amax(dim=1, keepdim=True)).double().exp()
-    shares = torch.where(shares < LEAST_SHARE, 0.0, shares)
+    shares = torch.where(shares < least, 0.0, shares)
     below = shares.cumsum(dim=1)
     drawn = (below <= chances.unsqueeze(1) * below[:, -1:]).sum(dim=1)
     return motions[torch.arange(len(motions), device=motions.device), drawn]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from models.memory.frame_bank import EMPTY, FrameBank
 from models.memory.pinhole import unproject
-from models.memory.sizes import LEAST_LOSS
+from models.memory.sizes import LEAST_LOSS, LEAST_SHARE
 from models.memory.stood import nearest_places
 from worldsim.world.protocols import Controls
 
@@ -40,6 +40,9 @@ class OdometryConfig:
         radius: of the body, in the unit of poses: where it has stood, nothing else is. 0: what
             memory says is believed there too.
         feet, head: heights of its ends above the camera, with a margin for steps.
+        least: share of the likeliest motion's probability below which no motion of a dream is drawn
+            (motion_draw.py); 1: the likeliest is always made, as among walls, where a body is
+            either free or stopped.
     """
 
     actions: int
@@ -55,12 +58,15 @@ class OdometryConfig:
     radius: float = 0.0
     feet: float = -0.4
     head: float = 0.45
+    least: float = LEAST_SHARE
 
     def __post_init__(self):
         if not 0 <= self.radius < self.reach:
             raise ValueError(f"radius must be in [0, reach {self.reach}), got {self.radius}")
         if not self.feet < self.head:
             raise ValueError(f"feet must be < head {self.head}, got {self.feet}")
+        if not 0 <= self.least <= 1:
+            raise ValueError(f"least must be in [0, 1], got {self.least}")
 
 
 class Odometry(nn.Module):

@@ -26,4 +26,4 @@ LEAST_LOSS = 0.02  # of a full step: one that lacks less is free
 
 # ---- which motion a dreaming body makes ----
 CHANCE_DIGITS = 64.0  # of a normal number so many times as large the fraction is uniform
-LEAST_SHARE = 0.02  # of the likeliest motion's probability: rarer ones are not drawn
+LEAST_SHARE = 0.02  # of the likeliest motion's probability, where a world says nothing else

@@ -30,7 +30,8 @@ from worldsim.world.protocols import Controls
 
 class Settings(NamedTuple):
     """What a card says of its dynamics; far: depth in the unit of poses beyond which all is equally
-    far; radius: of the body, where nothing else stands, 0: it is not told.
+    far; radius: of the body, where nothing else stands, 0: it is not told; least: see
+    OdometryConfig.
     """
 
     network: NetworkConfig
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
     sampler: SamplerConfig
     far: float
     radius: float
+    least: float
 
 
 class Step(NamedTuple):
@@ -79,7 +81,7 @@ class OnnxDynamics:
         self, graphs: Graphs, pipeline: Pipeline, settings: Settings, turns: tuple[float, ...]
     ):
         self.graphs, self.pipeline = graphs, pipeline
-        self.cfg, self.memory, self.sampler, self.far, self.radius = settings
+        self.cfg, self.memory, self.sampler, self.far, self.radius, self.least = settings
         self.turns = np.array(turns, np.float32)
         self.spans = level_spans(self.cfg, self.memory)
 
@@ -243,7 +245,7 @@ class OnnxDynamics:
             motion, carry.pose[row] = motion_between(before, led), led
         else:
             logits, offered, turn = self._offer(carry, row, action, control)
-            motion = draw_motion(logits, offered, chance)
+            motion = draw_motion(logits, offered, chance, self.least)
             carry.pose[row] = compose_pose(before, motion, turn)
         carry.climb[row] = motion[2]
         self._stand(carry, row, before)

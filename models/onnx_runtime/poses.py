@@ -5,7 +5,7 @@ of models/memory/motion_draw.py.
 
 import numpy as np
 
-from models.memory.sizes import CHANCE_DIGITS, LEAP, LEAST_LOSS, LEAST_SHARE, PLACES
+from models.memory.sizes import CHANCE_DIGITS, LEAP, LEAST_LOSS, PLACES
 
 
 def compose_pose(pose: np.ndarray, motion: np.ndarray, turn: np.ndarray) -> np.ndarray:
@@ -61,9 +61,9 @@ def draw_chance(noise: np.ndarray) -> float:
     return float(noise.flat[0]) * CHANCE_DIGITS % 1.0
 
 
-def draw_motion(logits: np.ndarray, motions: np.ndarray, chance: float) -> np.ndarray:
+def draw_motion(logits: np.ndarray, motions: np.ndarray, chance: float, least: float) -> np.ndarray:
     """The motion `[3]`, of those offered `[P,3]` with logits `[P]`, by a chance in [0, 1)."""
     shares = np.exp((logits - logits.max()).astype(np.float64))
-    shares[shares < LEAST_SHARE] = 0.0
+    shares[shares < least] = 0.0
     below = shares.cumsum()
     return motions[(below <= chance * below[-1]).sum()]

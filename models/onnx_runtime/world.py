@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from models.memory.sizes import LEAST_SHARE
 from models.onnx_runtime.dynamics import OnnxDynamics, Settings
 from models.onnx_runtime.noise import draw_frame_noise
 from models.onnx_runtime.pipeline import ADVICE, PIPELINE, WEIGHTS, read_pipeline
@@ -116,7 +117,8 @@ def read_settings(card: WorldCard) -> Settings:
     configs = [from_dict(kind, told[name], name) for name, kind in parts]
     far = check_number(told["depth"]["far"], "depth.far", 1e-3, 1e6)
     radius = check_number(told["odometry"].get("radius", 0), "odometry.radius", 0, 1e3)
-    return Settings(*configs, far, radius)
+    least = check_number(told["odometry"].get("least", LEAST_SHARE), "odometry.least", 0, 1)
+    return Settings(*configs, far, radius, least)
 
 
 def exported_identity(world: str, weights: str) -> str:

@@ -125,7 +125,7 @@ class SpaceMemory(nn.Module):
         before = carry.pose
         if poses is None:
             logits, offered, turns = self._offer(carry, actions, controls)
-            motions = draw_motion(logits, offered, chances)
+            motions = draw_motion(logits, offered, chances, self.odometry.cfg.least)
             if controls is None:
                 motions = motions * (actions >= 0).unsqueeze(1)
             carry.pose = compose_poses(before, motions, turns)
@@ -165,7 +165,7 @@ class SpaceMemory(nn.Module):
 
     def read_depth(self, pictures: Tensor, known: Tensor) -> Tensor:
         """Inverse depth `[B,n,n]` that the network reads off pictures `[B,3,H,W]`, told what memory
-        knows, `[B,n,n]` (0: nothing). It may decide against memory, which else would keep errors.
+        knows, `[B,n,n]` (0: nothing).
         """
         return self.depth.inverse_depth(pictures, known)
 

@@ -3,7 +3,10 @@
 In play it reads true frames, and generated ones: sharp where memory showed what is true, and as
 blurred and broken as a decoder's pictures elsewhere. So it learns on both. What memory knows of the
 depth is an input, a hint that a dream has made up itself and that may be wrong by any factor over
-large places: the picture decides, or an error would be read, remembered and read again for ever.
+large places: the picture decides, or an error would be read, remembered and read again for ever. A
+network that completes (`DepthConfig.completes`) may trust it, and learns that what stands out in a
+small hole of memory is an error, as far as what is around it: right where surfaces are few and
+large.
 Nothing generated is needed for that: true frames through the codec, their latents wrong, look like
 generated ones, and their depth is known.
 """
@@ -18,7 +21,8 @@ from models.memory.depth_network import DepthNetwork
 LIKE_TRUE = 0.35  # share of pictures that are left as they are
 NOTHING_KNOWN = 0.35  # share of pictures of which no depth is known
 REMEMBERED_SHARP = 0.5  # share of pictures whose remembered places are true, so sharp
-MISLED = 0.6  # share of pictures whose remembered depth is wrong over large places
+STRANGE = 0.5  # where the network completes: share of pictures with something else in small holes
+MISLED = 0.6  # else: share of pictures whose remembered depth is wrong over large places
 MOST_WRONG = 1.5  # of logarithms of depth there, at most, one standard deviation
 ANOTHER = 0.2  # of such a picture, about, is remembered to be another one
 PATCHES = (2, 3, 4, 6, 8)  # places across a picture that are wrong alike
@@ -35,7 +39,6 @@ def depth_loss(
     pictures: Tensor,
     depths: Tensor,
     generator: torch.Generator,
-    strange: float = 0.0,
 ) -> Tensor:
     """Robust error of logarithmic inverse depth.
 
@@ -45,8 +48,6 @@ def depth_loss(
         pictures: `[B,3,H,H]` in -1..1.
         depths: `[B,H/2,H/2]` in the unit of poses.
         generator: of everything drawn.
-        strange: share of pictures that show something else in the small holes of memory, which are
-            as far as what surrounds them all the same.
     """
     cfg = network.cfg
     target = -depths.clamp(cfg.near, cfg.far).log()
@@ -58,10 +59,11 @@ def depth_loss(
     seen = ~(strip | holes)
     sharp = draw_rows(REMEMBERED_SHARP, pictures, generator)[:, None, None]
     shown = mix_broken(codec, pictures, (seen & sharp) | like_true, generator)
-    odd = draw_rows(strange, pictures, generator)[:, None, None]
+    odd = draw_rows(STRANGE * cfg.completes, pictures, generator)[:, None, None]
     shown = torch.where(enlarge(holes & odd & ~like_true), shown.roll(1, dims=0), shown)
     nothing = draw_rows(NOTHING_KNOWN, pictures, generator)[:, None, None]
-    known = draw_known(target, seen & ~nothing & ~like_true, generator)
+    misled = 0.0 if cfg.completes else MISLED
+    known = draw_known(target, seen & ~nothing & ~like_true, misled, generator)
     error = network(shown, known).float() - target
     return measure(error) + EDGES * (measure(error.diff(dim=1)) + measure(error.diff(dim=2)))
 
@@ -112,15 +114,16 @@ def enlarge(maps: Tensor) -> Tensor:
     return maps.repeat_interleave(2, 1).repeat_interleave(2, 2).unsqueeze(1)
 
 
-def draw_known(target: Tensor, seen: Tensor, generator: torch.Generator) -> Tensor:
+def draw_known(target: Tensor, seen: Tensor, misled: float, generator: torch.Generator) -> Tensor:
     """Inverse depth `[B,n,n]` that memory might know of logarithmic targets where they are seen; 0
-    elsewhere. A little wrong in all pictures, in some by any factor over large places.
+    elsewhere. A little wrong in all pictures, in a share of `misled` by any factor over large
+    places.
     """
-    misled = draw_rows(MISLED, target, generator)[:, None, None]
+    by_far = draw_rows(misled, target, generator)[:, None, None]
     another = draw_patches(target, generator) > torch.special.ndtri(torch.tensor(1 - ANOTHER))
-    told = torch.where(misled & another, target.roll(1, dims=0), target)
+    told = torch.where(by_far & another, target.roll(1, dims=0), target)
     amount = MOST_WRONG * draw_uniform(len(target), 1, 1, like=target, generator=generator).square()
-    wrong = misled * amount * draw_patches(target, generator)
+    wrong = by_far * amount * draw_patches(target, generator)
     wrong = wrong + 0.03 * draw_normal(len(target), 1, 1, like=target, generator=generator)
     wrong = wrong + 0.02 * draw_normal(*target.shape, like=target, generator=generator)
     return (told + wrong).exp() * seen

@@ -18,15 +18,12 @@ from worldsim.machine_speed import pick_precision
 
 @dataclass(frozen=True, kw_only=True)
 class DepthTraining:
-    """steps of `batch` frames at rate `lr`, on frames of at most `episodes` episodes; strange: see
-    `depth_loss`: for worlds of few large surfaces, where what stands out in a hole is an error.
-    """
+    """steps of `batch` frames at rate `lr`, on frames of at most `episodes` episodes."""
 
     steps: int = 6000
     batch: int = 32
     lr: float = 2e-3
     episodes: int = 200
-    strange: float = 0.5
 
 
 def train_depth(
@@ -56,7 +53,7 @@ def train_depth(
             chosen = torch.randint(len(frames), (plan.batch,), generator=generator)
             pictures = frames[chosen].to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
             target = depths[chosen].to(device).float()
-            return depth_loss(network, codec, pictures, target, generator, plan.strange)
+            return depth_loss(network, codec, pictures, target, generator)
 
         training.run(draw_loss, steepness=2, precision=pick_precision(precision, device))
     return network.requires_grad_(False).eval()

@@ -51,3 +51,14 @@ def test_a_place_is_told_from_the_whole_picture():
 def test_what_does_not_fit_is_refused(size, near):
     with pytest.raises(ValueError, match="must be"):
         DepthConfig(frame_size=size, near=near)
+
+
+@pytest.mark.parametrize("completes", [False, True])
+def test_known_depth_stays_where_the_network_completes_and_is_a_hint_elsewhere(completes):
+    network = DepthNetwork(DepthConfig(frame_size=32, width=32, layers=1, completes=completes))
+    known = torch.zeros(1, 16, 16)
+    known[:, :8] = 0.7
+    pictures = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    told = network.inverse_depth(pictures, known)
+    assert bool((told[:, :8] == 0.7).all()) == completes
+    assert not (told[:, 8:] == 0.7).any()

@@ -22,27 +22,30 @@ MOST_BYTES = 4_000_000
 QUALITIES = (70, 60, 50, 40, 30, 20, 10)
 STRAIGHT, ROUND = (20, 60), (3, 9)  # steps on, and turns, drawn anew each time
 STOPPED = 0.3  # share of a full step below which a body is stopped
+TRIES = 4  # stopped steps in a row after which it goes round: a body that climbs stops at first
 
 
 class Stroll:
-    """Chooses keys: straight on, then some turns to one side; turns at once where it is stopped."""
+    """Chooses keys: straight on, then some turns to one side; turns where it stays stopped."""
 
     def __init__(self, world: WorldModel, seed: int):
         self.rng = np.random.default_rng(seed)
         self.forward = world.actions.id("forward")
         self.sides = world.actions.id("left"), world.actions.id("right")
         self.planned: list[int] = []
-        self.longest = 0.0
+        self.last, self.longest, self.stopped = self.forward, 0.0, 0
 
     def choose(self, moved: float) -> int:
         """The next action; `moved`: how far the last one carried."""
         self.longest = max(self.longest, moved)
-        ahead = bool(self.planned) and self.planned[0] == self.forward
-        if not self.planned or (ahead and moved < STOPPED * self.longest):
+        tried = self.last == self.forward and moved < STOPPED * self.longest
+        self.stopped = self.stopped + 1 if tried else 0
+        if not self.planned or self.stopped >= TRIES:
             side = self.sides[int(self.rng.integers(2))]
             turns = [side] * int(self.rng.integers(*ROUND))
             self.planned = [*turns, *[self.forward] * int(self.rng.integers(*STRAIGHT))]
-        return self.planned.pop(0)
+        self.last = self.planned.pop(0)
+        return self.last
 
 
 def play(world: WorldModel, start: int, seed: int) -> Iterator[tuple[WorldState, np.ndarray]]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.memory.frame_bank import EMPTY, FrameBank
-from models.memory.odometry import Odometry
+from models.memory.odometry import Odometry, OdometryConfig
 from models.memory.pinhole import unproject
 from models.memory.sizes import NOWHERE, PLACES
 from models.memory.stood import places_of
@@ -95,7 +95,8 @@ class Situations:
         climb = read_motion(episode, now)[2] if now else torch.tensor(0.0)
         action = torch.tensor(int(episode.actions[target]))
         motion = read_motion(episode, target)
-        return points, known, list_places(way), newest, poses[-1], climb, action, motion
+        stood = list_places(way, self.odometry.cfg)
+        return points, known, stood, newest, poses[-1], climb, action, motion
 
     def _remember(
         self, episode: SpatialEpisode, frames: np.ndarray, poses: Tensor
@@ -118,14 +119,22 @@ class Situations:
         return (1 + self.plan.scaled * torch.randn(count, generator=self.generator)).clamp(0.7, 1.4)
 
 
-def list_places(way: Tensor) -> Tensor:
-    """The places `[PLACES,3]` of a walk's poses `[T,4]` and those half way between them, newest
-    first.
+def list_places(way: Tensor, cfg: OdometryConfig) -> Tensor:
+    """The places `[PLACES,3]` that `remember_places` holds after a walk of poses `[T,4]`, those
+    that a scan at its end can meet.
     """
     passed = places_of(way)
     between = torch.cat((passed[:1], (passed[1:] + passed[:-1]) / 2))
-    places = torch.stack((between, passed), dim=1).flatten(0, 1).flip(0)[:PLACES]
-    return F.pad(places, (0, 0, 0, PLACES - len(places)), value=NOWHERE)
+    places = torch.stack((between, passed), dim=1).flatten(0, 1)
+    # a place beyond is held or not by places that are about as far
+    met = (places[:, :2] - passed[-1, :2]).norm(dim=1) < cfg.reach + 3 * cfg.radius
+    held = np.full((PLACES, 3), NOWHERE, np.float32)
+    count = 0
+    for place in places[met].numpy():
+        apart = np.square(held[: max(count, 1)] - place).sum(axis=1).min()
+        if apart > (cfg.radius / 2) ** 2 and count < PLACES:
+            held[count], count = place, count + 1
+    return torch.from_numpy(held)
 
 
 def make_point_bank(points: Tensor, known: Tensor) -> FrameBank:

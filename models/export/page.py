@@ -15,14 +15,7 @@ from typing import Any
 import numpy as np
 
 from models.export.command import load_exporter
-from models.memory.sizes import (
-    CHANCE_DIGITS,
-    COARSE,
-    EMPTY,
-    KEPT_NEWEST,
-    LEAP,
-    PLACES,
-)
+from models.memory.sizes import CHANCE_DIGITS, COARSE, EMPTY, KEPT_NEWEST, LEAP, PLACES
 from models.onnx_runtime.pipeline import PIPELINE, WEIGHTS, Pipeline
 from models.onnx_runtime.world import OnnxWorld, load_world
 from models.spatial.levels import LevelSpan

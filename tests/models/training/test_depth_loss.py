@@ -67,7 +67,7 @@ def test_known_depth_is_nearly_true_or_wrong_over_large_places(generator):
     assert beside < 0.7 * (misled[:, :, 8:] - misled[:, :, :-8]).abs().nanmean()
 
 
-def test_a_network_that_completes_is_told_the_truth_and_shown_something_else_in_holes(codec):
+def test_a_network_that_completes_is_told_the_truth(codec):
     pictures, depths = batch_of_rooms()
     told = []
     for completes in (False, True):

@@ -114,8 +114,8 @@ class VideoARDynamics(nn.Module):
         sums = self.quantizer.add_labels(labels)
         inputs = level_inputs(self.quantizer, sums, carry.last, self.cfg.context)
         shown = inputs[self.levels.start :]
-        output = self._run(self._begin(carry, actions), shown, self.levels.start)
-        return self._remember(carry, output.kv, sums[-1])
+        kv = self._encode(self._begin(carry, actions), shown)
+        return self._remember(carry, kv, sums[-1])
 
     @torch.inference_mode()
     def imagine(
@@ -182,7 +182,7 @@ class VideoARDynamics(nn.Module):
     def _finish(self, carry: VideoARCarry, made: "Sampled", actions: Tensor) -> list[KV]:
         """Keys and values that are remembered of a finished frame."""
         if self.cfg.context == "whole":
-            return self._run(self._begin(carry, actions), [made.total], self.levels.start).kv
+            return self._encode(self._begin(carry, actions), [made.total])
         own, rest = made.own, range(len(made.own), len(self.levels))
         if len(rest):  # scales that were left out add nothing
             inputs = [scale_input(self.quantizer, made.total, scale) for scale in rest]
@@ -194,12 +194,21 @@ class VideoARDynamics(nn.Module):
 
     def _run(self, frame: Frame, inputs: Sequence[Tensor], first: int) -> Output:
         """Run levels, from number `first` on, of every dream's next frame in every branch."""
+        return self.network(*self._ask(frame, inputs, first))
+
+    def _encode(self, frame: Frame, inputs: Sequence[Tensor]) -> list[KV]:
+        """Keys and values of the levels that are remembered."""
+        return self.network.encode(*self._ask(frame, inputs, self.levels.start))
+
+    def _ask(
+        self, frame: Frame, inputs: Sequence[Tensor], first: int
+    ) -> tuple[LevelTokens, Sequence[KV], Tensor]:
         rows = [self._branch(part).unsqueeze(1) for part in inputs]
         conditions = torch.stack((frame.actions, torch.full_like(frame.actions, NULL)), dim=1)
         conditions = conditions[:, : self.branches].flatten().unsqueeze(1)
         numbers = self._branch(frame.carry.frame).unsqueeze(1)
         tokens = LevelTokens(rows, first, numbers, conditions)
-        return self.network(tokens, frame.context, self._mask(frame, len(inputs), first))
+        return tokens, frame.context, self._mask(frame, len(inputs), first)
 
     def _mask(self, frame: Frame, count: int, first: int) -> Tensor:
         """Which of the context and of `count` own levels each token sees, bool

@@ -6,7 +6,7 @@ context.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -58,6 +58,17 @@ class Output(NamedTuple):
     hidden: Tensor
     condition: Tensor
     kv: list[KV]
+
+
+class Begun(NamedTuple):
+    """What the first block is given: tokens `[B,F,S,D]`, conditions `[B,F,D]`, what these add to
+    every block's numbers `[B,F,6,1,D]`, and the tokens' rotations.
+    """
+
+    x: Tensor
+    condition: Tensor
+    shared: Tensor
+    rotations: Tensor
 
 
 class SelfAttention(nn.Module):
@@ -175,6 +186,11 @@ class Block(nn.Module):
         x = x if self.cross is None else x + self.cross(x, condition)
         return torch.addcmul(x, second.gate, self.mlp(modulate(x, second))), kv
 
+    def encode(self, x: Tensor, shared: Tensor, rotations: Tensor) -> KV:
+        """The keys and values that `forward` gives, alone."""
+        first = Modulation(*(self.numbers + shared).unbind(2)[:3])
+        return self.attention.project(modulate(x, first).flatten(1, 2), rotations)[1]
+
 
 class VideoARNetwork(nn.Module):
     """Levels of tokens -> hidden states -> logits of labels.
@@ -220,18 +236,49 @@ class VideoARNetwork(nn.Module):
             context: keys and values that they see beside their own, layer by layer.
             mask: which of these and then of their own a token sees, bool `[1 or B,1,N,M+N]`.
         """
+        begun = self._begin(tokens)
+        x, kv = self._run_blocks(begun, self.blocks, context, mask)
+        return Output(x, begun.condition, kv)
+
+    def encode(
+        self,
+        tokens: LevelTokens,
+        context: Sequence[KV] | None = None,
+        mask: Tensor | None = None,
+    ) -> list[KV]:
+        """The keys and values that `forward` gives, without what only hidden states need: most of
+        the last block.
+        """
+        begun, (*most, last) = self._begin(tokens), self.blocks
+        x, kv = self._run_blocks(begun, most, context, mask)
+        return [*kv, last.encode(x, begun.shared, begun.rotations)]
+
+    def _begin(self, tokens: LevelTokens) -> "Begun":
         condition = self.table[tokens.conditions + 1]
-        x, shared = self._embed_levels(tokens, condition), self._shared(condition)
         levels = slice(tokens.first, tokens.first + len(tokens.inputs))
         positions = token_positions(tokens.frames, self.cells[levels])
-        rotations = rotation(positions, self.frequencies)
-        kv = []
-        for layer, block in enumerate(self.blocks):
+        return Begun(
+            self._embed_levels(tokens, condition),
+            condition,
+            self._shared(condition),
+            rotation(positions, self.frequencies),
+        )
+
+    def _run_blocks(
+        self,
+        begun: "Begun",
+        blocks: Iterable[nn.Module],
+        context: Sequence[KV] | None,
+        mask: Tensor | None,
+    ) -> tuple[Tensor, list[KV]]:
+        x, kv = begun.x, []
+        for layer, block in enumerate(blocks):
             seen = None if context is None else context[layer]
-            given = (x, condition.unsqueeze(2), shared, rotations, seen, mask)
+            condition = begun.condition.unsqueeze(2)
+            given = (x, condition, begun.shared, begun.rotations, seen, mask)
             x, own = self._run_block(block, given)
             kv.append(own)
-        return Output(x, condition, kv)
+        return x, kv
 
     def _run_block(self, block: nn.Module, given: tuple) -> tuple[Tensor, KV]:
         if self.checkpointing and torch.is_grad_enabled():

@@ -96,7 +96,7 @@ def encode_frames(network: VideoARNetwork, sums: Tensor, seen: Tensor) -> list[K
     numbers = torch.arange(frames, device=sums.device).expand(batch, -1)
     last = len(network.quantizer.scales)
     told = LevelTokens([sums], last, numbers, torch.full_like(numbers, NULL))
-    return network(told, mask=mask.unsqueeze(1)).kv
+    return network.encode(told, mask=mask.unsqueeze(1))
 
 
 def frame_logits(

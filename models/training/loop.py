@@ -26,7 +26,7 @@ from models.training import distributed
 from models.training.ema import make_ema
 from models.training.weights import ShardedWeights, WholeWeights
 from worldsim.machine_speed import autocast_to, pick_precision
-from worldsim.world.checkpoint import CARD, save_training
+from worldsim.world.checkpoint import CARD
 
 
 class Plan(Protocol):
@@ -163,18 +163,9 @@ class Run:
         states: dict[int, dict[str, Any]] = {}
         for part in distributed.gather_objects(mine):
             states |= part
-        held = self.weights.state()
-        if distributed.rank():
-            return
-        save_training(
-            self.path,
-            {
-                **held,
-                "shares": [states[number] for number in range(self.share_count)],
-                "step": self.step,
-                "config": self.recipe.config,
-            },
-        )
+        shares = [states[number] for number in range(self.share_count)]
+        rest = {"shares": shares, "step": self.step, "config": self.recipe.config}
+        self.weights.save(self.path, rest)
 
     def loop(self) -> None:
         """Train to the end; saves every few minutes."""

@@ -1,13 +1,15 @@
 """Who holds what a training changes: the network, its average and its optimisers' state.
 
 `WholeWeights`: every process has all of it. `ShardedWeights`: FSDP2 (torch.distributed.fsdp) gives
-each of P processes one P-th; a block's weights are gathered when it computes. Both read and write
-the same checkpoint, whole and in the names and numbers of one process, so that a training goes on
-either way.
+each of P processes one P-th; a block's weights are gathered when it computes. The first writes one
+file, the second a small one and a folder of parts (checkpoint_parts.py), in the same names and
+numbers; both read both, so that a training goes on either way, with any number of processes.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+import itertools
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +18,6 @@ from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
-    get_optimizer_state_dict,
     set_model_state_dict,
     set_optimizer_state_dict,
 )
@@ -24,8 +25,11 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from models.training import distributed
-from worldsim.world.checkpoint import load_into, load_training
+from models.training.checkpoint_parts import check_parts, read_parts, shapes_of, write_parts
+from worldsim.world.checkpoint import load_into, load_training, save_training
 
+MODULES = ("network", "average")
+PARTS = "parts"  # of a checkpoint: where its tensors are
 Optimisers = list[torch.optim.Optimizer]
 GATHERED = StateDictOptions(full_state_dict=True, cpu_offload=True)
 # Not strict: an optimiser has no state for what never had a gradient.
@@ -51,8 +55,8 @@ class Weights(Protocol):
             ValueError: they are of another network.
         """
 
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of them; in the first process."""
+    def save(self, path: Path, rest: dict[str, Any]) -> None:
+        """Write a checkpoint of them and of the rest, `step` among it."""
 
     def sum_gradients(self) -> None:
         """Add up every process' gradients."""
@@ -69,10 +73,11 @@ class WholeWeights:
 
     def __init__(self, network: nn.Module, average: nn.Module, opts: Optimisers):
         self.network, self.average, self.opts = network, average, opts
+        self.parts: Path | None = None
 
     def load(self, path: Path) -> dict[str, Any]:
         """As Weights says."""
-        state = load_training(path)
+        state, self.parts = load_whole(path)
         load_into(self.network, state.pop("network"), path)
         load_into(self.average, state.pop("average"), path)
         for opt, saved in zip(self.opts, state.pop("optimisers"), strict=True):
@@ -84,13 +89,12 @@ class WholeWeights:
         for module in (self.network, self.average):
             load_into(module, weights, "the world to begin with")
 
-    def state(self) -> dict[str, Any]:
+    def save(self, path: Path, rest: dict[str, Any]) -> None:
         """As Weights says."""
-        return {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimisers": [opt.state_dict() for opt in self.opts],
-        }
+        if distributed.rank() == 0:
+            save_training(path, tell_state(self.network, self.average, self.opts) | rest)
+            remove_parts(self.parts)
+            self.parts = None
 
     def sum_gradients(self) -> None:
         """As Weights says."""
@@ -133,6 +137,7 @@ class ShardedWeights:
         self.implementations = [[group.get("foreach") for group in o.param_groups] for o in opts]
         for group in (group for opt in opts for group in opt.param_groups):
             group["params"] = [parts[names[id(part)]] for part in group["params"]]
+        self.parts: Path | None = None
         self._choose_foreach()
 
     def _choose_foreach(self) -> None:
@@ -141,15 +146,55 @@ class ShardedWeights:
             group["foreach"] = True
 
     def load(self, path: Path) -> dict[str, Any]:
-        """As Weights says; the first process reads, and hands out the parts."""
+        """As Weights says; of a whole file, the first process reads and hands out the parts."""
         state = {} if distributed.rank() else load_training(path)
+        found = distributed.take_from_first(state.get(PARTS))
+        if found is None:
+            self._deal_out(state, path)
+        else:
+            self.parts = check_parts(path, found)
+            state = distributed.take_from_first(state)
+            self._read_parts(state, self.parts)
+            del state[PARTS]
+        self._choose_foreach()
+        return distributed.take_from_first(state)
+
+    def _deal_out(self, state: dict[str, Any], path: Path) -> None:
         for name, module in (("network", self.network), ("average", self.average)):
             self._load_module(module, state.pop(name, {}), path)
         saved = state.pop("optimisers", [{}] * len(self.opts))
         for opt, told in zip(self.opts, saved, strict=True):
             self._load_optimiser(opt, told)
-        self._choose_foreach()
-        return distributed.take_from_first(state)
+
+    def _read_parts(self, small: dict[str, Any], folder: Path) -> None:
+        shapes = shapes_of(folder)
+        told: dict[str, Any] = {"optimisers": []}
+        for name in MODULES:
+            module = getattr(self, name)
+            start = f"{name}."
+            held = {k.removeprefix(start): v for k, v in shapes.items() if k.startswith(start)}
+            fill_shape(self.shape, held | small[name], folder)  # only to refuse another network
+            told[name] = module.state_dict()
+            for key, number in small.pop(name).items():
+                told[name].pop(key).copy_(number)
+        moments = {
+            name: self._make_moment(name, shape)
+            for name, shape in shapes.items()
+            if name.startswith("optimisers.")
+        }
+        read_parts(folder, take_tensors(told)[1] | moments)
+        add_tensors(small, moments)
+        for opt, saved in zip(self.opts, small.pop("optimisers"), strict=True):
+            opt.load_state_dict(saved)
+
+    def _make_moment(self, name: str, shape: Tensor) -> Tensor:
+        """An empty tensor of an optimiser's state, divided as the weight that it is of."""
+        _, number, part, _ = name.split(".")
+        groups = self.opts[int(number)].param_groups
+        weight = [part for group in groups for part in group["params"]][int(part)]
+        if weight.shape == shape.shape:
+            return torch.empty_like(weight, dtype=shape.dtype, requires_grad=False)
+        return torch.empty_like(shape, device=self.device)
 
     def begin_with(self, weights: dict[str, Tensor]) -> None:
         """As Weights says."""
@@ -171,26 +216,19 @@ class ShardedWeights:
             if parts[part] not in known:  # torch made one up
                 del opt.state[part]
 
-    def state(self) -> dict[str, Any]:
-        """As Weights says; gathered into the first process' main memory, weight by weight."""
-        modules = {"network": self.network, "average": self.average}
-        told = {
-            name: get_model_state_dict(module, options=GATHERED) for name, module in modules.items()
-        }
-        states = [
-            get_optimizer_state_dict(self.network, opt, options=GATHERED) for opt in self.opts
-        ]
-        if distributed.rank():
-            return {}
-        return told | {"optimisers": list(self._as_of_one_process(states))}
-
-    def _as_of_one_process(self, states: list[Any]) -> Iterator[dict[str, Any]]:
-        for state, implementations in zip(states, self.implementations, strict=True):
-            names = [name for group in state["param_groups"] for name in group["params"]]
-            told = rename_parts(state, {name: number for number, name in enumerate(names)})
-            for group, foreach in zip(told["param_groups"], implementations, strict=True):
+    def save(self, path: Path, rest: dict[str, Any]) -> None:
+        """As Weights says; each process writes its parts."""
+        told = tell_state(self.network, self.average, self.opts)
+        for saved, implementations in zip(told["optimisers"], self.implementations, strict=True):
+            for group, foreach in zip(saved["param_groups"], implementations, strict=True):
                 group["foreach"] = foreach
-            yield told
+        small, tensors = take_tensors(told)
+        folder = distributed.take_from_first(free_folder(path, rest["step"]))
+        parts = write_parts(folder, tensors)
+        if distributed.rank() == 0:
+            save_training(path, small | rest | {PARTS: parts.told()})
+            remove_parts(self.parts)
+        self.parts = folder
 
     def sum_gradients(self) -> None:
         """As Weights says: done already, block by block within the backward pass."""
@@ -206,6 +244,82 @@ class ShardedWeights:
         if distributed.rank():
             return None
         return fill_shape(self.shape, weights, "the average").to(self.device)
+
+
+def load_whole(path: Path) -> tuple[dict[str, Any], Path | None]:
+    """A checkpoint with all its tensors, and the folder of its parts if it has any.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    state = load_training(path)
+    if PARTS not in state:
+        return state, None
+    folder = check_parts(path, state.pop(PARTS))
+    shapes = shapes_of(folder)
+    tensors = {name: torch.empty_like(shape, device="cpu") for name, shape in shapes.items()}
+    read_parts(folder, tensors)
+    add_tensors(state, tensors)
+    return state, folder
+
+
+def tell_state(network: nn.Module, average: nn.Module, opts: Optimisers) -> dict[str, Any]:
+    """What a checkpoint holds of them."""
+    return {
+        "network": network.state_dict(),
+        "average": average.state_dict(),
+        "optimisers": [opt.state_dict() for opt in opts],
+    }
+
+
+def take_tensors(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A checkpoint's state without its tensors of one dimension and more, and those by name:
+    "network.NAME", "average.NAME", "optimisers.NUMBER.WEIGHT.NAME".
+    """
+    small: dict[str, Any] = {"network": {}, "average": {}, "optimisers": []}
+    tensors: dict[str, Tensor] = {}
+    for module in MODULES:
+        _take(state[module], module, small[module], tensors)
+    for number, opt in enumerate(state["optimisers"]):
+        small["optimisers"].append({**opt, "state": {}})
+        for weight, told in opt["state"].items():
+            rest = small["optimisers"][number]["state"][weight] = {}
+            _take(told, f"optimisers.{number}.{weight}", rest, tensors)
+    return small, tensors
+
+
+def _take(
+    told: Mapping[str, Any], within: str, rest: dict[str, Any], tensors: dict[str, Tensor]
+) -> None:
+    for name, value in told.items():
+        if isinstance(value, Tensor) and value.dim():
+            tensors[f"{within}.{name}"] = value
+        else:
+            rest[name] = value
+
+
+def add_tensors(small: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Inverse of take_tensors."""
+    for name, tensor in tensors.items():
+        kind, rest = name.split(".", 1)
+        if kind == "optimisers":
+            number, weight, part = rest.split(".")
+            small[kind][int(number)]["state"].setdefault(int(weight), {})[part] = tensor
+        else:
+            small[kind][rest] = tensor
+
+
+def remove_parts(folder: Path | None) -> None:
+    """Remove the parts of a checkpoint that another has replaced."""
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_folder(checkpoint: Path, step: int) -> Path:
+    """Where a checkpoint's parts may go: no folder of an earlier one is written to."""
+    names = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    folders = (checkpoint.with_name(f"{checkpoint.stem}-{step:07d}{name}") for name in names)
+    return next(folder for folder in folders if not folder.exists())
 
 
 def place(network: nn.Module, sharded: bool, device: torch.device) -> nn.Module:

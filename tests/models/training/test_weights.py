@@ -9,8 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from models.training.weights import copy_shape, fill_shape, rename_parts
+from models.training.weights import (
+    add_tensors,
+    copy_shape,
+    fill_shape,
+    load_whole,
+    rename_parts,
+    take_tensors,
+    tell_state,
+)
 from tests.support.published_clips import published_tree
 from tests.support.torchrun import torchrun
 from train_world import main
@@ -25,6 +34,7 @@ CONFIGS = {
 }
 EXACT = ("training.precision=float32", "training.lr=1e-2")
 STOP, STEPS = 2, 3
+SHARDS = [f"shard-0000{number}-model-00001-of-00001.safetensors" for number in (1, 2)]
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -86,15 +96,15 @@ def assert_alike(out, whole):
     assert len(curve(whole)) == STEPS
     assert np.ptp(curve(whole), axis=0).min() > 1e-3
     np.testing.assert_allclose(curve(out), curve(whole), rtol=1e-4)
-    ours, theirs = (load_training(path / "checkpoint.pt") for path in (out, whole))
+    ours, theirs = (load_whole(path / "checkpoint.pt")[0] for path in (out, whole))
     for part in ("network", "average"):
-        assert list(ours[part]) == list(theirs[part])
+        assert ours[part].keys() == theirs[part].keys()
         for name, weight in theirs[part].items():
             torch.testing.assert_close(ours[part][name], weight, rtol=0, atol=1e-3)
 
 
 def optimisers(out):
-    return load_training(out / "checkpoint.pt")["optimisers"]
+    return load_whole(out / "checkpoint.pt")[0]["optimisers"]
 
 
 def test_sharded_processes_go_on_as_one(kind, data, whole, half, tmp_path):
@@ -106,7 +116,8 @@ def test_one_process_goes_on_sharded(kind, data, whole, alone, tmp_path):
     """Its sheet and its world are made of gathered weights."""
     out = shutil.copytree(alone, tmp_path / "run")
     assert_alike(train(kind, data, out, processes=2), whole)
-    assert list_files(out) == list_files(whole)
+    parts = {Path(f"checkpoint-{STEPS:07d}", name) for name in SHARDS}
+    assert list_files(out) == list_files(whole) | parts  # and none of an earlier checkpoint
 
 
 def list_files(out):
@@ -127,10 +138,63 @@ def test_a_sharded_checkpoint_is_one_process_own(half, alone):
             torch.testing.assert_close(ours[0]["state"][number][name], value, rtol=1e-3, atol=1e-5)
 
 
+def test_each_process_writes_its_own_half(half):
+    """Nothing big is in the checkpoint itself, and nothing is written twice."""
+    folder = half / f"checkpoint-{STOP:07d}"
+    assert sorted(path.name for path in folder.iterdir()) == SHARDS
+    sizes = [(folder / name).stat().st_size for name in SHARDS]
+    numbers = sum(t.numel() for t in read_shards(folder))
+    assert max(sizes) < 0.55 * sum(sizes)
+    assert 4 * numbers < sum(sizes) < 4.6 * numbers
+    whole, found = load_whole(half / "checkpoint.pt")
+    assert found == folder
+    assert numbers == sum(t.numel() for t in take_tensors(whole)[1].values())
+    assert not take_tensors(load_training(half / "checkpoint.pt"))[1]
+
+
+def read_shards(folder):
+    return [t for name in SHARDS for t in load_file(folder / name).values()]
+
+
+def test_sharded_processes_go_on_sharded(kind, data, whole, half, tmp_path):
+    """A second start reads the parts, each process its own."""
+    out = shutil.copytree(half, tmp_path / "run")
+    assert_alike(train(kind, data, out, processes=2), whole)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "missing"])
+def test_damaged_parts_are_refused(half, damage, tmp_path):
+    out = shutil.copytree(half, tmp_path / "run")
+    shard = out / f"checkpoint-{STOP:07d}" / SHARDS[1]
+    if damage == "flipped":
+        data = bytearray(shard.read_bytes())
+        data[-1] ^= 1
+        shard.write_bytes(data)
+    else:
+        shard.unlink()
+    with pytest.raises(ValueError, match=f"{SHARDS[1]}.* (does not fit|is missing)"):
+        load_whole(out / "checkpoint.pt")
+
+
+def test_tensors_are_taken_and_added_again():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    opt = torch.optim.AdamW(network.parameters())
+    network(torch.ones(4, 2)).square().sum().backward()
+    opt.step()
+    state = tell_state(network, network, [opt])
+    small, tensors = take_tensors(state)
+    assert "network.1.num_batches_tracked" not in tensors
+    assert set(small["optimisers"][0]["state"][0]) == {"step"}
+    assert opt.state_dict()["state"][0].keys() == {"step", "exp_avg", "exp_avg_sq"}
+    add_tensors(small, tensors)
+    assert small["optimisers"] == state["optimisers"]
+    assert small["network"].keys() == state["network"].keys()
+
+
 def test_state_that_no_gradient_made_is_not_made_up(kind, data, half, tmp_path):
     """A weight that is used late would else begin with another step's bias correction."""
     out = shutil.copytree(half, tmp_path / "run")
-    state = load_training(out / "checkpoint.pt")
+    state, _ = load_whole(out / "checkpoint.pt")
     held = state["optimisers"][0]["state"]
     del held[min(held)]
     state["step"] = STEPS  # nothing is left to do but to save

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.build.videoar_spatial import make_network
 from models.training.codec import world_weights
 from models.training.videoar_spatial_config import VideoARSpatialConfig
-from models.videoar_spatial.condition import count_view_channels
 from worldsim.config import from_dict, to_dict
 from worldsim.upgrades import drop_removed
 from worldsim.world.card import read_card
@@ -77,7 +77,7 @@ def network_of(cfg: VideoARSpatialConfig, world: str) -> dict[str, Tensor] | Non
         return None
     weights = world_weights(world, "network.")
     if builder == "videoar":
-        view, width = count_view_channels(cfg.quantizer.channels), cfg.network.width
-        nothing = {"weight": torch.zeros(width, view), "bias": torch.zeros(width)}
-        weights |= {f"embed_view.{name}": tensor for name, tensor in nothing.items()}
+        learning = make_network(cfg.network, cfg.quantizer).state_dict()
+        views = {n: torch.zeros_like(t) for n, t in learning.items() if n.startswith("embed_view")}
+        weights |= views
     return weights

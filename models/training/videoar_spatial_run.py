@@ -114,7 +114,6 @@ class VideoARSpatialRecipe:
         torch.manual_seed(cfg.seed)
         self.network = make_network(cfg.network, cfg.quantizer)
         initialise(self.network)
-        nn.init.zeros_(self.network.embed_view.weight)  # begins as VideoAR without a memory
         self.network.to(device)
         self.opts = make_optimisers(self.network, self.plan)
 

@@ -22,6 +22,8 @@ class NetworkConfig:
         ladder: rotary frequencies: "shared", one ladder cut into three, or "each", one an axis.
         grid: a token's row and column: on its scale's "own" grid or on the "finest".
         theta: base of the frequencies.
+        patch: cells on a side that a token of a level on the finest grid stands for; their labels
+            are predicted from it together. Coarser levels have a token a cell.
         view_scales: how many of the first scales are told what a memory in space shows of the
             frame (models/videoar_spatial); 0 where there is no such memory.
     """
@@ -38,6 +40,7 @@ class NetworkConfig:
     ladder: Literal["shared", "each"] = "shared"
     grid: Literal["own", "finest"] = "finest"
     theta: float = 10_000.0
+    patch: int = 1
     view_scales: int = 0
 
     def __post_init__(self):
@@ -47,7 +50,7 @@ class NetworkConfig:
             )
         if self.head_size % 2 or self.head_size < 6:
             raise ValueError(f"head_size must be even and >= 6, got {self.head_size}")
-        for name in ("conditions", "layers", "window"):
+        for name in ("conditions", "layers", "window", "patch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
         if self.view_scales < 0:

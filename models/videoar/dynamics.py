@@ -224,7 +224,8 @@ class VideoARDynamics(nn.Module):
 
     def _guided(self, output: Output, frames: Tensor, scale: int) -> Tensor:
         """Logits `[B,n,m,choices]` of a pass over one scale."""
-        logits = self.network.predict(output).squeeze(1).float()
+        (logits,) = self.network.predict(output, range(scale, scale + 1))
+        logits = logits.squeeze(1).float()
         if self.branches == 1:
             return logits
         scales = len(self.quantizer.cfg.scales)

@@ -15,9 +15,29 @@ from models.videoar.config import NetworkConfig
 
 
 def level_sizes(cfg: NetworkConfig, quantizer: QuantizerConfig) -> tuple[tuple[int, int], ...]:
-    """Rows and columns of every level."""
+    """Rows and columns of every level's tokens.
+
+    Raises:
+        ValueError: tokens do not cover the finest grid evenly.
+    """
+    if any(side % cfg.patch for side in quantizer.grid):
+        raise ValueError(
+            f"network.patch must divide the finest grid, {quantizer.grid}, got {cfg.patch}"
+        )
+    sides = zip(level_grids(cfg, quantizer), level_patches(cfg, quantizer), strict=True)
+    return tuple((h // patch, w // patch) for (h, w), patch in sides)
+
+
+def level_grids(cfg: NetworkConfig, quantizer: QuantizerConfig) -> tuple[tuple[int, int], ...]:
+    """Rows and columns of every level's cells."""
     whole = (quantizer.grid,) if cfg.context == "whole" else ()
     return (*quantizer.scales, *whole)
+
+
+def level_patches(cfg: NetworkConfig, quantizer: QuantizerConfig) -> tuple[int, ...]:
+    """Cells on a side that a token of every level stands for."""
+    grids = level_grids(cfg, quantizer)
+    return tuple(cfg.patch if grid == quantizer.grid else 1 for grid in grids)
 
 
 def remembered_levels(cfg: NetworkConfig, quantizer: QuantizerConfig) -> range:

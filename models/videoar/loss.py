@@ -113,9 +113,7 @@ def clip_logits(
     frames = torch.arange(conditions.shape[1], device=conditions.device).expand_as(conditions)
     mask = clip_mask(network.cfg, network.quantizer, seen.to(conditions.device))
     output = network(LevelTokens(inputs, 0, frames, conditions), mask=mask)
-    tokens = network.quantizer.tokens
-    predicted = output._replace(hidden=output.hidden[:, :, : sum(tokens)])
-    return list(network.predict(predicted).split(list(tokens), dim=2))
+    return network.predict(output, range(len(network.quantizer.scales)))
 
 
 def videoar_loss(

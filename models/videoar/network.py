@@ -18,7 +18,7 @@ from models.codec.multiscale_quantizer import QuantizerConfig
 from models.nn.blocks import Modulation, modulate
 from models.nn.rope import rotate, rotation
 from models.videoar.config import NetworkConfig
-from models.videoar.levels import level_sizes
+from models.videoar.levels import level_patches, level_sizes
 from models.videoar.rope import cell_positions, frequencies, token_positions
 from worldsim.world.batch_invariant import attention
 
@@ -209,16 +209,22 @@ class VideoARNetwork(nn.Module):
     def __init__(self, cfg: NetworkConfig, quantizer: QuantizerConfig, view_channels: int = 0):
         super().__init__()
         self.cfg, self.quantizer = cfg, quantizer
-        self.sizes = level_sizes(cfg, quantizer)
+        self.sizes, self.patches = level_sizes(cfg, quantizer), level_patches(cfg, quantizer)
+        area, predicted = cfg.patch**2, quantizer.labels * quantizer.choices
         self.embed = nn.Linear(quantizer.channels, cfg.width)
         self.embed_view = zero_linear(view_channels, cfg.width) if cfg.view_scales else None
+        if area > 1:
+            self.embed_patch = nn.Linear(area * quantizer.channels, cfg.width)
+            self.out_patch = nn.Linear(cfg.width, area * predicted)
+            if cfg.view_scales:
+                self.embed_view_patch = zero_linear(area * view_channels, cfg.width)
         self.start = nn.Parameter(torch.randn(cfg.width) * 0.02)
         self.levels = nn.Parameter(torch.randn(len(self.sizes), cfg.width) * 0.02)
         self.table = nn.Parameter(torch.randn(cfg.conditions + 1, cfg.width) * 0.02)
         self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.layers))
         self.adaln = zero_linear(cfg.width, 6 * cfg.width) if cfg.adaln else None
         self.out_adaln = zero_linear(cfg.width, 2 * cfg.width) if cfg.adaln else None
-        self.out = nn.Linear(cfg.width, quantizer.labels * quantizer.choices)
+        self.out = nn.Linear(cfg.width, predicted)
         table = frequencies(cfg.head_size, cfg.ladder, cfg.theta)
         self.register_buffer("frequencies", table, persistent=False)
         self.cells = [cell_positions(size, quantizer.grid, cfg.grid) for size in self.sizes]
@@ -291,12 +297,15 @@ class VideoARNetwork(nn.Module):
         """
         parts, channels = [], self.quantizer.channels
         for level, features in enumerate(tokens.inputs, tokens.first):
-            x = self.embed(to_tokens(features[:, :, :channels]))
+            patch = self.patches[level]
+            embed = self.embed if patch == 1 else self.embed_patch
+            x = embed(to_tokens(features[:, :, :channels], patch))
             if level == 0:
                 begins = (tokens.frames == 0)[..., None, None]
                 x = torch.where(begins, self.start, x) + condition.unsqueeze(2)
             if level < self.cfg.view_scales:
-                x = x + self.embed_view(to_tokens(features[:, :, channels:]))
+                embed = self.embed_view if patch == 1 else self.embed_view_patch
+                x = x + embed(to_tokens(features[:, :, channels:], patch))
             parts.append(x + self.levels[level])
         return torch.cat(parts, dim=2)
 
@@ -306,20 +315,32 @@ class VideoARNetwork(nn.Module):
             return condition.new_zeros(*condition.shape[:2], 6, 1, 1)
         return self.adaln(F.silu(condition)).unflatten(-1, (6, 1, -1))
 
-    def predict(self, output: Output) -> Tensor:
-        """Logits `[B,F,S,m,choices]` of labels from a pass."""
-        hidden = output.hidden
+    def predict(self, output: Output, scales: range) -> list[Tensor]:
+        """Logits `[B,F,n,m,choices]` of the labels of scales, whose tokens a pass began with."""
+        counts = [h * w for h, w in self.sizes[scales.start : scales.stop]]
+        hidden = output.hidden[:, :, : sum(counts)]
         if self.out_adaln is None:
             normed = F.layer_norm(hidden, hidden.shape[-1:], eps=1e-6)
         else:
             both = self.out_adaln(F.silu(output.condition)).unsqueeze(2)
             shift, scale = both.chunk(2, dim=-1)
             normed = modulate(hidden, Modulation(shift, 1 + scale, scale))
-        return self.out(normed).unflatten(-1, (self.quantizer.labels, self.quantizer.choices))
+        parts = zip(normed.split(counts, dim=2), scales, strict=True)
+        return [self._predict_scale(part, scale) for part, scale in parts]
+
+    def _predict_scale(self, normed: Tensor, scale: int) -> Tensor:
+        labels, choices = self.quantizer.labels, self.quantizer.choices
+        patch = self.patches[scale]
+        if patch == 1:
+            return self.out(normed).unflatten(-1, (labels, choices))
+        shape = *self.sizes[scale], patch, patch, labels, choices
+        cells = self.out_patch(normed).flatten(2).unflatten(2, shape)
+        return cells.transpose(3, 4).flatten(2, 5)  # row by row
 
 
-def to_tokens(maps: Tensor) -> Tensor:
-    """Maps `[B,F,c,h,w]` -> tokens `[B,F,h*w,c]`."""
+def to_tokens(maps: Tensor, patch: int = 1) -> Tensor:
+    """Maps `[B,F,c,h,w]` -> tokens `[B,F,n,c*patch*patch]` of patches of cells."""
+    maps = maps if patch == 1 else F.pixel_unshuffle(maps, patch)
     return maps.flatten(3).transpose(2, 3).contiguous()
 
 
@@ -345,10 +366,10 @@ def zero_linear(inside: int, outside: int) -> nn.Linear:
 @torch.no_grad()
 def initialise(network: VideoARNetwork) -> None:
     """Weights to begin a training with: small normal ones, residual branches smaller with depth,
-    modulation by the condition at zero.
+    modulation by the condition and what memory shows at zero.
     """
     for name, module in network.named_modules():
-        if isinstance(module, nn.Linear) and "adaln" not in name:
+        if isinstance(module, nn.Linear) and "adaln" not in name and "embed_view" not in name:
             shrink = (2 * network.cfg.layers) ** -0.5 if name.endswith(("out", "down")) else 1.0
             nn.init.trunc_normal_(module.weight, std=0.02 * (1 if name == "out" else shrink))
             if module.bias is not None:

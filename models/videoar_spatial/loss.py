@@ -90,11 +90,11 @@ def encode_frames(network: VideoARNetwork, sums: Tensor, seen: Tensor) -> list[K
         seen: which frames a frame sees before itself, bool `[1 or B,F,F]`.
     """
     batch, frames = sums.shape[:2]
-    tokens = sums.shape[-2] * sums.shape[-1]
+    last = len(network.quantizer.scales)
+    tokens = math.prod(network.sizes[last])
     itself = torch.eye(frames, dtype=torch.bool, device=seen.device)
     mask = (seen | itself).repeat_interleave(tokens, 1).repeat_interleave(tokens, 2)
     numbers = torch.arange(frames, device=sums.device).expand(batch, -1)
-    last = len(network.quantizer.scales)
     told = LevelTokens([sums], last, numbers, torch.full_like(numbers, NULL))
     return network.encode(told, mask=mask.unsqueeze(1))
 
@@ -115,16 +115,16 @@ def frame_logits(
         context: of the frames before it.
         seen: which of them it sees, bool `[B,F]`.
     """
-    scales, count = network.quantizer.tokens, seen.shape[1]
+    scales, count = range(len(network.quantizer.scales)), seen.shape[1]
     level = token_levels(network.sizes[: len(scales)]).to(seen.device)
-    own = own_mask(range(len(scales)), len(scales)).to(seen.device)[level][:, level]
+    own = own_mask(scales, len(scales)).to(seen.device)[level][:, level]
     each = context[0].k.shape[2] // count
     past = seen.repeat_interleave(each, 1).unsqueeze(1).expand(-1, len(level), -1)
     mask = torch.cat((past, own.expand(len(seen), -1, -1)), dim=2).unsqueeze(1)
     numbers = torch.full_like(conditions, count).unsqueeze(1)
     shown = [part.unsqueeze(1) for part in inputs]
     output = network(LevelTokens(shown, 0, numbers, conditions.unsqueeze(1)), context, mask)
-    return [part.squeeze(1) for part in network.predict(output).split(list(scales), dim=2)]
+    return [part.squeeze(1) for part in network.predict(output, scales)]
 
 
 def view_loss(

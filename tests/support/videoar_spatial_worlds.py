@@ -27,14 +27,15 @@ from worldsim.world.checkpoint import save_world
 SIZE, SCALES, VIEW_SCALES = 32, ((1, 1), (2, 2), (4, 4)), 2
 
 
-def small_settings(kind: str = "codebook", guided: bool = False) -> VideoARSpatialSettings:
-    """Every part of a world as small as it may be."""
+def small_settings(
+    kind: str = "codebook", guided: bool = False, **changes
+) -> VideoARSpatialSettings:
+    """Every part of a world as small as it may be; `changes` of the network."""
+    shape = {"conditions": 4, "width": 32, "layers": 2, "head_size": 16, "window": 3}
     return VideoARSpatialSettings(
         codec=AutoencoderConfig(frame_size=SIZE, patch=8, channels=8, width=16, blocks=1),
         quantizer=QuantizerConfig(kind=kind, channels=8, scales=SCALES, codebook=16),
-        network=NetworkConfig(
-            conditions=4, width=32, layers=2, head_size=16, window=3, view_scales=VIEW_SCALES
-        ),
+        network=NetworkConfig(**shape | {"view_scales": VIEW_SCALES} | changes),
         depth=DepthConfig(frame_size=SIZE, width=32, layers=1),
         odometry=OdometryConfig(actions=4, width=32, prototypes=6),
         memory=SpaceConfig(slots=24, sources=3),
@@ -58,9 +59,11 @@ def small_models(settings: VideoARSpatialSettings) -> VideoARSpatialModels:
     return models
 
 
-def small_dynamics(kind: str = "codebook", guided: bool = False) -> VideoARSpatialDynamics:
+def small_dynamics(
+    kind: str = "codebook", guided: bool = False, **changes
+) -> VideoARSpatialDynamics:
     """A dynamics of these networks."""
-    settings = small_settings(kind, guided)
+    settings = small_settings(kind, guided, **changes)
     models = small_models(settings)
     dynamics = VideoARSpatialDynamics(models, settings.memory, settings.play)
     return dynamics.requires_grad_(False).eval()

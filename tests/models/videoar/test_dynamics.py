@@ -15,10 +15,11 @@ from worldsim.world.batch_invariant import make_batch_invariant
 
 ROWS, FRAMES = 2, 7
 CASES = [
-    ("bits", "whole", "swiglu", False),
-    ("codebook", "whole", "cross-gelu", True),
-    ("bits", "scales", "swiglu", True),
-    ("codebook", "scales", "swiglu", False),
+    ("bits", "whole", "swiglu", False, 1),
+    ("codebook", "whole", "cross-gelu", True, 1),
+    ("bits", "scales", "swiglu", True, 1),
+    ("codebook", "scales", "swiglu", False, 2),
+    ("codebook", "whole", "swiglu", True, 2),
 ]
 CLEAN = LossConfig(drop_condition=0.0)
 
@@ -68,12 +69,12 @@ def force(monkeypatch, labels):
     return seen
 
 
-@pytest.mark.parametrize(("kind", "context", "block", "guided"), CASES)
-def test_frame_by_frame_is_one_masked_pass(kind, context, block, guided, monkeypatch):
+@pytest.mark.parametrize(("kind", "context", "block", "guided", "patch"), CASES)
+def test_frame_by_frame_is_one_masked_pass(kind, context, block, guided, patch, monkeypatch):
     """Logits of every frame and scale under the same labels, the ring full; and what is remembered
     of a generated frame is what is remembered of the same frame observed.
     """
-    dynamics = small_dynamics(kind, guided, context=context, block=block)
+    dynamics = small_dynamics(kind, guided, context=context, block=block, patch=patch)
     clip, latents, actions = clean_clip(dynamics)
     expected = uncached_logits(dynamics, clip, actions)
     noise = torch.zeros(ROWS, *dynamics.latent_shape)
@@ -158,14 +159,14 @@ def assert_equal(one, other):
         assert torch.equal(tensor, other.tensors()[name]), name
 
 
-@pytest.mark.parametrize(("kind", "context", "block", "guided"), CASES)
+@pytest.mark.parametrize(("kind", "context", "block", "guided", "patch"), CASES)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_dream_in_a_batch_is_the_dream_alone(kind, context, block, guided, threads):
+def test_a_dream_in_a_batch_is_the_dream_alone(kind, context, block, guided, patch, threads):
     """Bit for bit, dreams at different frames, one with an empty memory."""
     before, rows = torch.get_num_threads(), 3
     torch.set_num_threads(threads)
     try:
-        dynamics = small_dynamics(kind, guided, context=context, block=block)
+        dynamics = small_dynamics(kind, guided, context=context, block=block, patch=patch)
         make_batch_invariant(dynamics)
         carry = begun(dynamics, rows=rows)
         carry.ids[1] = -1

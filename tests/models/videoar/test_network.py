@@ -6,8 +6,9 @@ import torch
 from models.codec.multiscale_quantizer import QuantizerConfig
 from models.videoar.attention_mask import frame_mask
 from models.videoar.config import NetworkConfig
+from models.videoar.levels import level_grids
 from models.videoar.loss import clip_logits
-from models.videoar.network import LevelTokens, VideoARNetwork, initialise, to_unit
+from models.videoar.network import LevelTokens, VideoARNetwork, initialise, to_tokens, to_unit
 from tests.support.videoar_worlds import small_network, small_quantizer
 
 UCF = QuantizerConfig(kind="bits", channels=48, scales=tuple((n, n) for n in (1, 2, 3, 4, 6, 8)))
@@ -43,16 +44,17 @@ def test_queries_and_keys_have_length_one():
     torch.testing.assert_close(to_unit(torch.randn(5, 16)).norm(dim=-1), torch.ones(5))
 
 
-@pytest.fixture(params=["scales", "whole"])
+@pytest.fixture(params=[("scales", 1), ("whole", 1), ("scales", 2), ("whole", 2)])
 def network(request):
-    return small_network(small_quantizer().cfg, context=request.param, window=2)
+    context, patch = request.param
+    return small_network(small_quantizer().cfg, context=context, window=2, patch=patch)
 
 
 def some_inputs(network, frames=4):
     generator = torch.Generator().manual_seed(0)
     return [
         torch.randn(1, frames, 8, *size, generator=generator).requires_grad_()
-        for size in network.sizes
+        for size in level_grids(network.cfg, network.quantizer)
     ]
 
 
@@ -110,6 +112,7 @@ def test_levels_are_told_apart(network):
     frames, actions = torch.tensor([[3]]), torch.tensor([[0]])
     if network.cfg.context == "scales":
         network.sizes = (*network.sizes, network.sizes[-1])
+        network.patches = (*network.patches, network.patches[-1])
         network.cells = [*network.cells, network.cells[-1]]
         network.levels = torch.nn.Parameter(torch.randn(4, 32))
     outputs = [network(LevelTokens([features], k, frames, actions)).hidden for k in (2, 3)]
@@ -138,3 +141,36 @@ def test_a_new_network_is_unsure():
 def test_bad_settings_are_refused(changes, told):
     with pytest.raises(ValueError, match=told):
         NetworkConfig(**{"conditions": 4, "width": 32, "head_size": 16} | changes)
+
+
+def test_keys_and_values_alone_are_those_of_a_whole_pass(network):
+    """What only hidden states need is left out, and nothing else."""
+    inputs, actions = some_inputs(network), torch.tensor([[-1, 0, 1, 2]])
+    tokens = LevelTokens(inputs[:2], 0, torch.arange(4).unsqueeze(0), actions)
+    whole, alone = network(tokens).kv, network.encode(tokens)
+    assert len(alone) == len(whole) == network.cfg.layers
+    for mine, theirs in zip(alone, whole, strict=True):
+        assert torch.equal(mine.k, theirs.k)
+        assert torch.equal(mine.v, theirs.v)
+
+
+def test_patches_of_cells_come_back_where_they_were():
+    """A network that only copies what it is shown tells each cell its own."""
+    cells = torch.arange(16.0).view(1, 1, 1, 4, 4)
+    network = small_network(small_quantizer().cfg, patch=2)
+    assert network.sizes == ((1, 1), (2, 2), (2, 2), (2, 2))
+    tokens = to_tokens(cells, 2)
+    assert tokens[0, 0].tolist() == [[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]]
+    labels, choices = network.quantizer.labels, network.quantizer.choices
+    network.out_patch = torch.nn.Linear(4, 4 * labels * choices)
+    torch.nn.init.zeros_(network.out_patch.bias)
+    each = torch.eye(4).repeat_interleave(labels * choices, 0)
+    network.out_patch.weight.data = each
+    logits = network._predict_scale(tokens, 2)
+    assert logits.shape == (1, 1, 16, labels, choices)
+    assert torch.equal(logits[0, 0, :, 0, 0], torch.arange(16.0))
+
+
+def test_patches_must_divide_the_grid():
+    with pytest.raises(ValueError, match=r"patch must divide the finest grid, \(4, 4\), got 3"):
+        small_network(small_quantizer().cfg, patch=3)

@@ -70,14 +70,22 @@ def remembered(dynamics, context):
     return carry
 
 
-@pytest.mark.parametrize(("kind", "guided"), [("codebook", False), ("bits", True)])
-def test_play_is_two_masked_passes(kind, guided, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "guided", "changes"),
+    [
+        ("codebook", False, {}),
+        ("bits", True, {}),
+        ("codebook", False, {"patch": 2, "view_scales": 3}),
+    ],
+)
+def test_play_is_two_masked_passes(kind, guided, changes, monkeypatch):
     """Logits of every scale under the same labels and views, the ring full; what scales are shown
     is the same bit for bit.
     """
-    dynamics = small_dynamics(kind, guided)
+    dynamics = small_dynamics(kind, guided, **changes)
     clip, network = clip_of(dynamics), dynamics.scales.network
-    view = prepare_view(dynamics.codec.quantizer, clip, clean_draws(dynamics), VIEW_SCALES)
+    told = network.cfg.view_scales
+    view = prepare_view(dynamics.codec.quantizer, clip, clean_draws(dynamics), told)
     seen = frame_mask(BEFORE + 1, network.cfg.window)[:, :, :-1].expand(ROWS, -1, -1)
     context = encode_frames(network, view.context, seen[:, :-1])
     asked = [clip.conditions] + guided * [torch.full_like(clip.conditions, NULL)]

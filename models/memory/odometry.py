@@ -146,11 +146,14 @@ def find_stood(points: Tensor, places: Tensor, cfg: OdometryConfig) -> Tensor:
     """Which points `[B,N,3]` lie where the body has stood, at places `[B,P,3]`, bool `[B,N]`: depth
     that was generated may say so, but nothing can be there.
     """
-    places = places.unsqueeze(1)
-    beside = (points[:, :, None, :2] - places[..., :2]).square().sum(dim=3)
-    above = points[:, :, None, 2] - places[..., 2]
-    inside = (beside < cfg.radius**2) & (above > cfg.feet) & (above < cfg.head)
-    return inside.any(dim=2)
+    east, north, height = (part.contiguous() for part in points.unbind(-1))
+    found = torch.zeros_like(east, dtype=torch.bool)
+    for place in places.unbind(1):  # all at once need memory for points times places, and its time
+        x, y, z = place.unsqueeze(2).unbind(1)
+        beside = (east - x).square() + (north - y).square()
+        above = height - z
+        found = found | ((beside < cfg.radius**2) & (above > cfg.feet) & (above < cfg.head))
+    return found
 
 
 def encode_climb(climb: Tensor) -> Tensor:

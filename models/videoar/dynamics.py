@@ -4,6 +4,7 @@ A step: every scale in one pass over its tokens, coarse to fine, its labels draw
 noise; then (context "whole") one more pass over the finished frame, whose keys are remembered.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from models.videoar.carry import EMPTY, VideoARCarry
 from models.videoar.config import PlayConfig
 from models.videoar.guidance import apply_guidance, guidance_at
 from models.videoar.levels import level_inputs, own_mask, remembered_levels, scale_input
+from models.videoar.loss import label_loss
 from models.videoar.network import KV, NULL, LevelTokens, Output, VideoARNetwork, join
 from models.videoar.sampler import sample_labels, to_uniform
 
@@ -51,6 +53,15 @@ class Sampled(NamedTuple):
     def latents(self, cfg: QuantizerConfig) -> Tensor:
         """`[B,C,h,w]`, with their labels."""
         return torch.cat((self.total, pack_labels(self.labels, cfg)), dim=1)
+
+
+class FrameBits(NamedTuple):
+    """What true frames cost: bits `[B,K]` of each scale's labels, and which share of them `[B,K]`
+    was the likeliest.
+    """
+
+    bits: Tensor
+    likeliest: Tensor
 
 
 class VideoARDynamics(nn.Module):
@@ -179,6 +190,33 @@ class VideoARDynamics(nn.Module):
             own.append(output.kv)
         return Sampled(labels, total, frame, own)
 
+    @torch.inference_mode()
+    def measure_bits(
+        self, carry: VideoARCarry, latents: Tensor, actions: Tensor, view: Tensor | None = None
+    ) -> FrameBits:
+        """Minus the log-likelihood of the frames that follow, as one would code them: each scale
+        under the right labels of those before it, without guidance, at temperature 1.
+
+        Args:
+            carry: not changed.
+            latents: `[B,C,h,w]` of the true frames, with their labels.
+            actions: `[B]` that led to them.
+            view: see sample.
+        """
+        cfg = self.quantizer.cfg
+        labels = unpack_labels(latents[:, cfg.channels :], cfg)
+        sums = self.quantizer.add_labels(labels)
+        frame, told = self._begin(carry, actions), []
+        for scale, shown in enumerate((carry.last, *sums[:-1])):
+            seen = view if scale < self.cfg.view_scales else None
+            output = self._run(frame, [scale_input(self.quantizer, shown, scale, seen)], scale)
+            logits = self._predict(output, scale)[:: self.branches]
+            bits = label_loss(logits, labels[scale]).sum(dim=(1, 2)) / math.log(2)
+            right = (logits.argmax(dim=-1) == labels[scale]).float().mean(dim=(1, 2))
+            told.append((bits, right))
+            frame = frame.after(output.kv)
+        return FrameBits(*(torch.stack(part, dim=1) for part in zip(*told, strict=True)))
+
     def _finish(self, carry: VideoARCarry, made: "Sampled", actions: Tensor) -> list[KV]:
         """Keys and values that are remembered of a finished frame."""
         if self.cfg.context == "whole":
@@ -224,13 +262,17 @@ class VideoARDynamics(nn.Module):
 
     def _guided(self, output: Output, frames: Tensor, scale: int) -> Tensor:
         """Logits `[B,n,m,choices]` of a pass over one scale."""
-        (logits,) = self.network.predict(output, range(scale, scale + 1))
-        logits = logits.squeeze(1).float()
+        logits = self._predict(output, scale)
         if self.branches == 1:
             return logits
         scales = len(self.quantizer.cfg.scales)
         strength = guidance_at(self.play.guidance, frames, scale, scales)
         return apply_guidance(logits.unflatten(0, (-1, 2)), strength)
+
+    def _predict(self, output: Output, scale: int) -> Tensor:
+        """Logits `[B*G,n,m,choices]` of a pass over one scale."""
+        (logits,) = self.network.predict(output, range(scale, scale + 1))
+        return logits.squeeze(1).float()
 
     def _branch(self, rows: Tensor) -> Tensor:
         """`[B,...]` -> `[B*G,...]`."""

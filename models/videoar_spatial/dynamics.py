@@ -22,7 +22,7 @@ from models.memory.stood import no_places
 from models.spatial.config import SpaceConfig
 from models.spatial.space import SpaceMemory, pick_rows
 from models.videoar.config import PlayConfig
-from models.videoar.dynamics import VideoARDynamics
+from models.videoar.dynamics import FrameBits, VideoARDynamics
 from models.videoar.network import NULL, VideoARNetwork
 from models.videoar_spatial.carry import VideoARSpatialCarry
 from models.videoar_spatial.condition import describe_view
@@ -168,6 +168,24 @@ class VideoARSpatialDynamics(nn.Module):
         new = pick_rows(carry.rows, self.space.find_new(view.first_hand).tolist())
         self.space.insert(carry, view.first_hand, new, true=False)
         return self._finish(carry, latents), latents
+
+    @torch.inference_mode()
+    def measure_bits(
+        self, carry: VideoARSpatialCarry, latents: Tensor, actions: Tensor
+    ) -> FrameBits:
+        """What the frames that follow cost, seen from where odometry thinks that actions lead.
+
+        Args:
+            carry: not changed.
+            latents: `[B,C,h,w]` of the true frames, with their labels.
+            actions: `[B]` that led to them.
+        """
+        moved = carry.map(lambda tensor, _: tensor.clone())
+        middle = torch.full_like(carry.climb, 0.5, dtype=torch.float64)
+        self.space.move(moved, actions, middle)
+        view = self.space.render(moved, self.space.select(moved))
+        told = describe_view(self.codec.autoencoder, view)
+        return self.scales.measure_bits(moved.tokens, latents.float(), actions, told)
 
     def paint(self, latents: Tensor, view: MemoryView) -> Tensor:
         """Pictures `[B,3,H,W]` in -1..1: the pixels that memory shows, elsewhere what latents

@@ -39,6 +39,7 @@ class Protocol:
         returns: moves after which one comes back by their inverses.
         lpips: file of torchvision's AlexNet or VGG-16; None to leave LPIPS out.
         walks: moves of long loops, and of long ways there and back.
+        told: true frames after the context whose likelihood is measured.
         revisits: frames after which a place is seen again.
     """
 
@@ -68,6 +69,7 @@ class Protocol:
     returns: tuple[int, ...] = (16, 64, 256)
     lpips: str | None = None
     walks: tuple[int, ...] = (16, 64, 256, 1024)
+    told: int = 48
     revisits: tuple[int, ...] = (100, 1000)
 
     def __post_init__(self):
@@ -102,4 +104,5 @@ def quick(steps: int | None = None) -> Protocol:
         returns=(4,),
         walks=(24,),
         revisits=(30,),
+        told=4,
     )

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from worldsim.world.model import WorldModel
 
 PARTS = ("visibility", "fidelity", "following", "memory", "drift")
-LONGER = ("walks",)  # measured only when they are asked for
+LONGER = ("walks", "likelihood")  # measured only when they are asked for
 REVISITS = (100, 1000, 10_000)  # frames
-WEIGHTS = {"visibility": 10, "fidelity": 2, "following": 2, "memory": 3, "drift": 6, "walks": 30}
+WEIGHTS = {"visibility": 10, "fidelity": 2, "following": 2, "memory": 3, "drift": 6}
+WEIGHTS |= {"walks": 30, "likelihood": 1}
 """About how long each takes, beside the others."""
 DONE = "parts"  # the folder of what is measured already, while a run is not finished
 SHEET_ROWS = 30
@@ -354,6 +355,12 @@ def _measure_walks(world, env, made, protocol):
     return measure(world, env, made, protocol), {}
 
 
+def _measure_likelihood(world, env, made, protocol):
+    from worldsim.evaluate.likelihood import measure
+
+    return measure(world, made, protocol), {}
+
+
 def _measure_memory(world, env, made, protocol):
     from worldsim.evaluate.contact_sheet import contact_sheet
     from worldsim.evaluate.revisit import measure
@@ -380,6 +387,7 @@ _MEASURES = {
     "memory": _measure_memory,
     "drift": _measure_drift,
     "walks": _measure_walks,
+    "likelihood": _measure_likelihood,
 }
 
 

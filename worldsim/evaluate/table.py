@@ -130,6 +130,11 @@ def _format_walks(part: dict[str, dict]) -> list[str]:
     return [*told, *_format_grid("back again, PSNR against before", walked)]
 
 
+def _format_likelihood(part: dict[str, dict]) -> list[str]:
+    told = _format_grid("bits", {"a frame": part["a frame"]})
+    return [*told, *_format_grid("of its labels", part["scales"])]
+
+
 FORMATTERS = {
     "visibility": ("what the context shows, and what is invented", _format_visibility),
     "fidelity": ("against the engine under the same actions, by frame", _format_fidelity),
@@ -139,6 +144,7 @@ FORMATTERS = {
     ),
     "memory": ("PSNR in dB of views from one pose", _format_memory),
     "walks": ("long loops, returns and revisits that the engine has planned", _format_walks),
+    "likelihood": ("what a true frame costs, and the labels rightly expected", _format_likelihood),
     "drift": (
         "second half of the long runs, against the engine under the same keys",
         _format_drift,

@@ -73,6 +73,23 @@ class WorldModel(World):
             return self.dynamics.observe(carry, latents, led, pictures, **told)
         return self.dynamics.observe(carry, latents, led)
 
+    def measure_bits(
+        self, state: WorldState, frames: np.ndarray, actions: Sequence[int] | np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the true frames uint8 `[B,H,W,3]` that follow cost: bits `[B,K]` of each scale, and
+        the share of labels `[B,K]` that were the likeliest; for a dynamics that samples labels.
+
+        Args:
+            state: the dreams, not changed.
+            frames: what follows.
+            actions: `[B]` that led there.
+        """
+        pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
+        latents = apply_row_by_row(self.codec.encode, pictures)
+        led = torch.as_tensor(actions, dtype=torch.long, device=self.device)
+        told = self.dynamics.measure_bits(state.carry, latents, led)
+        return told.bits.cpu().numpy(), told.likeliest.cpu().numpy()
+
     @torch.no_grad()
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """What the codec keeps of frames uint8 `[N,H,W,3]`."""

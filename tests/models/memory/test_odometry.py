@@ -120,6 +120,18 @@ def test_nothing_stands_where_the_body_has_stood():
     assert find_stood(points, places, cfg).tolist() == [[True, False, False, False, False]]
 
 
+def test_places_one_by_one_are_all_places_at_once():
+    """The slow twin: every point against every place."""
+    generator = torch.Generator().manual_seed(0)
+    points, places = (torch.randn(3, count, 3, generator=generator) for count in (500, 16))
+    cfg = replace(CFG, radius=0.4, feet=-0.5, head=0.3)
+    apart = points.unsqueeze(2) - places.unsqueeze(1)
+    beside, above = apart[..., :2].square().sum(dim=3), apart[..., 2]
+    inside = (beside < cfg.radius**2) & (above > cfg.feet) & (above < cfg.head)
+    assert 0.05 < inside.any(dim=2).float().mean() < 0.95
+    assert torch.equal(find_stood(points, places, cfg), inside.any(dim=2))
+
+
 def test_a_scan_leaves_out_where_the_body_has_stood():
     """The newest frame's depth says that a wall stands in the body's own way."""
     seen = torch.full((1, 8, 8), 1 / 0.38)

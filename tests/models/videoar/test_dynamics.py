@@ -1,5 +1,7 @@
 """VideoAR run frame by frame: as in one masked pass, alone as in a batch, forked, saved, flat."""
 
+import math
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from models.codec.label_channels import unpack_labels
 from models.codec.multiscale_quantizer import ABSENT
 from models.videoar.attention_mask import frame_mask
 from models.videoar.guidance import apply_guidance, guidance_at
-from models.videoar.loss import LossConfig, clip_logits, draw, prepare_clip
+from models.videoar.loss import LossConfig, clip_logits, draw, label_loss, prepare_clip
 from models.videoar.network import NULL
 from tests.support.videoar_worlds import GUIDED, small_dynamics
 from worldsim.world.batch_invariant import make_batch_invariant
@@ -91,6 +93,28 @@ def test_frame_by_frame_is_one_masked_pass(kind, context, block, guided, patch, 
         for name, tensor in carry.tensors().items():
             torch.testing.assert_close(made.tensors()[name], tensor, rtol=1e-4, atol=1e-4)
     assert (carry.ids >= FRAMES - 3).all()
+
+
+@pytest.mark.parametrize(("kind", "context", "block", "guided", "patch"), CASES)
+def test_bits_of_a_frame_are_those_of_the_loss(kind, context, block, guided, patch):
+    """Frame by frame as in one masked pass, without guidance; nothing is changed by asking."""
+    dynamics = small_dynamics(kind, guided, context=context, block=block, patch=patch)
+    clip, latents, actions = clean_clip(dynamics)
+    seen = frame_mask(FRAMES, dynamics.cfg.window)
+    logits = clip_logits(dynamics.network, clip.inputs, actions, seen)
+    losses = [label_loss(*pair) for pair in zip(logits, clip.targets, strict=True)]
+    expected = torch.stack([part.sum(dim=(2, 3)) for part in losses], dim=2) / math.log(2)
+    carry = dynamics.initial(ROWS)
+    for t in range(FRAMES):
+        before = carry.map(lambda tensor, _: tensor.clone())
+        told = dynamics.measure_bits(carry, latents[:, t], actions[:, t])
+        assert_equal(carry, before)
+        torch.testing.assert_close(told.bits, expected[:, t], rtol=1e-4, atol=1e-3)
+        right = logits[-1][:, t].argmax(dim=-1) == clip.targets[-1][:, t]
+        assert told.likeliest[:, -1].tolist() == pytest.approx(
+            right.float().mean(dim=(1, 2)).tolist()
+        )
+        carry = dynamics.observe(carry, latents[:, t], actions[:, t])
 
 
 def test_what_training_shows_is_what_play_shows(monkeypatch):

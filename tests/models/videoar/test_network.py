@@ -154,21 +154,27 @@ def test_keys_and_values_alone_are_those_of_a_whole_pass(network):
         assert torch.equal(mine.v, theirs.v)
 
 
-def test_patches_of_cells_come_back_where_they_were():
-    """A network that only copies what it is shown tells each cell its own."""
+def test_a_token_stands_for_the_cells_of_its_patch():
     cells = torch.arange(16.0).view(1, 1, 1, 4, 4)
-    network = small_network(small_quantizer().cfg, patch=2)
-    assert network.sizes == ((1, 1), (2, 2), (2, 2), (2, 2))
     tokens = to_tokens(cells, 2)
     assert tokens[0, 0].tolist() == [[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]]
-    labels, choices = network.quantizer.labels, network.quantizer.choices
-    network.out_patch = torch.nn.Linear(4, 4 * labels * choices)
-    torch.nn.init.zeros_(network.out_patch.bias)
-    each = torch.eye(4).repeat_interleave(labels * choices, 0)
-    network.out_patch.weight.data = each
+
+
+@pytest.mark.parametrize("cell", [0, 6, 9, 15])
+def test_a_cell_is_predicted_from_its_own_token(cell):
+    """And from no other; cells come row by row."""
+    network = small_network(small_quantizer().cfg, patch=2)
+    assert network.sizes == ((1, 1), (2, 2), (2, 2), (2, 2))
+    tokens = torch.randn(1, 1, 4, 32).requires_grad_()
     logits = network._predict_scale(tokens, 2)
-    assert logits.shape == (1, 1, 16, labels, choices)
-    assert torch.equal(logits[0, 0, :, 0, 0], torch.arange(16.0))
+    assert logits.shape == (1, 1, 16, network.quantizer.labels, network.quantizer.choices)
+    (pull,) = torch.autograd.grad(logits[0, 0, cell].square().sum(), tokens)
+    row, column = divmod(cell, 4)
+    assert [i for i, part in enumerate(pull[0, 0]) if part.any()] == [row // 2 * 2 + column // 2]
+    weights = network.out_patch.weight.unflatten(0, (2, 2, -1))[row % 2, column % 2]
+    bias = network.out_patch.bias.unflatten(0, (2, 2, -1))[row % 2, column % 2]
+    alone = tokens[0, 0, row // 2 * 2 + column // 2] @ weights.T + bias
+    torch.testing.assert_close(logits[0, 0, cell].flatten(), alone)
 
 
 def test_patches_must_divide_the_grid():

@@ -27,7 +27,7 @@ from worldsim.reading import reading
 from worldsim.world.checkpoint import AGAIN, sha256
 
 KIND = "folder of a training checkpoint of ours"
-UNFINISHED = ".part"
+UNFINISHED = ".unfinished"
 
 
 class Parts(NamedTuple):
@@ -48,24 +48,33 @@ class Parts(NamedTuple):
 
 def write_parts(folder: Path, tensors: dict[str, Tensor]) -> Parts:
     """Write tensors, each process its own part of those that are sharded; all processes call this.
+    They lie in an unfinished folder until the checkpoint that names them is written
+    (finish_parts); what was left unfinished before is removed.
 
     Args:
-        folder: is made; there must be none, and it is there whole or not at all.
+        folder: there must be none.
         tensors: the same names in every process.
     """
-    unfinished = folder.with_name(folder.name + UNFINISHED)
+    unfinished = _unfinished(folder)
     if distributed.rank() == 0:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        for left in folder.parent.glob(f"*{UNFINISHED}"):
+            shutil.rmtree(left)
         unfinished.mkdir(parents=True)
     distributed.barrier()
     writer = HuggingFaceStorageWriter(str(unfinished), save_distributed=True)
     with _quiet():
         save(tensors, storage_writer=writer)
-    files = _hash_files(unfinished)
-    if distributed.rank() == 0:
-        unfinished.replace(folder)
-    distributed.barrier()
-    return Parts(folder.name, files)
+    return Parts(folder.name, _hash_files(unfinished))
+
+
+def finish_parts(folder: Path) -> None:
+    """Give a folder its name, now that a checkpoint holds it; in one process."""
+    if not folder.exists() and _unfinished(folder).exists():
+        _unfinished(folder).replace(folder)
+
+
+def _unfinished(folder: Path) -> Path:
+    return folder.with_name(folder.name + UNFINISHED)
 
 
 def read_parts(folder: Path, tensors: dict[str, Tensor]) -> None:
@@ -100,6 +109,9 @@ def check_parts(checkpoint: Path, told: Mapping[str, Any]) -> Path:
     """
     parts = Parts(**told)
     folder = checkpoint.with_name(Path(parts.folder).name)
+    if distributed.rank() == 0:
+        finish_parts(folder)  # a process that was killed had no time to
+    distributed.barrier()
     problems = distributed.gather_objects(_find_problem(folder, parts.files))
     problem = next((each for each in problems if each), None)
     with reading(folder, KIND, AGAIN):

@@ -25,7 +25,13 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from models.training import distributed
-from models.training.checkpoint_parts import check_parts, read_parts, shapes_of, write_parts
+from models.training.checkpoint_parts import (
+    check_parts,
+    finish_parts,
+    read_parts,
+    shapes_of,
+    write_parts,
+)
 from worldsim.world.checkpoint import load_into, load_training, save_training
 
 MODULES = ("network", "average")
@@ -227,6 +233,7 @@ class ShardedWeights:
         parts = write_parts(folder, tensors)
         if distributed.rank() == 0:
             save_training(path, small | rest | {PARTS: parts.told()})
+            finish_parts(folder)
             remove_parts(self.parts)
         self.parts = folder
 

@@ -162,6 +162,18 @@ def test_sharded_processes_go_on_sharded(kind, data, whole, half, tmp_path):
     assert_alike(train(kind, data, out, processes=2), whole)
 
 
+def test_a_save_that_was_killed_loses_nothing(kind, data, whole, half, tmp_path):
+    """Before the checkpoint was written: what lies about is removed by the next save. After it: the
+    folder is found.
+    """
+    out = shutil.copytree(half, tmp_path / "run")
+    shutil.copytree(out / f"checkpoint-{STOP:07d}", out / "checkpoint-0000009.unfinished")
+    folder = out / f"checkpoint-{STOP:07d}"
+    folder.rename(f"{folder}.unfinished")
+    assert_alike(train(kind, data, out, processes=2), whole)
+    assert [path.name for path in out.glob("checkpoint-*")] == [f"checkpoint-{STEPS:07d}"]
+
+
 @pytest.mark.parametrize("damage", ["flipped", "missing"])
 def test_damaged_parts_are_refused(half, damage, tmp_path):
     out = shutil.copytree(half, tmp_path / "run")

@@ -56,12 +56,13 @@ class Newcomer:
 
 
 def play_first_minute(newcomer, shown, session):
+    """What the window shows is asked, since only the session's own thread may ask the dream."""
     newcomer.press("forward")
     until(lambda: session.made)
     newcomer.hold("left", lambda: session.made > 8)
     until(lambda: session.state is State.WAITING)
     newcomer.press("save")
-    until(lambda: "Saved" in session.presenter.status(session).note)
+    until(lambda: "Saved" in shown._shot.status.note)
     saved = session.frame
     made = session.number
     newcomer.hold("rewind", lambda: session.number < made - 2)
@@ -70,11 +71,11 @@ def play_first_minute(newcomer, shown, session):
     newcomer.press("load")
     until(lambda: session.state is State.WAITING and np.array_equal(session.frame, saved))
     newcomer.press("truth")
-    until(lambda: len(session.presenter.status(session).panes) == 3)
+    until(lambda: len(shown._shot.status.panes) == 3)
     newcomer.press("forward")
-    until(lambda: len(session.presenter.status(session).curve) > 1)
+    until(lambda: len(shown._shot.status.curve) > 1)
     newcomer.press("truth")
-    until(lambda: not session.presenter.status(session).panes)
+    until(lambda: not shown._shot.status.panes)
     newcomer.press("all keys")
     until(lambda: any("truth, dream" in line for line in shown.around.helped))
     tool("xdotool", "key", KEYSYMS["Esc"])  # the help says so: "close what is open, or quit"

@@ -460,7 +460,7 @@ def test_a_finger_brings_keys_that_move_while_they_are_held(window, session):
         made = session.made
         shown = driven.window._scene.placed.picture
         xdotool("mousemove", "--window", driven.number, shown.x + 30, shown.y + 30, "click", 1)
-        until(lambda: "does not know how far" in session.presenter.status(session).note)
+        until(lambda: "does not know how far" in driven.window._shot.status.note)
         assert session.made == made
         xdotool("mousemove", 1279, 1023)
 

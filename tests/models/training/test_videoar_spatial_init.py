@@ -1,4 +1,4 @@
-"""Weights of trainings under way: whole and small, and their configuration goes on from them."""
+"""Weights of a training under way, which its configuration goes on from (assets/training)."""
 
 from pathlib import Path
 

@@ -157,17 +157,16 @@ class ShardedWeights:
         found = distributed.take_from_first(state.get(PARTS))
         if found is None:
             self._deal_out(state, path)
-        else:
-            self.parts = check_parts(path, found)
-            state = distributed.take_from_first(state)
+        state = distributed.take_from_first(state)
+        if found is not None:
+            self.parts = check_parts(path, state.pop(PARTS))
             self._read_parts(state, self.parts)
-            del state[PARTS]
         self._choose_foreach()
-        return distributed.take_from_first(state)
+        return state
 
     def _deal_out(self, state: dict[str, Any], path: Path) -> None:
-        for name, module in (("network", self.network), ("average", self.average)):
-            self._load_module(module, state.pop(name, {}), path)
+        for name in MODULES:
+            self._load_module(getattr(self, name), state.pop(name, {}), path)
         saved = state.pop("optimisers", [{}] * len(self.opts))
         for opt, told in zip(self.opts, saved, strict=True):
             self._load_optimiser(opt, told)

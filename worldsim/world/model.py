@@ -65,13 +65,17 @@ class WorldModel(World):
         """Take in true frames uint8 `[B,H,W,3]`, which actions `[B]` led to (-1: none), or controls
         float32 `[B,2]` where these are not NaN.
         """
-        pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
+        pictures, latents = self._encode(frames)
         led = torch.as_tensor(actions, dtype=torch.long, device=self.device)
-        latents = apply_row_by_row(self.codec.encode, pictures)
         if getattr(self.dynamics, "takes_frames", False):
             told = {} if controls is None else {"controls": self._to_tensors(controls)}
             return self.dynamics.observe(carry, latents, led, pictures, **told)
         return self.dynamics.observe(carry, latents, led)
+
+    def _encode(self, frames: np.ndarray) -> tuple[Tensor, Tensor]:
+        """True frames uint8 `[B,H,W,3]` as a tensor, and their latents, each row as it is alone."""
+        pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
+        return pictures, apply_row_by_row(self.codec.encode, pictures)
 
     def measure_bits(
         self, state: WorldState, frames: np.ndarray, actions: Sequence[int] | np.ndarray
@@ -84,8 +88,7 @@ class WorldModel(World):
             frames: what follows.
             actions: `[B]` that led there.
         """
-        pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
-        latents = apply_row_by_row(self.codec.encode, pictures)
+        _, latents = self._encode(frames)
         led = torch.as_tensor(actions, dtype=torch.long, device=self.device)
         told = self.dynamics.measure_bits(state.carry, latents, led)
         return told.bits.cpu().numpy(), told.likeliest.cpu().numpy()

@@ -126,8 +126,8 @@ const TOOLS = {
   },
   async link() {
     const link = writeLink(dream);
-    await navigator.clipboard?.writeText(link).catch(() => {});
     say("The address bar has the link of this walk; it is copied too, where the browser allows it.");
+    await navigator.clipboard?.writeText(link).catch(() => {}); // may ask the player first
   },
   async save() {
     const { count } = dream;

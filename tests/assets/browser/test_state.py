@@ -114,6 +114,16 @@ def test_rewind_save_and_load(page, address):
     assert page.complaints == []
 
 
+NEVER_COPIED = "navigator.clipboard.writeText = () => new Promise(() => {})"
+
+
+def test_a_link_is_told_of_before_the_browser_lets_it_be_copied(page):
+    """And what is said afterwards stays."""
+    page.evaluate(NEVER_COPIED + "; null")
+    click(page, "link")
+    assert told(page).startswith("The address bar has the link of this walk")
+
+
 GIVE_FILE = """(() => {
   const given = new DataTransfer();
   given.items.add(new File(["no moment"], "holiday.jpg"));

@@ -17,7 +17,7 @@ from models.memory.alignment import compare_views
 from models.memory.coverage import select_keyframes
 from models.memory.frame_bank import FrameBank, summarize
 from models.memory.renderer import render
-from models.memory.sizes import COARSE, HYPOTHESES, SOURCES
+from models.memory.sizes import CANDIDATES, COARSE, SOURCES
 from models.memory.stood import no_places
 from models.spatial.condition import encode_view, shown_of
 from models.spatial.dynamics import SpatialDynamics
@@ -200,15 +200,15 @@ def _compare(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:
     ) -> tuple[Tensor, ...]:
         bank = bank_of(rgba=rgba, inverse_depth=inverse_depth, poses=poses, ids=ids)
         every = {
-            name: part.expand(HYPOTHESES, *part.shape[1:]).contiguous()
+            name: part.expand(CANDIDATES, *part.shape[1:]).contiguous()
             for name, part in bank.tensors().items()
         }
         view = render(FrameBank(**every), offered, *optics)
-        picture = _to_picture(frame).expand(HYPOTHESES, -1, -1, -1)
-        return compare_views(view, picture), view.seen_share
+        picture = _to_picture(frame).expand(CANDIDATES, -1, -1, -1)
+        return (compare_views(view, picture),)
 
-    inputs = {**shapes.sources_of(SOURCES), "offered": torch.zeros(HYPOTHESES, 4)}
-    return Graph(dynamics, compare, inputs | {"frame": _frame(shapes)}, ("error", "seen_share"))
+    inputs = {**shapes.sources_of(SOURCES), "offered": torch.zeros(CANDIDATES, 4)}
+    return Graph(dynamics, compare, inputs | {"frame": _frame(shapes)}, ("error",))
 
 
 def _context_fine(dynamics: SpatialDynamics, shapes: Shapes) -> Graph:

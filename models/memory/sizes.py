@@ -7,13 +7,11 @@ KEPT_NEWEST = 16  # frames that are never dropped
 
 # ---- where a true frame was seen from ----
 CERTAIN = 0.999  # probability of a motion that is not checked
-CANDIDATES = 6
+CANDIDATES = 12  # of the likeliest motions, that are compared
 SOURCES = 3
-HYPOTHESES = 9  # poses that are compared at once, at most
-LEAST_SEEN = 0.2  # share of the view that memory must show for a comparison to mean something
-PRIOR = 0.001  # photometric error (of -1..1) that a factor of e in probability is worth
-SHIFT = 0.08  # small corrections, in longest motions
-WORTH = 0.25  # share of the error that a correction must take away: small gains are chance
+MOST_UNLIKE = 0.15  # photometric error (of -1..1) of a pixel: one that is hidden counts no more
+UNSEEN = 0.05  # error of a pixel that memory does not show: as of one that it shows well enough
+PRIOR = 0.0007  # photometric error (of -1..1) that a factor of e in probability is worth
 
 # ---- where a body has stood ----
 PLACES = 2048  # two a step

@@ -19,7 +19,8 @@ class NetworkConfig:
         context: what later frames see of a frame: "scales", its inputs as published, or "whole",
             the finished frame, by one more pass over it.
         window: frames that a frame sees before itself.
-        ladder: rotary frequencies: "shared", one ladder cut into three, or "each", one an axis.
+        ladder: rotary frequencies: "shared", one ladder cut into three, or "each", one an axis,
+            or "plane", one for rows and one for columns: none for frames.
         grid: a token's row and column: on its scale's "own" grid or on the "finest".
         theta: base of the frequencies.
         patch: cells on a side that a token of a level on the finest grid stands for; their labels
@@ -37,7 +38,7 @@ class NetworkConfig:
     adaln: bool = True
     context: Literal["scales", "whole"] = "whole"
     window: int = 8
-    ladder: Literal["shared", "each"] = "shared"
+    ladder: Literal["shared", "each", "plane"] = "shared"
     grid: Literal["own", "finest"] = "finest"
     theta: float = 10_000.0
     patch: int = 1

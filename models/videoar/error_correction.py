@@ -15,13 +15,18 @@ MOST = 0.5  # at which a bit says nothing
 
 @dataclass(frozen=True, kw_only=True)
 class CorrectionConfig:
-    """Shares of flipped labels: uniform from `least` to `most` in frame 0, `growth` more with every
-    frame. The paper's numbers.
+    """Shares of flipped labels. The paper's numbers.
+
+    Attributes:
+        least, most: the share is uniform between them in frame 0.
+        growth: how much more it is with every frame.
+        inherits: whether a frame's first scale begins at the share of the last scale before it.
     """
 
     least: float = 0.0
     most: float = 0.25
     growth: float = 0.01
+    inherits: bool = True
 
     def __post_init__(self):
         if not 0 <= self.least <= self.most <= MOST or self.growth < 0:
@@ -38,6 +43,8 @@ def flip_rates(cfg: CorrectionConfig, draws: Tensor) -> Tensor:
     grown = cfg.growth * torch.arange(draws.shape[1], device=draws.device)
     low, high = (bound + grown for bound in (cfg.least, cfg.most))
     rates = low[:, None] + (high - low)[:, None] * draws
+    if not cfg.inherits:
+        return rates.clamp(max=MOST)
     # The last scale's share of the frame before is where the first scale's interval begins.
     if draws.shape[2] > 1:
         before = rates[:, :-1, -1]

@@ -3,8 +3,9 @@ told apart only by its embedding.
 
 The paper gives neither the split of a head over the axes nor the grid that rows and columns are
 counted on. `ladder`: "shared" is one ladder of frequencies cut into three sections, so that a token
-at (i, i, i) turns as a text token at i; "each" gives every axis a ladder of its own. `grid`:
-"finest" counts every scale's cells on the grid of the last one (as Infinity), "own" on its own.
+at (i, i, i) turns as a text token at i; "each" gives every axis a ladder of its own; "plane" gives
+rows and columns one each and time none (Infinity's, what the paper begins its ablation with): a
+frame is then told from the one before by what it shows alone. `grid`: "finest" counts every scale's cells on the grid of the last one (as Infinity), "own" on its own.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,9 @@ def frequencies(head_size: int, ladder: str, theta: float) -> Tensor:
     if ladder == "shared":
         steps = torch.arange(pairs, dtype=torch.float64).split(list(counts))
         return torch.block_diag(*(theta ** -(part / pairs) for part in steps))
-    rungs = counts[0]
+    if ladder == "plane":
+        counts = 0, pairs - pairs // 2, pairs // 2
+    rungs = max(counts)
     parts = (theta ** -(torch.arange(n, dtype=torch.float64) / rungs) for n in counts)
     return torch.block_diag(*parts)
 

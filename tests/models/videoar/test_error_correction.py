@@ -30,6 +30,14 @@ def test_a_frame_begins_at_least_where_the_one_before_ended(scales):
     assert (rates[:, 1:, 0] <= high + 1e-6).all()
 
 
+def test_a_frame_that_inherits_nothing_may_begin_anywhere():
+    """Every share is uniform between the bounds of its frame; without growth, those of frame 0."""
+    rates = rates_of(CorrectionConfig(growth=0, inherits=False))
+    assert (rates[:, 1:, 0] < rates[:, :-1, -1]).float().mean() == pytest.approx(0.5, abs=0.02)
+    assert rates[:, -1].min() < 0.001
+    assert rates.max() <= 0.25
+
+
 def test_no_share_is_above_a_half():
     assert rates_of(CFG, frames=65, rows=50).max() <= 0.5
 

@@ -30,7 +30,16 @@ def test_a_ladder_each_begins_at_one():
     assert table[1, 23] == table[0, 1]
 
 
-@pytest.mark.parametrize("ladder", ["shared", "each"])
+def test_a_ladder_of_the_plane_does_not_turn_by_time():
+    table = frequencies(32, "plane", 10_000.0)
+    assert not table[0].any()
+    assert torch.equal(table[1, :8], table[2, 8:])
+    assert torch.equal(table[1:].sum(dim=0), torch.cat((table[1, :8], table[2, 8:])))
+    assert table[1, 0] == 1
+    assert frequencies(6, "plane", 10_000.0)[1:].sum(dim=0).tolist() == [1.0, 0.01, 1.0]
+
+
+@pytest.mark.parametrize("ladder", ["shared", "each", "plane"])
 def test_attention_knows_only_differences_of_time(ladder):
     table = frequencies(32, ladder, 10_000.0)
     cells = [cell_positions((2, 2), (4, 4), "finest")]

@@ -11,7 +11,7 @@ from worldsim.reading import read_json
 from worldsim.world.base import EXPORT
 from worldsim.world.error import WorldError
 
-PIPELINE, VERSION = EXPORT, 4
+PIPELINE, VERSION = EXPORT, 5
 KIND = "worldsim pipeline"
 WEIGHTS = "weights.bin"
 GRAPHS = (

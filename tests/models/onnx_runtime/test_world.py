@@ -169,7 +169,7 @@ def rewrite(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"version": 1}, "version 1, this program plays version 4: upgrade worldsim"),
+        ({"version": 1}, "version 1, this program plays version 5: upgrade worldsim"),
         ({"kind": "something"}, "not a pipeline"),
         ({"colour": 1}, "colour"),
         ({"graphs": {}}, "graphs must be"),

@@ -67,12 +67,14 @@ def photometric_errors(
 
 
 def compare_views(view: MemoryView, pictures: Tensor) -> Tensor:
-    """How unlike pictures views are `[M]`: the mean absolute error of a pixel, at most MOST_UNLIKE,
-    and UNSEEN where memory shows none, so that little that is seen decides little.
+    """How unlike pictures views are `[M]`: the mean absolute error of a pixel, at most MOST_UNLIKE.
 
-    Slightly blurred, so that fine texture does not hide the way to the right place.
+    A pixel that memory does not show is taken to be as bad as those that it shows, and no better
+    than UNSEEN: little that fits by chance decides little, and nothing is gained where a motion
+    leads behind a wall. Slightly blurred, so that fine texture does not hide the way.
     """
     mask = view.mask.unsqueeze(1).float()
     difference = F.avg_pool2d((view.rgb - pictures) * mask, 2).abs().mean(dim=1)
-    unseen = 1 - F.avg_pool2d(mask, 2).squeeze(1)
-    return (difference.clamp(max=MOST_UNLIKE) + UNSEEN * unseen).mean(dim=(1, 2))
+    seen = F.avg_pool2d(mask, 2).mean(dim=(1, 2, 3))
+    known = difference.clamp(max=MOST_UNLIKE).mean(dim=(1, 2))
+    return known + (1 - seen) * (known / seen.clamp(min=1e-6)).clamp(min=UNSEEN)

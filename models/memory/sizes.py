@@ -10,7 +10,7 @@ CERTAIN = 0.999  # probability of a motion that is not checked
 CANDIDATES = 12  # of the likeliest motions, that are compared
 SOURCES = 3
 MOST_UNLIKE = 0.15  # photometric error (of -1..1) of a pixel: one that is hidden counts no more
-UNSEEN = 0.05  # error of a pixel that memory does not show: as of one that it shows well enough
+UNSEEN = 0.05  # least error of a pixel that memory does not show
 PRIOR = 0.0007  # photometric error (of -1..1) that a factor of e in probability is worth
 
 # ---- where a body has stood ----

@@ -100,12 +100,14 @@ def test_what_is_hidden_counts_no_more_than_a_bound():
     assert error.tolist() == pytest.approx([MOST_UNLIKE / 2] * 2)
 
 
-def test_what_memory_does_not_show_has_one_price():
-    """Views that show little differ little; what lies where nothing is shown says nothing."""
-    picture, mask = torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8, dtype=torch.bool)
+def test_what_memory_does_not_show_is_as_bad_as_what_it_shows():
+    """And no better than UNSEEN; what lies where nothing is shown says nothing."""
+    picture, mask = torch.zeros(3, 3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.bool)
     shown = picture + 0.9
-    assert compare_views(view_of(shown, mask), picture).tolist() == pytest.approx([UNSEEN] * 2)
-    mask[0, :2], shown[0, :, :2] = True, 0.01
-    good, bad = compare_views(view_of(shown, mask), picture).tolist()
+    assert compare_views(view_of(shown, mask), picture).tolist() == pytest.approx([UNSEEN] * 3)
+    mask[:2, :2] = True
+    shown[0, :, :2], shown[1, :, :2] = 0.01, 0.1
+    good, bad, none = compare_views(view_of(shown, mask), picture).tolist()
     assert good == pytest.approx(UNSEEN * 0.75 + 0.01 * 0.25)
-    assert bad == pytest.approx(UNSEEN)
+    assert bad == pytest.approx(0.1)
+    assert none == pytest.approx(UNSEEN)

@@ -5,7 +5,8 @@ The paper gives neither the split of a head over the axes nor the grid that rows
 counted on. `ladder`: "shared" is one ladder of frequencies cut into three sections, so that a token
 at (i, i, i) turns as a text token at i; "each" gives every axis a ladder of its own; "plane" gives
 rows and columns one each and time none (Infinity's, what the paper begins its ablation with): a
-frame is then told from the one before by what it shows alone. `grid`: "finest" counts every scale's cells on the grid of the last one (as Infinity), "own" on its own.
+frame is then told from the one before by what it shows alone. `grid`: "finest" counts every scale's
+cells on the grid of the last one (as Infinity), "own" on its own.
 """
 
 from collections.abc import Sequence

@@ -80,7 +80,10 @@ def begin(world: "WorldModel", context: Context, seed: int) -> "WorldState":
 def _choose_spawn(world: "WorldModel", number: Any) -> Context:
     count = len(world.spawns)
     if not count:
-        raise ValueError("this world has no spawns: reset with the options frames and actions.")
+        raise ValueError(
+            "this world has no spawns: give frames to begin with, as the options frames and "
+            "actions of reset, or in the window as --start FILE."
+        )
     whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
     if not whole or not 0 <= number < count:
         raise ValueError(f"spawn must be an integer in [0, {count - 1}], got {number!r}.")

@@ -13,6 +13,7 @@ return function(land, body, open_eye, looks)
 	local folder = core.get_worldpath()
 	local commands, answers
 	local player, busy, barriers = nil, false, 0
+	local built -- what is to be done now that the land is
 	local sent = {} -- what the client has: the blocks in reach of the last load
 
 	local function answer(...)
@@ -72,15 +73,19 @@ return function(land, body, open_eye, looks)
 			if left > 0 then
 				return
 			end
-			local new = send_blocks(x, z, base, radius)
-			local function done()
-				busy = false
-				answer(new)
-			end
-			if new == 0 then
-				done()
-			else
-				after_blocks(done)
+			-- Media that are added by the thread that builds land may be forgotten again by the
+			-- server's step, which goes through them meanwhile: that step is to add them.
+			built = function()
+				local new = send_blocks(x, z, base, radius)
+				local function done()
+					busy = false
+					answer(new)
+				end
+				if new == 0 then
+					done()
+				else
+					after_blocks(done)
+				end
 			end
 		end)
 	end
@@ -141,6 +146,11 @@ return function(land, body, open_eye, looks)
 	end)
 
 	core.register_globalstep(function()
+		if built then
+			local call = built
+			built = nil
+			call()
+		end
 		if not player or busy then
 			return
 		end
